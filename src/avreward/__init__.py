@@ -1,0 +1,1 @@
+"""Raters of generated video and sound as differentiable rewards, rankings and preference models."""
