@@ -1,0 +1,1 @@
+"""Clip → scores: the rater contract and the raters that come with the package."""

@@ -1,0 +1,122 @@
+"""The contract of a rater: it watches clips and gives scores on named dimensions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from torch import nn
+
+from avreward.clip import Clip
+from avreward.errors import MediaError
+from avreward.raters.scores import Dimension, Scores
+from avreward.raters.shared import Shared
+
+if TYPE_CHECKING:
+    from avreward.rewards.base import Reward
+
+Track = Literal["video", "audio"]
+LOADED_AT_ONCE = 4  # decoded tracks kept for other clips that share them: tens of megabytes each
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip, decoded as a rater wants it: what `Rater.load` makes and `Rater.rate` reads.
+
+    `tracks` maps ``"video"`` and ``"audio"`` to what the rater's `load_track` returned; `missing` says why one is absent.
+    """
+
+    clip: Clip
+    tracks: Mapping[str, Any]
+    missing: Mapping[str, str]
+
+
+@dataclass
+class Work:
+    """What the clips of one call, or of one run over many files, share: decoded tracks and what was made of them."""
+
+    loaded: Shared = field(default_factory=lambda: Shared(LOADED_AT_ONCE))
+    results: Shared = field(default_factory=lambda: Shared(256))
+
+
+class Rater(ABC):
+    """Watches clips and gives scores.
+
+    A rater decodes (`load`) and judges (`rate`); calling it does both. The score of a clip depends on nothing else in
+    the batch. Clips that share a track share the work on it.
+
+    Attributes:
+        name: short, as used in expressions: ``signals.clipping``.
+        dimensions: the columns of its scores.
+        tracks: which tracks `load` decodes.
+        fingerprint: names everything that the scores depend on; another fingerprint, other scores.
+        module: the network, in evaluation mode and frozen; `None` where there are no weights.
+        prompt_anchored: whether it reads the prompt.
+        differentiable: whether gradients reach the clip's tensors.
+        per_clip: judges clip by clip, so a batch is no faster and threads may judge side by side.
+    """
+
+    name: str
+    dimensions: tuple[Dimension, ...]
+    fingerprint: str
+    module: nn.Module | None = None
+    tracks: ClassVar[tuple[Track, ...]] = ("video", "audio")
+    prompt_anchored: bool = False
+    differentiable: bool = True
+    per_clip: bool = False
+
+    @abstractmethod
+    def load_track(self, clip: Clip, track: Track) -> Any:
+        """Decodes one track of a clip the way this rater wants it; called only where the clip has the track."""
+
+    @abstractmethod
+    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+        """Judges what `load` decoded."""
+
+    def load(self, clip: Clip, work: Work | None = None) -> Sample:
+        """Decodes a clip. Safe to call from several threads. A track that can't be read is missing, with the reason."""
+        work = work or Work()
+        tracks: dict[str, Any] = {}
+        missing: dict[str, str] = {}
+        for track in self.tracks:
+            if track in clip.missing:
+                missing[track] = clip.missing[track]
+                continue
+            try:
+                key = (self.fingerprint, track, clip.work_key(track))
+                tracks[track] = work.loaded.get(key, lambda track=track: self.load_track(clip, track))
+            except MediaError as error:
+                missing[track] = str(error)
+        return Sample(clip, tracks, missing)
+
+    def __call__(self, clips: Sequence[Clip], batch_size: int | None = None) -> Scores:
+        """The scores of `clips`, in order.
+
+        Args:
+            clips: any mix of files and tensors; a missing track makes the dimensions that need it missing.
+            batch_size: how many clips are decoded and judged together (*optional*); it changes memory, never a score.
+        """
+        if isinstance(clips, Clip):
+            raise TypeError("clips: a single Clip; pass a list of clips, such as [clip]")
+        step = batch_size or (1 if self.per_clip else 8)
+        if step < 1:
+            raise ValueError(f"batch_size: {batch_size} is not a positive number; leave it out for the default")
+        work = Work()
+        parts = [self.rate([self.load(c, work) for c in clips[i : i + step]], work) for i in range(0, len(clips), step)]
+        return Scores.concatenate(parts) if parts else self.rate([], work)
+
+    def dimension(self, name: str) -> Dimension:
+        """The dimension called `name`, with or without the rater's name in front."""
+        for dimension in self.dimensions:
+            if name in (dimension.name, f"{self.name}.{dimension.name}"):
+                return dimension
+        raise KeyError(f"{self.name} has no dimension {name!r}; it has {', '.join(d.name for d in self.dimensions)}")
+
+    def __getitem__(self, name: str) -> Reward:
+        """The reward that is this rater's score on one dimension: ``0.5 * rater["audio_quality"]``."""
+        # The one import that points upward: the algebra belongs to rewards, its front door to the rater (docs/decisions.md).
+        from avreward.rewards.base import Term
+
+        return Term(self, self.dimension(name).name)

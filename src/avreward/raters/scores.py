@@ -1,0 +1,156 @@
+"""What a rater returns: named dimensions, their values, and why one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import pandas
+
+LEVELS = ("bad", "poor", "fair", "good", "excellent")
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One named thing that a rater judges.
+
+    Args:
+        name: as in ``rater["audio_quality"]``.
+        low, high: the range of the score; infinite where it has no end.
+        needs: what a clip must have: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``.
+        unit: of the score, empty for a plain number.
+        higher_is_better: `None` where neither end is better (loudness).
+        calibrated: whether the score is on a quality scale whose fifths are bad … excellent.
+        detail: a measurement behind the dimensions: addressable, shown on request.
+        description: one line for a person.
+    """
+
+    name: str
+    low: float
+    high: float
+    needs: frozenset[str]
+    unit: str = ""
+    higher_is_better: bool | None = True
+    calibrated: bool = False
+    detail: bool = False
+    description: str = ""
+
+
+@dataclass
+class Scores:
+    """The scores of some clips on a rater's dimensions.
+
+    Attributes:
+        values: (clips, dimensions). A missing entry is NaN, a constant that was never computed: index with `present`.
+        present: bool (clips, dimensions).
+        reasons: for each clip, dimension name → why it is missing.
+        dimensions: what the columns are.
+        basis: for each clip, name of a fused dimension → the dimensions that it was made of.
+
+    >>> d = Dimension("sharpness", 0, 100, frozenset({"video"}), calibrated=True)
+    >>> s = Scores(torch.tensor([[81.0], [float("nan")]]), torch.tensor([[True], [False]]), [{}, {"sharpness": "no picture"}], (d,))
+    >>> s["sharpness"], s.levels("sharpness")
+    (tensor([81., nan]), ['excellent', None])
+    """
+
+    values: Tensor
+    present: Tensor
+    reasons: list[dict[str, str]]
+    dimensions: tuple[Dimension, ...]
+    basis: list[dict[str, tuple[str, ...]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.basis = self.basis or [{} for _ in self.reasons]
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The dimensions' names, in the order of the columns."""
+        return tuple(d.name for d in self.dimensions)
+
+    def column(self, name: str) -> int:
+        """The column of dimension `name`; raises `KeyError` that lists the known ones."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise KeyError(f"no dimension {name!r}; there are {', '.join(self.names)}") from None
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The scores (clips,) on one dimension, NaN where missing."""
+        return self.values[:, self.column(name)]
+
+    def levels(self, name: str) -> list[str | None]:
+        """The fifth of the dimension's range that each clip's score falls in: bad, poor, fair, good or excellent.
+
+        `None` where the score is missing. Raises `ValueError` for a dimension that is not calibrated: a raw score's
+        range says nothing about quality.
+        """
+        column = self.column(name)
+        dimension = self.dimensions[column]
+        if not dimension.calibrated:
+            raise ValueError(f"{name}: an uncalibrated score has no levels; use the value, or calibrate it to MOS first")
+        return [
+            level_of(float(value), dimension) if there else None
+            for value, there in zip(self.values[:, column].detach(), self.present[:, column], strict=True)
+        ]
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A pandas table, one row a clip and one column a dimension, NaN where missing."""
+        import pandas
+
+        return pandas.DataFrame(self.values.detach().double().cpu().numpy(), columns=list(self.names))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Scores]) -> Scores:
+        """One `Scores` from several of the same dimensions, in order."""
+        if not parts:
+            raise ValueError("no scores to concatenate; pass at least one")
+        return cls(
+            torch.cat([p.values for p in parts]),
+            torch.cat([p.present for p in parts]),
+            [reason for p in parts for reason in p.reasons],
+            parts[0].dimensions,
+            [basis for p in parts for basis in p.basis],
+        )
+
+    @classmethod
+    def collect(
+        cls,
+        rows: Iterable[tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]],
+        dimensions: tuple[Dimension, ...],
+    ) -> Scores:
+        """From one (values, reasons, basis) a clip, where `values` maps a dimension's name to a scalar tensor."""
+        rows = list(rows)
+        known: list[Tensor] = [v for values, _, _ in rows for v in values.values()]
+        like = known[0] if known else torch.zeros(())
+        nan = torch.full((), float("nan"), dtype=like.dtype, device=like.device)
+        table = [torch.stack([values.get(d.name, nan) for d in dimensions]) for values, _, _ in rows]
+        present = [[d.name in values for d in dimensions] for values, _, _ in rows]
+        return cls(
+            torch.stack(table) if table else torch.zeros(0, len(dimensions)),
+            torch.tensor(present, dtype=torch.bool).reshape(len(rows), len(dimensions)),
+            [reasons for _, reasons, _ in rows],
+            dimensions,
+            [basis for _, _, basis in rows],
+        )
+
+
+def level_of(value: float, dimension: Dimension) -> str:
+    """The level of one score: which fifth of `dimension`'s range it falls in (values outside count as the end)."""
+    share = (value - dimension.low) / (dimension.high - dimension.low)
+    if dimension.higher_is_better is False:
+        share = 1 - share
+    return LEVELS[min(4, max(0, int(share * 5)))]
+
+
+def as_row(scores: Scores, clip: int) -> dict[str, Any]:
+    """One clip's present scores as plain floats, for tables and JSON."""
+    pairs = zip(scores.names, scores.values[clip].detach().tolist(), scores.present[clip].tolist(), strict=True)
+    return {name: value for name, value, there in pairs if there}
