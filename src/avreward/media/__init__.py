@@ -1,0 +1,1 @@
+"""Files to tensors and back, and the differentiable transforms between them."""
