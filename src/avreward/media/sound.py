@@ -57,10 +57,10 @@ def resample(audio: Tensor, old_rate: int, new_rate: int) -> Tensor:
 def remix(audio: Tensor, channels: int) -> Tensor:
     """Change the number of channels to one or two, differentiably.
 
-    `audio`: float (…, channels, samples) to float (…, `channels`, samples). Mono becomes stereo by repetition and stereo
-    mono as the mean. 5.0, 5.1 and 7.1 sound (L, R, C, LFE, then the surrounds) becomes stereo after ITU-R BS.775-4,
-    Annex 4: `L' = L + C/√2 + Ls/√2` without the LFE and without attenuation, so that the front keeps its level and the sum
-    may exceed 1; mono is the mean of that stereo. Other layouts have no agreed order and raise `MediaError`.
+    `audio`: float (…, channels, samples) to float (…, `channels`, samples). Mono becomes stereo by repetition, stereo
+    becomes mono as the mean. 5.0, 5.1 and 7.1 sound (L, R, C, LFE, then pairs of surrounds) becomes stereo after ITU-R
+    BS.775: `left = L + C/√2 + Ls/√2`, without the LFE and without attenuation, so that the front keeps its level and
+    the sum may exceed 1; its mono is the mean of that stereo. Other layouts have no agreed order: `MediaError`.
 
     >>> remix(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 1)
     tensor([[0.5000, 0.5000]])
