@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.errors import MediaError
-from avreward.media.rounding import Rounding, rounded
+from avreward.media.rounding import Rounding, rounded, to_uint8_levels
 
 Mode = Literal["area", "bilinear", "bicubic", "nearest"]
 _SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
@@ -29,8 +29,9 @@ def resize(frames: Tensor, size: tuple[int, int], mode: Mode = "area", rounding:
     - ``"nearest"``: source pixel ⌊i·scale⌋, as torch's ``"nearest"``; no antialiasing.
 
     `rounding` is for originals that resize 8-bit frames with values in [0, 1]: each pass (along the rows, then down the
-    columns) rounds to k/255, which makes ``"bilinear"`` and ``"bicubic"`` those of Pillow bit for bit; what the gradient
-    sees is in `avreward.media.rounding`. Pillow 13 changes the order of the passes for tall images, and then differs.
+    columns) rounds to k/255, which makes ``"bilinear"`` and ``"bicubic"`` those of Pillow bit for bit (Pillow 13 swaps
+    the passes where the height shrinks more than the width, and then differs); for what the gradient sees, see
+    `avreward.media.rounding`.
 
     Half precision is computed in float32. `MediaError` if frames aren't floating or have no pixels, if a side isn't
     positive or if the mode is unknown.
@@ -43,7 +44,7 @@ def resize(frames: Tensor, size: tuple[int, int], mode: Mode = "area", rounding:
     if mode == "nearest":
         flat = frames.reshape(1, -1, *frames.shape[-2:])  # the batch holds any leading dimensions, even none
         picked = F.interpolate(flat, size, mode="nearest").reshape(*frames.shape[:-2], *size)
-        return rounded(picked, lambda x: (x * 255).round().clamp(0, 255) / 255, rounding)
+        return to_uint8_levels(picked, rounding)
     wide = frames if frames.dtype in (torch.float32, torch.float64) else frames.float()
     if rounding != "none":
         wide = rounded(wide.double() * 255, lambda x: x.round().clamp(0, 255), rounding)

@@ -41,7 +41,7 @@ class AllFrames:
 
     def __call__(self, times: Tensor) -> Tensor:
         """Return 0 … n-1; raise `MediaError` if there are no frames."""
-        return torch.arange(len(_checked(times)), device=times.device)
+        return torch.arange(len(check_times(times)), device=times.device)
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class Windows:
     most: int
 
     def __post_init__(self) -> None:
-        _positive(seconds=self.seconds, most=self.most)
+        check_positive(seconds=self.seconds, most=self.most)
 
     def __call__(self, times: Tensor) -> Tensor:
         """Return ascending indices; raise `MediaError` if there are no frames."""
-        length, slack = duration(times), _slack(times)
-        if length <= self.seconds * self.most + slack:
+        length, early = duration(times), slack(times)
+        if length <= self.seconds * self.most + early:
             return torch.arange(len(times), device=times.device)
         room, chosen = length - self.seconds, []
         for window in range(self.most):
             offset = room / 2 if self.most == 1 else room * window / (self.most - 1)
             start = float(times[0]) + offset
-            inside = ((times >= start - slack) & (times < start + self.seconds - slack)).nonzero()[:, 0]
+            inside = ((times >= start - early) & (times < start + self.seconds - early)).nonzero()[:, 0]
             # frames may be sparser than windows: what is on display counts, or the window would be empty
             chosen.append(inside if len(inside) else on_display(times, times.new_tensor([start])))
         return torch.cat(chosen)
@@ -90,7 +90,7 @@ class Spread:
     count: int
 
     def __post_init__(self) -> None:
-        _positive(count=self.count)
+        check_positive(count=self.count)
 
     def __call__(self, times: Tensor) -> Tensor:
         """Return min(count, n) ascending indices; raise `MediaError` if there are no frames."""
@@ -127,11 +127,11 @@ class FramePlan:
         if sum(given is not None for given in (self.size, self.max_side, self.crop)) > 1:
             raise MediaError("FramePlan", "size, max_side and crop exclude each other", "give one of them")
         if self.size is not None:
-            _positive(height=self.size[0], width=self.size[1])
+            check_positive(height=self.size[0], width=self.size[1])
         if self.max_side is not None:
-            _positive(max_side=self.max_side)
+            check_positive(max_side=self.max_side)
         if self.crop is not None:
-            _positive(crop=self.crop)
+            check_positive(crop=self.crop)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) that a frame of `height` × `width` pixels comes out with."""
@@ -159,7 +159,7 @@ def duration(times: Tensor) -> float:
     >>> duration(torch.arange(12, dtype=torch.float64) / 4)
     3.0
     """
-    return float(_checked(times)[-1] - times[0]) + interval(times)
+    return float(check_times(times)[-1] - times[0]) + interval(times)
 
 
 def interval(times: Tensor) -> float:
@@ -175,20 +175,23 @@ def on_display(times: Tensor, moments: Tensor) -> Tensor:
     >>> on_display(torch.tensor([0.0, 1.0, 5.0]), torch.tensor([0.9, 1.0, 4.9, 7.0]))
     tensor([0, 1, 1, 2])
     """
-    return (torch.searchsorted(_checked(times), moments + _slack(times), right=True) - 1).clamp(min=0)
+    return (torch.searchsorted(check_times(times), moments + slack(times), right=True) - 1).clamp(min=0)
 
 
-def _slack(times: Tensor) -> float:
+def slack(times: Tensor) -> float:
+    """Return by how many seconds a stamp of `times` (n,) may be off: half a millisecond, less for very high rates."""
     return min(_STAMP_ERROR, interval(times) / 4)
 
 
-def _checked(times: Tensor) -> Tensor:
+def check_times(times: Tensor) -> Tensor:
+    """Return `times`; raise `MediaError` if they aren't those of at least one frame."""
     if times.ndim != 1 or len(times) == 0:
         raise MediaError("times", f"shape {tuple(times.shape)} instead of (n,) with n > 0", "give a clip with frames")
     return times
 
 
-def _positive(**arguments: float) -> None:
+def check_positive(**arguments: float) -> None:
+    """Raise `MediaError` that names the first of the arguments which isn't above 0."""
     for name, value in arguments.items():
         if not value > 0:
             raise MediaError(name, f"{value} isn't positive", "give a positive number")
