@@ -1,0 +1,116 @@
+"""Controlled defects of pictures: pure functions on (frames, 3, height, width) in [0, 1], deterministic from a generator.
+
+Results hold 8-bit values (steps of 1/255), as they would in a file, except where frames are only put in another order.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def eight_bits(video: Tensor) -> Tensor:
+    """Clamp to [0, 1] and round to steps of 1/255."""
+    return (video.clamp(0, 1) * 255).round() / 255
+
+
+def blur(video: Tensor, sigma_at_480: float, generator: torch.Generator) -> Tensor:
+    """Gaussian blur. sigma_at_480: deviation in pixels for a picture 480 high, in proportion for other heights."""
+    sigma = sigma_at_480 * video.shape[-2] / 480
+    reach = max(1, math.ceil(3.5 * sigma))
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
+    taps = (taps / taps.sum()).to(video)
+    out = torch.empty_like(video)
+    for number in range(len(video)):  # one frame at a time stays in the cache
+        padded = functional.pad(video[number, :, None], (reach, reach, reach, reach), mode="replicate")
+        across = functional.conv2d(padded, taps.view(1, 1, 1, -1))
+        out[number] = functional.conv2d(across, taps.view(1, 1, -1, 1))[:, 0]
+    return eight_bits(out)
+
+
+def picture_noise(video: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+    """Gaussian noise of deviation `sigma` (of 255), independent in every pixel, colour and frame."""
+    return eight_bits(video + torch.randn(video.shape, generator=generator).to(video) * (sigma / 255))
+
+
+def cosines(like: Tensor) -> Tensor:
+    """The orthonormal 8-point DCT-II as a matrix (8, 8)."""
+    place = torch.arange(8, dtype=torch.float64)
+    matrix = torch.cos(math.pi * (2 * place[None] + 1) * place[:, None] / 16) / 2
+    matrix[0] /= math.sqrt(2)
+    return matrix.to(like)
+
+
+def quantise(plane: Tensor, coarseness: float, first: float, slope: float) -> Tensor:
+    """Quantise 8x8 blocks of planes (n, h, w), values 0..255, sides multiples of 8, in steps growing with frequency."""
+    count, height, width = plane.shape
+    order = torch.arange(8, device=plane.device)
+    step = coarseness * (first + slope * (order[:, None] + order[None]).to(plane))
+    transform = cosines(plane)
+    blocks = plane.view(count, height // 8, 8, width // 8, 8).transpose(2, 3) - 128
+    coefficients = transform @ blocks @ transform.T
+    blocks = transform.T @ ((coefficients / step).round() * step) @ transform + 128
+    return blocks.transpose(2, 3).reshape(count, height, width)
+
+
+def blockiness(video: Tensor, coarseness: float, generator: torch.Generator) -> Tensor:
+    """Code every frame in 8x8 cosine blocks with coarse steps, grid from the top left corner, colour at half size.
+
+    The steps are `coarseness` times a ramp from 10 (mean of a block) to 101 (finest detail), of 255, about those of a JPEG of
+    quality 50 at coarseness 1.
+    """
+    _, _, height, width = video.shape
+    out = torch.empty_like(video)
+    for number in range(len(video)):
+        frame = functional.pad(video[number : number + 1], (0, -width % 16, 0, -height % 16), mode="replicate")[0] * 255
+        red, green, blue = frame
+        luma = 0.299 * red + 0.587 * green + 0.114 * blue
+        chroma = torch.stack(((blue - luma) * 0.564 + 128, (red - luma) * 0.713 + 128))
+        luma = quantise(luma[None], coarseness, 10.0, 6.5)[0]
+        small = quantise(functional.avg_pool2d(chroma[None], 2)[0], coarseness, 17.0, 10.0)
+        second, first = small.repeat_interleave(2, 1).repeat_interleave(2, 2) - 128
+        red, blue = luma + first / 0.713, luma + second / 0.564
+        green = (luma - 0.299 * red - 0.114 * blue) / 0.587
+        out[number] = torch.stack((red, green, blue))[:, :height, :width]
+    return eight_bits(out / 255)
+
+
+def flicker(video: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+    """Multiply every frame by its own random gain, 1 on average, of deviation `sigma`, never below 0.3."""
+    gain = (1 + sigma * torch.randn(len(video), generator=generator)).clamp_min(0.3)
+    return eight_bits(video * gain.to(video)[:, None, None, None])
+
+
+def frozen_order(times: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Which frame is shown at each time when runs of 0.2 to 0.6 s are held for `share` (0..1) of the frames: int64 (n,)."""
+    count = len(times)
+    order = torch.arange(count)
+    wanted = max(1, round(share * count))
+    for _ in range(1000):
+        missing = wanted - int((order != torch.arange(count)).sum())
+        if missing <= 0:
+            break
+        start = int(torch.randint(max(1, count - 1), (), generator=generator))
+        length = 0.2 + 0.4 * float(torch.rand((), generator=generator))
+        held = int(((times > times[start]) & (times <= times[start] + length)).sum())
+        stop = min(count, start + 1 + max(1, min(held, missing)))
+        # Runs stay apart, so that none grows longer than it should.
+        around = slice(max(0, start - 1), min(count, stop + 1))
+        if (order[around] == torch.arange(count)[around]).all():
+            order[start:stop] = start
+    return order
+
+
+def shuffled_order(count: int, window: float, generator: torch.Generator) -> Tensor:
+    """An order of frames in which those of each window of `window` frames are mixed, none in its place: int64 (count,)."""
+    order = torch.arange(count)
+    for start in range(0, count, int(window)):
+        size = min(int(window), count - start)
+        if size < 2:
+            continue
+        mixed = torch.arange(size)
+        while (mixed == torch.arange(size)).any():
+            mixed = torch.randperm(size, generator=generator)
+        order[start : start + size] = start + mixed
+    return order
