@@ -28,10 +28,10 @@ def resize(frames: Tensor, size: tuple[int, int], mode: Mode = "area", rounding:
       widened by the scale when shrinking.
     - ``"nearest"``: source pixel ⌊i·scale⌋, as torch's ``"nearest"``; no antialiasing.
 
-    `rounding` is for originals that resize 8-bit frames with values in [0, 1]: each pass (along the rows, then down the
-    columns) rounds to k/255, which makes ``"bilinear"`` and ``"bicubic"`` those of Pillow bit for bit (Pillow 13 swaps
-    the passes where the height shrinks more than the width, and then differs); for what the gradient sees, see
-    `avreward.media.rounding`.
+    `rounding` is for originals that resize 8-bit frames with values in [0, 1]: each of the two passes, across and down,
+    rounds to k/255, which makes ``"bilinear"`` and ``"bicubic"`` those of Pillow 13 bit for bit. (Earlier releases go
+    across first where Pillow 13 goes down first, because the height loses more than twice what the width does; natural
+    pictures then differ by a level here and there.) For what the gradient sees, see `avreward.media.rounding`.
 
     Half precision is computed in float32. `MediaError` if frames aren't floating or have no pixels, if a side isn't
     positive or if the mode is unknown.
@@ -48,8 +48,11 @@ def resize(frames: Tensor, size: tuple[int, int], mode: Mode = "area", rounding:
     wide = frames if frames.dtype in (torch.float32, torch.float64) else frames.float()
     if rounding != "none":
         wide = rounded(wide.double() * 255, lambda x: x.round().clamp(0, 255), rounding)
-    passes = ((-1, size[1]), (-2, size[0]))
-    for dim, new in passes if rounding != "none" else passes[::-1]:  # the cheaper order where it makes no difference
+    (height, width), (new_height, new_width) = wide.shape[-2:], size
+    down_first = height > new_height and height - new_height > 2 * (width - new_width)  # Pillow 13's rule, as observed
+    passes = ((-2, new_height), (-1, new_width))
+    # without rounding the order makes no difference but in speed
+    for dim, new in passes if down_first or rounding == "none" else passes[::-1]:
         if wide.shape[dim] != new:
             wide = _pass(wide, dim, new, mode, rounding)
     return (wide if rounding == "none" else wide / 255).to(frames.dtype)

@@ -1,13 +1,15 @@
-"""Sample rates and channel counts of sound, changed differentiably."""
+"""Sample rate, channel count and length of sound, changed differentiably."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import lru_cache
 from math import ceil, gcd, pi
 
 import torch
 from julius.resample import ResampleFrac
 from torch import Tensor
+from torch.nn import functional as F
 
 from avreward.errors import MediaError
 
@@ -75,6 +77,36 @@ def remix(audio: Tensor, channels: int) -> Tensor:
     if channels == 1:
         return audio.mean(dim=-2, keepdim=True)
     return audio.repeat_interleave(2, dim=-2) if have == 1 else audio
+
+
+def joined_clips(
+    audio: Tensor, rate: int, count: int = 8, seconds: float = 2.0, total: float = 30.0, reach_end: bool = False
+) -> Tensor:
+    """Join `count` clips of `seconds` that are spread over the sound; cut or fill up with zeros to `total` seconds.
+
+    What AGAV-Rater (and ImageBind) hear of a long sound: `audio`, float (…, samples) at `rate` Hz, to (…, total·rate).
+    Sound shorter than a clip is repeated `count` times; clips overlap or leave gaps. Clip i starts at
+    i·(duration − seconds)/count, so the last one stops short of the end, as in pytorchvideo 0.1.5; with `reach_end` the
+    divisor is count − 1, as on its main branch.
+
+    >>> joined_clips(torch.arange(12.0), rate=1, count=3, total=8)
+    tensor([0., 1., 3., 4., 6., 7., 0., 0.])
+    """
+    parts = [audio[..., start:end] for start, end in clip_bounds(audio.shape[-1], rate, count, seconds, reach_end)]
+    joined, wanted = torch.cat(parts, dim=-1), round(total * rate)
+    return F.pad(joined[..., :wanted], (0, max(0, wanted - joined.shape[-1])))
+
+
+def clip_bounds(samples: int, rate: int, count: int, seconds: float, reach_end: bool = False) -> list[tuple[int, int]]:
+    """Return the (start, end) samples of the clips of `joined_clips`.
+
+    >>> clip_bounds(48000, 16000, 3, 2.0)
+    [(0, 32000), (5333, 37333), (10666, 42666)]
+    """
+    # The original divides the duration, a float, as an exact fraction: 29.97 s fall just short, by one sample.
+    length, clip = Fraction(samples / rate), Fraction(seconds)
+    step = max(length - clip, Fraction(0)) / max(1, count - 1 if reach_end else count)
+    return [(int(i * step * rate), min(int((i * step + clip) * rate), samples)) for i in range(count)]
 
 
 def _half_width(old: int, new: int) -> int:

@@ -1,0 +1,116 @@
+"""Kaldi's log-mel filter bank (`fbank`), differentiable, with the settings that BEATs and AGAV-Rater read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from avreward.errors import MediaError
+from avreward.media.rounding import Rounding, to_bfloat16
+
+Window = Literal["povey", "hann", "hamming"]
+_FLOOR = torch.finfo(torch.float32).eps  # Kaldi takes the logarithm of nothing smaller
+_BEATS_MEAN, _BEATS_DEVIATION = 15.41663, 6.55582
+
+
+@dataclass(frozen=True)
+class Fbank:
+    """Kaldi's ``compute-fbank-feats`` without dither and energy; whole windows only (``snip_edges``).
+
+    Called with `audio`, float (…, samples) in [−1, 1], it gives (…, windows, bins): the natural logarithm of the power
+    in `bins` triangles spaced evenly on the mel scale ``1127·ln(1 + f/700)`` between `low` and `high` Hz, floored at
+    the float32 epsilon. There are ``1 + (samples − length) // shift`` windows, none if the sound is shorter than one.
+    Differentiable, with a finite gradient (zero) on silence; float32 and float64 are computed as such, other types in
+    float32.
+
+    - `rate`: samples a second of `audio`.
+    - `length`, `shift`: of a window, in seconds.
+    - `high`: *optional*, the Nyquist frequency if absent.
+    - `window`: ``"povey"`` is Hann's to the power 0.85.
+    - `preemphasis`: each sample loses that much of the one before.
+    - `remove_offset`: whether each window loses its mean first.
+    - `scale`: what samples are multiplied with; Kaldi's models expect 16-bit numbers, hence 2¹⁵.
+
+    >>> Fbank(bins=40)(torch.zeros(2, 16000)).shape
+    torch.Size([2, 98, 40])
+    """
+
+    rate: int = 16000
+    bins: int = 128
+    length: float = 0.025
+    shift: float = 0.01
+    low: float = 20.0
+    high: float | None = None
+    window: Window = "povey"
+    preemphasis: float = 0.97
+    remove_offset: bool = True
+    scale: float = 32768.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("rate", 1), ("bins", 1), ("length", 2 / self.rate), ("shift", 1 / self.rate)):
+            if getattr(self, name) < least:
+                raise MediaError(name, f"{getattr(self, name)} is too small", f"give at least {least}")
+        if not 0 <= self.low < self._high <= self.rate / 2:
+            raise MediaError("low, high", f"{self.low} and {self.high} Hz", f"stay in order within 0 … {self.rate / 2}")
+
+    def __call__(self, audio: Tensor) -> Tensor:
+        """Return float (…, windows, bins) for `audio`, float (…, samples) in [−1, 1]."""
+        if not audio.is_floating_point():
+            raise MediaError("audio", f"{audio.dtype} isn't floating", "convert to float in -1 ... 1")
+        wide = audio if audio.dtype in (torch.float32, torch.float64) else audio.float()
+        size, step = int(self.rate * self.length), int(self.rate * self.shift)  # Kaldi truncates
+        if wide.shape[-1] < size:
+            return audio.new_zeros(*audio.shape[:-1], 0, self.bins)
+        frames = wide.unfold(-1, size, step) * self.scale  # (…, windows, size)
+        if self.remove_offset:
+            frames = frames - frames.mean(dim=-1, keepdim=True)
+        before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)  # the first sample precedes itself
+        frames = (frames - self.preemphasis * before) * _window(self.window, size).to(frames)
+        points = 1 << (size - 1).bit_length()
+        spectrum = torch.fft.rfft(frames, n=points)[..., :-1]  # no triangle reaches the Nyquist frequency
+        power = spectrum.real.square() + spectrum.imag.square()
+        energy = power @ _triangles(self.rate, points, self.bins, self.low, self._high).to(power)
+        return energy.clamp(min=_FLOOR).log().to(audio.dtype)
+
+    @property
+    def _high(self) -> float:
+        return self.rate / 2 if self.high is None else self.high
+
+
+def beats_fbank(audio: Tensor, rounding: Rounding = "straight_through") -> Tensor:
+    """Return what BEATs reads in AGAV-Rater: the filter bank, rounded to bfloat16 and normalised.
+
+    `audio`: float (…, samples) in [−1, 1], 16 kHz; returns (…, windows, 128). The original keeps the spectrogram in
+    bfloat16 and takes off 15.41663, divided by 2·6.55582, in its working precision (here that of `audio`); plain BEATs
+    doesn't round (``rounding="none"``).
+
+    >>> round(float(beats_fbank(torch.zeros(400))[0, 0]), 4)
+    -2.3913
+    """
+    return (to_bfloat16(Fbank()(audio), rounding) - _BEATS_MEAN) / (2 * _BEATS_DEVIATION)
+
+
+@lru_cache(maxsize=16)
+def _window(kind: Window, size: int) -> Tensor:
+    if kind == "hamming":
+        return torch.hamming_window(size, periodic=False, dtype=torch.float64)
+    hann = torch.hann_window(size, periodic=False, dtype=torch.float64)
+    return hann**0.85 if kind == "povey" else hann
+
+
+@lru_cache(maxsize=16)
+def _triangles(rate: int, points: int, bins: int, low: float, high: float) -> Tensor:
+    """Return float64 (points/2, bins): triangles in mel, each from the peak of one neighbour to that of the other."""
+    mel = _mel(torch.arange(points // 2, dtype=torch.float64) * rate / points)[:, None]
+    span = _mel(torch.tensor([low, high], dtype=torch.float64))
+    edges = torch.linspace(float(span[0]), float(span[1]), bins + 2, dtype=torch.float64)
+    left, peak, right = edges[:-2], edges[1:-1], edges[2:]
+    return torch.minimum((mel - left) / (peak - left), (right - mel) / (right - peak)).clamp(min=0)
+
+
+def _mel(hertz: Tensor) -> Tensor:
+    return 1127.0 * (hertz / 700.0).log1p()
