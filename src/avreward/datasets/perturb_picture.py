@@ -1,4 +1,4 @@
-"""Controlled defects of pictures: pure functions on (frames, 3, height, width) in [0, 1], deterministic from a generator.
+"""Controlled defects of pictures: functions on (frames, 3, height, width) in [0, 1], decided by the generator passed.
 
 Results hold 8-bit values (steps of 1/255), as they would in a file, except where frames are only put in another order.
 """
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avreward.datasets.filters import gaussian_blur
+
 
 def eight_bits(video: Tensor) -> Tensor:
     """Clamp to [0, 1] and round to steps of 1/255."""
@@ -18,15 +20,8 @@ def eight_bits(video: Tensor) -> Tensor:
 def blur(video: Tensor, sigma_at_480: float, generator: torch.Generator) -> Tensor:
     """Gaussian blur. sigma_at_480: deviation in pixels for a picture 480 high, in proportion for other heights."""
     sigma = sigma_at_480 * video.shape[-2] / 480
-    reach = max(1, math.ceil(3.5 * sigma))
-    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
-    taps = (taps / taps.sum()).to(video)
-    out = torch.empty_like(video)
-    for number in range(len(video)):  # one frame at a time stays in the cache
-        padded = functional.pad(video[number, :, None], (reach, reach, reach, reach), mode="replicate")
-        across = functional.conv2d(padded, taps.view(1, 1, 1, -1))
-        out[number] = functional.conv2d(across, taps.view(1, 1, -1, 1))[:, 0]
-    return eight_bits(out)
+    # One frame at a time stays in the cache.
+    return eight_bits(torch.stack([gaussian_blur(frame, sigma) for frame in video]))
 
 
 def picture_noise(video: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
@@ -57,8 +52,8 @@ def quantise(plane: Tensor, coarseness: float, first: float, slope: float) -> Te
 def blockiness(video: Tensor, coarseness: float, generator: torch.Generator) -> Tensor:
     """Code every frame in 8x8 cosine blocks with coarse steps, grid from the top left corner, colour at half size.
 
-    The steps are `coarseness` times a ramp from 10 (mean of a block) to 101 (finest detail), of 255, about those of a JPEG of
-    quality 50 at coarseness 1.
+    The steps are `coarseness` times a ramp from 10 (mean of a block) to 101 (finest detail), of 255: at coarseness 1
+    about those of a JPEG of quality 50.
     """
     _, _, height, width = video.shape
     out = torch.empty_like(video)
@@ -83,27 +78,30 @@ def flicker(video: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
 
 
 def frozen_order(times: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Which frame is shown at each time when runs of 0.2 to 0.6 s are held for `share` (0..1) of the frames: int64 (n,)."""
+    """Which frame is shown at each time, when frames are held for 0.2 to 0.6 s at random places: int64 (n,).
+
+    `share` (0..1) of the frames repeat the one before; the frames between two holds move.
+    """
     count = len(times)
-    order = torch.arange(count)
-    wanted = max(1, round(share * count))
-    for _ in range(1000):
-        missing = wanted - int((order != torch.arange(count)).sum())
-        if missing <= 0:
-            break
-        start = int(torch.randint(max(1, count - 1), (), generator=generator))
-        length = 0.2 + 0.4 * float(torch.rand((), generator=generator))
-        held = int(((times > times[start]) & (times <= times[start] + length)).sum())
-        stop = min(count, start + 1 + max(1, min(held, missing)))
-        # Runs stay apart, so that none grows longer than it should.
-        around = slice(max(0, start - 1), min(count, stop + 1))
-        if (order[around] == torch.arange(count)[around]).all():
-            order[start:stop] = start
+    interval = float((times[1:] - times[:-1]).median()) if count > 1 else 1.0
+    missing, held = min(count - 1, max(1, round(share * count))), []
+    while missing > 0:
+        seconds = 0.2 + 0.4 * float(torch.rand((), generator=generator))
+        held.append(min(missing, max(1, round(seconds / interval))))
+        missing -= held[-1]
+    # The moving frames are dealt out at random: one to be held by each hold, the others before, between and after.
+    spare = max(0, count - sum(held) - len(held))
+    cuts = torch.randint(spare + 1, (len(held),), generator=generator).sort().values.tolist()
+    order, place, before = torch.arange(count), 0, 0
+    for cut, length in zip(cuts, held, strict=True):
+        place += cut - before
+        order[place : place + length + 1] = min(place, count - 1)
+        place, before = place + length + 1, cut
     return order
 
 
 def shuffled_order(count: int, window: float, generator: torch.Generator) -> Tensor:
-    """An order of frames in which those of each window of `window` frames are mixed, none in its place: int64 (count,)."""
+    """An order of frames that mixes those of each window of `window` frames, none in its place: int64 (count,)."""
     order = torch.arange(count)
     for start in range(0, count, int(window)):
         size = min(int(window), count - start)

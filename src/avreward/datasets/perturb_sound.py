@@ -1,4 +1,4 @@
-"""Controlled defects of sound: pure functions on (channels, samples), deterministic from the generator that is passed."""
+"""Controlled defects of sound: functions on (channels, samples), decided by the generator that is passed."""
 
 import math
 
@@ -45,8 +45,8 @@ def add_noise(audio: Tensor, rate: int, snr: float, generator: torch.Generator) 
 def clip_peaks(audio: Tensor, rate: int, share: float, generator: torch.Generator) -> Tensor:
     """Drive the sound against a ceiling so that `share` (0..1) of its sounding samples hit it.
 
-    Half of the time the ceiling is full scale; otherwise the result is turned back to the level it had, as happens when a
-    clipped recording is mixed afterwards. Ceiling and gain are common to all channels.
+    Half of the time the ceiling is full scale; otherwise the result is turned back to the level it had,
+    as happens when a clipped recording is mixed afterwards. Ceiling and gain are common to all channels.
     """
     active = audio[:, sounding(audio, rate)].abs().flatten()
     if active.numel() == 0:
@@ -60,7 +60,7 @@ def clip_peaks(audio: Tensor, rate: int, share: float, generator: torch.Generato
 
 
 def low_pass(audio: Tensor, rate: int, cutoff: float, generator: torch.Generator) -> Tensor:
-    """Take away what lies above `cutoff` Hz: a Kaiser-windowed sinc of 10 % transition width and 80 dB, without delay."""
+    """Take away what lies above `cutoff` Hz: a Kaiser-windowed sinc (80 dB, transition 10 % wide), no delay."""
     if cutoff * 1.05 >= rate / 2:
         return audio.clone()
     width = 0.1 * cutoff
@@ -85,14 +85,17 @@ def drop_outs(audio: Tensor, rate: int, share: float, generator: torch.Generator
     wanted = share * float(active.sum())
     gain = torch.ones(samples, dtype=torch.float32)
     places = active.nonzero()[:, 0]
+    apart = int(0.01 * rate)
     fade = 0 if coin(generator) else int(0.002 * rate)
-    for _ in range(10_000):
+    for _ in range(5_000):
         gone = float(((gain == 0) & active).sum())
         if len(places) == 0 or gone >= wanted:
             break
         length = min(0.02 + 0.06 * float(torch.rand((), generator=generator)), max(0.02, (wanted - gone) / rate))
         start = int(places[torch.randint(len(places), (), generator=generator)])
         stop = min(samples, start + int(length * rate))
+        if (gain[max(0, start - apart) : stop + apart] < 1).any():
+            continue  # gaps that touch would be one longer gap
         gap = torch.zeros(stop - start)
         if fade and stop - start > 2 * fade:
             ramp = torch.linspace(1, 0, fade + 2)[1:-1]
@@ -115,7 +118,9 @@ def backwards(audio: Tensor) -> Tensor:
 def swap(audio: Tensor, rate: int, other: Tensor, other_rate: int) -> Tensor:
     """Another clip's sound in place of this one: at its rate, channels, length (cropped or looped) and RMS level."""
     samples = audio.shape[-1]
-    new = resample(remix(other.to(audio), audio.shape[0]), other_rate, rate)
+    new = resample(other.to(audio), other_rate, rate)
+    if new.shape[0] != audio.shape[0]:
+        new = remix(new, 1).expand(audio.shape[0], -1) if audio.shape[0] > 2 else remix(new, audio.shape[0])
     new = new.repeat(1, max(1, math.ceil(samples / max(1, new.shape[-1]))))[:, :samples]
     new = new * (audio.square().mean() / new.square().mean().clamp_min(1e-12)).sqrt()
     return new / new.abs().max().clamp_min(1.0)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from avreward.clip import Clip
 from avreward.datasets import perturb_picture, perturb_sound
@@ -75,9 +76,11 @@ def _reverse(clip: Clip, severity: float, generator: torch.Generator, other: Cli
 
 
 def _swap(clip: Clip, severity: float, generator: torch.Generator, other: Clip | None) -> Clip:
-    assert other is not None and other.sample_rate is not None and clip.sample_rate is not None
-    audio = perturb_sound.swap(clip.sound(), clip.sample_rate, other.sound(), other.sample_rate)
-    return clip.with_audio(audio, clip.sample_rate)
+    rate, other_rate = clip.sample_rate, other.sample_rate if other else None
+    assert other is not None
+    assert rate is not None
+    assert other_rate is not None
+    return clip.with_audio(perturb_sound.swap(clip.sound(), rate, other.sound(), other_rate), rate)
 
 
 def with_video(clip: Clip, video: Tensor) -> Clip:
@@ -127,3 +130,60 @@ _ALL = (
     Perturbation("shuffled", "video", "temporal_smoothness", (2.0, 4.0, 8.0), "frames", _shuffle),
 )
 PERTURBATIONS: Mapping[str, Perturbation] = MappingProxyType({one.name: one for one in _ALL})
+
+
+AUDIBLE_DB = -50.0  # of the energy of the sound: a smaller change counts as none
+VISIBLE_STEP = 2 / 255  # of the mean of an 8x8 block: far above what sensor noise leaves in it
+VISIBLE_SHARE = 2e-4  # of all blocks of all frames
+EDGE_CHANGE = 0.03  # of the mean of the strongest edges
+
+
+def changed(original: Clip, perturbed: Clip) -> bool:
+    """Whether a defect did anything that could be noticed: the mixing of frames at rest, say, does not.
+
+    Sound: the difference has more than -50 dB of the energy of the original. Picture: of the means of 8x8 blocks, in
+    which sensor noise is averaged away, at least one in 5000 moved by more than 2/255, or the strongest edges (5 % of
+    the pixels) changed by more than 3 % and half a step of 1/255.
+
+    Example:
+        >>> from avreward.datasets.scenes import scene
+        >>> clip = scene(1, seconds=1.0).clip
+        >>> changed(clip, clip)
+        False
+    """
+    if original.has_audio != perturbed.has_audio or original.has_video != perturbed.has_video:
+        return True
+    if original.has_audio and sound_changed(original.sound(), perturbed.sound()):
+        return True
+    return original.has_video and picture_changed(original.video, perturbed.video)
+
+
+def sound_changed(before: Tensor, after: Tensor) -> bool:
+    """Whether two sounds (channels, samples) differ by more than `AUDIBLE_DB` of the energy of the first."""
+    if before.shape != after.shape:
+        return True
+    lost = float((after.double() - before.double()).square().sum())
+    return lost > 10 ** (AUDIBLE_DB / 10) * float(before.double().square().sum())
+
+
+def strong_edges(frame: Tensor) -> float:
+    """Mean of the largest twentieth of the differences between neighbours in the grey version of a frame (3, h, w)."""
+    grey = frame.mean(0)
+    steps = torch.cat(((grey[1:] - grey[:-1]).flatten(), (grey[:, 1:] - grey[:, :-1]).flatten())).abs()
+    return float(steps.topk(max(1, steps.numel() // 20)).values.mean())
+
+
+def picture_changed(before: Tensor, after: Tensor) -> bool:
+    """Whether two pictures (frames, 3, h, w) differ in the means of blocks or in their strongest edges."""
+    if before.shape != after.shape:
+        return True
+    moved = total = 0
+    for first, second in zip(before, after, strict=True):
+        blocks = functional.avg_pool2d((second - first).mean(0)[None, None], 8, ceil_mode=True).abs()
+        moved, total = moved + int((blocks > VISIBLE_STEP).sum()), total + blocks.numel()
+    if moved > VISIBLE_SHARE * total:
+        return True
+    few = torch.linspace(0, len(before) - 1, min(8, len(before))).long().tolist()
+    old = sum(strong_edges(before[number]) for number in few) / len(few)
+    new = sum(strong_edges(after[number]) for number in few) / len(few)
+    return abs(new - old) > max(EDGE_CHANGE * old, 0.5 / 255)

@@ -4,8 +4,8 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from avreward.datasets.filters import gaussian_blur
 from avreward.datasets.scene_stage import Dice, vivid
 
 
@@ -23,11 +23,12 @@ def cloud(dice: Dice, height: int, width: int, slope: float, planes: int = 1) ->
 def leaves(dice: Dice, height: int, width: int) -> Tensor:
     """Occluding discs and boxes of many sizes (the dead-leaves model of images), each a colour; (3, height, width)."""
     canvas = vivid(dice)[:, None, None].expand(3, height, width).clone()
-    smallest = dice.uniform(4, 10)
-    for _ in range(dice.integer(60, 160)):
+    smallest, largest = dice.uniform(0.02, 0.05) * height, 0.35 * height
+    area = 2 * math.pi * smallest**2 * math.log(largest / smallest)
+    palette = [vivid(dice) for _ in range(dice.integer(4, 12))]
+    for _ in range(min(220, int(dice.uniform(0.7, 2.5) * height * width / area))):
         # Sizes follow r**-3, which is what gives the collage the spectrum of a photograph.
-        radius = smallest / math.sqrt(max(1e-4, dice.uniform(0.0, 1.0)))
-        radius = min(radius, 0.35 * height)
+        radius = min(largest, smallest / math.sqrt(max(1e-4, dice.uniform(0.0, 1.0))))
         x, y = dice.uniform(0, width), dice.uniform(0, height)
         left, right = max(0, int(x - radius - 1)), min(width, int(x + radius + 2))
         top, bottom = max(0, int(y - radius - 1)), min(height, int(y + radius + 2))
@@ -43,8 +44,8 @@ def leaves(dice: Dice, height: int, width: int) -> Tensor:
             second = (down * math.cos(turn) - across * math.sin(turn)).abs() / 0.7
             inside = (radius - torch.maximum(first, second) + 0.5).clamp(0, 1)
         light = 1 + dice.uniform(-0.25, 0.25) * (across + down) / radius
-        patch = canvas[:, top:bottom, left:right]
-        patch.lerp_(vivid(dice)[:, None, None] * light, inside)
+        colour = dice.pick(palette) * dice.uniform(0.7, 1.3)
+        canvas[:, top:bottom, left:right].lerp_(colour[:, None, None] * light, inside)
     return canvas
 
 
@@ -76,7 +77,7 @@ def surface(dice: Dice, height: int, width: int) -> Tensor:
     grain = cloud(dice, height, width, dice.uniform(0.8, 1.5))
     base = vivid(dice, 0.15, 0.85)[:, None, None]
     if kind == "leaves":
-        picture = leaves(dice, height, width) * (1 + 0.06 * grain)
+        picture = leaves(dice, height, width) * (1 + dice.uniform(0.03, 0.15) * grain)
     else:
         relief = {"cloud": lambda: 0.2 * grain, "smooth": lambda: 0.03 * grain}.get(
             kind, lambda: 0.12 * pattern(dice, height, width) + 0.05 * grain
@@ -88,17 +89,6 @@ def surface(dice: Dice, height: int, width: int) -> Tensor:
     direction = dice.uniform(0, 2 * math.pi)
     light = 1 + dice.uniform(0, 0.7) * (across * math.cos(direction) + down * math.sin(direction))
     return picture * light
-
-
-def soften(picture: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of (..., height, width), edges replicated."""
-    reach = max(1, math.ceil(3 * sigma))
-    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    taps = (taps / taps.sum()).to(picture)
-    flat = picture.reshape(-1, 1, *picture.shape[-2:])
-    flat = functional.pad(flat, (reach, reach, reach, reach), mode="replicate")
-    flat = functional.conv2d(functional.conv2d(flat, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
-    return flat.reshape(picture.shape)
 
 
 def background(dice: Dice, height: int, width: int, floor_row: int | None, dark: bool) -> Tensor:
@@ -114,4 +104,4 @@ def background(dice: Dice, height: int, width: int, floor_row: int | None, dark:
     picture = level + (picture - middle) * contrast * (0.3 if dark else 1.0)
     # Lenses are never perfectly sharp, and a backdrop is often out of focus: a sharpness measure must live with that.
     sigma = dice.uniform(1.0, 2.5) if dice.chance(0.2) else dice.uniform(0.35, 0.7)
-    return soften(picture, sigma).clamp(0.0, 1.0)
+    return gaussian_blur(picture, sigma).clamp(0.0, 1.0)

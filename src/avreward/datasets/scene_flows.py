@@ -159,7 +159,7 @@ def pouring(stage: Stage) -> Plot:
     grid, level = smooth_curve(dice, stage.seconds + 1.0, dice.uniform(0.4, 0.9), rate=200.0)
     level = (1.6 * level - 0.3).clamp(0.02, 1.0)
     rain = dice.chance(0.4)
-    fall = dice.uniform(0.3, 0.55)  # s from appearing to landing
+    fall = dice.uniform(0.18, 0.32)  # s from appearing to landing
     most = dice.integer(150, 400)
     expected = torch.cumsum(level, 0) / 200.0 * most
     count = int(expected[-1])
@@ -170,7 +170,9 @@ def pouring(stage: Stage) -> Plot:
     else:
         across = stage.aspect * dice.uniform(0.35, 0.65) + 0.025 * dice.normal(count)
     drift = 0.05 * dice.normal(count) if not rain else torch.full((count,), dice.uniform(-0.2, 0.2))
-    colours = (vivid(dice, 0.3, 1.0) + 0.08 * dice.normal(count, 3)).clamp(0, 1)
+    # Bright or dark drops: grey ones would vanish before many backdrops.
+    light = (0.8, 1.0) if dice.chance(0.7) else (0.0, 0.12)
+    colours = (vivid(dice, *light) + 0.08 * dice.normal(count, 3)).clamp(0, 1)
 
     def falling(ages: Tensor) -> Tensor:
         ages = ages.clamp(0, fall)
@@ -184,8 +186,8 @@ def pouring(stage: Stage) -> Plot:
         ages = ages.clamp_min(0)
         return torch.stack((landed + side * ages, bottom - jump * ages + 2.6 * ages**2), -1)
 
-    radius = dice.uniform(0.005, 0.011)
-    opacity = dice.uniform(0.5, 0.9)
+    radius = dice.uniform(0.007, 0.014)
+    opacity = dice.uniform(0.8, 1.0)
     particles = [
         Particles(born, torch.full((count,), fall), falling, colours, radius, opacity=opacity),
         Particles(born + fall, torch.full((count,), 0.28), splashing, colours, 0.7 * radius, opacity=0.7 * opacity),

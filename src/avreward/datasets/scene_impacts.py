@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ def bounce(stage: Stage) -> Plot:
         answer = struck(dice, stage.rate, dice.pick(("wood", "rubber", "rubber", "metal", "glass", "stone", "skin")))
         strengths = [(time, min(1.0, speed / 2.0)) for time, speed in hits if time < stage.seconds]
         plot.sound += impacts(dice, samples, stage.rate, strengths, answer) * dice.uniform(0.5, 1.0)
-        plot.events += [time for time, _ in strengths]
+        plot.events += [time for time, strength in strengths if strength > 0.25]  # the rest is hardly heard
     return plot
 
 
@@ -209,6 +210,11 @@ def burst_particles(dice: Dice, x: float, y: float, event: float, size: float) -
     )
 
 
+def resting(place: Tensor, ages: Tensor) -> Tensor:
+    """One particle that stays at place (1, 2), at ages (n, 1): (n, 1, 2)."""
+    return place.expand(len(ages), 1, 2)
+
+
 def bursts(stage: Stage) -> Plot:
     """Explosions: a flash, sparks that fly apart, and a boom with crackle."""
     dice = stage.dice
@@ -224,7 +230,7 @@ def bursts(stage: Stage) -> Plot:
             Particles(
                 torch.tensor([event]),
                 torch.tensor([0.3]),
-                lambda ages, flash=flash: flash.expand(len(ages), 1, 2),
+                partial(resting, flash),
                 torch.tensor([[1.0, 0.9, 0.7]]),
                 0.06 + 0.06 * size,
                 glow=True,

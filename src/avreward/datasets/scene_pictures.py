@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from avreward.datasets.scene_backgrounds import background
+from avreward.datasets.scene_backgrounds import background, cloud
 from avreward.datasets.scene_stage import Dice, Particles, Plot, Sprite, Stage, interpolate, smooth_curve
 
 
@@ -92,7 +93,7 @@ def draw_backdrop(dice: Dice, stage: Stage, plot: Plot, height: int, width: int,
     return frames
 
 
-def draw_sprite(frames: Tensor, sprite: Sprite, view: Camera, times: Tensor, shutter: float) -> None:
+def draw_sprite(dice: Dice, frames: Tensor, sprite: Sprite, view: Camera, times: Tensor, shutter: float) -> None:
     """Paint one sprite into frames (n, 3, h, w) in place. shutter: seconds that a frame is exposed."""
     count, _, height, width = frames.shape
     instants = torch.linspace(-0.5, 0.5, 4)[None] * shutter if shutter > 0 else torch.zeros(1, 1)
@@ -113,6 +114,7 @@ def draw_sprite(frames: Tensor, sprite: Sprite, view: Camera, times: Tensor, shu
     )
     low = (places - reach).amin(1).floor().long() - 2
     high = (places + reach).amax(1).ceil().long() + 2
+    tile = 1 + dice.uniform(0.03, 0.2) * cloud(dice, 64, 64, dice.uniform(0.7, 1.3))[None]
     travel = (places[:, 1:] - places[:, :-1]).norm(dim=-1).amax(1) if places.shape[1] > 1 else torch.zeros(count)
     for number in range(count):
         left, top = max(0, int(low[number, 0])), max(0, int(low[number, 1]))
@@ -138,13 +140,16 @@ def draw_sprite(frames: Tensor, sprite: Sprite, view: Camera, times: Tensor, shu
         if sprite.pattern > 0:
             stripes = torch.tanh(3 * torch.sin(u[middle] * (5.0 / float(size[:, 0].amax()))))
             light = light + sprite.pattern * stripes
+        # Fine texture that travels and turns with the thing, one of its pixels to about one of the picture.
+        spot = torch.stack((u[middle], v[middle]), -1)[None] / (32 * zoom[number * instants.numel()])
+        light = light * functional.grid_sample(tile, spot, padding_mode="reflection", align_corners=False)[0, 0]
         paint = (sprite.colour[:, None, None] * light).clamp(0, 1)
         frames[number, :, top:bottom, left:right].lerp_(paint, cover)
 
 
 def draw_particles(frames: Tensor, particles: Particles, view: Camera, times: Tensor) -> None:
     """Splat soft dots into frames (n, 3, h, w) in place."""
-    count, _, height, width = frames.shape
+    _, _, height, width = frames.shape
     ages = times[:, None] - particles.born
     alive = (ages > 0) & (ages < particles.life)
     frame, which = alive.nonzero(as_tuple=True)
@@ -166,19 +171,20 @@ def draw_particles(frames: Tensor, particles: Particles, view: Camera, times: Te
     inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
     place = (frame[:, None, None] * height + row.long()[:, :, None]) * width + column.long()[:, None, :]
     place, weight, owner = place[inside], weight[inside], which[:, None, None].expand_as(weight)[inside]
-    cells, index = place.unique(return_inverse=True)
-    mass = torch.zeros(len(cells)).index_add_(0, index, weight)
-    colour = torch.zeros(len(cells), 3).index_add_(0, index, weight[:, None] * particles.colours[owner])
-    plane = height * width
-    spot = torch.div(cells, plane, rounding_mode="floor") * 3 * plane + cells.remainder(plane)
+    spot = torch.div(place, height * width, rounding_mode="floor") * (3 * height * width) + place % (height * width)
     pixels = frames.view(-1)
+    if particles.glow:
+        for channel in range(3):
+            light = particles.opacity * weight * particles.colours[owner, channel]
+            pixels.index_add_(0, spot + channel * height * width, light)
+        return
+    spot, index = spot.unique(return_inverse=True)
+    mass = torch.zeros(len(spot)).index_add_(0, index, weight)
+    cover = (particles.opacity * mass).clamp(max=0.97)
     for channel in range(3):
-        at = spot + channel * plane
-        if particles.glow:
-            pixels[at] += particles.opacity * colour[:, channel]
-        else:
-            cover = (particles.opacity * mass).clamp(max=0.97)
-            pixels[at] = pixels[at] * (1 - cover) + cover * colour[:, channel] / mass.clamp_min(1e-6)
+        paint = torch.zeros(len(spot)).index_add_(0, index, weight * particles.colours[owner, channel]) / mass
+        at = spot + channel * height * width
+        pixels[at] = torch.lerp(pixels[at], paint, cover)
 
 
 def develop(dice: Dice, frames: Tensor, noise: float) -> Tensor:
@@ -203,7 +209,7 @@ def render(dice: Dice, stage: Stage, plot: Plot, height: int, width: int, times:
     shutter = dice.uniform(0.2, 0.6) / stage.fps if dice.chance(0.6) else 0.0
     frames = draw_backdrop(dice, stage, plot, height, width, view, times)
     for sprite in plot.sprites:
-        draw_sprite(frames, sprite, view, times, shutter)
+        draw_sprite(dice, frames, sprite, view, times, shutter)
     for particles in plot.particles:
         draw_particles(frames, particles, view, times)
     if dice.chance(0.3):

@@ -62,7 +62,7 @@ def struck(dice: Dice, rate: int, material: str) -> tuple[Tensor, Tensor]:
 def impacts(
     dice: Dice, samples: int, rate: int, events: Sequence[tuple[float, float]], answer: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Place the answer of a struck object at every (time s, strength 0..1): harder is louder and brighter. (samples,)"""
+    """The answers of a struck object to blows at (time s, strength 0..1), harder ones louder and brighter: (samples,)."""
     out = torch.zeros(samples)
     soft, hard = answer
     for time, strength in events:
@@ -75,7 +75,7 @@ def impacts(
 
 
 def shaped_noise(dice: Dice, samples: int, rate: int, level: Tensor, centre: Tensor, octaves: float = 1.0) -> Tensor:
-    """Noise with a moving spectrum. level (>= 0) and centre (Hz) are curves over the clip (k,), evenly spaced. (samples,)"""
+    """Noise with a moving spectrum: (samples,). level (>= 0) and centre (Hz) are curves (k,) evenly spaced over it."""
     padded = math.ceil(samples / 4096) * 4096
     source = torch.fft.rfft(dice.normal(padded))
     log_frequency = torch.log2(frequencies(padded, rate).clamp_min(1.0))

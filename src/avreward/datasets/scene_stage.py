@@ -14,7 +14,7 @@ T = TypeVar("T")
 class Dice:
     """Random choices from one seeded generator, so that a scene depends on its seed alone.
 
-    `stream` separates the dice of one seed (motion, picture, sound), so that a change in one leaves the others as they are.
+    `stream` separates the dice of one seed (motion, picture, sound), so that a change in one leaves the others alone.
 
     Example:
         >>> Dice(3).uniform(0.0, 1.0) == Dice(3).uniform(0.0, 1.0)
@@ -75,7 +75,7 @@ def interpolate(knots: Tensor, values: Tensor, at: Tensor) -> Tensor:
 
 
 def smooth_curve(dice: Dice, seconds: float, spacing: float, rate: float = 100.0) -> tuple[Tensor, Tensor]:
-    """A smooth random curve in [0, 1] that visits new levels about every `spacing` seconds: (times, values) at `rate` Hz."""
+    """A smooth random curve in [0, 1] with a new level about every `spacing` seconds: (times, values) at `rate` Hz."""
     count = max(3, math.ceil(seconds / spacing) + 3)
     gaps = spacing * (0.5 + dice.rand(count))
     knots = torch.cumsum(gaps, 0) - gaps[0] - spacing * dice.uniform(0.0, 1.0)
@@ -115,7 +115,10 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Particles:
-    """Small soft dots. `born`, `life` in s (count,); place(ages (n, count)) -> x, y (n, count, 2); radius in world units."""
+    """Small soft dots, of `radius` in world units.
+
+    `born` and `life` in s (count,); `place` turns ages (n, count) into x and y (n, count, 2).
+    """
 
     born: Tensor
     life: Tensor
@@ -144,7 +147,7 @@ def fixed(x: float, y: float, half_width: float, half_height: float, angle: floa
 
 
 def vivid(dice: Dice, low: float = 0.1, high: float = 0.95) -> Tensor:
-    """A random colour of some saturation, (3,)."""
-    colour = dice.rand(3)
-    grey = colour.mean()
-    return (grey + (colour - grey) * dice.uniform(0.4, 1.4)).clamp(low, high)
+    """A random colour (3,) between `low` and `high`; mostly muted, as most things are."""
+    grey = dice.uniform(low, high)
+    tint = dice.normal(3)
+    return (grey + (tint - tint.mean()) * dice.log_uniform(0.03, 0.3)).clamp(low, high)

@@ -64,8 +64,9 @@ class Scene:
 def scene(seed: int, kind: str | None = None, seconds: float = 4.0) -> Scene:
     """Make a scene: a clip whose sound comes from what is seen in it.
 
-    Size, frame rate (12 to 30 per second), sample rate (16 to 48 kHz), channels, materials, light, camera, loudness, room and
-    ambience all vary with the seed. The clip is without defects: nothing clips, drops out, flickers, freezes or repeats.
+    Size, frame rate (12 to 30 per second), sample rate (16 to 48 kHz), channels, materials, light, camera, loudness,
+    room and ambience all vary with the seed. The clip is without defects: nothing clips, drops out, flickers, freezes
+    or repeats.
 
     Args:
         seed: everything follows from it (and from `kind` and `seconds`); no global random state is used.
@@ -89,8 +90,9 @@ def scene(seed: int, kind: str | None = None, seconds: float = 4.0) -> Scene:
     # Every kind has its own dice: the same seed in two kinds shares nothing but luck.
     own = seed * len(KINDS) + KINDS.index(kind)
     dice = Dice(own, stream=1)
-    width = dice.pick((256, 288, 320, 320, 336, 352, 384, 400, 427, 480))
-    height = round(width / dice.pick((16 / 9, 16 / 9, 4 / 3, 3 / 2, 1.0)) * dice.uniform(0.97, 1.03))
+    aspect = dice.pick((16 / 9, 16 / 9, 16 / 9, 4 / 3, 3 / 2, 1.0)) * dice.uniform(0.97, 1.03)
+    height = round((dice.log_uniform(256 * 160, 400 * 260) / aspect) ** 0.5)
+    width = round(height * aspect)
     fps = dice.pick((12.0, 15.0, 16.0, 24.0, 25.0, 30.0))
     rate, channels = dice.pick((16000, 22050, 24000, 32000, 44100, 48000)), dice.integer(1, 2)
     floor = dice.uniform(0.78, 0.92)
