@@ -85,8 +85,8 @@ def _swap(clip: Clip, severity: float, generator: torch.Generator, other: Clip |
 
 def with_video(clip: Clip, video: Tensor) -> Clip:
     """The clip with other frames at the same times."""
-    sound = {"audio": clip.sound(), "sample_rate": clip.sample_rate} if clip.has_audio else {}
-    return Clip(video=video, times=clip.times, prompt=clip.prompt, texts=clip.texts, **sound)
+    new = Clip(video=video, times=clip.times, prompt=clip.prompt, texts=clip.texts)
+    return new.with_audio(clip) if clip.has_audio else new
 
 
 def _picture(function: Callable[[Tensor, float, torch.Generator], Tensor]) -> Work:

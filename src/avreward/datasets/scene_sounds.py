@@ -62,7 +62,7 @@ def struck(dice: Dice, rate: int, material: str) -> tuple[Tensor, Tensor]:
 def impacts(
     dice: Dice, samples: int, rate: int, events: Sequence[tuple[float, float]], answer: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """The answers of a struck object to blows at (time s, strength 0..1), harder ones louder and brighter: (samples,)."""
+    """What blows at (time s, strength 0..1) draw from an object, the harder the louder and brighter: (samples,)."""
     out = torch.zeros(samples)
     soft, hard = answer
     for time, strength in events:
@@ -176,7 +176,7 @@ def music(dice: Dice, samples: int, rate: int) -> Tensor:
 
 
 def loudness(sound: Tensor, rate: int) -> float:
-    """RMS (dB re full scale) of the blocks of 0.4 s that lie within 10 dB of the loudest-block average: a rough loudness."""
+    """A rough loudness: RMS (dB re full scale) of the blocks of 0.4 s that are not 10 dB below the average."""
     block = int(0.4 * rate)
     mono = sound.mean(0)
     power = (
