@@ -1,0 +1,175 @@
+"""Rewards written as text: ``0.4*audio_quality + 0.6*av_consistency - 2*signals.clipping``."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from avreward.errors import AvrewardError
+from avreward.raters.base import Rater
+from avreward.rewards.base import Reward, Term
+
+TOKEN = re.compile(
+    r"""\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
+            |(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)
+            |(?P<sign>[-+*/()])
+            |(?P<end>\Z)
+            |(?P<unknown>.))""",
+    re.VERBOSE | re.DOTALL,
+)
+APPLY: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+DEEPEST = 50  # parentheses and signs inside each other: far below Python's own limit
+LISTED_AT_MOST = 12  # known names that an error shows
+
+
+class ExpressionError(AvrewardError, ValueError):
+    """An expression that is no reward; the text says where, why, and what to write."""
+
+
+def parse_reward(expression: str, raters: Mapping[str, Rater]) -> Reward:
+    """The reward that `expression` describes.
+
+    Args:
+        expression: numbers, names, ``+ - * /`` and parentheses. A name is a rater's and a dimension's
+            (``signals.clipping``), or a dimension's alone where only one rater has it.
+        raters: what the expression may use: name → rater.
+
+    Raises `ExpressionError`, one line that says where the expression goes wrong and what to write.
+
+    >>> parse_reward("(audio_quality + 3*signals.clipping) / 2", {"signals": load_rater("signals")})
+    0.5*signals.audio_quality + 1.5*signals.clipping
+    """
+    return _Parser(expression, raters).parse()
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str  # number, name, sign, end, unknown
+    text: str
+    start: int
+
+
+class _Parser:
+    """Recursive descent: a sum of products of atoms; the result is built while reading."""
+
+    def __init__(self, expression: str, raters: Mapping[str, Rater]) -> None:
+        self.expression, self.raters = expression, raters
+        self.tokens = _tokens(expression)
+        self.token = next(self.tokens)
+        self.depth = 0
+
+    def parse(self) -> Reward:
+        if self.token.kind == "end":
+            self.fail("is empty; write the name of a score", self.token)
+        first = self.token
+        value = self.sum()
+        if self.token.kind != "end":
+            self.fail(f"{self.token.text!r} where + - * / or the end should be", self.token)
+        if not isinstance(value, Reward):
+            self.fail("names no score, so it is the same for every clip; use a score in it", first)
+        return value
+
+    def sum(self) -> Reward | float:
+        value = self.product()
+        while self.token.text in ("+", "-"):
+            value = self.applied(value, self.advance(), self.product())
+        return value
+
+    def product(self) -> Reward | float:
+        value = self.atom()
+        while self.token.text in ("*", "/"):
+            value = self.applied(value, self.advance(), self.atom())
+        return value
+
+    def applied(self, left: Reward | float, sign: _Token, right: Reward | float) -> Reward | float:
+        if sign.text == "*" and isinstance(left, Reward) and isinstance(right, Reward):
+            self.fail("a score times a score; multiply scores by numbers and add them", sign)
+        if sign.text == "/" and (isinstance(right, Reward) or right == 0):
+            self.fail("only a number other than zero can stand under a division; write such a number", sign)
+        try:
+            value = APPLY[sign.text](left, right)
+        except ValueError as error:  # a weight that overflows, two raters of one name
+            self.fail(str(error), sign)
+        return self.finite(value, sign)
+
+    def finite(self, value: Reward | float, token: _Token) -> Reward | float:
+        if isinstance(value, float) and not math.isfinite(value):
+            self.fail("too large a number; use a smaller one", token)
+        return value
+
+    def atom(self) -> Reward | float:
+        token = self.advance()
+        if token.kind == "number":
+            return self.finite(float(token.text), token)
+        if token.kind == "name":
+            return self.term(token)
+        if token.text not in ("(", "-", "+"):
+            found = "ends" if token.kind == "end" else f"{token.text!r}"
+            self.fail(f"{found} where a number or the name of a score should be", token)
+        self.depth += 1
+        if self.depth > DEEPEST:
+            self.fail(f"nested more than {DEEPEST} deep; write it flatter", token)
+        value = self.sum() if token.text == "(" else self.atom()
+        if token.text == "(":
+            self.close(token)
+        self.depth -= 1
+        return -value if token.text == "-" else value
+
+    def close(self, opening: _Token) -> None:
+        token = self.advance()
+        if token.kind == "end":
+            self.fail("this parenthesis is never closed; write the missing )", opening)
+        if token.text != ")":
+            self.fail(f"{token.text!r} where + - * / or ) should be", token)
+
+    def term(self, token: _Token) -> Reward:
+        known = [(alias, d.name) for alias, rater in self.raters.items() for d in rater.dimensions]
+        found = [(alias, name) for alias, name in known if token.text in (name, f"{alias}.{name}")]
+        if not found:
+            self.fail(f"unknown score {token.text!r}; {_advice(token.text, self.raters)}", token)
+        if len({self.raters[alias].fingerprint for alias, _ in found}) > 1:
+            names = " or ".join(f"{alias}.{name}" for alias, name in found)
+            self.fail(f"{token.text!r} is a score of several raters; write {names}", token)
+        alias, name = found[0]
+        return Term(self.raters[alias], name)
+
+    def advance(self) -> _Token:
+        """The token at hand; the next one takes its place."""
+        token, self.token = self.token, next(self.tokens, self.token)
+        return token
+
+    def fail(self, problem: str, token: _Token) -> NoReturn:
+        raise ExpressionError(f"reward {self.expression!r}: at character {token.start + 1}: {problem}") from None
+
+
+def _tokens(expression: str) -> Iterator[_Token]:
+    position, kind = 0, ""
+    while kind != "end":
+        match = TOKEN.match(expression, position)
+        assert match is not None  # the pattern ends with "anything else"
+        position, kind = match.end(), str(match.lastgroup)
+        yield _Token(kind, match[kind], match.start(kind))
+
+
+def _advice(name: str, raters: Mapping[str, Rater]) -> str:
+    """What to write instead of `name`: the nearest names, or all but the details where none is near."""
+    spelled: dict[str, str] = {}  # a way to write it → the whole name
+    for alias, rater in raters.items():
+        for dimension in rater.dimensions:
+            spelled[dimension.name] = spelled[f"{alias}.{dimension.name}"] = f"{alias}.{dimension.name}"
+    near = list(dict.fromkeys(spelled[found] for found in get_close_matches(name, spelled, 6)))
+    if near:
+        return f"did you mean {' or '.join(near[:3])}?"
+    listed = [f"{alias}.{d.name}" for alias, rater in raters.items() for d in rater.dimensions if not d.detail]
+    more = f" and {len(listed) - LISTED_AT_MOST} more" if len(listed) > LISTED_AT_MOST else ""
+    return f"use one of {', '.join(listed[:LISTED_AT_MOST])}{more}" if listed else "no rater was given; pass raters"
