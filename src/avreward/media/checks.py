@@ -1,0 +1,101 @@
+"""Checks of the tensors that a clip is made from; each error names the argument and the remedy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from avreward.errors import MediaError
+
+PICTURE_RANGE = (-0.5, 1.5)  # decoders overshoot [0, 1] a little, and clamping would kill gradients
+_EIGHT_BIT = 4.0  # above this a picture is probably on a scale of 0 to 255
+SOUND_RANGE = 8.0  # full scale is 1; mixes clip, but nobody exceeds it by 18 dB unless the scale is of whole numbers
+_MOST_CHANNELS = 64
+
+
+def check_video(video: Tensor) -> None:
+    """Raise `MediaError` unless `video` is float (frames, 3, height, width), about in [0, 1] and finite."""
+    if not isinstance(video, Tensor):
+        raise MediaError("video", f"a {type(video).__name__} instead of a tensor", "convert it with torch.as_tensor")
+    shape = tuple(video.shape)
+    if video.ndim == 5:
+        raise MediaError("video", f"shape {shape} has a batch dimension", "make one clip of each video in the batch")
+    if video.ndim != 4 or shape[1] != 3:
+        hint = "give (frames, 3, height, width)"
+        if video.ndim == 4 and shape[-1] == 3:
+            hint = "the channels are last: use video.permute(0, 3, 1, 2)"
+        elif video.ndim == 4 and shape[0] == 3:
+            hint = "the channels are first: use video.transpose(0, 1)"
+        raise MediaError("video", f"shape {shape} isn't (frames, 3, height, width)", hint)
+    if 0 in shape:
+        raise MediaError("video", f"shape {shape} is empty", "give at least one frame, or leave the argument out")
+    if not video.is_floating_point():
+        remedy = (
+            "convert it to float and divide by 255" if video.dtype == torch.uint8 else "convert it to float in [0, 1]"
+        )
+        raise MediaError("video", f"dtype {video.dtype} isn't floating", remedy)
+    low, high = _extent(video)
+    if not (abs(low) < float("inf") and abs(high) < float("inf")):  # NaN compares false, too
+        raise MediaError("video", "it contains NaN or infinity", "look for the step that made them")
+    if high > _EIGHT_BIT:
+        raise MediaError("video", f"values up to {high:.4g} look like a scale of 0 to 255", "divide by 255")
+    if low < PICTURE_RANGE[0] or high > PICTURE_RANGE[1]:
+        remedy = "map -1..1 to 0..1 with (video + 1) / 2" if low < PICTURE_RANGE[0] else "scale it to [0, 1]"
+        raise MediaError("video", f"values from {low:.4g} to {high:.4g} are far outside [0, 1]", remedy)
+
+
+def check_audio(audio: Tensor, sample_rate: float | None) -> Tensor:
+    """Return `audio` as (channels, samples); raise `MediaError` unless it is float, about in [-1, 1] and finite."""
+    if not isinstance(audio, Tensor):
+        raise MediaError("audio", f"a {type(audio).__name__} instead of a tensor", "convert it with torch.as_tensor")
+    if sample_rate is None:
+        raise MediaError("sample_rate", "it is missing", "give the sample rate of audio in Hz")
+    if not (sample_rate > 0 and sample_rate == int(sample_rate)):
+        raise MediaError("sample_rate", f"{sample_rate} isn't a positive whole number", "give the sample rate in Hz")
+    shape = tuple(audio.shape)
+    if audio.ndim == 3:
+        raise MediaError("audio", f"shape {shape} has a batch dimension", "make one clip of each sound in the batch")
+    if audio.ndim not in (1, 2):
+        raise MediaError("audio", f"shape {shape} isn't (channels, samples)", "give (channels, samples) or (samples,)")
+    if 0 in shape:
+        raise MediaError("audio", f"shape {shape} is empty", "give at least one sample, or leave the argument out")
+    if audio.ndim == 2 and shape[0] > _MOST_CHANNELS:
+        remedy = (
+            "the samples seem to come first: use audio.T" if shape[1] <= _MOST_CHANNELS else "give (channels, samples)"
+        )
+        raise MediaError("audio", f"shape {shape} would be {shape[0]} channels", remedy)
+    if not audio.is_floating_point():
+        scale = {torch.int16: "32768", torch.int32: "2**31"}.get(audio.dtype, "the largest value of its scale")
+        raise MediaError("audio", f"dtype {audio.dtype} isn't floating", f"convert it to float and divide by {scale}")
+    low, high = _extent(audio)
+    if not (abs(low) < float("inf") and abs(high) < float("inf")):
+        raise MediaError("audio", "it contains NaN or infinity", "look for the step that made them")
+    peak = max(-low, high)
+    if peak > SOUND_RANGE:
+        remedy = "divide by 32768" if peak > 256 else "scale it to [-1, 1]"
+        raise MediaError("audio", f"values up to {peak:.4g} aren't on the scale of [-1, 1]", remedy)
+    return audio[None] if audio.ndim == 1 else audio
+
+
+def check_times(video: Tensor, fps: float | None, times: Tensor | None) -> Tensor:
+    """Return the display times of the frames of `video`, float64 (n,) in s, from one of `fps` and `times`."""
+    if (fps is None) == (times is None):
+        problem = "both are given" if fps is not None else "neither is given"
+        raise MediaError("fps, times", problem, "give one of them with video")
+    if fps is not None:
+        if not 0 < fps < float("inf"):
+            raise MediaError("fps", f"{fps} isn't a positive number", "give the frames per second")
+        return torch.arange(len(video), dtype=torch.float64) / fps
+    times = torch.as_tensor(times).detach().to("cpu", torch.float64)
+    if times.shape != video.shape[:1]:
+        problem = f"shape {tuple(times.shape)} for {len(video)} frames"
+        raise MediaError("times", problem, "give one display time in seconds per frame")
+    if not bool(torch.isfinite(times).all()) or bool((times.diff() <= 0).any()) or float(times[0]) < 0:
+        raise MediaError("times", "they don't ascend from 0 or later", "give display times in seconds, sorted")
+    return times
+
+
+def _extent(tensor: Tensor) -> tuple[float, float]:
+    """Return (smallest, largest) value, NaN if there is one: a single transfer from a GPU."""
+    low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
+    return low, high

@@ -1,0 +1,121 @@
+"""Turns a decoded frame into RGB floats at the size that a plan asks for, upright."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from av.filter import Graph
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avreward.media.sampling import FramePlan
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+# Averages over the pixels that one output pixel covers, and interpolates where it enlarges. Accurate rounding, since
+# FFmpeg's fast path to RGB is 1.2 levels too dark on average.
+_SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND
+_PLANES = (2, 0, 1)  # of red, green and blue in FFmpeg's planar "gbrp"
+_MARGIN = 16  # pixels around a crop, so that its edges are interpolated from what is really there
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored frames are turned for display: exchange rows and columns, then mirror."""
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Orientation:
+        """Read it from the frame's display matrix; turns by anything but a quarter count as none."""
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return cls()
+        a, b, _, c, d, *_ = struct.unpack("<9i", bytes(matrix))  # (x, y) goes to (a·x + c·y, b·x + d·y)
+        if a == d == 0:
+            return cls(True, flip_rows=b < 0, flip_columns=c < 0)
+        return cls(False, flip_rows=d < 0, flip_columns=a < 0) if b == c == 0 else cls()
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Return (height, width) as displayed of frames stored as `height` × `width`, and the other way round."""
+        return (width, height) if self.transpose else (height, width)
+
+    def upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Turn `image` (3, height, width) from how it is stored to how it is displayed."""
+        if self.transpose:
+            image = image.swapaxes(1, 2)
+        return image[:, :: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+
+
+class Painter:
+    """Paints frames that are stored as `height` × `width` at the size of `plan`.
+
+    `shape` is the (height, width) of what it paints. A stream may change its size on the way: such a frame is scaled.
+    """
+
+    def __init__(self, plan: FramePlan, height: int, width: int, orientation: Orientation) -> None:
+        self._stored, self._orientation = (height, width), orientation
+        displayed = orientation.size(height, width)
+        self.shape = plan.output_size(*displayed)
+        self._box = plan.crop_box(*displayed) if plan.crop is not None else None
+        self._scaler, self._cropper = VideoReformatter(), _Cropper()
+
+    def paint(self, frame: VideoFrame, out: Tensor) -> None:
+        """Write `frame` to `out`, float (3, *shape), as RGB in [0, 1]."""
+        out.copy_(torch.from_numpy(np.ascontiguousarray(self.image(frame))))
+        out.div_(255)
+
+    def image(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Return `frame` as 8-bit RGB, (3, *shape)."""
+        if self._box is None:
+            return self._orientation.upright(self._rgb(frame, self._orientation.size(*self.shape)))
+        return self._cropped(frame, self._box)
+
+    def _cropped(self, frame: VideoFrame, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        top, left, height, width = box
+        if self._orientation != Orientation() or (frame.height, frame.width) != self._stored:
+            image = self._orientation.upright(self._rgb(frame, self._stored))  # rare, so the slow way will do
+        else:
+            start = max(0, top - _MARGIN), max(0, left - _MARGIN)
+            stop = min(frame.height, top + height + _MARGIN), min(frame.width, left + width + _MARGIN)
+            size = stop[0] - start[0], stop[1] - start[1]
+            image = self._rgb(self._cropper.crop(frame, *start, *size), size)
+            top, left = top - start[0], left - start[1]
+        return image[:, top : top + height, left : left + width]
+
+    def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
+        picture = self._scaler.reformat(frame, size[1], size[0], "gbrp", interpolation=_SCALING, threads=1)
+        planes = [np.frombuffer(picture.planes[plane], np.uint8) for plane in _PLANES]
+        return np.stack([plane.reshape(size[0], -1)[:, : size[1]] for plane in planes])
+
+
+class _Cropper:
+    """Cuts a window out of frames without copying pixels."""
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+        self._for: tuple[object, ...] = ()
+
+    def crop(self, frame: VideoFrame, top: int, left: int, height: int, width: int) -> VideoFrame:
+        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
+        if self._graph is None or kind != self._for:
+            graph = Graph()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+            )
+            window = graph.add("crop", f"w={width}:h={height}:x={left}:y={top}:exact=1")
+            sink = graph.add("buffersink")
+            source.link_to(window)
+            window.link_to(sink)
+            graph.configure()
+            self._graph, self._for = graph, kind
+        self._graph.push(frame)
+        return self._graph.pull()

@@ -1,0 +1,221 @@
+"""The two tracks of a clip, each from a tensor or from a file, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avreward.media.decode import decode_images, decode_views, orientation
+from avreward.media.draw import Orientation
+from avreward.media.index import MediaIndex, PictureTrack, SoundTrack
+from avreward.media.keys import file_keys, graph_key, tensor_key
+from avreward.media.resize import resize
+from avreward.media.sampling import FramePlan, interval
+from avreward.media.sound import remix, resample
+from avreward.media.waveform import decode_sound, sound_blocks
+
+
+class Picture(Protocol):
+    """Frames and their display times, float64 (n,) in s; `end` is when the last one goes."""
+
+    @property
+    def times(self) -> Tensor: ...  # noqa: D102
+    @property
+    def end(self) -> float: ...  # noqa: D102
+    @property
+    def size(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def key(self) -> str: ...  # noqa: D102
+    @property
+    def work_key(self) -> Hashable: ...  # noqa: D102
+    def views(self, plans: Sequence[FramePlan]) -> list[Tensor]: ...  # noqa: D102
+    def images(self) -> Iterator[NDArray[np.uint8]]: ...  # noqa: D102
+
+
+class Sound(Protocol):
+    """A waveform of `channels` at `rate` Hz; `end` is the clip time at which it stops."""
+
+    @property
+    def rate(self) -> int: ...  # noqa: D102
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+    @property
+    def end(self) -> float: ...  # noqa: D102
+    @property
+    def key(self) -> str: ...  # noqa: D102
+    @property
+    def work_key(self) -> Hashable: ...  # noqa: D102
+    def samples(self, rate: int | None, channels: int | None) -> Tensor: ...  # noqa: D102
+    def blocks(self) -> Iterator[Tensor]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class TensorPicture:
+    """Frames in a tensor, float (n, 3, height, width)."""
+
+    video: Tensor
+    times: Tensor
+    lasting: float  # seconds that the last frame is held
+
+    @property
+    def end(self) -> float:  # noqa: D102
+        return float(self.times[-1]) + self.lasting
+
+    @property
+    def size(self) -> tuple[int, int]:  # noqa: D102
+        return self.video.shape[2], self.video.shape[3]
+
+    @cached_property
+    def key(self) -> str:  # noqa: D102
+        return tensor_key(self.video, self.times)
+
+    @property
+    def work_key(self) -> Hashable:  # noqa: D102
+        return graph_key(self.video) or self.key
+
+    def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
+        """Return for each plan its frames (k, 3, height, width), on the tensor's device and in its graph."""
+        return [self._view(plan) for plan in plans]
+
+    def _view(self, plan: FramePlan) -> Tensor:
+        numbers = plan.rule(self.times)
+        whole = len(numbers) == len(self.times) and bool((numbers == torch.arange(len(numbers))).all())
+        frames = self.video if whole else self.video.index_select(0, numbers.to(self.video.device))
+        top, left, height, width = plan.crop_box(*self.size)
+        frames = frames[..., top : top + height, left : left + width]
+        size = plan.output_size(*self.size)
+        return frames if tuple(frames.shape[2:]) == size else resize(frames, size)
+
+    def images(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""
+        for frame in self.video.detach():
+            levels = (frame.float().clamp(0, 1) * 255).round().to(torch.uint8)
+            yield np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class TensorSound:
+    """A waveform in a tensor, float (channels, samples), that begins at clip time 0."""
+
+    audio: Tensor
+    rate: int
+
+    @property
+    def channels(self) -> int:  # noqa: D102
+        return self.audio.shape[0]
+
+    @property
+    def end(self) -> float:  # noqa: D102
+        return self.audio.shape[1] / self.rate
+
+    @cached_property
+    def key(self) -> str:  # noqa: D102
+        return tensor_key(self.audio, self.rate)
+
+    @property
+    def work_key(self) -> Hashable:  # noqa: D102
+        return graph_key(self.audio) or self.key
+
+    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+        """Return the waveform, float (channels, samples), in the tensor's graph."""
+        return resample(remix(self.audio, channels or self.channels), self.rate, rate or self.rate)
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the waveform, float (channels, samples), whole."""
+        yield self.audio
+
+
+@dataclass(frozen=True, eq=False)
+class FilePicture:
+    """The picture track of a file, decoded when it is asked for."""
+
+    index: MediaIndex
+
+    @property
+    def _track(self) -> PictureTrack:
+        assert self.index.picture is not None
+        return self.index.picture
+
+    @cached_property
+    def times(self) -> Tensor:  # noqa: D102
+        return self._track.times()
+
+    @property
+    def end(self) -> float:  # noqa: D102
+        return self._track.end
+
+    @cached_property
+    def _orientation(self) -> Orientation:
+        return orientation(self.index)
+
+    @property
+    def size(self) -> tuple[int, int]:  # noqa: D102
+        return self._orientation.size(self._track.height, self._track.width)
+
+    @property
+    def key(self) -> str:  # noqa: D102
+        return tensor_key(file_keys(self.index)["video"], repr(self._orientation))
+
+    @property
+    def work_key(self) -> Hashable:  # noqa: D102
+        return self.key
+
+    def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
+        """Return for each plan its frames, float32 (k, 3, height, width), from one pass over the file."""
+        return decode_views(self.index, plans)
+
+    def images(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""
+        return decode_images(self.index)
+
+
+@dataclass(frozen=True, eq=False)
+class FileSound:
+    """The sound track of a file, decoded when it is asked for."""
+
+    index: MediaIndex
+
+    @property
+    def _track(self) -> SoundTrack:
+        assert self.index.sound is not None
+        return self.index.sound
+
+    @property
+    def rate(self) -> int:  # noqa: D102
+        return self._track.rate
+
+    @property
+    def channels(self) -> int:  # noqa: D102
+        return self._track.channels
+
+    @property
+    def end(self) -> float:  # noqa: D102
+        return self._track.end
+
+    @property
+    def key(self) -> str:  # noqa: D102
+        return file_keys(self.index)["audio"]
+
+    @property
+    def work_key(self) -> Hashable:  # noqa: D102
+        return self.key
+
+    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+        """Return the waveform, float32 (channels, samples)."""
+        return decode_sound(self.index, rate, channels)
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the waveform in pieces, float32 (channels, samples)."""
+        return sound_blocks(self.index)
+
+
+def tensor_picture(video: Tensor, times: Tensor, fps: float | None) -> TensorPicture:
+    """Make the picture track of frames shown at `times`; the last is held for one frame's length."""
+    return TensorPicture(video, times, interval(times) if fps is None else 1 / fps)

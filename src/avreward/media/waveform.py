@@ -1,0 +1,168 @@
+"""Decodes a sound track to floats on the clip's clock, mixing and resampling on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, gcd
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avreward.errors import MediaError
+from avreward.media.container import LIBAV_ERRORS, guarded, reading, reason, translated
+from avreward.media.index import DAMAGED, MediaIndex, SoundTrack
+from avreward.media.sound import remix, resample
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.layout import AudioLayout
+
+_JITTER = 0.010  # seconds that time stamps may stray (Matroska rounds to 1 ms) before they mean a gap or an overlap
+_BLOCK = 2**18  # samples resampled at once
+_CONTEXT = 2**12  # samples on each side of them, more than the filter reaches
+
+
+def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | None = None) -> Tensor:
+    """Return the sound, float32 (channels, samples) in [-1, 1], at `rate` Hz (native: None) from clip time 0 on.
+
+    Sound that starts late is preceded by zeros, gaps are zeros, what lies before 0 is cut. At most a block of the
+    native sound is held at a time. Raise `MediaError` where the track doesn't decode; its first and last packet may
+    fail, as files often begin or end with something else (tags, a frame that refers to what was cut off).
+    """
+    track = _track(index)
+    rate, channels = rate or track.rate, channels or track.channels
+    blocks = (remix(block, channels) for block in sound_blocks(index))
+    if rate != track.rate:
+        blocks = resampled(blocks, track.rate, rate)
+    out = torch.empty(channels, max(1, ceil(track.end * rate)))
+    filled = 0
+    for block in blocks:
+        stop = filled + block.shape[1]
+        if stop > out.shape[1]:  # the header was a little off
+            out = torch.cat([out[:, :filled], out.new_empty(channels, stop - filled + rate)], dim=1)
+        out[:, filled:stop] = block
+        filled = stop
+    return out[:, :filled] if filled == out.shape[1] else out[:, :filled].clone()
+
+
+def resampled(blocks: Iterator[Tensor], old_rate: int, new_rate: int) -> Iterator[Tensor]:
+    """Yield what `resample` makes of the concatenation of `blocks`, float (channels, any), piece by piece."""
+    old, new = old_rate // gcd(old_rate, new_rate), new_rate // gcd(old_rate, new_rate)
+    context, size = (ceil(count * max(1, old / new) / old) * old for count in (_CONTEXT, _BLOCK))
+    held: list[Tensor] = []
+    before = 0  # samples of `held` that were resampled already
+    for block in blocks:
+        held.append(block)
+        while sum(piece.shape[1] for piece in held) >= before + size + context:
+            audio = torch.cat(held, dim=1)
+            yield resample(audio[:, : before + size + context], old, new)[
+                :, before // old * new : (before + size) // old * new
+            ]
+            keep = max(0, before + size - context)
+            held, before = [audio[:, keep:]], before + size - keep
+    if held:
+        yield resample(torch.cat(held, dim=1), old, new)[:, before // old * new :]
+
+
+def sound_blocks(index: MediaIndex) -> Iterator[Tensor]:
+    """Yield the native sound from clip time 0, float32 (channels, any) blocks that follow each other without gaps."""
+    track = _track(index)
+    here, most, end = 0, ceil(index.limits.max_seconds * track.rate), round(track.end * track.rate)
+    tick = ceil(track.base * track.rate)
+    slack = tick  # sound that starts within a tick of 0 starts at 0
+    padding: Tensor | None = None
+    for time, block in _decoded(index, track):
+        if padding is not None:  # it wasn't the last block, so the announced end is wrong
+            here += padding.shape[1]
+            yield padding
+            padding = None
+        start = here if time is None else round((time - float(track.origin)) * track.rate)
+        if abs(start - here) <= slack:
+            start = here
+        slack = max(tick, round(_JITTER * track.rate))
+        if start + block.shape[1] > most + track.rate:
+            problem = f"the sound exceeds max_seconds={index.limits.max_seconds:g}"
+            raise MediaError(index.stamp.path, problem, "cut it into shorter files, or raise max_seconds")
+        if start > here:
+            yield torch.zeros(track.channels, start - here)
+            here = start
+        block = block[:, here - start :]
+        if here < end < here + block.shape[1] - tick:  # codecs fill their last frame up
+            block, padding = block[:, : end - here], block[:, end - here :]
+        here += block.shape[1]
+        if block.shape[1]:
+            yield block
+
+
+def _decoded(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[float | None, Tensor]]:
+    """Yield (time on the file's clock, float32 (channels, any)) of each stretch of sound that the decoder gives."""
+    index.stamp.check()
+    path = index.stamp.path
+    with reading(path, index.limits) as container:
+        stream = container.streams[track.stream]
+        stream.codec_context.thread_count = 1
+        adapt = _Adapter(track, stream.codec_context.layout)
+        heard, failure = False, None
+        for packet in guarded(path, container.demux(stream), *DAMAGED):
+            try:
+                frames = packet.decode()
+            except LIBAV_ERRORS as error:
+                if failure is not None:
+                    raise _undecodable(index, error) from error
+                failure = error
+                continue
+            if frames and failure is not None and packet.size:
+                if heard:  # it was neither the first packet nor the last
+                    raise _undecodable(index, failure) from failure
+                failure = None
+            for frame in frames:
+                with translated(path, "its sound can't be converted", DAMAGED[1]):
+                    pieces = adapt(frame)
+                heard = True
+                yield from pieces
+        if not heard:
+            raise _undecodable(index, failure)
+
+
+class _Adapter:
+    """Makes float32 (channels, samples) at the track's rate of the frames that a decoder gives, whatever their format."""
+
+    def __init__(self, track: SoundTrack, layout: AudioLayout) -> None:
+        self._track, self._layout = track, layout
+        self._resampler: AudioResampler | None = None
+        self._for: tuple[object, ...] = ()
+
+    def __call__(self, frame: AudioFrame) -> list[tuple[float | None, Tensor]]:
+        """Return (time, samples) pairs for one frame."""
+        if (frame.sample_rate, frame.layout.nb_channels) == (self._track.rate, self._track.channels):
+            return [(frame.time, torch.from_numpy(_floats(frame)))]
+        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if kind != self._for:  # files glued together may change their rate on the way
+            self._resampler, self._for = AudioResampler("fltp", self._layout, self._track.rate), kind
+        assert self._resampler is not None
+        return [(piece.time, torch.from_numpy(_floats(piece))) for piece in self._resampler.resample(frame)]
+
+
+def _floats(frame: AudioFrame) -> NDArray[np.float32]:
+    data = frame.to_ndarray()  # planar: (channels, samples), packed: (1, samples * channels)
+    if not frame.format.is_planar:
+        data = data.reshape(-1, frame.layout.nb_channels).T
+    if data.dtype == np.uint8:
+        return (data.astype(np.float32) - 128) / 128
+    scale = 1.0 if data.dtype.kind == "f" else 2.0 ** (1 - 8 * data.dtype.itemsize)
+    return np.ascontiguousarray(data * scale, dtype=np.float32)
+
+
+def _track(index: MediaIndex) -> SoundTrack:
+    if index.sound is None:
+        raise MediaError(index.stamp.path, index.missing["audio"], "give a file with a sound track")
+    return index.sound
+
+
+def _undecodable(index: MediaIndex, error: BaseException | None) -> MediaError:
+    why = f" ({reason(error)})" if error is not None else ""
+    return MediaError(index.stamp.path, f"its sound doesn't decode{why}: the file {DAMAGED[0]}", DAMAGED[1])
