@@ -89,7 +89,7 @@ class _WeightedRows(torch.autograd.Function):
         # torch has no fused gather-and-add by another name
         out = F.embedding_bag(
             (sources + planes * height).flatten(),
-            image.reshape(-1, width),
+            image.reshape(-1, width).contiguous(),  # other strides take another path, and other last digits
             (starts + planes * len(sources)).flatten(),
             mode="sum",
             per_sample_weights=weights.to(image.dtype).repeat(len(planes)),
