@@ -1,0 +1,192 @@
+"""Fit the constants of the `signals` rater on synthesized scenes.
+
+    python recipes/fit_signals.py --scenes 160 --jobs 2
+
+Method. Scenes are synthesized (seeds from 0 on; the held-out benchmark and the demo use others) and each gets every
+controlled defect of `avreward.datasets.perturbations` at three severities. A scene as it was made is to score 90 on
+every dimension, one with a mild, medium or strong defect 70, 50 and 30 on the dimension concerned, one with a defect
+that has no severity 40. For `dynamic_degree` the time stamps are stretched (×4 … ×1/2) and the score is to be the
+percentile among all of these. Each measurement's weight and reference are fitted by gradient descent on the Huber loss
+to those targets plus a logistic loss that wants every defect to lower the score of its own scene; its scale is the
+spread over clean scenes. No real clip is involved. The result is ``src/avreward/raters/signals/fusion.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.nn.functional import huber_loss, softplus
+
+from avreward import Clip
+from avreward.datasets.perturbations import PERTURBATIONS
+from avreward.datasets.scenes import scene
+from avreward.raters.base import Work
+from avreward.raters.signals.fusion import DIMENSIONS, Fusion, badness
+from avreward.raters.signals.measurement import MEASUREMENTS, feeding
+from avreward.raters.signals.rater import SignalsRater
+
+TARGETS = (90.0, 70.0, 50.0, 30.0)  # as made, mild, medium, strong
+UNGRADED = 40.0  # a defect without severity
+SPEEDS = (0.25, 0.5, 1.0, 2.0)
+LEAST = 0.02  # a measurement that these scenes hardly need still counts a little on clips unlike them
+STEPS = 1500
+OUT = Path(__file__).parents[1] / "src/avreward/raters/signals/fusion.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured clip: a scene, what was done to it, the dimension concerned, the target there, the figures."""
+
+    seed: int
+    defect: str
+    dimension: str | None
+    target: float
+    values: dict[str, float]
+
+
+def variants(seed: int, severities: Sequence[int]) -> Iterator[tuple[str, str | None, float, Clip]]:
+    """A scene and its defects: (name, dimension concerned, target, clip)."""
+    original = scene(seed).clip
+    other = scene(seed + 50_000).clip
+    yield "none", None, TARGETS[0], original
+    for name, defect in PERTURBATIONS.items():
+        if not defect.severities:
+            yield name, defect.dimension, UNGRADED, defect.apply(original, seed=seed, other=other)
+        for k in severities if defect.severities else ():
+            yield name, defect.dimension, TARGETS[k + 1], defect.apply(original, defect.severities[k], seed=seed)
+    for speed in SPEEDS:
+        times = original.times / speed
+        yield f"speed {speed}", "dynamic_degree", float("nan"), Clip(video=original.video, times=times)
+
+
+def measure(seed: int, severities: Sequence[int] = (0, 1, 2)) -> list[Row]:
+    """All figures of a scene and its defects."""
+    torch.set_num_threads(1)
+    rater, work = SignalsRater(Fusion({}, {})), Work()
+    rows = []
+    for name, dimension, target, clip in variants(seed, severities):
+        values, _ = rater.measure(rater.load(clip, work), work)
+        rows.append(Row(seed, name, dimension, target, {k: float(v) for k, v in values.items()}))
+    return rows
+
+
+def fit(rows: Sequence[Row]) -> dict:
+    """The constants, in the layout of ``fusion.json``."""
+    constants: dict[str, dict[str, float]] = {}
+    for dimension in DIMENSIONS:
+        constants |= fit_dimension(dimension, rows)
+    overall = fit_overall(constants, rows)
+    return {"measurements": constants, "overall": overall}
+
+
+def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Weight, reference and scale of each measurement that feeds `dimension`."""
+    parts = feeding(dimension)
+    chosen = [r for r in rows if r.dimension in (None, dimension) and all(m.name in r.values for m in parts)]
+    if dimension == "dynamic_degree":
+        chosen = [r for r in chosen if r.dimension == dimension]
+    table = torch.stack([_badness(m.name, chosen) for m in parts], 1)  # (rows, measurements)
+    clean = table[[i for i, r in enumerate(chosen) if r.defect in ("none", "speed 1.0")]]
+    scale = (clean.quantile(0.84, 0) - clean.quantile(0.16, 0)) / 2 + 0.05 * table.std(0) + 1e-3
+    target, originals, defects = _targets(dimension, chosen, table)
+    raw = torch.full((len(parts),), -1.0, dtype=torch.float64, requires_grad=True)
+    shift = ((clean.quantile(0.75, 0)) / scale).clone().requires_grad_()
+    optimizer = torch.optim.Adam([raw, shift], lr=0.03)
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.03 * (1 - step / STEPS)
+        weight = softplus(raw) + LEAST
+        score = 100 / (1 + (weight * softplus(table / scale - shift)).sum(1))
+        loss = huber_loss(score / 10, target / 10)
+        if len(defects):
+            loss = loss + softplus(-(score[originals] - score[defects]) / 3).mean()
+        loss = loss + 0.01 * (weight - weight.mean()).square().mean()  # evenly spread where the scenes don't care
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    weight = softplus(raw) + LEAST
+    return {
+        m.name: {"weight": _short(weight[i]), "reference": _short(shift[i] * scale[i]), "scale": _short(scale[i])}
+        for i, m in enumerate(parts)
+    }
+
+
+def _targets(dimension: str, rows: Sequence[Row], table: Tensor) -> tuple[Tensor, list[int], list[int]]:
+    """What each row is to score, and the (original, defect) pairs of rows of the same scene."""
+    if dimension == "dynamic_degree":
+        order = table[:, 0].argsort(descending=True).argsort().double()
+        return 100 * (order + 0.5) / len(rows), [], []
+    made = {r.seed: i for i, r in enumerate(rows) if r.defect == "none"}
+    defects = [i for i, r in enumerate(rows) if r.defect != "none"]
+    target = torch.tensor([r.target for r in rows], dtype=torch.float64)
+    return target, [made[rows[i].seed] for i in defects], defects
+
+
+def fit_overall(constants: dict[str, dict[str, float]], rows: Sequence[Row]) -> dict[str, float]:
+    """The dimensions' weights in `overall`, so that every defect lowers it; `dynamic_degree` is no quality and has none."""
+    fusion = Fusion.from_dict({"measurements": constants, "overall": {}})
+    quality = [d for d in DIMENSIONS if d != "dynamic_degree"]
+    chosen = [r for r in rows if r.dimension != "dynamic_degree" and "av_offset" in r.values]
+    values = [{k: torch.tensor(v, dtype=torch.float64) for k, v in r.values.items()} for r in chosen]
+    penalties = torch.stack([torch.stack([100 / fusion.fuse(v)[0][d] - 1 for d in quality]) for v in values])
+    _, originals, defects = _targets("overall", chosen, penalties)
+    raw = torch.zeros(len(quality), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([raw], lr=0.03)
+    for _ in range(STEPS):
+        weight = torch.softmax(raw, 0)
+        score = 100 / (1 + penalties @ weight)
+        loss = softplus(-(score[originals] - score[defects]) / 3).mean() + 0.05 * (weight - 0.25).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    weights = torch.softmax(raw, 0)
+    return {name: _short(w) for name, w in zip(quality, weights, strict=True)}
+
+
+def _badness(name: str, rows: Sequence[Row]) -> Tensor:
+    measurement = next(m for m in MEASUREMENTS if m.name == name)
+    return badness(measurement, torch.tensor([r.values[name] for r in rows], dtype=torch.float64))
+
+
+def _short(x: Tensor) -> float:
+    return float(f"{float(x):.5g}")
+
+
+def measure_all(scenes: int, jobs: int, cache: Path | None) -> list[Row]:
+    """Figures of the scenes 0 … `scenes` − 1; those in `cache` (JSON lines) are not measured again."""
+    known = [Row(**json.loads(line)) for line in cache.read_text().splitlines()] if cache and cache.exists() else []
+    done = {r.seed for r in known}
+    todo = [s for s in range(scenes) if s not in done]
+    with ProcessPoolExecutor(jobs) as pool:
+        for rows in track(pool.map(measure, todo), "measuring scenes", total=len(todo)):
+            known += rows
+            if cache:
+                with cache.open("a") as file:
+                    file.writelines(json.dumps(vars(r)) + "\n" for r in rows)
+    return [r for r in known if r.seed < scenes]
+
+
+def main() -> None:
+    """Measures, fits, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--scenes", type=int, default=160)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--cache", type=Path, help="keep the figures in this file, and go on from it")
+    parser.add_argument("--out", type=Path, default=OUT)
+    arguments = parser.parse_args()
+    fitted = fit(measure_all(arguments.scenes, arguments.jobs, arguments.cache))
+    fitted["made_by"] = f"recipes/fit_signals.py --scenes {arguments.scenes}"
+    arguments.out.write_text(json.dumps(fitted, indent=1, sort_keys=True) + "\n")
+    print(json.dumps(fitted, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The embedded default rater: measured properties of picture and sound, no weights."""

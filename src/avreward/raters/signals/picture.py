@@ -1,0 +1,53 @@
+"""What the picture measurements look at: a few frames at native scale, and every frame small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Single frames, spread evenly over the clip.
+
+    `detail` (n, height, width) is luma at native scale, a central window of at most 1024 × 1024; `colour` (n, 3, h, w)
+    the whole frames in RGB, the longer side at most 160. Values 0 … 1.
+    """
+
+    detail: Tensor
+    colour: Tensor
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A stretch of consecutive frames: `luma` (frames, h, w), the longer side at most 160; `times` (frames,) in s."""
+
+    luma: Tensor
+    times: Tensor
+
+    @cached_property
+    def coarse(self) -> Tensor:
+        """`luma` averaged over 4 × 4 (frames, h/4, w/4): motion of a few pixels stays smooth at this scale."""
+        size = [max(1, s // 4) for s in self.luma.shape[-2:]]
+        return torch.nn.functional.adaptive_avg_pool2d(self.luma.unsqueeze(1), size).squeeze(1)
+
+    @cached_property
+    def steps(self) -> Tensor:
+        """The time from each frame to the next in s (frames − 1,), in the picture's dtype."""
+        return self.times.diff().to(self.luma)
+
+    @cached_property
+    def changes(self) -> Tensor:
+        """Absolute change of luma from each frame to the next (frames − 1, h, w), rounded off near zero."""
+        return torch.sqrt(self.luma.diff(dim=0).square() + 1e-8) - 1e-4
+
+
+def to_luma(frames: Tensor) -> Tensor:
+    """BT.601 luma (…, h, w) of RGB frames (…, 3, h, w)."""
+    weights = torch.tensor(LUMA, dtype=frames.dtype, device=frames.device)
+    return torch.einsum("...chw,c->...hw", frames, weights)
