@@ -153,7 +153,9 @@ def test_gradient_is_finite_where_there_is_nothing_to_hear(level: float, check_g
 @pytest.mark.parametrize(
     ("make", "name"),
     [
+        (lambda: Fbank(rate=0), "rate"),
         (lambda: Fbank(bins=0), "bins"),
+        (lambda: Fbank(window="kaiser"), "window"),
         (lambda: Fbank(shift=0.0), "shift"),
         (lambda: Fbank(high=9000.0), "low, high"),
         (lambda: Fbank(low=500.0, high=400.0), "low, high"),

@@ -161,6 +161,11 @@ def test_neighbours_in_the_batch_change_nothing(mode, rounding) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_no_frames_are_no_frames(mode) -> None:
+    assert resize(torch.zeros(0, 3, 8, 8), (4, 5), mode).shape == (0, 3, 4, 5)
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_rounded_once_at_the_end(mode, dtype) -> None:
     frames = torch.rand(3, 20, 30).to(dtype)

@@ -75,7 +75,8 @@ def test_gradient_of_resampling(old: int, new: int, level: float, check_gradient
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "name"), [(0, 16000, "old_rate"), (16000, -1, "new_rate"), (1.5, 2, "old_rate")]
+    ("old", "new", "name"),
+    [(0, 16000, "old_rate"), (16000, -1, "new_rate"), (1.5, 2, "old_rate"), (1, float("nan"), "new_rate")],
 )
 def test_rates_out_of_range_are_named(old, new, name) -> None:
     with pytest.raises(MediaError, match=name):

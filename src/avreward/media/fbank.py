@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from avreward.errors import MediaError
+from avreward.media.precision import full_precision, widened
 from avreward.media.rounding import Rounding, to_bfloat16
 
 Window = Literal["povey", "hann", "hamming"]
@@ -51,33 +52,21 @@ class Fbank:
     scale: float = 32768.0
 
     def __post_init__(self) -> None:
-        for name, least in (("rate", 1), ("bins", 1), ("length", 2 / self.rate), ("shift", 1 / self.rate)):
-            if getattr(self, name) < least:
-                raise MediaError(name, f"{getattr(self, name)} is too small", f"give at least {least}")
-        if not 0 <= self.low < self._high <= self.rate / 2:
+        for name, scale, least in (("rate", 1, 1), ("bins", 1, 1), ("length", self.rate, 2), ("shift", self.rate, 1)):
+            if getattr(self, name) * scale < least:
+                raise MediaError(name, f"{getattr(self, name)} is too small", f"give at least {least / scale}")
+        if self.window not in get_args(Window):
+            raise MediaError("window", f"{self.window!r} isn't known", f"use one of {', '.join(get_args(Window))}")
+        if not 0 <= self.low < self.top <= self.rate / 2:
             raise MediaError("low, high", f"{self.low} and {self.high} Hz", f"stay in order within 0 … {self.rate / 2}")
 
     def __call__(self, audio: Tensor) -> Tensor:
         """Return float (…, windows, bins) for `audio`, float (…, samples) in [−1, 1]."""
-        if not audio.is_floating_point():
-            raise MediaError("audio", f"{audio.dtype} isn't floating", "convert to float in -1 ... 1")
-        wide = audio if audio.dtype in (torch.float32, torch.float64) else audio.float()
-        size, step = int(self.rate * self.length), int(self.rate * self.shift)  # Kaldi truncates
-        if wide.shape[-1] < size:
-            return audio.new_zeros(*audio.shape[:-1], 0, self.bins)
-        frames = wide.unfold(-1, size, step) * self.scale  # (…, windows, size)
-        if self.remove_offset:
-            frames = frames - frames.mean(dim=-1, keepdim=True)
-        before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)  # the first sample precedes itself
-        frames = (frames - self.preemphasis * before) * _window(self.window, size).to(frames)
-        points = 1 << (size - 1).bit_length()
-        spectrum = torch.fft.rfft(frames, n=points)[..., :-1]  # no triangle reaches the Nyquist frequency
-        power = spectrum.real.square() + spectrum.imag.square()
-        energy = power @ _triangles(self.rate, points, self.bins, self.low, self._high).to(power)
-        return energy.clamp(min=_FLOOR).log().to(audio.dtype)
+        return _fbank(audio, self)
 
     @property
-    def _high(self) -> float:
+    def top(self) -> float:
+        """The upper edge of the highest triangle in Hz: `high`, or the Nyquist frequency."""
         return self.rate / 2 if self.high is None else self.high
 
 
@@ -94,7 +83,28 @@ def beats_fbank(audio: Tensor, rounding: Rounding = "straight_through") -> Tenso
     return (to_bfloat16(Fbank()(audio), rounding) - _BEATS_MEAN) / (2 * _BEATS_DEVIATION)
 
 
+@full_precision
+def _fbank(audio: Tensor, about: Fbank) -> Tensor:
+    if not audio.is_floating_point():
+        raise MediaError("audio", f"{audio.dtype} isn't floating", "convert to float in -1 ... 1")
+    wide = widened(audio)
+    size, step = int(about.rate * about.length), int(about.rate * about.shift)  # Kaldi truncates
+    if wide.shape[-1] < size:
+        return audio.new_zeros(*audio.shape[:-1], 0, about.bins)
+    frames = wide.unfold(-1, size, step) * about.scale  # (…, windows, size)
+    if about.remove_offset:
+        frames = frames - frames.mean(dim=-1, keepdim=True)
+    before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)  # the first sample precedes itself
+    frames = (frames - about.preemphasis * before) * _window(about.window, size).to(frames)
+    points = 1 << (size - 1).bit_length()
+    spectrum = torch.fft.rfft(frames, n=points)[..., :-1]  # no triangle reaches the Nyquist frequency
+    power = spectrum.real.square() + spectrum.imag.square()
+    energy = power @ _triangles(about.rate, points, about.bins, about.low, about.top).to(power)
+    return energy.clamp(min=_FLOOR).log().to(audio.dtype)
+
+
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must serve later calls with gradients
 def _window(kind: Window, size: int) -> Tensor:
     if kind == "hamming":
         return torch.hamming_window(size, periodic=False, dtype=torch.float64)
@@ -103,6 +113,7 @@ def _window(kind: Window, size: int) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must serve later calls with gradients
 def _triangles(rate: int, points: int, bins: int, low: float, high: float) -> Tensor:
     """Return float64 (points/2, bins): triangles in mel, each from the peak of one neighbour to that of the other."""
     mel = _mel(torch.arange(points // 2, dtype=torch.float64) * rate / points)[:, None]

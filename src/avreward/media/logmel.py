@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.errors import MediaError
+from avreward.media.precision import full_precision, widened
 
 _RATE, _POINTS, _HOP = 16000, 400, 160
 _FLOOR = 1e-10
@@ -44,23 +45,29 @@ class LogMel:
 
     def __call__(self, audio: Tensor) -> Tensor:
         """Return float (…, bins, samples // 160) for `audio`, float (…, samples) at 16 kHz."""
-        if not audio.is_floating_point():
-            raise MediaError("audio", f"{audio.dtype} isn't floating", "convert to float in -1 ... 1")
-        wide = audio if audio.dtype in (torch.float32, torch.float64) else audio.float()
-        if self.samples is not None:
-            wide = F.pad(wide[..., : self.samples], (0, max(0, self.samples - wide.shape[-1])))
-        elif wide.shape[-1] <= _POINTS // 2:
-            raise MediaError("audio", f"{wide.shape[-1]} samples are too few", f"give more than {_POINTS // 2}")
-        window = torch.hann_window(_POINTS, dtype=wide.dtype, device=wide.device)
-        flat = wide.reshape(-1, wide.shape[-1])
-        spectrum = torch.stft(flat, _POINTS, _HOP, window=window, return_complex=True)[..., :-1]
-        power = spectrum.real.square() + spectrum.imag.square()  # (items, 201, windows)
-        level = (_triangles(self.bins).to(power) @ power).clamp(min=_FLOOR).log10()
-        level = torch.maximum(level, level.amax(dim=(-2, -1), keepdim=True) - 8.0)
-        return ((level + 4.0) / 4.0).reshape(*audio.shape[:-1], *level.shape[-2:]).to(audio.dtype)
+        return _log_mel(audio, self.bins, self.samples)
+
+
+@full_precision
+def _log_mel(audio: Tensor, bins: int, samples: int | None) -> Tensor:
+    if not audio.is_floating_point():
+        raise MediaError("audio", f"{audio.dtype} isn't floating", "convert to float in -1 ... 1")
+    wide = widened(audio)
+    if samples is not None:
+        wide = F.pad(wide[..., :samples], (0, max(0, samples - wide.shape[-1])))
+    elif wide.shape[-1] <= _POINTS // 2:
+        raise MediaError("audio", f"{wide.shape[-1]} samples are too few", f"give more than {_POINTS // 2}")
+    window = torch.hann_window(_POINTS, dtype=wide.dtype, device=wide.device)
+    flat = wide.reshape(-1, wide.shape[-1])
+    spectrum = torch.stft(flat, _POINTS, _HOP, window=window, return_complex=True)[..., :-1]
+    power = spectrum.real.square() + spectrum.imag.square()  # (items, 201, windows)
+    level = (_triangles(bins).to(power) @ power).clamp(min=_FLOOR).log10()
+    level = torch.maximum(level, level.amax(dim=(-2, -1), keepdim=True) - 8.0)
+    return ((level + 4.0) / 4.0).reshape(*audio.shape[:-1], *level.shape[-2:]).to(audio.dtype)
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept must serve later calls with gradients
 def _triangles(bins: int) -> Tensor:
     """Return float64 (bins, 201): triangles in Hz between peaks that are even in Slaney's mel, each of area one."""
     hertz = torch.linspace(0, _RATE / 2, _POINTS // 2 + 1, dtype=torch.float64)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.errors import MediaError
+from avreward.media.precision import widened
 from avreward.media.rounding import Rounding, rounded, to_uint8_levels
 
 Mode = Literal["area", "bilinear", "bicubic", "nearest"]
@@ -41,11 +42,13 @@ def resize(frames: Tensor, size: tuple[int, int], mode: Mode = "area", rounding:
              [0.0000, 0.5000]]])
     """
     _check(frames, size, mode)
+    if frames.numel() == 0:  # no frames at all
+        return frames.new_zeros(*frames.shape[:-2], *size)
     if mode == "nearest":
         flat = frames.reshape(1, -1, *frames.shape[-2:])  # the batch holds any leading dimensions, even none
         picked = F.interpolate(flat, size, mode="nearest").reshape(*frames.shape[:-2], *size)
         return to_uint8_levels(picked, rounding)
-    wide = frames if frames.dtype in (torch.float32, torch.float64) else frames.float()
+    wide = widened(frames)
     if rounding != "none":
         wide = rounded(wide.double() * 255, lambda x: x.round().clamp(0, 255), rounding)
     (height, width), (new_height, new_width) = wide.shape[-2:], size
@@ -102,6 +105,7 @@ class _WeightedRows(torch.autograd.Function):
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept must serve later calls with gradients
 def _sums(old: int, new: int, mode: Mode, fixed_point: bool) -> tuple[_Sums, _Sums]:
     """Return the matrix (new, old) that resizes, and its transpose."""
     sources, weights = _area(old, new) if mode == "area" else _convolution(old, new, mode)

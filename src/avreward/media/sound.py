@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.errors import MediaError
+from avreward.media.precision import full_precision, widened
 
 _ZEROS, _ROLLOFF = 24, 0.945  # julius' defaults: zero crossings on each side, and cut-off relative to the Nyquist rate
 _LARGEST_KERNEL = 2**22  # taps over all phases (16 MB); rates with no common factor would need gigabytes
@@ -28,6 +29,7 @@ _BS775 = {
 }
 
 
+@full_precision
 def resample(audio: Tensor, old_rate: int, new_rate: int) -> Tensor:
     """Change the sample rate by windowed-sinc interpolation (julius' filter), differentiably.
 
@@ -39,7 +41,7 @@ def resample(audio: Tensor, old_rate: int, new_rate: int) -> Tensor:
     torch.Size([2, 16000])
     """
     for name, rate in (("old_rate", old_rate), ("new_rate", new_rate)):
-        if rate != int(rate) or rate <= 0:
+        if not 0 < rate < 2**31 or rate != int(rate):
             raise MediaError(name, f"{rate} isn't a positive whole number", "give the sample rate in Hz")
     common = gcd(int(old_rate), int(new_rate))
     old, new = int(old_rate) // common, int(new_rate) // common
@@ -48,7 +50,7 @@ def resample(audio: Tensor, old_rate: int, new_rate: int) -> Tensor:
     length = audio.shape[-1] * new // old
     if length == 0:
         return audio[..., :0]
-    wide = audio if audio.dtype in (torch.float32, torch.float64) else audio.float()
+    wide = widened(audio)
     if new * (2 * _half_width(old, new) + old) <= _LARGEST_KERNEL:
         out = _resampler(old, new, wide.dtype, wide.device)(wide, output_length=length)
     else:
@@ -56,6 +58,7 @@ def resample(audio: Tensor, old_rate: int, new_rate: int) -> Tensor:
     return out.to(audio.dtype)
 
 
+@full_precision
 def remix(audio: Tensor, channels: int) -> Tensor:
     """Change the number of channels to one or two, differentiably.
 
@@ -84,7 +87,7 @@ def joined_clips(
 ) -> Tensor:
     """Join `count` clips of `seconds` that are spread over the sound; cut or fill up with zeros to `total` seconds.
 
-    What AGAV-Rater (and ImageBind) hear of a long sound: `audio`, float (…, samples) at `rate` Hz, to (…, total·rate).
+    What AGAV-Rater hears: `audio`, float (…, samples) at `rate` Hz, to (…, total·rate).
     Sound shorter than a clip is repeated `count` times; clips overlap or leave gaps. Clip i starts at
     i·(duration − seconds)/count, so the last one stops short of the end, as in pytorchvideo 0.1.5; with `reach_end` the
     divisor is count − 1, as on its main branch.
@@ -114,6 +117,7 @@ def _half_width(old: int, new: int) -> int:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must serve later calls with gradients
 def _resampler(old: int, new: int, dtype: torch.dtype, device: torch.device) -> ResampleFrac:
     return ResampleFrac(old, new, zeros=_ZEROS, rolloff=_ROLLOFF).to(device=device, dtype=dtype)
 
