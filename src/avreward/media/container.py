@@ -1,7 +1,7 @@
 """Opens a media file and reads its header and time stamps, without decoding.
 
-Files are read through a Python file object and nothing else: a playlist that names other files or addresses gets none of
-them. libav's exceptions leave here as `MediaError`.
+Files are read through a Python file object and nothing else: a playlist that names other files or addresses gets none
+of them. libav's exceptions leave here as `MediaError`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 from av.stream import Disposition
@@ -20,13 +21,16 @@ from av.stream import Disposition
 from avreward.errors import MediaError
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
-    from av.stream import Stream
+    from av.video.stream import VideoStream
 
 T = TypeVar("T")
+S = TypeVar("S", "VideoStream", "AudioStream")
 
 # What libav and PyAV raise on broken files; programming errors (TypeError, AttributeError, KeyError) pass through.
 LIBAV_ERRORS = (av.FFmpegError, OSError, ValueError, ArithmeticError, IndexError, MemoryError, RuntimeError, EOFError)
+DAMAGED = ("it is damaged or cut short", "write or download it again")  # problem and remedy
 _BUFFER = 1 << 18  # bytes a read: Python is asked rarely, so that threads don't queue for its lock
 _READ_AGAIN = 32  # how often libav may read a file over before it counts as caught in a loop
 _PICTURES_BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -39,6 +43,17 @@ class Limits:
     max_seconds: float = 7200.0
     max_side: int = 16384
     max_pixels: int = 2**26
+
+    def __post_init__(self) -> None:
+        for name in ("max_seconds", "max_side", "max_pixels"):
+            if not getattr(self, name) > 0:
+                raise MediaError(name, f"{getattr(self, name)} isn't positive", "give a positive number")
+
+    def check_seconds(self, path: Path, seconds: float) -> None:
+        """Raise `MediaError` if a clip of `seconds` is too long."""
+        if seconds > self.max_seconds:
+            problem = f"{seconds:.1f} s exceed max_seconds={self.max_seconds:g}"
+            raise MediaError(path, problem, "cut it into shorter files, or raise max_seconds")
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ def reading(path: Path, limits: Limits) -> Iterator[InputContainer]:
     options = {"max_pixels": str(limits.max_pixels), "threads": "1"}  # they hold while libav probes the codecs, too
     with _file(path) as file:
         source: Any = _BoundedReader(file, os.fstat(file.fileno()).st_size)
-        with translated(path, "is not media that FFmpeg can read", "check that it was written or downloaded whole"):
+        with translated(path, "not media that FFmpeg can read", "check that it was written or downloaded whole"):
             container = av.open(
                 source, "r", options=options, metadata_errors="replace", buffer_size=_BUFFER, io_open=_refuse
             )
@@ -114,23 +129,27 @@ def reason(error: BaseException) -> str:
     return " ".join(str(words).split())
 
 
-def pick(container: InputContainer, kind: str) -> tuple[Stream | None, str]:
-    """Return the track of `kind` ("video" or "audio") to use, or None and the reason why there is none.
+def pick_picture(container: InputContainer) -> tuple[VideoStream | None, str]:
+    """Return the picture track to use, or None and the reason why there is none; cover art and thumbnails are none."""
+    return _pick([s for s in container.streams.video if not s.disposition & _PICTURES_BESIDE], "picture")
 
-    It is the first one that is marked as default, or else the first. Cover art and thumbnails are no picture track.
-    """
-    noun = "picture" if kind == "video" else "sound"
-    streams = [s for s in container.streams if s.type == kind and not s.disposition & _PICTURES_BESIDE]
-    known = [s for s in streams if s.codec_context is not None]
+
+def pick_sound(container: InputContainer) -> tuple[AudioStream | None, str]:
+    """Return the sound track to use, or None and the reason why there is none."""
+    return _pick(list(container.streams.audio), "sound")
+
+
+def _pick(streams: list[S], noun: str) -> tuple[S | None, str]:
+    known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
         return None, f"FFmpeg has no decoder for the {noun} track" if streams else f"no {noun} track"
-    return next((s for s in known if s.disposition & Disposition.default), known[0]), ""
+    return next((stream for stream in known if stream.disposition & Disposition.default), known[0]), ""
 
 
 class _BoundedReader:
     """A file for libav that refuses to be read forever: broken indices send some demuxers round in circles."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: FileIO, size: int) -> None:
         self.name = file.name
         self.seek, self.tell = file.seek, file.tell
         self._file, self._left = file, _READ_AGAIN * max(size, 1 << 20)
@@ -147,13 +166,13 @@ def _refuse(url: str, flags: int, options: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _file(path: Path) -> Iterator[BinaryIO]:
+def _file(path: Path) -> Iterator[FileIO]:
     try:
         file = path.open("rb", buffering=0)
     except OSError as error:
         raise _unreadable(path, error) from error
     with file:
-        yield file  # type: ignore[misc]
+        yield file
 
 
 def _unreadable(path: Path, error: Exception) -> MediaError:

@@ -1,21 +1,20 @@
-"""Turns a decoded frame into RGB floats at the size that a plan asks for, upright."""
+"""Turns a decoded frame into 8-bit RGB at the size that a plan asks for, upright."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import torch
 from av.filter import Graph
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avreward.media.sampling import FramePlan
 
 if TYPE_CHECKING:
+    from av.buffer import Buffer
     from av.video.frame import VideoFrame
 
 # Averages over the pixels that one output pixel covers, and interpolates where it enlarges. Accurate rounding, since
@@ -39,7 +38,9 @@ class Orientation:
         matrix = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return cls()
-        a, b, _, c, d, *_ = struct.unpack("<9i", bytes(matrix))  # (x, y) goes to (a·x + c·y, b·x + d·y)
+        a, b, _, c, d, *_ = struct.unpack(
+            "<9i", memoryview(cast("Buffer", matrix))
+        )  # (x, y) goes to (a·x + c·y, b·x + d·y)
         if a == d == 0:
             return cls(True, flip_rows=b < 0, flip_columns=c < 0)
         return cls(False, flip_rows=d < 0, flip_columns=a < 0) if b == c == 0 else cls()
@@ -68,11 +69,6 @@ class Painter:
         self._box = plan.crop_box(*displayed) if plan.crop is not None else None
         self._scaler, self._cropper = VideoReformatter(), _Cropper()
 
-    def paint(self, frame: VideoFrame, out: Tensor) -> None:
-        """Write `frame` to `out`, float (3, *shape), as RGB in [0, 1]."""
-        out.copy_(torch.from_numpy(np.ascontiguousarray(self.image(frame))))
-        out.div_(255)
-
     def image(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Return `frame` as 8-bit RGB, (3, *shape)."""
         if self._box is None:
@@ -93,7 +89,7 @@ class Painter:
 
     def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
         picture = self._scaler.reformat(frame, size[1], size[0], "gbrp", interpolation=_SCALING, threads=1)
-        planes = [np.frombuffer(picture.planes[plane], np.uint8) for plane in _PLANES]
+        planes = [np.frombuffer(memoryview(picture.planes[plane]), np.uint8) for plane in _PLANES]
         return np.stack([plane.reshape(size[0], -1)[:, : size[1]] for plane in planes])
 
 
@@ -118,4 +114,4 @@ class _Cropper:
             graph.configure()
             self._graph, self._for = graph, kind
         self._graph.push(frame)
-        return self._graph.pull()
+        return cast("VideoFrame", self._graph.pull())

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import merge
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
 import torch
+from av.codec.context import Flags as CodecFlags
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
 from avreward.errors import MediaError
 from avreward.media.container import translated
-from avreward.media.remux import copied_picture
+from avreward.media.remux import copied_picture, copied_sound
 from avreward.media.tracks import Picture, Sound
 from avreward.media.waveform import resampled
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
     from av.audio.stream import AudioStream
+    from av.container import OutputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
@@ -72,12 +73,15 @@ def save(picture: Picture | None, sound: Sound | None, path: Path, crf: float = 
     temporary = path.with_name(f".{path.stem[:40]}.{token_hex(6)}{path.suffix}")
     try:
         with translated(path, "can't be written", "check the folder, the disk and the clip's size"):
-            with temporary.open("xb") as file, av.open(file, "w", format=form.container) as container:
+            with ExitStack() as stack:
+                file = stack.enter_context(temporary.open("xb"))
+                container = stack.enter_context(av.open(file, "w", format=form.container))
                 tracks: list[Iterator[tuple[float, Packet]]] = []
-                if picture is not None:
-                    tracks.append(copied_picture(container, picture) or _encoded_picture(container, picture, form, crf))
+                if picture is not None and form.video is not None:
+                    copied = copied_picture(container, picture, stack)
+                    tracks.append(copied or _encoded_picture(container, picture, form.video, crf))
                 if sound is not None:
-                    tracks.append(_encoded_sound(container, sound, form.audio))
+                    tracks.append(copied_sound(container, sound, stack) or _encoded_sound(container, sound, form.audio))
                 for _, packet in merge(*tracks, key=lambda item: item[0]):
                     container.mux(packet)
             temporary.replace(path)
@@ -87,23 +91,24 @@ def save(picture: Picture | None, sound: Sound | None, path: Path, crf: float = 
 
 
 def _encoded_picture(
-    container: OutputContainer, picture: Picture, form: _Format, crf: float
+    container: OutputContainer, picture: Picture, codec_name: str, crf: float
 ) -> Iterator[tuple[float, Packet]]:
     """Add a track of the frames to `container` and return its packets with the times at which they are due."""
     times, (height, width) = picture.times, picture.size
     stamps = [round(float(time) * _TICKS) for time in times]
     stamps.append(max(round(picture.end * _TICKS), stamps[-1] + 1))
     rate = Fraction(_TICKS * len(times), max(1, stamps[-1] - stamps[0])).limit_denominator(1001)
-    stream: VideoStream = container.add_stream(form.video, rate=rate)
+    stream = cast("VideoStream", container.add_stream(codec_name, rate=rate))
+    codec = stream.codec_context
+    codec.flags |= CodecFlags.frame_duration
     stream.width, stream.height = width, height
     stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS)
-    if form.video == "ffv1":
+    if codec_name == "ffv1":
         stream.pix_fmt, stream.options = "bgr0", {"slicecrc": "1"}
     else:
         # Half-size colour planes need even sides; full-size ones keep every pixel of an odd picture.
         stream.pix_fmt = "yuv420p" if width % 2 == height % 2 == 0 else "yuv444p"
         stream.options = {"crf": str(crf)}
-        codec = stream.codec_context
         codec.color_range = ColorRange.MPEG
         codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
     return _encode_frames(stream, picture, stamps)
@@ -129,7 +134,7 @@ def _encoded_sound(container: OutputContainer, sound: Sound, codec: str) -> Iter
         rate = next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])
     if not 1 <= sound.channels <= len(_LAYOUTS):
         raise ValueError(f"{sound.channels} channels")
-    stream = container.add_stream(codec, rate=rate)
+    stream = cast("AudioStream", container.add_stream(codec, rate=rate))
     stream.layout = _LAYOUTS[sound.channels - 1]
     if codec == "aac":
         stream.bit_rate = _AAC_BITS * sound.channels

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from fractions import Fraction
 from hashlib import blake2b
+from math import lcm
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
+from av.audio.codeccontext import AudioCodecContext
 from torch import Tensor
 
-from avreward.media.container import guarded, reading
-from avreward.media.index import DAMAGED, MediaIndex
+from avreward.media.container import DAMAGED, guarded, reading
+from avreward.media.index import MediaIndex, PictureTrack, SoundTrack
 
 if TYPE_CHECKING:
-    from av.codec.context import CodecContext
+    from av.audio.stream import AudioStream
+    from av.video.stream import VideoStream
 
 _BYTES = 16
 _PIECE = 2**24  # elements hashed at once, so that a tensor on a GPU is copied piece by piece
@@ -69,10 +73,10 @@ def graph_key(tensor: Tensor) -> SameTensor | None:
 def file_keys(index: MediaIndex) -> dict[str, str]:
     """Return the keys "video" and "audio" of a file's tracks, those that it has.
 
-    A key covers the packets' payload, their time stamps in clip time (to a microsecond), what the decoder is told besides
-    (codec, its setup, colour tags, trimming), and the limits that the file was opened with. The container doesn't count:
-    two files that hold one video under different sounds share the key of the picture. How frames are turned for display
-    isn't covered: the caller adds it. Results are kept by path, size and modification time.
+    A key covers the packets' payload, their time stamps in clip time (to a microsecond), what the decoder is told
+    besides (codec, its setup, colour tags, trimming), and the limits that the file was opened with. The container
+    doesn't count: two files that hold one video under different sounds share the key of the picture. How frames are
+    turned for display isn't covered: the caller adds it. Results are kept by path, size and modification time.
     """
     with _lock:
         digests = _known.get((index.stamp, index.limits))
@@ -91,31 +95,41 @@ _lock = Lock()
 
 def _hash_packets(index: MediaIndex) -> dict[str, str]:
     index.stamp.check()
-    tracks = {track.stream: name for name, track in (("video", index.picture), ("audio", index.sound)) if track}
+    names = {track.stream: name for name, track in (("video", index.picture), ("audio", index.sound)) if track}
+    clocks = {track.stream: _Clock(track) for track in (index.picture, index.sound) if track}
     with reading(index.stamp.path, index.limits) as container:
-        streams = [container.streams[number] for number in tracks]
-        digests = {number: blake2b(digest_size=_BYTES) for number in tracks}
-        zeros = {}
-        for stream, track in ((s, index.picture if tracks[s.index] == "video" else index.sound) for s in streams):
-            assert track is not None
-            zeros[stream.index] = track.origin
-            digests[stream.index].update(repr((_setup(stream.codec_context), index.limits)).encode())
+        present: tuple[VideoStream | AudioStream, ...] = (*container.streams.video, *container.streams.audio)
+        streams = [stream for stream in present if stream.index in names]
+        digests = {s.index: blake2b(repr((_setup(s), index.limits)).encode(), digest_size=_BYTES) for s in streams}
         for packet in guarded(index.stamp.path, container.demux(streams), *DAMAGED):
             if packet.size == 0:
                 continue
-            number = packet.stream_index
-            time = packet.pts if packet.pts is not None else packet.dts
-            moment = None if time is None else round((time * packet.time_base - zeros[number]) * _MICRO)
+            number, time = packet.stream_index, packet.pts if packet.pts is not None else packet.dts
+            moment = None if time is None else clocks[number].microseconds(time)
             trim = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else b""
-            digests[number].update(f"{moment} {packet.is_discard} {trim.hex()} {packet.size} ".encode())
-            digests[number].update(packet)
-    return {tracks[number]: digest.hexdigest() for number, digest in digests.items()}
+            digest = digests[number]
+            digest.update(f"{moment} {packet.is_discard} {trim.hex()} {packet.size} ".encode())
+            digest.update(memoryview(packet))
+    return {names[number]: digest.hexdigest() for number, digest in digests.items()}
 
 
-def _setup(codec: CodecContext) -> tuple[object, ...]:
+class _Clock:
+    """Turns a track's time stamps into whole microseconds of clip time."""
+
+    def __init__(self, track: PictureTrack | SoundTrack) -> None:
+        scale, shift = track.base * _MICRO, Fraction(1, 2) - track.origin * _MICRO
+        self._unit = lcm(scale.denominator, shift.denominator)
+        self._scale, self._shift = int(scale * self._unit), int(shift * self._unit)
+
+    def microseconds(self, stamp: int) -> int:
+        """Return the nearest microsecond; whole numbers all the way, as fractions take long."""
+        return (stamp * self._scale + self._shift) // self._unit
+
+
+def _setup(stream: VideoStream | AudioStream) -> tuple[object, ...]:
     """Return what a decoder is told besides the packets."""
-    common = (codec.name, codec.profile, codec.extradata)
-    if codec.type == "audio":
+    codec = stream.codec_context
+    common = codec.name, codec.profile, codec.extradata
+    if isinstance(codec, AudioCodecContext):
         return *common, codec.sample_rate, codec.layout.name, codec.format.name
-    colours = (codec.colorspace, codec.color_range)
-    return *common, codec.width, codec.height, codec.pix_fmt, *colours
+    return *common, codec.width, codec.height, codec.pix_fmt, codec.colorspace, codec.color_range

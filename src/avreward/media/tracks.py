@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avreward.media.decode import decode_images, decode_views, orientation
+from avreward.media.decode import decode_images, decode_orientation, decode_views
 from avreward.media.draw import Orientation
 from avreward.media.index import MediaIndex, PictureTrack, SoundTrack
 from avreward.media.keys import file_keys, graph_key, tensor_key
@@ -139,29 +139,29 @@ class FilePicture:
     index: MediaIndex
 
     @property
-    def _track(self) -> PictureTrack:
+    def track(self) -> PictureTrack:  # noqa: D102
         assert self.index.picture is not None
         return self.index.picture
 
     @cached_property
     def times(self) -> Tensor:  # noqa: D102
-        return self._track.times()
+        return self.track.times()
 
     @property
     def end(self) -> float:  # noqa: D102
-        return self._track.end
+        return self.track.end
 
     @cached_property
-    def _orientation(self) -> Orientation:
-        return orientation(self.index)
+    def orientation(self) -> Orientation:  # noqa: D102
+        return decode_orientation(self.index)
 
     @property
     def size(self) -> tuple[int, int]:  # noqa: D102
-        return self._orientation.size(self._track.height, self._track.width)
+        return self.orientation.size(self.track.height, self.track.width)
 
     @property
     def key(self) -> str:  # noqa: D102
-        return tensor_key(file_keys(self.index)["video"], repr(self._orientation))
+        return tensor_key(file_keys(self.index)["video"], repr(self.orientation))
 
     @property
     def work_key(self) -> Hashable:  # noqa: D102
@@ -183,21 +183,21 @@ class FileSound:
     index: MediaIndex
 
     @property
-    def _track(self) -> SoundTrack:
+    def track(self) -> SoundTrack:  # noqa: D102
         assert self.index.sound is not None
         return self.index.sound
 
     @property
     def rate(self) -> int:  # noqa: D102
-        return self._track.rate
+        return self.track.rate
 
     @property
     def channels(self) -> int:  # noqa: D102
-        return self._track.channels
+        return self.track.channels
 
     @property
     def end(self) -> float:  # noqa: D102
-        return self._track.end
+        return self.track.end
 
     @property
     def key(self) -> str:  # noqa: D102

@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media.container import LIBAV_ERRORS, guarded, reading, reason, translated
-from avreward.media.index import DAMAGED, MediaIndex, SoundTrack
+from avreward.media.container import DAMAGED, LIBAV_ERRORS, guarded, reading, reason, translated
+from avreward.media.index import MediaIndex, SoundTrack
 from avreward.media.sound import remix, resample
 
 if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
     from av.audio.layout import AudioLayout
+    from av.audio.stream import AudioStream
 
 _JITTER = 0.010  # seconds that time stamps may stray (Matroska rounds to 1 ms) before they mean a gap or an overlap
-_BLOCK = 2**18  # samples resampled at once
-_CONTEXT = 2**12  # samples on each side of them, more than the filter reaches
+_BATCH = 2**16  # samples handed on at once
+_BLOCK = 2**18  # samples resampled at once, and
+_CONTEXT = 2**12  # samples on each side of them, more than the filter reaches; both at the lower of the two rates
 
 
 def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | None = None) -> Tensor:
@@ -35,47 +37,62 @@ def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | Non
     """
     track = _track(index)
     rate, channels = rate or track.rate, channels or track.channels
-    blocks = (remix(block, channels) for block in sound_blocks(index))
+    blocks: Iterator[Tensor] = (remix(block, channels) for block in sound_blocks(index))
     if rate != track.rate:
         blocks = resampled(blocks, track.rate, rate)
-    out = torch.empty(channels, max(1, ceil(track.end * rate)))
+    with translated(index.stamp.path, "its sound doesn't fit in memory", "cut it into shorter files"):
+        out = torch.empty(channels, max(1, ceil(track.end * rate)))
     filled = 0
     for block in blocks:
         stop = filled + block.shape[1]
-        if stop > out.shape[1]:  # the header was a little off
+        if stop > out.shape[1]:  # the announced end was a little off
             out = torch.cat([out[:, :filled], out.new_empty(channels, stop - filled + rate)], dim=1)
         out[:, filled:stop] = block
         filled = stop
-    return out[:, :filled] if filled == out.shape[1] else out[:, :filled].clone()
+    return out if filled == out.shape[1] else out[:, :filled].clone()
+
+
+def sound_blocks(index: MediaIndex) -> Iterator[Tensor]:
+    """Yield the native sound from clip time 0, float32 (channels, any) blocks that follow each other without gaps."""
+    batch: list[Tensor] = []
+    length = 0
+    for block in _on_the_clock(index, _track(index)):
+        batch.append(block)
+        length += block.shape[1]
+        if length >= _BATCH:
+            yield torch.cat(batch, dim=1)
+            batch, length = [], 0
+    if batch:
+        yield torch.cat(batch, dim=1)
 
 
 def resampled(blocks: Iterator[Tensor], old_rate: int, new_rate: int) -> Iterator[Tensor]:
     """Yield what `resample` makes of the concatenation of `blocks`, float (channels, any), piece by piece."""
     old, new = old_rate // gcd(old_rate, new_rate), new_rate // gcd(old_rate, new_rate)
+    # whole multiples of `old` samples become whole multiples of `new`, so that pieces fit together exactly
     context, size = (ceil(count * max(1, old / new) / old) * old for count in (_CONTEXT, _BLOCK))
     held: list[Tensor] = []
-    before = 0  # samples of `held` that were resampled already
+    length = done = 0  # samples in `held`, and those of them that were resampled already
     for block in blocks:
         held.append(block)
-        while sum(piece.shape[1] for piece in held) >= before + size + context:
+        length += block.shape[1]
+        while length >= done + size + context:
             audio = torch.cat(held, dim=1)
-            yield resample(audio[:, : before + size + context], old, new)[
-                :, before // old * new : (before + size) // old * new
-            ]
-            keep = max(0, before + size - context)
-            held, before = [audio[:, keep:]], before + size - keep
+            piece = resample(audio[:, : done + size + context], old, new)
+            yield piece[:, done // old * new : (done + size) // old * new]
+            drop = max(0, done + size - context)
+            held, length, done = [audio[:, drop:]], length - drop, done + size - drop
     if held:
-        yield resample(torch.cat(held, dim=1), old, new)[:, before // old * new :]
+        yield resample(torch.cat(held, dim=1), old, new)[:, done // old * new :]
 
 
-def sound_blocks(index: MediaIndex) -> Iterator[Tensor]:
-    """Yield the native sound from clip time 0, float32 (channels, any) blocks that follow each other without gaps."""
-    track = _track(index)
-    here, most, end = 0, ceil(index.limits.max_seconds * track.rate), round(track.end * track.rate)
+def _on_the_clock(index: MediaIndex, track: SoundTrack) -> Iterator[Tensor]:
+    """Yield what the decoder gives from clip time 0 on, with zeros in the gaps and without overlaps."""
+    here, end, most = 0, round(track.end * track.rate), ceil(index.limits.max_seconds * track.rate)
     tick = ceil(track.base * track.rate)
     slack = tick  # sound that starts within a tick of 0 starts at 0
     padding: Tensor | None = None
-    for time, block in _decoded(index, track):
+    for time, decoded in _decoded(index, track):
         if padding is not None:  # it wasn't the last block, so the announced end is wrong
             here += padding.shape[1]
             yield padding
@@ -84,13 +101,13 @@ def sound_blocks(index: MediaIndex) -> Iterator[Tensor]:
         if abs(start - here) <= slack:
             start = here
         slack = max(tick, round(_JITTER * track.rate))
-        if start + block.shape[1] > most + track.rate:
+        if start + decoded.shape[1] > most + track.rate:
             problem = f"the sound exceeds max_seconds={index.limits.max_seconds:g}"
             raise MediaError(index.stamp.path, problem, "cut it into shorter files, or raise max_seconds")
         if start > here:
             yield torch.zeros(track.channels, start - here)
             here = start
-        block = block[:, here - start :]
+        block = decoded[:, here - start :]
         if here < end < here + block.shape[1] - tick:  # codecs fill their last frame up
             block, padding = block[:, : end - here], block[:, end - here :]
         here += block.shape[1]
@@ -103,7 +120,7 @@ def _decoded(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[float | Non
     index.stamp.check()
     path = index.stamp.path
     with reading(path, index.limits) as container:
-        stream = container.streams[track.stream]
+        stream: AudioStream = next(s for s in container.streams.audio if s.index == track.stream)
         stream.codec_context.thread_count = 1
         adapt = _Adapter(track, stream.codec_context.layout)
         heard, failure = False, None
@@ -129,7 +146,7 @@ def _decoded(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[float | Non
 
 
 class _Adapter:
-    """Makes float32 (channels, samples) at the track's rate of the frames that a decoder gives, whatever their format."""
+    """Makes float32 (channels, samples) at the track's rate of what a decoder gives, whatever its format."""
 
     def __init__(self, track: SoundTrack, layout: AudioLayout) -> None:
         self._track, self._layout = track, layout
@@ -141,9 +158,8 @@ class _Adapter:
         if (frame.sample_rate, frame.layout.nb_channels) == (self._track.rate, self._track.channels):
             return [(frame.time, torch.from_numpy(_floats(frame)))]
         kind = (frame.sample_rate, frame.layout.name, frame.format.name)
-        if kind != self._for:  # files glued together may change their rate on the way
+        if self._resampler is None or kind != self._for:  # files glued together may change their rate on the way
             self._resampler, self._for = AudioResampler("fltp", self._layout, self._track.rate), kind
-        assert self._resampler is not None
         return [(piece.time, torch.from_numpy(_floats(piece))) for piece in self._resampler.resample(frame)]
 
 
@@ -151,10 +167,13 @@ def _floats(frame: AudioFrame) -> NDArray[np.float32]:
     data = frame.to_ndarray()  # planar: (channels, samples), packed: (1, samples * channels)
     if not frame.format.is_planar:
         data = data.reshape(-1, frame.layout.nb_channels).T
+    floats: NDArray[np.float32] = np.ascontiguousarray(data, dtype=np.float32)
     if data.dtype == np.uint8:
-        return (data.astype(np.float32) - 128) / 128
-    scale = 1.0 if data.dtype.kind == "f" else 2.0 ** (1 - 8 * data.dtype.itemsize)
-    return np.ascontiguousarray(data * scale, dtype=np.float32)
+        floats -= 128
+        floats /= 128
+    elif data.dtype.kind == "i":
+        floats *= np.float32(2.0 ** (1 - 8 * data.dtype.itemsize))
+    return floats
 
 
 def _track(index: MediaIndex) -> SoundTrack:
@@ -165,4 +184,4 @@ def _track(index: MediaIndex) -> SoundTrack:
 
 def _undecodable(index: MediaIndex, error: BaseException | None) -> MediaError:
     why = f" ({reason(error)})" if error is not None else ""
-    return MediaError(index.stamp.path, f"its sound doesn't decode{why}: the file {DAMAGED[0]}", DAMAGED[1])
+    return MediaError(index.stamp.path, f"its sound doesn't decode{why}: the file is damaged or cut short", DAMAGED[1])
