@@ -1,7 +1,7 @@
 import pytest
 import torch
-from avreward.clip import Clip
 
+from avreward.clip import Clip
 from avreward.datasets.perturbations import PERTURBATIONS, changed
 from avreward.datasets.scenes import Scene, scene
 

@@ -14,19 +14,23 @@ from avreward.datasets.filters import gaussian_blur
 
 def eight_bits(video: Tensor) -> Tensor:
     """Clamp to [0, 1] and round to steps of 1/255."""
-    return (video.clamp(0, 1) * 255).round() / 255
+    return video.clamp(0, 1).mul_(255).round_().div_(255)
 
 
 def blur(video: Tensor, sigma_at_480: float, generator: torch.Generator) -> Tensor:
     """Gaussian blur. sigma_at_480: deviation in pixels for a picture 480 high, in proportion for other heights."""
     sigma = sigma_at_480 * video.shape[-2] / 480
     # One frame at a time stays in the cache.
-    return eight_bits(torch.stack([gaussian_blur(frame, sigma) for frame in video]))
+    return torch.stack([eight_bits(gaussian_blur(frame, sigma)) for frame in video])
 
 
 def picture_noise(video: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     """Gaussian noise of deviation `sigma` (of 255), independent in every pixel, colour and frame."""
-    return eight_bits(video + torch.randn(video.shape, generator=generator).to(video) * (sigma / 255))
+    out = torch.empty_like(video)
+    for number, frame in enumerate(video):
+        noise = torch.randn(frame.shape, generator=generator).to(video)
+        out[number] = eight_bits(noise.mul_(sigma / 255).add_(frame))
+    return out
 
 
 def cosines(like: Tensor) -> Tensor:

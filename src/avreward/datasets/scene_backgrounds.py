@@ -23,10 +23,10 @@ def cloud(dice: Dice, height: int, width: int, slope: float, planes: int = 1) ->
 def leaves(dice: Dice, height: int, width: int) -> Tensor:
     """Occluding discs and boxes of many sizes (the dead-leaves model of images), each a colour; (3, height, width)."""
     canvas = vivid(dice)[:, None, None].expand(3, height, width).clone()
-    smallest, largest = dice.uniform(0.02, 0.05) * height, 0.35 * height
+    smallest, largest = dice.log_uniform(0.012, 0.05) * height, 0.35 * height
     area = 2 * math.pi * smallest**2 * math.log(largest / smallest)
     palette = [vivid(dice) for _ in range(dice.integer(4, 12))]
-    for _ in range(min(220, int(dice.uniform(0.7, 2.5) * height * width / area))):
+    for _ in range(min(260, int(dice.uniform(0.7, 2.5) * height * width / area))):
         # Sizes follow r**-3, which is what gives the collage the spectrum of a photograph.
         radius = min(largest, smallest / math.sqrt(max(1e-4, dice.uniform(0.0, 1.0))))
         x, y = dice.uniform(0, width), dice.uniform(0, height)
@@ -74,13 +74,13 @@ def pattern(dice: Dice, height: int, width: int) -> Tensor:
 def surface(dice: Dice, height: int, width: int) -> Tensor:
     """One textured, unevenly lit surface, values about [0, 1]; (3, height, width)."""
     kind = dice.pick(("cloud", "leaves", "leaves", "pattern", "pattern", "smooth"))
-    grain = cloud(dice, height, width, dice.uniform(0.8, 1.5))
+    grain = cloud(dice, height, width, dice.uniform(0.5, 1.4))
     base = vivid(dice, 0.15, 0.85)[:, None, None]
     if kind == "leaves":
-        picture = leaves(dice, height, width) * (1 + dice.uniform(0.03, 0.15) * grain)
+        picture = leaves(dice, height, width) * (1 + dice.log_uniform(0.03, 0.25) * grain)
     else:
         relief = {"cloud": lambda: 0.2 * grain, "smooth": lambda: 0.03 * grain}.get(
-            kind, lambda: 0.12 * pattern(dice, height, width) + 0.05 * grain
+            kind, lambda: 0.12 * pattern(dice, height, width) + dice.log_uniform(0.02, 0.12) * grain
         )()
         tint = 1 + 0.15 * dice.normal(3, 1, 1)
         picture = base + relief * tint * dice.log_uniform(0.4, 1.3)
@@ -103,5 +103,5 @@ def background(dice: Dice, height: int, width: int, floor_row: int | None, dark:
     level = dice.uniform(0.03, 0.12) if dark else dice.uniform(0.25, 0.65)
     picture = level + (picture - middle) * contrast * (0.3 if dark else 1.0)
     # Lenses are never perfectly sharp, and a backdrop is often out of focus: a sharpness measure must live with that.
-    sigma = dice.uniform(1.0, 2.5) if dice.chance(0.2) else dice.uniform(0.35, 0.7)
+    sigma = dice.uniform(1.0, 2.5) if dice.chance(0.2) else dice.uniform(0.3, 0.65)
     return gaussian_blur(picture, sigma).clamp(0.0, 1.0)

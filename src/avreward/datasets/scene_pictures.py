@@ -187,12 +187,16 @@ def draw_particles(frames: Tensor, particles: Particles, view: Camera, times: Te
         pixels[at] = torch.lerp(pixels[at], paint, cover)
 
 
-def develop(dice: Dice, frames: Tensor, noise: float) -> Tensor:
-    """Sensor noise of the given deviation (of 1), then 8 bits, as every file holds; works in place."""
+def develop(dice: Dice, frames: Tensor, noise: float, seconds: float) -> Tensor:
+    """Exposure, sensor noise of the given deviation (of 1), then 8 bits, as every file holds; works in place."""
+    gains = torch.ones(len(frames))
+    if dice.chance(0.3):  # the light changes slowly, which is no flicker
+        curve = smooth_curve(dice, seconds, dice.uniform(0.8, 2.0))
+        gains += dice.uniform(0.02, 0.12) * (interpolate(*curve, torch.linspace(0, seconds, len(frames))) - 0.5)
     size = frames[0].numel()
     grain = dice.normal(3 * size) * noise
     for number in range(len(frames)):
-        frame = frames[number]
+        frame = frames[number].mul_(gains[number])
         if noise > 0:
             # A fresh window of one long strip of noise: as good as new noise a frame, and ten times as fast.
             start = dice.integer(0, 2 * size)
@@ -203,7 +207,7 @@ def develop(dice: Dice, frames: Tensor, noise: float) -> Tensor:
 
 def render(dice: Dice, stage: Stage, plot: Plot, height: int, width: int, times: Tensor) -> Tensor:
     """The frames of a plot at the given times: float32 (frames, 3, height, width) in [0, 1], in steps of 1/255."""
-    noise = 0.0 if dice.chance(0.2) else dice.uniform(0.3, 1.5) / 255
+    noise = 0.0 if dice.chance(0.35) else dice.uniform(0.3, 1.5) / 255
     # With neither noise nor any movement frames would repeat exactly: then the camera is held by hand.
     view = camera(dice, stage.seconds, must_move=noise == 0)
     shutter = dice.uniform(0.2, 0.6) / stage.fps if dice.chance(0.6) else 0.0
@@ -214,7 +218,7 @@ def render(dice: Dice, stage: Stage, plot: Plot, height: int, width: int, times:
         draw_particles(frames, particles, view, times)
     if dice.chance(0.3):
         frames.mul_(vignette(height, width, dice.uniform(0.1, 0.4)))
-    return develop(dice, frames, noise)
+    return develop(dice, frames, noise, stage.seconds)
 
 
 def vignette(height: int, width: int, strength: float) -> Tensor:

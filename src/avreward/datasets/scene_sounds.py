@@ -200,7 +200,8 @@ def finish(dice: Dice, dry: Tensor, rate: int, channels: int) -> Tensor:
             * 1.4
         )
     sound = sound * 10 ** ((dice.uniform(-33, -15) - loudness(sound, rate)) / 20)
-    floor = dice.uniform(-70, -45)
+    # Rooms hiss at -70 to -45 dB; tracks made by machines are sometimes as good as silent between events.
+    floor = dice.uniform(-95, -70) if dice.chance(0.15) else dice.uniform(-70, -45)
     sound = sound + 10 ** (floor / 20) * coloured_noise(dice, channels, samples, rate, dice.uniform(0.6, 2.0))
     if dice.chance(0.2):
         sound = sound + 10 ** ((loudness(sound, rate) - dice.uniform(12, 26)) / 20) * music(dice, samples, rate)
