@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -77,6 +79,17 @@ def test_most_defects_do_something_to_scenes(scenes: list[Scene]) -> None:
         chosen = scenes[1::9]
         did = [changed(each.clip, one.apply(each.clip, seed=2, other=scenes[0].clip)) for each in chosen]
         assert sum(did) >= len(did) - 1, one.name
+
+
+def test_files_are_taken_like_tensors(clip: Clip, tmp_path: Path) -> None:
+    clip.save(tmp_path / "clip.mkv")
+    file = Clip.open(tmp_path / "clip.mkv")
+    for name in ("lowpass", "frozen", "blockiness"):
+        from_file, from_tensors = (PERTURBATIONS[name].apply(each, seed=4) for each in (file, clip))
+        torch.testing.assert_close(from_file.video, from_tensors.video, atol=1.1 / 255, rtol=0)
+        torch.testing.assert_close(from_file.sound(), from_tensors.sound(), atol=2e-4, rtol=0)
+    noisy = PERTURBATIONS["picture_noise"].apply(file, seed=4)
+    assert noisy.keys["audio"] == file.keys["audio"]  # the untouched track is still known as the same
 
 
 def test_bad_arguments_are_named(clip: Clip) -> None:

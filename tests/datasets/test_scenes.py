@@ -95,12 +95,13 @@ def test_events_are_heard(scenes: list[Scene]) -> None:
         rises, at_any_time = [], []
         for one in (each for each in scenes if each.kind == kind):
             loud = level(one, 0.01)
+            loud = loud.clamp_min(loud.max() - 40)  # what noise does far below is not heard
             rise = loud[2:].unfold(0, 3, 1).amax(1) - loud[:-4]  # from 20 ms before a step to the loudest of 30 ms
             rises += [float(rise[int(time / 0.01) - 2]) for time in one.events if 0.02 < time < 2.9]
             at_any_time.append(float((rise > 3).float().mean()))
         # Where balls ring on, a weaker contact is drowned by the one before it.
         assert sum(rise > 3 for rise in rises) >= (0.6 if kind == "bounce" else 0.85) * len(rises), kind
-        assert max(at_any_time) < 0.35, kind
+        assert sum(at_any_time) / len(at_any_time) < 0.3, kind
 
 
 def test_events_are_seen(scenes: list[Scene]) -> None:
