@@ -56,11 +56,17 @@ def demo_candidates(
     folder.mkdir(parents=True, exist_ok=True)
     original = _even(scene(FIRST_SEED + seed, KIND, seconds).clip)
     other = scene(FIRST_SEED + seed, OTHER_KIND, seconds).clip
-    files = {}
-    for name, clip in {BEST: original, **{d.name: _spoilt(original, other, d, seed) for d in DEFECTS}}.items():
-        files[name] = folder / f"{name}.mp4"
-        clip.save(files[name])
-        step(name)
+    files = {name: folder / f"{name}.mp4" for name in (BEST, *(defect.name for defect in DEFECTS))}
+    original.save(files[BEST])
+    step(BEST)
+    for defect in DEFECTS:
+        perturbation = PERTURBATIONS[defect.perturbation]
+        spoilt = perturbation.apply(original, defect.severity, seed, other)
+        if perturbation.track == "audio":
+            # Over the encoded picture, whose packets are copied: dubs of one video, as a generator would give them.
+            spoilt = Clip.open(files[BEST]).with_audio(spoilt.sound(), spoilt.sample_rate)
+        spoilt.save(files[defect.name])
+        step(defect.name)
     return files
 
 
@@ -68,7 +74,3 @@ def _even(clip: Clip) -> Clip:
     """The clip with even sides: H.264 as every browser plays it halves the colour planes."""
     video = clip.video[..., : clip.height // 2 * 2, : clip.width // 2 * 2]
     return Clip(video=video, fps=clip.fps, audio=clip.sound(), sample_rate=clip.sample_rate, prompt=clip.prompt)
-
-
-def _spoilt(original: Clip, other: Clip, defect: Defect, seed: int) -> Clip:
-    return PERTURBATIONS[defect.perturbation].apply(original, defect.severity, seed, other)

@@ -1,0 +1,114 @@
+"""What the commands share: consoles, exit codes, opening files, progress, the rater and the reward asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from avreward.errors import AvrewardError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from avreward.raters.base import Rater
+    from avreward.rewards.base import Reward
+
+SOME_FAILED = 1  # the rest was judged
+USAGE = 2  # what typer exits with, too
+NOTHING = 3  # no file could be judged, or the result could not be written
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+RaterName = Annotated[str, typer.Option("--rater", "-r", help="Who judges; `avreward raters` lists them.")]
+
+
+class Step(Protocol):
+    """Moves a progress bar on by one; the argument says what is being done."""
+
+    def __call__(self, doing: str = "") -> None:
+        """One step further."""
+
+
+def stderr() -> Console:
+    """For everything that is not the result."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def stdout() -> Console:
+    """For the result. Not a terminal: as wide as its content, so that nothing is cut in a log or a pipe."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 200
+    return Console(highlight=False, width=width)
+
+
+def complain(text: str) -> None:
+    """One line on standard error."""
+    print(f"avreward: {' '.join(text.split())}", file=sys.stderr)  # as it is: a file name is no markup
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Step]:
+    """A progress bar on standard error; nothing is shown where that is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("[dim]{task.fields[doing]}[/dim]", markup=True),
+    )
+    console = stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=total, doing="")
+
+        def step(doing: str = "") -> None:
+            from rich.markup import escape
+
+            bar.update(task, advance=1, doing=escape(doing))
+
+        yield step
+
+
+def rater_of(name: str) -> Rater:
+    """The rater called `name`; another name is a usage error."""
+    from avreward.raters.hub import load_rater
+
+    try:
+        return load_rater(name)
+    except (KeyError, ValueError, AvrewardError) as error:
+        raise typer.BadParameter(_text(error), param_hint="--rater") from error
+
+
+def reward_of(expression: str, rater: Rater) -> Reward:
+    """The reward that `expression` writes over the dimensions of `rater`; a wrong one is a usage error."""
+    from avreward.rewards.expression import ExpressionError, parse_reward
+
+    try:
+        return parse_reward(expression, {rater.name: rater})
+    except ExpressionError as error:
+        raise typer.BadParameter(_text(error), param_hint="--reward") from error
+
+
+def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:
+    """Checks an output before the work that fills it: its ending, and that its folder is there."""
+    if path is None:
+        return
+    if path.suffix.lower() not in endings:
+        raise typer.BadParameter(f"{path}: end the name in {' or '.join(endings)}", param_hint=option)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        what = (
+            "this is a directory; name a file" if path.is_dir() else f"there is no folder {path.parent}; make it first"
+        )
+        raise typer.BadParameter(f"{path}: {what}", param_hint=option)
+
+
+def _text(error: Exception) -> str:
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -1,0 +1,54 @@
+"""`avreward`: the commands, and what all of them have in common when something goes wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from avreward.cli import demo, rank, raters, score
+from avreward.cli.common import INTERRUPTED, NOTHING, complain
+from avreward.errors import AvrewardError
+
+
+class Commands(TyperGroup):
+    """Turns what is wrong with an input into one line and an exit code; anything else is a bug, with its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except AvrewardError as error:
+            complain(str(error))
+            raise typer.Exit(NOTHING) from error
+        except KeyboardInterrupt as error:
+            complain("interrupted")
+            raise typer.Exit(INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 all went well; 1 some files failed and the others were judged (demo: the original "
+    "did not win); 2 the command was called wrongly; 3 nothing could be judged or written; 130 interrupted.",
+)
+for command in (demo.demo, rank.rank, score.score, raters.raters):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def avreward(version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True)) -> None:
+    """Rate generated video and sound, and find the best of several candidates.
+
+    Measured with the built-in rater **signals**, which needs no download. Results go to standard output, everything
+    else to standard error.
+    """
+    if version:
+        from importlib.metadata import version as of
+
+        typer.echo(of("avreward"))
+        raise typer.Exit

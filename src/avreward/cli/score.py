@@ -1,0 +1,139 @@
+"""`avreward score`: a table with a row a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from avreward.cli.common import (
+    INTERRUPTED,
+    NOTHING,
+    SOME_FAILED,
+    RaterName,
+    complain,
+    progress,
+    rater_of,
+    reward_of,
+    stderr,
+    writable,
+)
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from avreward.clip import Clip
+    from avreward.rewards.stream import Scored
+
+
+class GroupBy(StrEnum):
+    """What clips of one group have in common."""
+
+    PROMPT = "prompt"
+    VIDEO = "video"
+    PARENT = "parent"
+
+
+def score(
+    clips: Annotated[list[Path], typer.Argument(help="Media files.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The table: .parquet or .jsonl.", show_default=False)],
+    reward: Annotated[
+        str | None,
+        typer.Option(help='Also a column with this reward, such as "overall - signals.clipping".'),
+    ] = None,
+    rater: RaterName = "signals",
+    prompts: Annotated[
+        Path | None, typer.Option(help="CSV or JSONL with the columns clip and prompt: what each clip was asked for.")
+    ] = None,
+    group_by: Annotated[
+        GroupBy | None,
+        typer.Option(
+            help="What clips of one group share: the prompt, the picture track, or the folder. "
+            "Default: the prompt where --prompts is given, else the folder."
+        ),
+    ] = None,
+) -> None:
+    """Score many clips and write a table, one row a clip, while the run goes on.
+
+    A file that can't be scored is a row with its reason. On Ctrl-C the rows so far are kept, as a table of their
+    own beside the one asked for (`scores.partial.parquet`).
+    """
+    from avreward.rewards.table import ENDINGS, TableWriter, read_prompts
+
+    writable(out, "--out", ENDINGS)
+    judge = rater_of(rater)
+    chosen = None if reward is None else reward_of(reward, judge)
+    asked = {} if prompts is None else read_prompts(prompts)
+    formed = group_by or (GroupBy.PROMPT if prompts is not None else GroupBy.PARENT)
+
+    from avreward.rewards.stream import score_files
+
+    target = judge if chosen is None else chosen
+    columns = [f"{judge.name}.{dimension.name}" for dimension in judge.dimensions]
+    metadata = {"group_by": formed.value, "reward": None if chosen is None else repr(chosen), "rater": judge.name}
+    failed = 0
+    table = TableWriter(out, columns, metadata)
+    try:
+        with table, progress("Scoring", len(clips)) as step:
+            for path, scored in zip(clips, score_files(_opened(clips, asked), target), strict=True):
+                step(path.name)
+                problem = scored.error or (scored.rewards.reasons[0] if scored.rewards else None)
+                if problem:
+                    failed += 1
+                    complain(problem if problem.startswith(str(path)) else f"{path}: {problem}")
+                table.add(clip=str(path), fingerprint=target.fingerprint, **_row(scored, formed))
+    except KeyboardInterrupt as interrupt:
+        complain(f"interrupted: the {table.rows} rows so far are in {table.kept}" if table.rows else "interrupted")
+        raise typer.Exit(INTERRUPTED) from interrupt
+    stderr().print(f"{table.rows - failed} of {table.rows} clips scored, in {out}", markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(NOTHING if failed == len(clips) else SOME_FAILED)
+
+
+def _opened(paths: list[Path], prompts: Mapping[str, str]) -> Iterator[str | PathLike[str] | Clip]:
+    """Paths, or clips where a prompt is known, under the path as given or the file's name alone."""
+    from avreward.clip import Clip
+    from avreward.errors import MediaError
+
+    for path in paths:
+        prompt = prompts.get(str(path), prompts.get(path.name))
+        try:
+            yield path if prompt is None else Clip.open(path, prompt=prompt)
+        except MediaError:
+            yield path  # so that it fails in its turn
+
+
+def _row(scored: Scored, formed: GroupBy) -> dict[str, Any]:
+    from avreward.errors import MediaError
+    from avreward.raters.scores import as_row
+    from avreward.rewards.table import covariates
+
+    row: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    for rater, scores in scored.scores.items():
+        row |= {f"{rater}.{name}": value for name, value in as_row(scores, 0).items()}
+        reasons |= {f"{rater}.{name}": why for name, why in scores.reasons[0].items()}
+        for covariate in ("loudness", "motion"):  # of the rater that measures it
+            if f"{rater}.{covariate}" in row:
+                row[covariate] = row[f"{rater}.{covariate}"]
+    if scored.error is not None:
+        reasons = {"clip": scored.error}
+    if scored.rewards is not None:
+        row["reward"] = float(scored.rewards.values[0])
+        row["sigma"] = None if scored.rewards.sigma is None else float(scored.rewards.sigma[0])
+    if scored.clip is not None:
+        try:
+            row |= covariates(scored.clip) | {"group": _group(scored, formed)}
+        except MediaError as error:
+            reasons["clip"] = str(error)
+    return row | {"reasons": reasons}
+
+
+def _group(scored: Scored, formed: GroupBy) -> str | None:
+    assert scored.clip is not None
+    if formed is GroupBy.PARENT:
+        return scored.path.parent.as_posix() if scored.path is not None else None
+    return scored.clip.keys.get(formed.value)

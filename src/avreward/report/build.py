@@ -1,0 +1,246 @@
+"""From a ranking to the page: what each candidate scored, how it looks and sounds, and what the run depended on."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError
+from avreward.raters.base import Rater
+from avreward.raters.scores import Dimension, Scores, level_of
+from avreward.report.data import Bar, Candidate, Failure, Measurement, Media, Page
+from avreward.report.media import media_of
+from avreward.report.page import write_page
+from avreward.rewards.base import Reward
+from avreward.selection.best_of_n import Selection
+
+TICKS = 24  # other candidates drawn in one bar; of more, evenly chosen ones, so that a page of 500 stays light
+THREADS = 4  # candidates made playable side by side: libav's own threads do the rest
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a page can say besides the ranking itself; every part is *optional*.
+
+    Args:
+        names: of the candidates, in the order given; by default the clips' own.
+        failures: what could not even be opened.
+        settings: more lines for the settings: the command, say.
+        captions: candidate's name → a line about it.
+        wall_s: what the run took.
+        copy_media: put a copy of every file beside the page, so that the folder can be sent to somebody.
+        step: called once for each candidate that is drawn.
+    """
+
+    names: Sequence[str] = ()
+    failures: Sequence[Failure] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
+    wall_s: float | None = None
+    copy_media: bool = False
+    step: Callable[[str], None] = lambda name: None
+
+
+def write_report(
+    path: str | PathLike[str], picked: Selection[Clip], reward: Reward, details: Details | None = None
+) -> Path:
+    """Writes the page of a ranking; media that browsers can't play are encoded into a folder beside it.
+
+    >>> picked = best_of_n(clips, reward)
+    >>> write_report("page.html", picked, reward)
+    PosixPath('page.html')
+    """
+    details = details or Details()
+    path = Path(path)
+    names = list(details.names) or [clip.name for clip in picked.candidates]
+    ranked = [picked.candidates[i] for i in picked.order]
+
+    def draw(place: int) -> tuple[Media, list[Measurement]]:
+        clip, name = ranked[place], names[picked.order[place]]
+        drawn = (
+            media_of(clip, path, f"{place + 1:02d}-{Path(name).stem}", details.copy_media),
+            measured(clip, reward.raters),
+        )
+        details.step(name)
+        return drawn
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        drawn = list(pool.map(draw, range(len(ranked))))
+    most_motion = max((max(media.motion, default=0.0) for media, _ in drawn), default=0.0)
+    bars = bars_of(picked, reward)
+    prompts = {clip.prompt for clip in ranked}
+    bases = {picked.rewards.basis[i] for i in picked.order}
+    sigma = picked.rewards.sigma
+    own = next((label_of(*pair, reward) for pair in shown(reward) if _is_reward(*pair, reward)), None)
+    candidates = [
+        Candidate(
+            name=names[i],
+            reward=float(picked.rewards.values[i].detach()),
+            bars=bars[i],
+            media=replace(media, motion=tuple(m / most_motion for m in media.motion) if most_motion else ()),
+            sigma=None if sigma is None else float(sigma[i]),
+            measurements=measurements,
+            facts=facts(picked.candidates[i]),
+            basis=picked.rewards.basis[i] if len(bases) > 1 else (),
+            caption=details.captions.get(names[i]) or (len(prompts) > 1 and picked.candidates[i].prompt) or "",
+            level=bars[i][0].level if bars[i] and bars[i][0].name == own else None,
+        )
+        for i, (media, measurements) in zip(picked.order, drawn, strict=True)
+    ]
+    page = Page(
+        candidates=candidates,
+        failures=[*(Failure(names[i], why) for i, why in picked.missing.items()), *details.failures],
+        expression=repr(reward),
+        prompt=(next(iter(prompts)) or "") if len(prompts) == 1 else "",
+        notes=unread_prompt(reward),
+        settings={**settings(reward), **details.settings},
+        same_picture=len(ranked) > 1 and _share_picture(ranked),
+        wall_s=details.wall_s,
+    )
+    return write_page(page, path)
+
+
+def unread_prompt(reward: Reward) -> list[str]:
+    """The line that a reader must see where nothing in the reward looks at the prompt; else none."""
+    if reward.prompt_anchored:
+        return []
+    names = " and ".join(rater.name for rater in reward.raters)
+    verb = "do" if len(reward.raters) > 1 else "does"
+    return [
+        f"{names} {verb} not read the prompt: the ranking says nothing about whether a clip shows what was asked for."
+    ]
+
+
+def settings(reward: Reward) -> dict[str, str]:
+    """What it takes to get the same numbers again."""
+    lines = {"Reward": repr(reward), "Reward fingerprint": reward.fingerprint}
+    for rater in reward.raters:
+        lines[f"Rater {rater.name}"] = f"fingerprint {rater.fingerprint.removeprefix(f'{rater.name}:')}"
+        lines |= {str(label): str(value) for label, value in getattr(rater, "settings", {}).items()}
+    packages = ", ".join(f"{name} {version(name)}" for name in ("avreward", "torch", "av"))
+    return {**lines, "Versions": f"{packages}, Python {platform.python_version()}"}
+
+
+def facts(clip: Clip) -> list[str]:
+    """The shape of a clip's tracks, for a person."""
+    said = [f"{clip.seconds:.1f} s"]
+    if clip.has_video:
+        said += [f"{clip.width} × {clip.height}"] + ([f"{clip.fps:.4g} frames/s"] if clip.fps else [])
+    if clip.has_audio:
+        channels = {1: "mono", 2: "stereo", 6: "5.1"}.get(clip.channels, f"{clip.channels} channels")
+        said += [f"{clip.sample_rate / 1000:g} kHz {channels}"]
+    return [*said, *clip.missing.values()]
+
+
+def shown(reward: Reward) -> list[tuple[Rater, Dimension]]:
+    """The dimensions that tables and pages show: all but the details, and details that the reward reads.
+
+    The one that is the reward itself, if it is a single one, comes first.
+    """
+    read = {term.name for term in reward.terms}
+    pairs = [
+        (rater, dimension)
+        for rater in reward.raters
+        for dimension in rater.dimensions
+        if not dimension.detail or f"{rater.name}.{dimension.name}" in read
+    ]
+    return sorted(pairs, key=lambda pair: not _is_reward(*pair, reward))
+
+
+def label_of(rater: Rater, dimension: Dimension, reward: Reward) -> str:
+    """A dimension's name, with the rater's where there are several."""
+    return f"{rater.name}.{dimension.name}" if len(reward.raters) > 1 else dimension.name
+
+
+def _is_reward(rater: Rater, dimension: Dimension, reward: Reward) -> bool:
+    return f"{rater.name}.{dimension.name}" == repr(reward)
+
+
+def bars_of(picked: Selection[Clip], reward: Reward) -> list[list[Bar]]:
+    """For each candidate (in the order given), a bar for each shown dimension."""
+    rows: list[list[Bar]] = [[] for _ in picked.candidates]
+    for rater, dimension in shown(reward):
+        scores = picked.rewards.scores[rater.name]
+        column = scores.column(dimension.name)
+        there = {i: float(scores.values[i, column].detach()) for i in picked.order if scores.present[i, column]}
+        low, high = _scale(dimension, there.values())
+        for i in picked.order:
+            rows[i].append(
+                Bar(
+                    name=label_of(rater, dimension, reward),
+                    value=there.get(i),
+                    low=low,
+                    high=high,
+                    level=level_of(there[i], dimension) if i in there and dimension.calibrated else None,
+                    reason=_reason(scores, i, dimension),
+                    unit=dimension.unit,
+                    description=dimension.description,
+                    others=_ticks([value for other, value in there.items() if other != i]),
+                )
+            )
+    return rows
+
+
+def measured(clip: Clip, raters: Iterable[Rater]) -> list[Measurement]:
+    """What the raters that can explain themselves have to say about a clip, with what each measurement took."""
+    rows: list[Measurement] = []
+    for rater in raters:
+        explain: Callable[[Clip], Iterable[Any]] | None = getattr(rater, "explain", None)
+        if explain is None:
+            continue
+        try:
+            rows += [_row(measurement) for measurement in explain(clip)]
+        except AvrewardError as error:  # the file went away since it was ranked: the page can do without
+            rows.append(Measurement(rater.name, None, note=str(error)))
+    return rows
+
+
+def _row(measurement: Any) -> Measurement:
+    value = measurement.value
+    known = value is not None and math.isfinite(float(value))
+    better = {True: "higher", False: "lower", None: ""}[getattr(measurement, "higher_is_better", None)]
+    return Measurement(
+        measurement.name,
+        float(value) if known else None,
+        getattr(measurement, "unit", ""),
+        getattr(measurement, "cost_ms", None),
+        getattr(measurement, "source", ""),
+        better,
+        "" if known else getattr(measurement, "note", "") or "nothing to measure",
+    )
+
+
+def _reason(scores: Scores, clip: int, dimension: Dimension) -> str:
+    return scores.reasons[clip].get(dimension.name, "")
+
+
+def _scale(dimension: Dimension, values: Iterable[float]) -> tuple[float, float]:
+    """The ends of the drawn scale: the dimension's own, or where it has none, what the candidates reach."""
+    seen = list(values) or [0.0]
+    low = dimension.low if math.isfinite(dimension.low) else min(seen)
+    high = dimension.high if math.isfinite(dimension.high) else max(seen)
+    margin = 0.05 * (high - low)
+    return low - margin * (not math.isfinite(dimension.low)), high + margin * (not math.isfinite(dimension.high))
+
+
+def _ticks(values: Sequence[float]) -> tuple[float, ...]:
+    if len(values) <= TICKS:
+        return tuple(values)
+    ordered = sorted(values)
+    return tuple(ordered[round(i * (len(ordered) - 1) / (TICKS - 1))] for i in range(TICKS))
+
+
+def _share_picture(clips: Sequence[Clip]) -> bool:
+    try:
+        pictures = [clip.keys["video"] for clip in clips if clip.has_video]
+        return len(set(pictures)) < len(pictures)
+    except AvrewardError:
+        return False
