@@ -58,6 +58,7 @@ class Stages(Generic[Item, Loaded, Result]):
         # An iterator that is still open when Python exits would leave threads behind that touch a dying interpreter.
         atexit.register(run.stop)
         try:
+            run.start()
             for item in items:
                 run.put(item)
                 while run.full or run.head_ready:
@@ -87,8 +88,14 @@ class _Run:
         roles = [False] * stages.load_threads + [True] * stages.work_threads
         # Daemons, so that a second Ctrl-C ends the program even while a thread is inside a long decode.
         self.threads = [threading.Thread(target=self.loop, args=(works,), daemon=True) for works in roles]
+        self.entered = 0
+
+    def start(self) -> None:
+        """Starts the threads, and waits until each has entered: what `enter` sets is settled before the first item."""
         for thread in self.threads:
             thread.start()
+        with self.changed:
+            self.changed.wait_for(lambda: self.crash or self.entered == len(self.threads))
 
     @property
     def outstanding(self) -> int:
@@ -127,12 +134,16 @@ class _Run:
         # The garbage collector may close a forgotten iterator from inside one of its own threads.
         if threading.current_thread() not in self.threads:
             for thread in self.threads:
-                thread.join()
+                if thread.ident is not None:  # it was started
+                    thread.join()
 
     def loop(self, works: bool) -> None:
         try:
             if self.stages.enter:
                 self.stages.enter(works)
+            with self.changed:
+                self.entered += 1
+                self.changed.notify_all()
             step = self.work_some if works else self.load_one
             while step():
                 pass
