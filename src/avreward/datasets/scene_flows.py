@@ -1,12 +1,23 @@
-"""Plots of continuous sounds that follow a motion: swings, engines, voices, pouring."""
+"""Plots of continuous sounds that follow a motion: swings, engines, pouring."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from avreward.datasets.scene_sounds import curve_at, shaped_noise, stretch_curve, syllable, tone
-from avreward.datasets.scene_stage import Particles, Plot, Sprite, Stage, fixed, interpolate, smooth_curve, vivid
+from avreward.datasets.scene_sounds import curve_at, shaped_noise, stretch_curve, tone
+from avreward.datasets.scene_stage import (
+    Particles,
+    Plot,
+    Pose,
+    Sprite,
+    Stage,
+    fixed,
+    interpolate,
+    posed,
+    smooth_curve,
+    vivid,
+)
 
 
 def whoosh(stage: Stage) -> Plot:
@@ -27,25 +38,23 @@ def whoosh(stage: Stage) -> Plot:
     pivot = torch.tensor([stage.aspect * dice.uniform(0.4, 0.6), dice.uniform(0.55, 0.8)])
     length, thick = dice.uniform(0.28, 0.5), dice.uniform(0.015, 0.04)
 
-    def rod(times: Tensor) -> Tensor:
-        turned = interpolate(grid, angle, times)
-        way = torch.stack((turned.sin(), -turned.cos()), 1)
-        sizes = torch.tensor([thick, length / 2]).expand(len(times), 2)
-        return torch.cat((pivot + way * length / 2, turned[:, None], sizes), 1)
+    def along(distance: float, half_width: float, half_height: float) -> Pose:
+        def pose(times: Tensor) -> Tensor:
+            turned = interpolate(grid, angle, times)
+            x, y = pivot[0] + distance * turned.sin(), pivot[1] - distance * turned.cos()
+            return posed(x, y, turned, half_width, half_height)
 
-    def tip(times: Tensor) -> Tensor:
-        turned = interpolate(grid, angle, times)
-        way = torch.stack((turned.sin(), -turned.cos()), 1)
-        return torch.cat((pivot + way * length, turned[:, None], torch.full((len(times), 2), 2.2 * thick)), 1)
+        return pose
 
-    samples = int(stage.seconds * stage.rate)
     fast = curve_at(grid[:-1], speed, stage.seconds)
     fast = fast / fast.max().clamp_min(1e-6)
     bright = dice.log_uniform(600, 2500)
-    sound = shaped_noise(dice, samples, stage.rate, fast**2, 120 + bright * fast, dice.uniform(0.7, 1.3))
+    sound = shaped_noise(dice, stage.samples, stage.rate, fast**2, 120 + bright * fast, dice.uniform(0.7, 1.3))
     peaks = [start + length / 2 for start, length in zip(starts, lasting, strict=True)]
-    colour = vivid(dice)
-    sprites = [Sprite(rod, colour, 0.9), Sprite(tip, vivid(dice), pattern=0.2)]
+    sprites = [
+        Sprite(along(length / 2, thick, length / 2), vivid(dice), 0.9),
+        Sprite(along(length, 2.2 * thick, 2.2 * thick), vivid(dice), pattern=0.2),
+    ]
     return Plot(sprites, [], sound, [time for time in peaks if time < stage.seconds])
 
 
@@ -53,104 +62,56 @@ def engine(stage: Stage) -> Plot:
     """A machine whose rotor speeds up and slows down; pitch and loudness follow, and its body trembles."""
     dice = stage.dice
     grid, level = smooth_curve(dice, stage.seconds, dice.uniform(0.5, 1.1), rate=400.0)
-    # Up to a fifth of a turn a frame: faster would look like turning backwards.
-    fastest = min(0.16 * stage.fps, 3.0)
+    reach, blades = dice.uniform(0.16, 0.34), dice.integer(1, 2)
+    # Two arms look the same after half a turn, four after a quarter: twice that a frame would seem to turn backwards.
+    fastest = min(0.2 / blades * stage.fps, 3.0)
     turns = fastest * (0.12 + 0.88 * level)
     angle = 2 * math.pi * torch.cumsum(turns / 400.0, 0)
     centre = torch.tensor([stage.aspect * dice.uniform(0.35, 0.65), dice.uniform(0.45, 0.6)])
-    reach, blades = dice.uniform(0.16, 0.34), dice.integer(1, 2)
-    tremble = dice.uniform(0.002, 0.006)
+    tremble = dice.uniform(0.0005, 0.002)
 
     def blade(offset: float) -> Sprite:
         def pose(times: Tensor) -> Tensor:
             turned = interpolate(grid, angle, times) + offset
-            sizes = torch.tensor([reach, 0.035]).expand(len(times), 2)
-            return torch.cat((centre.expand(len(times), 2), turned[:, None], sizes), 1)
+            return posed(centre[0], centre[1], turned, reach, 0.035)
 
         return Sprite(pose, colour, 0.6, pattern=0.25)
 
     def housing(times: Tensor) -> Tensor:
-        row = torch.tensor([0.0, 0.0, 0.0, 0.6 * reach, 0.75 * reach]).expand(len(times), 5).clone()
-        row[:, :2] = centre
-        row[:, 1] += 0.35 * reach + tremble * interpolate(grid, level, times) * torch.sin(91.0 * times)
-        return row
+        shaken = tremble * interpolate(grid, level, times) * torch.sin(91.0 * times)
+        return posed(centre[0], centre[1] + 0.35 * reach + shaken, 0.0 * times, 0.6 * reach, 0.75 * reach)
 
     colour = vivid(dice)
     sprites = [Sprite(housing, vivid(dice), 0.2)]
     sprites += [blade(offset) for offset in ([0.0] if blades == 1 else [0.0, math.pi / 2])]
     sprites.append(Sprite(fixed(float(centre[0]), float(centre[1]), 0.04, 0.04), vivid(dice)))
-    samples = int(stage.seconds * stage.rate)
     power = curve_at(grid, level, stage.seconds)
-    pitch = stretch_curve(dice.log_uniform(35, 110) * (0.5 + 1.3 * power), samples)
+    pitch = stretch_curve(dice.log_uniform(35, 110) * (0.5 + 1.3 * power), stage.samples)
     harmonics = dice.integer(16, 60)
     comb = (1 + torch.arange(harmonics)) ** -dice.uniform(0.6, 1.4) * (0.3 + dice.rand(harmonics))
-    loud = stretch_curve(0.06 + 0.94 * power**1.5, samples)
+    loud = stretch_curve(0.06 + 0.94 * power**1.5, stage.samples)
     hum = tone(pitch, stage.rate, comb, 6.28 * dice.rand(harmonics))
-    air = shaped_noise(dice, samples, stage.rate, 0.05 + 0.95 * power**2, 300 + 2500 * power, 1.8)
+    air = shaped_noise(dice, stage.samples, stage.rate, 0.05 + 0.95 * power**2, 300 + 2500 * power, 1.8)
     hum, air = hum / hum.square().mean().sqrt(), air / air.square().mean().sqrt()
     rises = (level[1:-1] > level[:-2]) & (level[1:-1] >= level[2:])
     events = [float(time) for time in grid[1:-1][rises] if time < stage.seconds]
     return Plot(sprites, [], loud * hum + dice.uniform(0.2, 0.8) * air, events)
 
 
-def voice(stage: Stage) -> Plot:
-    """A face whose mouth opens with every syllable or bark."""
-    dice, bark = stage.dice, stage.dice.chance(0.35)
-    samples = int(stage.seconds * stage.rate)
-    sound, pitch = torch.zeros(samples), dice.log_uniform(90, 280) * (1.5 if bark else 1.0)
-    spans: list[tuple[float, float, float]] = []
-    now = dice.uniform(0.1, 0.6)
-    while now < stage.seconds - 0.2:
-        pitch_now = pitch * dice.uniform(0.9, 1.15)
-        for _ in range(dice.integer(1, 3 if bark else 6)):
-            length, strength = dice.uniform(0.12, 0.28), dice.uniform(0.4, 1.0)
-            spans.append((now, length, strength))
-            start = round(now * stage.rate)
-            spoken = syllable(dice, stage.rate, length, pitch_now * dice.uniform(0.9, 1.1), bark)[
-                : max(0, samples - start)
-            ]
-            sound[start : start + len(spoken)] += strength * spoken
-            now += length + dice.uniform(0.02, 0.25 if bark else 0.06)
-        now += dice.log_uniform(0.2, 1.0)
-    x, y = stage.aspect * dice.uniform(0.35, 0.65), dice.uniform(0.45, 0.6)
-    wide, high = dice.uniform(0.18, 0.3), dice.uniform(0.2, 0.32)
-    opens = dice.uniform(0.07, 0.12)
-    grid, nod = smooth_curve(dice, stage.seconds, 0.8)
-    sway = smooth_curve(dice, stage.seconds, 0.9)[1]
-
-    def open_share(times: Tensor) -> Tensor:
-        total = torch.zeros_like(times)
-        for start, length, strength in spans:
-            share = ((times - start + 0.02) / (length + 0.04)).clamp(0, 1)
-            total = torch.maximum(total, strength * torch.sin(math.pi * share).clamp_min(0) ** 0.7)
-        return total
-
-    def head(times: Tensor) -> Tensor:
-        place = torch.stack(
-            (x + 0.06 * (interpolate(grid, sway, times) - 0.5), y + 0.04 * (interpolate(grid, nod, times) - 0.5)), 1
-        )
-        return torch.cat((place, torch.zeros(len(times), 1), torch.tensor([wide, high]).expand(len(times), 2)), 1)
-
-    def part(dx: float, dy: float, half_width: float, half_height: float, opening: bool = False) -> Sprite:
-        def pose(times: Tensor) -> Tensor:
-            row = head(times).clone()
-            row[:, 0] += dx
-            row[:, 1] += dy
-            row[:, 3], row[:, 4] = half_width, half_height
-            if opening:
-                share = open_share(times)
-                row[:, 4] = 0.008 + opens * share
-                row[:, 3] = half_width * (1 - 0.25 * share)
-            return row
-
-        return Sprite(pose, colour, 1.0, shade=0.1)
-
-    sprites = [Sprite(head, vivid(dice, 0.3), dice.uniform(0.6, 1.0))]
-    colour = torch.tensor([0.08, 0.07, 0.09])
-    sprites += [part(-0.4 * wide, -0.3 * high, 0.03, 0.03), part(0.4 * wide, -0.3 * high, 0.03, 0.03)]
-    colour = torch.tensor([0.3, 0.05, 0.08])
-    sprites.append(part(0.0, 0.45 * high, 0.5 * wide, 0.01, opening=True))
-    return Plot(sprites, [], sound, [start for start, _, _ in spans if start < stage.seconds])
+def patter(stage: Stage, level: Tensor, landings: Tensor) -> Tensor:
+    """The sound of drops, (samples,): noise as loud as `level` (k,) over the clip, and a tick at each landing (s)."""
+    dice, samples = stage.dice, stage.samples
+    noise = shaped_noise(dice, samples, stage.rate, level, dice.log_uniform(900, 3500) * (0.7 + 0.6 * level), 2.0)
+    noise = noise / noise.square().mean().sqrt()
+    ring = torch.arange(int(0.01 * stage.rate)) / stage.rate
+    tick = torch.exp(-ring / 0.002) * torch.sin(2 * math.pi * dice.uniform(1500, 5000) * ring)
+    inside = landings[(landings >= 0) & (landings < stage.seconds)]
+    hits = torch.zeros(samples)
+    hits.index_add_(0, (inside * stage.rate).long().clamp(max=samples - 1), 0.3 + dice.rand(len(inside)))
+    padded = samples + len(tick)
+    ticking = torch.fft.irfft(torch.fft.rfft(hits, n=padded) * torch.fft.rfft(tick, n=padded), n=padded)[:samples]
+    ticking = ticking / ticking.square().mean().sqrt().clamp_min(1e-9)
+    return noise + dice.uniform(0.2, 0.8) * ticking
 
 
 def pouring(stage: Stage) -> Plot:
@@ -192,23 +153,11 @@ def pouring(stage: Stage) -> Plot:
         Particles(born, torch.full((count,), fall), falling, colours, radius, opacity=opacity),
         Particles(born + fall, torch.full((count,), 0.28), splashing, colours, 0.7 * radius, opacity=0.7 * opacity),
     ]
-    samples = int(stage.seconds * stage.rate)
-    heard = curve_at(grid, level, stage.seconds)
-    noise = shaped_noise(dice, samples, stage.rate, heard, dice.log_uniform(900, 3500) * (0.7 + 0.6 * heard), 2.0)
-    noise = noise / noise.square().mean().sqrt()
-    clicks = torch.zeros(samples)
-    landing = born + fall
-    inside = landing[(landing >= 0) & (landing < stage.seconds)]
-    clicks.index_add_(0, (inside * stage.rate).long().clamp(max=samples - 1), 0.3 + dice.rand(len(inside)))
-    ring = torch.arange(int(0.01 * stage.rate)) / stage.rate
-    drop = torch.exp(-ring / 0.002) * torch.sin(2 * math.pi * dice.uniform(1500, 5000) * ring)
-    padded = samples + len(drop)
-    ticking = torch.fft.irfft(torch.fft.rfft(clicks, n=padded) * torch.fft.rfft(drop, n=padded), n=padded)[:samples]
-    ticking = ticking / ticking.square().mean().sqrt().clamp_min(1e-9)
+    sound = patter(stage, curve_at(grid, level, stage.seconds), born + fall)
     rises = (level[1:] > 0.5) & (level[:-1] <= 0.5)
     events = [float(time) for time in grid[1:][rises] if time < stage.seconds]
     sprites = []
     if not rain:
         sprites.append(Sprite(fixed(float(across.mean()), top - 0.06, 0.07, 0.06), vivid(dice), 0.4))
         sprites.append(Sprite(fixed(float(across.mean()), bottom + 0.04, 0.2, 0.05), vivid(dice), 0.5))
-    return Plot(sprites, particles, noise + dice.uniform(0.2, 0.8) * ticking, events)
+    return Plot(sprites, particles, sound, events)

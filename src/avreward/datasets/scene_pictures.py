@@ -39,9 +39,8 @@ def camera(dice: Dice, seconds: float, must_move: bool) -> Camera:
     if kind == "hand":
         return Camera(times, sway * dice.log_uniform(0.01, 0.05), one)
     if kind == "pan":
-        return Camera(
-            times, along * torch.tensor([dice.uniform(-0.12, 0.12), dice.uniform(-0.04, 0.04)]) + 0.004 * sway, one
-        )
+        way = torch.tensor([dice.uniform(-0.12, 0.12), dice.uniform(-0.04, 0.04)])
+        return Camera(times, along * way + 0.004 * sway, one)
     return Camera(times, 0.004 * sway, 1 + dice.uniform(-0.1, 0.1) * along[:, 0])
 
 
@@ -93,58 +92,65 @@ def draw_backdrop(dice: Dice, stage: Stage, plot: Plot, height: int, width: int,
     return frames
 
 
+def project(view: Camera, moments: Tensor, world: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """World points (n, 2) at moments (n,) as pixels (n, 2), and the pixels to a world unit (n,)."""
+    shift, zoom = view.at(moments)
+    centre = torch.tensor([width / height / 2, 0.5])
+    return ((world + shift - centre) * zoom[:, None] + centre) * height, zoom * height
+
+
 def draw_sprite(dice: Dice, frames: Tensor, sprite: Sprite, view: Camera, times: Tensor, shutter: float) -> None:
     """Paint one sprite into frames (n, 3, h, w) in place. shutter: seconds that a frame is exposed."""
     count, _, height, width = frames.shape
-    instants = torch.linspace(-0.5, 0.5, 4)[None] * shutter if shutter > 0 else torch.zeros(1, 1)
+    instants = torch.linspace(-0.5, 0.5, 4) * shutter if shutter > 0 else torch.zeros(1)
     moments = (times[:, None] + instants).flatten()
     pose = sprite.pose(moments)
-    shift, zoom = view.at(moments)
-    centre = torch.tensor([width / height / 2, 0.5])
-    places = (((pose[:, :2] + shift - centre) * zoom[:, None] + centre) * height).view(count, -1, 2)
-    angle = pose[:, 2].view(count, -1)
-    half = (pose[:, 3:5] * zoom[:, None] * height).view(count, -1, 2)
-    cosine, sine = angle.cos(), angle.sin()
-    reach = torch.stack(
-        (
-            half[..., 0] * cosine.abs() + half[..., 1] * sine.abs(),
-            half[..., 0] * sine.abs() + half[..., 1] * cosine.abs(),
-        ),
-        -1,
-    )
+    places, scale = project(view, moments, pose[:, :2], height, width)
+    half = pose[:, 3:5] * scale[:, None]
+    turned = torch.stack((pose[:, 2].cos(), pose[:, 2].sin()), 1)
+    reach = torch.stack(((half * turned.abs()).sum(1), (half * turned.flip(1).abs()).sum(1)), 1)
+    # From here on by frame and instant: (count, instants, 2).
+    places, half, turned, reach = (each.view(count, -1, 2) for each in (places, half, turned, reach))
     low = (places - reach).amin(1).floor().long() - 2
     high = (places + reach).amax(1).ceil().long() + 2
+    travel = (places[:, 1:] - places[:, :-1]).norm(dim=-1).sum(1) / max(1, len(instants) - 1)
     tile = 1 + dice.uniform(0.03, 0.2) * cloud(dice, 64, 64, dice.uniform(0.7, 1.3))[None]
-    travel = (places[:, 1:] - places[:, :-1]).norm(dim=-1).amax(1) if places.shape[1] > 1 else torch.zeros(count)
     for number in range(count):
         left, top = max(0, int(low[number, 0])), max(0, int(low[number, 1]))
         right, bottom = min(width, int(high[number, 0])), min(height, int(high[number, 1]))
         if right <= left or bottom <= top:
             continue
-        steps = slice(None) if float(travel[number]) > 0.5 else slice(0, 1)
-        x = torch.arange(left, right)[None, None, :] + 0.5 - places[number, steps, 0, None, None]
-        y = torch.arange(top, bottom)[None, :, None] + 0.5 - places[number, steps, 1, None, None]
-        c, s = cosine[number, steps, None, None], sine[number, steps, None, None]
-        u, v = x * c + y * s, y * c - x * s
-        size = half[number, steps]
-        corner = (size.amin(1) * sprite.roundness)[:, None, None]
-        over_u = u.abs() - (size[:, 0, None, None] - corner)
-        over_v = v.abs() - (size[:, 1, None, None] - corner)
-        outside = (over_u.clamp_min(0).square() + over_v.clamp_min(0).square()).sqrt()
-        distance = outside + torch.maximum(over_u, over_v).clamp_max(0) - corner
-        # Between two instants of one exposure the edge is smeared over the way that it went.
-        soft = 1.0 + 0.7 * float(travel[number])
-        cover = (0.5 - distance / soft).clamp(0, 1).mean(0) * sprite.opacity
-        middle = u.shape[0] // 2
+        moved = float(travel[number])
+        steps = slice(None) if moved > 0.5 else slice(0, 1)
+        x = torch.arange(left, right) + 0.5 - places[number, steps, 0, None, None]
+        y = torch.arange(top, bottom)[:, None] + 0.5 - places[number, steps, 1, None, None]
+        cosine, sine = turned[number, steps].T[..., None, None]
+        u, v = x * cosine + y * sine, y * cosine - x * sine
+        cover = coverage(sprite, u, v, half[number, steps], soft=1.0 + 0.7 * moved)
+        middle = len(u) // 2
         light = 1 - sprite.shade * (0.6 * x[middle] + 0.8 * y[middle]) / (0.5 * reach[number].amax() + 1)
         if sprite.pattern > 0:
-            stripes = torch.tanh(3 * torch.sin(u[middle] * (5.0 / float(size[:, 0].amax()))))
-            light = light + sprite.pattern * stripes
+            stripes = torch.sin(u[middle] * (5.0 / float(half[number, middle, 0])))
+            light = light + sprite.pattern * torch.tanh(3 * stripes)
         # Fine texture that travels and turns with the thing, one of its pixels to about one of the picture.
-        spot = torch.stack((u[middle], v[middle]), -1)[None] / (32 * zoom[number * instants.numel()])
+        spot = torch.stack((u[middle], v[middle]), -1)[None] * (height / 32) / scale[number * len(instants)]
         light = light * functional.grid_sample(tile, spot, padding_mode="reflection", align_corners=False)[0, 0]
         paint = (sprite.colour[:, None, None] * light).clamp(0, 1)
         frames[number, :, top:bottom, left:right].lerp_(paint, cover)
+
+
+def coverage(sprite: Sprite, u: Tensor, v: Tensor, half: Tensor, soft: float) -> Tensor:
+    """How much of each pixel a rounded box covers, on average over the instants of an exposure: (h, w) in [0, 1].
+
+    u, v: pixels from its middle along its sides, (instants, h, w); half: its half sides, (instants, 2); soft: width of
+    its edge in pixels, which smears it over the way it goes between two instants.
+    """
+    corner = (half.amin(1) * sprite.roundness)[:, None, None]
+    over_u = u.abs() - (half[:, 0, None, None] - corner)
+    over_v = v.abs() - (half[:, 1, None, None] - corner)
+    outside = (over_u.clamp_min(0).square() + over_v.clamp_min(0).square()).sqrt()
+    distance = outside + torch.maximum(over_u, over_v).clamp_max(0) - corner
+    return (0.5 - distance / soft).clamp(0, 1).mean(0) * sprite.opacity
 
 
 def draw_particles(frames: Tensor, particles: Particles, view: Camera, times: Tensor) -> None:
@@ -155,10 +161,7 @@ def draw_particles(frames: Tensor, particles: Particles, view: Camera, times: Te
     frame, which = alive.nonzero(as_tuple=True)
     if len(frame) == 0:
         return
-    shift, zoom = view.at(times)
-    centre = torch.tensor([width / height / 2, 0.5])
-    world = particles.place(ages)[frame, which] + shift[frame]
-    pixel = ((world - centre) * zoom[frame, None] + centre) * height
+    pixel, _ = project(view, times[frame], particles.place(ages)[frame, which], height, width)
     fade = (1 - ages[frame, which] / particles.life[which]).sqrt()
     radius = max(0.7, particles.radius * height)
     reach = math.ceil(2.2 * radius)
@@ -194,7 +197,7 @@ def develop(dice: Dice, frames: Tensor, noise: float, seconds: float) -> Tensor:
         curve = smooth_curve(dice, seconds, dice.uniform(0.8, 2.0))
         gains += dice.uniform(0.02, 0.12) * (interpolate(*curve, torch.linspace(0, seconds, len(frames))) - 0.5)
     size = frames[0].numel()
-    grain = dice.normal(3 * size) * noise
+    grain = dice.normal(3 * size) * noise if noise > 0 else torch.zeros(0)
     for number in range(len(frames)):
         frame = frames[number].mul_(gains[number])
         if noise > 0:

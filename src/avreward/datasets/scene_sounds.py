@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from avreward.datasets.scene_stage import Dice, interpolate
 
@@ -55,8 +56,8 @@ def struck(dice: Dice, rate: int, material: str) -> tuple[Tensor, Tensor]:
     rise = (times / 0.0008).clamp(max=1)  # contact is not instantaneous
     soft = torch.exp(-pitch / 1800.0)[:, None] * size[:, None] * partials
     hard = torch.exp(-pitch / 9000.0)[:, None] * size[:, None] * partials
-    gentle = 0.3 * noise + 0.7 * noise.roll(1).mul(0.5).add(noise.roll(2), alpha=0.5)
-    return (soft.sum(0) + 0.5 * gentle) * rise, (hard.sum(0) + noise) * rise
+    duller = 0.5 * (noise[1:] + noise[:-1])
+    return (soft.sum(0) + 0.5 * functional.pad(duller, (1, 0))) * rise, (hard.sum(0) + noise) * rise
 
 
 def impacts(
@@ -90,7 +91,7 @@ def shaped_noise(dice: Dice, samples: int, rate: int, level: Tensor, centre: Ten
 
 def stretch_curve(curve: Tensor, samples: int) -> Tensor:
     """A curve (k,) evenly spaced over the clip, at every sample: (samples,)."""
-    return torch.nn.functional.interpolate(curve[None, None], size=samples, mode="linear", align_corners=True)[0, 0]
+    return functional.interpolate(curve[None, None], size=samples, mode="linear", align_corners=True)[0, 0]
 
 
 def tone(pitch: Tensor, rate: int, amplitudes: Tensor, phases: Tensor) -> Tensor:
@@ -130,7 +131,7 @@ def syllable(dice: Dice, rate: int, seconds: float, pitch: float, bark: bool) ->
         gain += weight / (1 + ((frequency - middle) / (60 + 0.08 * middle)) ** 2)
     rise, fall = (0.12, 0.5) if bark else (0.25, 0.35)
     envelope = (along / rise).clamp(max=1).sqrt() * ((1 - along) / fall).clamp(max=1)
-    voiced = spectrum_filter(torch.nn.functional.pad(source * envelope, (0, padded - samples)), gain + 0.003)
+    voiced = spectrum_filter(functional.pad(source * envelope, (0, padded - samples)), gain + 0.003)
     if not bark and dice.chance(0.5):
         hiss = int(rate * dice.uniform(0.03, 0.08))
         hissed = torch.diff(dice.normal(hiss + 1)) * torch.hann_window(hiss)
@@ -210,7 +211,7 @@ def finish(dice: Dice, dry: Tensor, rate: int, channels: int) -> Tensor:
         padded = math.ceil(samples / 4096) * 4096
         edge = dice.uniform(15000, 17000)
         keep = ((edge + 600 - frequencies(padded, rate)) / 600).clamp(0, 1)
-        sound = spectrum_filter(torch.nn.functional.pad(sound, (0, padded - samples)), keep)[:, :samples]
+        sound = spectrum_filter(functional.pad(sound, (0, padded - samples)), keep)[:, :samples]
     # Headroom: a clean recording has no sample at the ceiling.
     peak = float(sound.abs().max())
     ceiling = 10 ** (dice.uniform(-6, -1) / 20)

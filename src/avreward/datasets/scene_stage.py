@@ -56,8 +56,8 @@ class Dice:
         return torch.rand(shape, generator=self.generator)
 
     def times(self, start: float, end: float, shortest: float, longest: float) -> list[float]:
-        """Irregular times between start and end, with gaps log-uniform between `shortest` and `longest` (seconds)."""
-        found, now = [], start
+        """Irregular times between start and end, at least one, with gaps log-uniform from `shortest` to `longest` s."""
+        found, now = [], min(start, 0.7 * end)
         while now < end:
             found.append(now)
             now += self.log_uniform(shortest, longest)
@@ -96,6 +96,11 @@ class Stage:
     rate: int
     fps: float
     floor: float  # y of the floor line
+
+    @property
+    def samples(self) -> int:
+        """Length of the sound."""
+        return int(self.seconds * self.rate)
 
 
 Pose = Callable[[Tensor], Tensor]  # times (n,) -> (n, 5): x, y, angle in radians, half width, half height
@@ -138,6 +143,12 @@ class Plot:
     sound: Tensor = field(default_factory=lambda: torch.zeros(0))
     events: list[float] = field(default_factory=list)
     dark: bool = False  # wants a dark background
+
+
+def posed(x: Tensor, y: Tensor, angle: Tensor, half_width: float | Tensor, half_height: float | Tensor) -> Tensor:
+    """A `Pose`'s answer (n, 5) from its columns; a number stands for a column of it."""
+    columns = (x, y, angle, torch.as_tensor(half_width), torch.as_tensor(half_height))
+    return torch.stack(torch.broadcast_tensors(*columns), 1)
 
 
 def fixed(x: float, y: float, half_width: float, half_height: float, angle: float = 0.0) -> Pose:

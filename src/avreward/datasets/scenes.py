@@ -7,8 +7,9 @@ from types import MappingProxyType
 import torch
 
 from avreward.clip import Clip
-from avreward.datasets.scene_flows import engine, pouring, voice, whoosh
-from avreward.datasets.scene_impacts import bounce, bursts, keys, steps, strike
+from avreward.datasets.scene_figures import steps, voice
+from avreward.datasets.scene_flows import engine, pouring, whoosh
+from avreward.datasets.scene_impacts import bounce, bursts, keys, strike
 from avreward.datasets.scene_pictures import render
 from avreward.datasets.scene_sounds import finish
 from avreward.datasets.scene_stage import Dice, Plot, Stage
