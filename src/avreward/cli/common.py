@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,11 @@ def stdout() -> Console:
 
     width = None if sys.stdout.isatty() else 200
     return Console(highlight=False, width=width)
+
+
+def shown(path: Path) -> str:
+    """A path as it can be printed: a file's name may be any bytes."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def complain(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli.common import SOME_FAILED, RaterName, rater_of, reward_of, writable
+from avreward.cli.common import SOME_FAILED, RaterName, rater_of, reward_of, shown, writable
 
 if TYPE_CHECKING:
     from avreward.clip import Clip
@@ -68,11 +68,11 @@ def _candidates(paths: list[Path], video: Path | None, prompt: str | None) -> di
     from avreward.clip import Clip
 
     if video is None:
-        return {str(path): partial(Clip.open, path, prompt=prompt) for path in paths}
+        return {shown(path): partial(Clip.open, path, prompt=prompt) for path in paths}
     picture = Clip.open(video, prompt=prompt)
     if not picture.has_video:
         raise typer.BadParameter(f"{video} has no picture; name a video", param_hint="--video")
-    return {str(path): partial(_dubbed, picture, path) for path in paths}
+    return {shown(path): partial(_dubbed, picture, path) for path in paths}
 
 
 def _dubbed(picture: Clip, sound: Path) -> Clip:

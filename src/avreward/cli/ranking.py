@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avreward.cli.common import complain, progress, stderr, stdout
-from avreward.errors import AvrewardError
+from avreward.errors import AvrewardError, MediaError
 
 if TYPE_CHECKING:
     from avreward.clip import Clip
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from avreward.rewards.base import Reward
     from avreward.selection.best_of_n import Selection
 
+WIDE = 110  # columns from which a level stands beside its number, not under it
 _COLOURS = {"bad": "red", "poor": "dark_orange", "fair": "yellow", "good": "green", "excellent": "cyan"}
 
 
@@ -69,13 +70,13 @@ def run(candidates: Mapping[str, Callable[[], Clip]], reward: Reward, mixed: boo
         try:
             opened[name] = open_clip()
         except AvrewardError as error:
-            failed[name] = _without(name, str(error))
+            failed[name] = _reason(error)
     names, clips, rewards = [], [], []
     with progress("Rating", len(opened)) as step:
         for (name, clip), scored in zip(opened.items(), score_files(opened.values(), reward), strict=True):
             step(name)
             if scored.error is not None or scored.rewards is None:
-                failed[name] = _without(name, scored.error or "not judged")
+                failed[name] = (scored.error or "not judged").removeprefix(f"{clip.path}: ")
                 continue
             names.append(name)
             clips.append(clip)
@@ -98,19 +99,23 @@ def print_table(ranking: Ranking, page: Path | None = None) -> None:
 
     picked, reward = ranking.picked, ranking.reward
     columns = [pair for pair in shown(reward) if f"{pair[0].name}.{pair[1].name}" != repr(reward)]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    out = stdout()
+    wide = out.width >= WIDE
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0) if wide else 0)
     table.add_column("", justify="right")
-    table.add_column("Candidate", overflow="fold", min_width=12)
+    table.add_column("Candidate", overflow="fold", min_width=9)
     table.add_column("Reward", justify="right")
     for rater, dimension in columns:
-        table.add_column(label_of(rater, dimension, reward).replace("_", " "), justify="right")
+        label = label_of(rater, dimension, reward).replace("_", " ")
+        table.add_column(label, justify="right", min_width=max(map(len, label.split())))
     own = _own_dimension(reward)
+    names = short_names(ranking.names)
+    between = " " if wide else "\n"
     for place, i in enumerate(picked.order, 1):
         value = float(picked.rewards.values[i])
-        cells = [_cell(picked, i, rater.name, dimension) for rater, dimension in columns]
+        cells = [_number(value, own), *(_cell(picked, i, rater.name, dimension) for rater, dimension in columns)]
         style = "bold" if place == 1 and len(picked.order) > 1 else None
-        table.add_row(str(place), escape(ranking.names[i]), _number(value, own), *cells, style=style)
-    out = stdout()
+        table.add_row(str(place), escape(names[i]), *(between.join(cell) for cell in cells), style=style)
     out.print(table)
     out.print(f"Reward: {escape(repr(reward))}")
     for line in [*_absent(ranking), *(f"{name}: not ranked: {why}" for name, why in ranking.missing.items())]:
@@ -199,9 +204,9 @@ def short_names(names: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def _without(name: str, text: str) -> str:
+def _reason(error: AvrewardError) -> str:
     """An error's text without the file's name in front: it is listed beside the name."""
-    return text.removeprefix(f"{name}: ")
+    return str(error).removeprefix(f"{error.source}: ") if isinstance(error, MediaError) else str(error)
 
 
 def _own_dimension(reward: Reward) -> Dimension | None:
@@ -209,22 +214,23 @@ def _own_dimension(reward: Reward) -> Dimension | None:
     return next((t.rater.dimension(t.dimension) for t in reward.terms if t.name == repr(reward)), None)
 
 
-def _number(value: float, dimension: Dimension | None) -> str:
+def _number(value: float, dimension: Dimension | None) -> list[str]:
+    """A number and, where there is one, its level, as rich markup."""
     from avreward.raters.scores import level_of
     from avreward.report.page import number
 
     if dimension is None or not dimension.calibrated:
-        return number(value)
+        return [number(value)]
     level = level_of(value, dimension)
-    return f"{number(value)} [{_COLOURS[level]}]{level}[/]"
+    return [number(value), f"[{_COLOURS[level]}]{level}[/]"]
 
 
-def _cell(picked: Selection[Clip], i: int, rater: str, dimension: Dimension) -> str:
+def _cell(picked: Selection[Clip], i: int, rater: str, dimension: Dimension) -> list[str]:
     from avreward.report.page import ABSENT
 
     scores = picked.rewards.scores[rater]
     column = scores.column(dimension.name)
-    return _number(float(scores.values[i, column]), dimension) if scores.present[i, column] else ABSENT
+    return _number(float(scores.values[i, column]), dimension) if scores.present[i, column] else [ABSENT]
 
 
 def _scores(picked: Selection[Clip], i: int) -> dict[str, Any]:

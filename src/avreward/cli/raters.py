@@ -65,8 +65,8 @@ def _print(rater: Rater, details: bool) -> None:
 
     reads = "reads the prompt" if rater.prompt_anchored else "does not read the prompt"
     gradients = "with gradients" if rater.differentiable else "without gradients"
-    title = f"[bold]{rater.name}[/bold]  [dim]{reads}, {gradients}, fingerprint {rater.fingerprint[:12]}[/dim]"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    title = f"[bold]{rater.name}[/bold]  [dim]{reads}, {gradients}, fingerprint {rater.fingerprint}[/dim]"
+    table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("Dimension", "Range", "Better", "Needs", "Levels", "What it is"):
         table.add_column(heading, no_wrap=heading == "Dimension")
     for dimension in rater.dimensions:
@@ -88,7 +88,7 @@ def _row(dimension: Dimension) -> tuple[str, ...]:
         dimension.name,
         f"{scale} {dimension.unit}".strip(),
         {True: "higher", False: "lower", None: "neither"}[dimension.higher_is_better],
-        ", ".join(sorted(dimension.needs)) or "nothing",
+        ", ".join(sorted(dimension.needs)) or "picture or sound",
         "bad … excellent" if dimension.calibrated else "none",
         escape(dimension.description),
     )

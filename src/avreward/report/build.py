@@ -6,6 +6,7 @@ import math
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from os import PathLike
@@ -66,7 +67,7 @@ def write_report(
     def draw(place: int) -> tuple[Media, list[Measurement]]:
         clip, name = ranked[place], names[picked.order[place]]
         drawn = (
-            media_of(clip, path, f"{place + 1:02d}-{Path(name).stem}", details.copy_media),
+            media_of(clip, path, f"{picked.order[place] + 1:02d}-{Path(name).stem}", details.copy_media),
             measured(clip, reward.raters),
         )
         details.step(name)
@@ -79,7 +80,7 @@ def write_report(
     prompts = {clip.prompt for clip in ranked}
     bases = {picked.rewards.basis[i] for i in picked.order}
     sigma = picked.rewards.sigma
-    own = next((label_of(*pair, reward) for pair in shown(reward) if _is_reward(*pair, reward)), None)
+    own = next((label_of(*pair, reward) for pair in shown(reward) if _is_reward(pair, reward)), None)
     candidates = [
         Candidate(
             name=names[i],
@@ -133,7 +134,10 @@ def facts(clip: Clip) -> list[str]:
     """The shape of a clip's tracks, for a person."""
     said = [f"{clip.seconds:.1f} s"]
     if clip.has_video:
-        said += [f"{clip.width} × {clip.height}"] + ([f"{clip.fps:.4g} frames/s"] if clip.fps else [])
+        # The displayed size needs the first frame, and the file may be gone.
+        with suppress(AvrewardError):
+            said.append(f"{clip.width} × {clip.height}")
+        said += [f"{clip.fps:.4g} frames/s"] if clip.fps else []
     if clip.has_audio:
         channels = {1: "mono", 2: "stereo", 6: "5.1"}.get(clip.channels, f"{clip.channels} channels")
         said += [f"{clip.sample_rate / 1000:g} kHz {channels}"]
@@ -152,7 +156,7 @@ def shown(reward: Reward) -> list[tuple[Rater, Dimension]]:
         for dimension in rater.dimensions
         if not dimension.detail or f"{rater.name}.{dimension.name}" in read
     ]
-    return sorted(pairs, key=lambda pair: not _is_reward(*pair, reward))
+    return sorted(pairs, key=lambda pair: not _is_reward(pair, reward))
 
 
 def label_of(rater: Rater, dimension: Dimension, reward: Reward) -> str:
@@ -160,7 +164,8 @@ def label_of(rater: Rater, dimension: Dimension, reward: Reward) -> str:
     return f"{rater.name}.{dimension.name}" if len(reward.raters) > 1 else dimension.name
 
 
-def _is_reward(rater: Rater, dimension: Dimension, reward: Reward) -> bool:
+def _is_reward(pair: tuple[Rater, Dimension], reward: Reward) -> bool:
+    rater, dimension = pair
     return f"{rater.name}.{dimension.name}" == repr(reward)
 
 

@@ -150,7 +150,6 @@ class Page:
         return [name for name in names if name != self.expression.rpartition(".")[2]]
 
     @property
-    def reward_range(self) -> tuple[float, float]:
-        """The lowest and the highest reward."""
-        rewards = [c.reward for c in self.candidates] or [0.0]
-        return min(rewards), max(rewards)
+    def levels(self) -> bool:
+        """Whether any dimension has levels."""
+        return any(bar.level for candidate in self.candidates for bar in candidate.bars)

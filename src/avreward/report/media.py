@@ -50,13 +50,13 @@ def media_of(clip: Clip, page: Path, name: str, copy: bool = False) -> Media:
         copy: write every candidate beside the page, so that the two can be sent to somebody.
     """
     kind = "video" if clip.has_video else "audio"
-    width, height = (clip.width, clip.height) if clip.has_video else (16, 9)
     try:
-        url, problem = relative_url(_file_for(clip, page, name, copy), page.parent), ""
+        width, height = (clip.width, clip.height) if clip.has_video else (16, 9)
+        url = relative_url(_file_for(clip, page, name, copy), page.parent)
     except (AvrewardError, OSError) as error:
-        url, problem = "", f"Nothing to play: {error}"
+        return Media("", kind, problem=f"Nothing to play: {error}")
     poster, motion = _seen(clip)
-    return Media(url, kind, poster, _heard(clip), motion, width, height, problem)
+    return Media(url, kind, poster, _heard(clip), motion, width, height)
 
 
 def relative_url(path: Path, folder: Path) -> str:
@@ -70,7 +70,7 @@ def relative_url(path: Path, folder: Path) -> str:
     except ValueError:  # another drive
         return path.resolve().as_uri()
     # A name with a colon would read as the scheme of an address, hence the dot.
-    address = quote(Path(relative).as_posix(), safe="/")
+    address = quote(os.fsencode(Path(relative).as_posix()), safe="/")
     return address if address.startswith("../") else f"./{address}"
 
 
@@ -128,8 +128,8 @@ def _plain(clip: Clip) -> Clip:
             clip.name, "browsers can't play it, and it is too large to encode again", "convert it to H.264"
         )
     video = clip.video[..., : clip.height // 2 * 2, : clip.width // 2 * 2]
-    sound = {"audio": clip.sound(), "sample_rate": clip.sample_rate} if clip.has_audio else {}
-    return Clip(video=video, times=clip.times, **sound)
+    plain = Clip(video=video, times=clip.times)
+    return plain.with_audio(clip.sound(), clip.sample_rate) if clip.has_audio else plain
 
 
 def _heard(clip: Clip) -> tuple[float, ...]:

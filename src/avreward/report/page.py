@@ -43,7 +43,7 @@ def write_page(page: Page, path: str | PathLike[str]) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(render(page), encoding="utf-8")
+    temporary.write_text(render(page), encoding="utf-8", errors="replace")  # a file name may be any bytes
     temporary.replace(path)
     return path
 

@@ -166,12 +166,15 @@ class _Lines(_Sink):
 
 def _clean(value: Any, kind: str) -> Any:
     if kind == "reasons":
-        return [{"dimension": dimension, "reason": reason} for dimension, reason in (value or {}).items()]
+        return [{"dimension": dimension, "reason": _text(reason)} for dimension, reason in (value or {}).items()]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if kind == "string" and value is not None:
-        return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # file names may be any bytes
-    return value
+    return _text(str(value)) if kind == "string" and value is not None else value
+
+
+def _text(text: str) -> str:
+    """Text that can be written as UTF-8: a file's name may be any bytes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def read_prompts(path: Path) -> dict[str, str]:

@@ -1,0 +1,80 @@
+"""What all commands have in common: help without torch, the version, errors in one line."""
+
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from avreward.errors import AvrewardError
+
+
+def test_help_is_quick_and_needs_no_torch():
+    code = (
+        "import sys; sys.argv = ['avreward', '--help']\n"
+        "from avreward.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'av', 'numpy', 'scipy', 'pyarrow', 'jinja2', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    spent = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.returncode == 0, done.stderr
+        # Processor time, since the machine may be busy with other tests.
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < 0.5
+    for command in ("demo", "rank", "score", "raters", "Exit codes"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("command", ["demo", "rank", "score", "raters"])
+def test_help_of_commands(run, command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+def test_version(run):
+    assert run("--version").stdout.strip()[0].isdigit()
+
+
+def test_no_command_is_help(run):
+    result = run()
+    assert result.exit_code == 2
+    assert "Usage" in result.stdout + result.stderr
+
+
+def test_an_error_is_one_line(run, files, monkeypatch):
+    def broken(name="signals"):
+        raise AvrewardError("weights.safetensors: half of\nit is missing; download it again")
+
+    monkeypatch.setattr("avreward.rewards.stream.score_files", lambda *a, **k: broken())
+    result = run("rank", files.loud)
+    assert result.exit_code == 3
+    assert result.stderr == "avreward: weights.safetensors: half of it is missing; download it again\n"
+
+
+def test_an_interrupt(run, toy, files, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("avreward.rewards.stream.score_files", interrupted)
+    assert run("rank", files.loud).exit_code == 130
+
+
+def test_raters(run):
+    text = run("raters", environment={"COLUMNS": "160"}).stdout
+    for expected in ("signals", "audio_quality", "0 to 100", "does not read the prompt", "--details"):
+        assert expected in text
+    assert "clipping" in run("raters", "--details", environment={"COLUMNS": "160"}).stdout
+    [told] = json.loads(run("raters", "--json").stdout)
+    by_name = {d["name"]: d for d in told["dimensions"]}
+    assert by_name["av_consistency"]["needs"] == ["audio", "video"]
+    assert by_name["clipping"]["detail"]
+    assert by_name["clipping"]["low"] is None or by_name["clipping"]["low"] == 0

@@ -1,0 +1,146 @@
+"""`avreward score`: the table's rows and columns, groups, failures, and what an interrupt leaves."""
+
+import json
+
+import pytest
+from pyarrow import parquet
+
+from avreward.rewards.table import METADATA_KEY
+
+
+def read(path):
+    table = parquet.read_table(path)
+    return table.to_pylist(), table, json.loads(table.schema.metadata[METADATA_KEY])
+
+
+def test_parquet(run, toy, files, tmp_path):
+    out = tmp_path / "scores.parquet"
+    result = run("score", files.loud, files.silent, "--out", out, "--reward", "overall")
+    assert result.exit_code == 0, result.stderr
+    rows, table, metadata = read(out)
+    assert table.column_names == [
+        "clip", "clip_key", "group", "prompt",
+        "toy.power", "toy.brightness", "toy.overall", "toy.peak",
+        "reward", "sigma", "reasons", "seconds", "fps", "width", "height", "sample_rate", "loudness", "motion", "seed",
+        "fingerprint",
+    ]  # fmt: skip
+    assert metadata == {"group_by": "parent", "reward": "toy.overall", "rater": "toy"}
+    loud, silent = rows
+    assert loud["clip"] == str(files.loud)
+    assert loud["reward"] == pytest.approx(loud["toy.overall"])
+    assert (loud["width"], loud["height"], loud["fps"], loud["sample_rate"]) == (48, 32, pytest.approx(16), 16000)
+    assert loud["group"] == silent["group"] == str(files.folder)
+    assert loud["clip_key"] != silent["clip_key"]
+    assert silent["toy.power"] is None
+    assert silent["sample_rate"] is None
+    assert {"dimension": "toy.power", "reason": "no sound track"} in silent["reasons"]
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
+
+
+def test_json_lines(run, toy, files, tmp_path):
+    out = tmp_path / "scores.jsonl"
+    assert run("score", files.loud, files.soft, "--out", out).exit_code == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["clip"] for row in rows] == [str(files.loud), str(files.soft)]
+    assert rows[0]["reward"] is None
+    assert rows[0]["metadata"]["group_by"] == "parent"
+    assert rows[0]["fingerprint"] == "toy 1"
+
+
+def test_measurements_become_covariates(run, files, tmp_path):
+    out = tmp_path / "scores.parquet"
+    assert run("score", files.loud, "--out", out).exit_code == 0
+    [row], *_ = read(out)
+    assert row["loudness"] == row["signals.loudness"] is not None
+    assert row["motion"] == row["signals.motion"]
+    assert 0 <= row["signals.overall"] <= 100
+
+
+def test_bad_files_are_rows(run, toy, files, tmp_path):
+    out = tmp_path / "scores.parquet"
+    result = run("score", files.loud, *files.bad.values(), files.soft, "--out", out, "--reward", "power")
+    assert result.exit_code == 1
+    rows, *_ = read(out)
+    assert len(rows) == 7
+    assert [row["reward"] is None for row in rows] == [False, *[True] * 5, False]
+    assert all(row["reasons"][0]["dimension"] == "clip" for row in rows[1:6])
+    lines = result.stderr.splitlines()
+    assert len(lines) == 6  # one each, and what was written
+    assert "2 of 7" in lines[-1]
+
+
+def test_nothing_scored(run, toy, files, tmp_path):
+    out = tmp_path / "scores.jsonl"
+    assert run("score", files.bad["empty.mp4"], "--out", out).exit_code == 3
+    assert len(out.read_text().splitlines()) == 1
+
+
+def test_groups_by_picture(run, toy, files, tmp_path):
+    out = tmp_path / "scores.parquet"
+    run("score", files.silent, files.loud, files.wav, "--out", out, "--group-by", "video")
+    (silent, loud, wav), *_ = read(out)
+    assert silent["group"] is not None
+    assert wav["group"] is None
+    assert loud["group"] is not None
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_prompts(run, toy, files, tmp_path, kind):
+    prompts, out = tmp_path / f"prompts.{kind}", tmp_path / "scores.parquet"
+    if kind == "csv":
+        prompts.write_text(f'clip,prompt\n{files.loud},"a ball, ""hit"""\nsoft.mp4,a drum\n')
+    else:
+        entries = [{"clip": str(files.loud), "prompt": 'a ball, "hit"'}, {"clip": "soft.mp4", "prompt": "a drum"}]
+        prompts.write_text("\n".join(map(json.dumps, entries)))
+    clips = (files.loud, files.soft, files.silent, files.bad["text.mp4"])
+    assert run("score", *clips, "--out", out, "--prompts", prompts).exit_code == 1
+    rows, _, metadata = read(out)
+    assert [row["prompt"] for row in rows] == ['a ball, "hit"', "a drum", None, None]
+    assert metadata["group_by"] == "prompt"
+    assert rows[0]["group"] != rows[1]["group"]
+    assert rows[2]["group"] is None
+
+
+def test_prompts_that_cannot_be_read(run, toy, files, tmp_path):
+    prompts = tmp_path / "prompts.csv"
+    prompts.write_text("file,text\na,b\n")
+    result = run("score", files.loud, "--out", tmp_path / "s.jsonl", "--prompts", prompts)
+    assert result.exit_code == 3
+    assert "columns clip and prompt" in result.stderr
+
+
+def test_an_interrupt_keeps_what_was_done(run, toy, files, tmp_path, monkeypatch):
+    import avreward.rewards.stream as stream
+
+    real = stream.score_files
+
+    def interrupted(paths, target):
+        yield from real([files.loud, files.soft], target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avreward.rewards.stream.score_files", interrupted)
+    out = tmp_path / "scores.parquet"
+    out.write_text("an older table")
+    result = run("score", files.loud, files.soft, files.silent, "--out", out)
+    assert result.exit_code == 130
+    assert out.read_text() == "an older table"
+    rows, *_ = read(tmp_path / "scores.partial.parquet")
+    assert len(rows) == 2
+    assert "scores.partial.parquet" in result.stderr
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("out", ["scores.csv", "scores", "nowhere/scores.parquet"])
+def test_places_that_cannot_be(run, toy, files, tmp_path, out):
+    result = run("score", files.loud, "--out", tmp_path / out)
+    assert result.exit_code == 2
+    assert not toy.calls
+
+
+def test_trainers_can_read_it(run, toy, files, tmp_path):
+    """`datasets` knows no map type, so the reasons are a list of pairs."""
+    datasets = pytest.importorskip("datasets")
+    out = tmp_path / "scores.parquet"
+    assert run("score", files.loud, files.silent, "--out", out).exit_code == 0
+    features = datasets.Features.from_arrow_schema(parquet.read_schema(out))
+    assert "reasons" in features
