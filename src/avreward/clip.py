@@ -1,25 +1,24 @@
-"""Clip: a picture track, a sound track, texts, or some of them. Group: clips that answer one condition."""
+"""Clip: a picture track, a sound track, texts, or some of them."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from os import PathLike, fspath
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media.checks import check_audio, check_times, check_video
+from avreward.group import Group as Group
+from avreward.media.checks import check_path, check_texts
 from avreward.media.container import FileStamp, Limits
 from avreward.media.encode import save
 from avreward.media.index import read_index
-from avreward.media.keys import text_key
+from avreward.media.keys import LazyKeys, text_key
 from avreward.media.sampling import AllFrames, FramePlan
-from avreward.media.tracks import FilePicture, FileSound, Picture, Sound, TensorSound, tensor_picture
-
-_NO_VIDEO = "no picture track", "give a clip with a picture"
-_NO_AUDIO = "no sound track", "give a clip with sound, or add one with with_audio"
+from avreward.media.tracks import FilePicture, FileSound, Picture, Sound, tensor_picture, tensor_sound
 
 
 class Clip:
@@ -46,9 +45,6 @@ class Clip:
         (1.0, 32, 48, 1)
     """
 
-    _picture: Picture | None
-    _sound: Sound | None
-
     def __init__(
         self,
         video: Tensor | None = None,
@@ -59,43 +55,25 @@ class Clip:
         prompt: str | None = None,
         texts: Mapping[str, str] | None = None,
     ) -> None:
-        picture = sound = None
-        if video is not None:
-            check_video(video)
-            picture = tensor_picture(video, check_times(video, fps, times), fps)
-        elif fps is not None or times is not None:
-            raise MediaError("fps" if fps is not None else "times", "it is given without video", "give video, too")
-        if audio is not None:
-            waveform = check_audio(audio, sample_rate)
-            sound = TensorSound(waveform, int(sample_rate or 0))
-        elif sample_rate is not None:
-            raise MediaError("sample_rate", "it is given without audio", "give audio, too")
-        if picture is None and sound is None and prompt is None and not texts:
+        for name, given, owner in (
+            ("fps", fps, "video"),
+            ("times", times, "video"),
+            ("sample_rate", sample_rate, "audio"),
+        ):
+            if given is not None and (video if owner == "video" else audio) is None:
+                raise MediaError(name, f"it is given without {owner}", f"give {owner}, too")
+        if video is None and audio is None and prompt is None and not texts:
             raise MediaError("Clip", "nothing is given", "give video, audio or a text; for a file use Clip.open(path)")
-        missing = {}
-        if picture is None:
-            missing["video"] = "no video was given"
-        if sound is None:
-            missing["audio"] = "no audio was given"
-        self._set(picture, sound, missing, None, prompt, texts)
-
-    def _set(
-        self,
-        picture: Picture | None,
-        sound: Sound | None,
-        missing: Mapping[str, str],
-        path: Path | None,
-        prompt: str | None,
-        texts: Mapping[str, str] | None,
-    ) -> None:
-        self._picture, self._sound = picture, sound
-        self._missing, self._path = dict(missing), path
-        self._prompt, self._texts = _checked_texts(prompt, texts)
+        self._picture: Picture | None = tensor_picture(video, fps, times) if video is not None else None
+        self._sound: Sound | None = tensor_sound(audio, sample_rate) if audio is not None else None
+        absent = {"video": video, "audio": audio}
+        self._missing = {name: f"no {name} was given" for name, tensor in absent.items() if tensor is None}
+        self._path: Path | None = None
+        self._prompt, self._texts = check_texts(prompt, texts)
 
     def _derived(self, **changes: object) -> Clip:
-        clip = object.__new__(Clip)
-        clip.__dict__.update(self.__dict__)
-        clip.__dict__.update(changes)
+        clip = object.__new__(type(self))
+        clip.__dict__.update(self.__dict__ | changes)
         return clip
 
     @classmethod
@@ -126,12 +104,15 @@ class Clip:
                 and a frame that doesn't decode is one when it is asked for.
         """
         limits = Limits(float(max_seconds), int(max_side), int(max_pixels))
-        index = read_index(FileStamp.of(_checked_path(path)), limits)
-        clip = object.__new__(cls)
-        picture = FilePicture(index) if index.picture is not None else None
-        sound = FileSound(index) if index.sound is not None else None
-        clip._set(picture, sound, index.missing, index.stamp.path, prompt, texts)
-        return clip
+        index = read_index(FileStamp.of(check_path(path)), limits)
+        clip = cls(prompt=prompt or "", texts=texts)
+        return clip._derived(
+            _picture=FilePicture(index) if index.picture is not None else None,
+            _sound=FileSound(index) if index.sound is not None else None,
+            _missing=index.missing,
+            _path=index.stamp.path,
+            _prompt=prompt,
+        )
 
     @property
     def path(self) -> Path | None:
@@ -170,8 +151,8 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """The time at which the longer track ends; the last frame is held for the median interval unless a file says."""
-        return max((track.end for track in (self._picture, self._sound) if track is not None), default=0.0)
+        """The time at which the longer track ends; the last frame is held for the median interval."""
+        return max((track.end for track in self._tracks().values()), default=0.0)
 
     @property
     def times(self) -> Tensor:
@@ -209,7 +190,7 @@ class Clip:
 
     @property
     def video(self) -> Tensor:
-        """All frames at their native size, float (n, 3, height, width): decodes everything, and five seconds are 740 MB."""
+        """All frames at their native size, float (n, 3, height, width); five seconds of 480p are 740 MB."""
         return self.frames(FramePlan(AllFrames()))
 
     @property
@@ -253,7 +234,8 @@ class Clip:
         Equal keys mean equal content. For a file a key is a hash of the track's packets, without decoding, so that the
         dubs of one video share the key of their picture; for a tensor it is a hash of its values and rate.
         """
-        return _Keys(self)
+        makers = {name: partial(getattr, track, "key") for name, track in self._tracks().items()}
+        return LazyKeys(makers | ({"prompt": partial(text_key, self._prompt)} if self._prompt is not None else {}))
 
     def work_key(self, track: str) -> Hashable:
         """Return what the work on a track ("video", "audio", "prompt") may be shared by.
@@ -261,7 +243,7 @@ class Clip:
         It is `keys[track]`, but for a tensor with a gradient the tensor itself: if clips of equal values shared one
         computation, all but one would lose their gradients.
         """
-        source = {"video": self._picture, "audio": self._sound}.get(track)
+        source = self._tracks().get(track)
         return source.work_key if source is not None else self.keys[track]
 
     def with_audio(self, audio: Clip | Tensor, sample_rate: int | None = None) -> Clip:
@@ -274,18 +256,36 @@ class Clip:
                 raise MediaError("sample_rate", "it is given with a clip, which knows its own", "leave it out")
             sound: Sound = audio._with_sound()
         else:
-            sound = TensorSound(check_audio(audio, sample_rate), int(sample_rate or 0))
+            sound = tensor_sound(audio, sample_rate)
         missing = {track: why for track, why in self._missing.items() if track != "audio"}
         return self._derived(_sound=sound, _missing=missing)
 
     def with_prompt(self, prompt: str | None, texts: Mapping[str, str] | None = None) -> Clip:
         """Return this clip with another prompt, and other texts if they are given; the rest is kept."""
-        new_prompt, new_texts = _checked_texts(prompt, self._texts if texts is None else texts)
+        new_prompt, new_texts = check_texts(prompt, self._texts if texts is None else texts)
         return self._derived(_prompt=new_prompt, _texts=new_texts)
 
     def save(self, path: str | PathLike[str], *, crf: float = 18.0) -> None:
-        """Write."""
-        save(self._picture, self._sound, _checked_path(path), crf)
+        """Write the clip to a file, picture and sound in sync; texts aren't written.
+
+        The ending of `path` chooses the format:
+
+        - ``.mp4``, ``.m4v``, ``.mov``: H.264 of quality `crf` and AAC; sound stays where it was, to the sample. Frames
+          of odd height or width keep their size: they are stored with full-size colour planes (4:4:4).
+        - ``.mkv``: FFV1 and 16-bit PCM, exact for 8-bit frames and 16-bit sound; time stamps are whole milliseconds.
+        - ``.wav``, ``.flac``, ``.m4a``: the sound alone, as 16-bit PCM, FLAC, AAC.
+
+        Tracks of a file that the new one can hold as they are (H.264, AAC, …) are copied, without encoding them again.
+        The file appears under its name when it is complete; one that was there is replaced.
+
+        Args:
+            path (`str` or `PathLike`): where to write.
+            crf (`float`): constant rate factor of H.264, 0 (best) to 51.
+
+        Raises:
+            MediaError: if the ending is unknown, the format can't hold the clip, or it can't be written.
+        """
+        save(self._picture, self._sound, check_path(path), crf)
 
     def __repr__(self) -> str:
         parts = []
@@ -295,6 +295,10 @@ class Clip:
             parts.append(f"{self._sound.channels} channels at {self._sound.rate} Hz")
         return f"<Clip {self.name}: {self.seconds:.2f} s, {', '.join(parts) or 'texts only'}>"
 
+    def _tracks(self) -> dict[str, Picture | Sound]:
+        tracks = {"video": self._picture, "audio": self._sound}
+        return {name: track for name, track in tracks.items() if track is not None}
+
     def _with_picture(self) -> Picture:
         if self._picture is None:
             raise MediaError(self._path or "clip", self._missing["video"], "give a clip with a picture")
@@ -302,83 +306,6 @@ class Clip:
 
     def _with_sound(self) -> Sound:
         if self._sound is None:
-            raise MediaError(
-                self._path or "clip", self._missing["audio"], "give one with sound, or add it by with_audio"
-            )
+            remedy = "give a clip with sound, or add it by with_audio"
+            raise MediaError(self._path or "clip", self._missing["audio"], remedy)
         return self._sound
-
-
-class _Keys(Mapping[str, str]):
-    """The keys of a clip, each computed when it is looked up."""
-
-    def __init__(self, clip: Clip) -> None:
-        self._tracks = {"video": clip._picture, "audio": clip._sound}
-        self._prompt = clip.prompt
-
-    def __getitem__(self, name: str) -> str:
-        if name == "prompt" and self._prompt is not None:
-            return text_key(self._prompt)
-        track = self._tracks.get(name)
-        if track is None:
-            raise KeyError(name)
-        return track.key
-
-    def __iter__(self) -> Iterator[str]:
-        yield from (name for name, track in self._tracks.items() if track is not None)
-        if self._prompt is not None:
-            yield "prompt"
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-
-class Group:
-    """Candidates that answer one condition: what the condition gives, each of them has.
-
-    The condition is a clip of what they were asked for: a silent video, a prompt, or both. Each of its keys must be equal
-    in every candidate, else `MediaError` names the first that differs.
-
-    Example:
-        >>> video = torch.rand(8, 3, 32, 32)
-        >>> silent = Clip(video=video, fps=8)
-        >>> dubs = [silent.with_audio(torch.rand(1, 16000) - 0.5, 16000) for _ in range(4)]
-        >>> len(Group(silent, dubs).candidates)
-        4
-    """
-
-    def __init__(self, condition: Clip, candidates: Sequence[Clip]) -> None:
-        if not candidates:
-            raise MediaError("candidates", "there are none", "give at least one clip")
-        keys = dict(condition.keys)
-        for number, candidate in enumerate(candidates):
-            for name, key in keys.items():
-                if candidate.keys.get(name) != key:
-                    what = "another" if name in candidate.keys else "no"
-                    raise MediaError(
-                        f"candidate {number} ({candidate.name})",
-                        f"it has {what} {name} than the condition" if what == "another" else f"it has no {name}",
-                        "group only candidates that answer the same condition",
-                    )
-        self.condition, self.candidates = condition, tuple(candidates)
-
-    def __repr__(self) -> str:
-        return f"Group({self.condition!r}, {len(self.candidates)} candidates)"
-
-
-def _checked_path(path: str | PathLike[str]) -> Path:
-    text = fspath(path)
-    if "://" in text and not Path(text).exists():
-        raise MediaError(text, "addresses aren't opened, only files", "download it and give the path")
-    return Path(text)
-
-
-def _checked_texts(prompt: str | None, texts: Mapping[str, str] | None) -> tuple[str | None, dict[str, str]]:
-    if prompt is not None and not isinstance(prompt, str):
-        raise MediaError("prompt", f"a {type(prompt).__name__} instead of a text", "give a str")
-    for name, text in (texts or {}).items():
-        if not isinstance(name, str) or not isinstance(text, str):
-            raise MediaError("texts", f"{name!r} isn't a text with a name", "give a mapping of str to str")
-    return prompt, dict(texts or {})

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -44,8 +48,8 @@ def check_video(video: Tensor) -> None:
         raise MediaError("video", f"values from {low:.4g} to {high:.4g} are far outside [0, 1]", remedy)
 
 
-def check_audio(audio: Tensor, sample_rate: float | None) -> Tensor:
-    """Return `audio` as (channels, samples); raise `MediaError` unless it is float, about in [-1, 1] and finite."""
+def check_audio(audio: Tensor, sample_rate: float | None) -> tuple[Tensor, int]:
+    """Return `audio` as (channels, samples) and its rate; raise `MediaError` unless it is float, about in [-1, 1]."""
     if not isinstance(audio, Tensor):
         raise MediaError("audio", f"a {type(audio).__name__} instead of a tensor", "convert it with torch.as_tensor")
     if sample_rate is None:
@@ -74,7 +78,7 @@ def check_audio(audio: Tensor, sample_rate: float | None) -> Tensor:
     if peak > SOUND_RANGE:
         remedy = "divide by 32768" if peak > 256 else "scale it to [-1, 1]"
         raise MediaError("audio", f"values up to {peak:.4g} aren't on the scale of [-1, 1]", remedy)
-    return audio[None] if audio.ndim == 1 else audio
+    return audio[None] if audio.ndim == 1 else audio, int(sample_rate)
 
 
 def check_times(video: Tensor, fps: float | None, times: Tensor | None) -> Tensor:
@@ -93,6 +97,24 @@ def check_times(video: Tensor, fps: float | None, times: Tensor | None) -> Tenso
     if not bool(torch.isfinite(times).all()) or bool((times.diff() <= 0).any()) or float(times[0]) < 0:
         raise MediaError("times", "they don't ascend from 0 or later", "give display times in seconds, sorted")
     return times
+
+
+def check_texts(prompt: str | None, texts: Mapping[str, str] | None) -> tuple[str | None, dict[str, str]]:
+    """Return prompt and texts, copied; raise `MediaError` unless they are texts."""
+    if prompt is not None and not isinstance(prompt, str):
+        raise MediaError("prompt", f"a {type(prompt).__name__} instead of a text", "give a str")
+    for name, text in (texts or {}).items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise MediaError("texts", f"{name!r} isn't a text with a name", "give a mapping of str to str")
+    return prompt, dict(texts or {})
+
+
+def check_path(path: str | PathLike[str]) -> Path:
+    """Return the path of a file; raise `MediaError` if it is an address."""
+    text = fspath(path)
+    if "://" in text and not Path(text).exists():
+        raise MediaError(text, "addresses aren't opened, only files", "download it and give the path")
+    return Path(text)
 
 
 def _extent(tensor: Tensor) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -88,17 +88,23 @@ class FileStamp:
 @contextmanager
 def reading(path: Path, limits: Limits) -> Iterator[InputContainer]:
     """Open `path` for demuxing and decoding on one thread; raise `MediaError` if it isn't media."""
-    options = {"max_pixels": str(limits.max_pixels), "threads": "1"}  # they hold while libav probes the codecs, too
-    with _file(path) as file:
-        source: Any = _BoundedReader(file, os.fstat(file.fileno()).st_size)
-        with translated(path, "not media that FFmpeg can read", "check that it was written or downloaded whole"):
-            container = av.open(
-                source, "r", options=options, metadata_errors="replace", buffer_size=_BUFFER, io_open=_refuse
-            )
+    # These hold while libav probes the codecs, too. No protocol: some demuxers open others, and those ask for nothing.
+    options = {"max_pixels": str(limits.max_pixels), "threads": "1", "protocol_whitelist": "none"}
+    with opened(path) as file:
+        source: Any = _Source(file, os.fstat(file.fileno()).st_size)
         try:
-            yield container
-        finally:
-            container.close()
+            with translated(path, "not media that FFmpeg can read", "check that it was written or downloaded whole"):
+                container = av.open(
+                    source, "r", options=options, metadata_errors="replace", buffer_size=_BUFFER, io_open=source.refuse
+                )
+            try:
+                yield container
+            finally:
+                container.close()
+        except MediaError as error:
+            if source.trouble:  # it says more than what libav made of it
+                raise MediaError(path, *source.trouble) from error
+            raise
 
 
 @contextmanager
@@ -142,31 +148,36 @@ def pick_sound(container: InputContainer) -> tuple[AudioStream | None, str]:
 def _pick(streams: list[S], noun: str) -> tuple[S | None, str]:
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
-        return None, f"FFmpeg has no decoder for the {noun} track" if streams else f"no {noun} track"
+        return None, f"no decoder for the {noun} track" if streams else f"no {noun} track"
     return next((stream for stream in known if stream.disposition & Disposition.default), known[0]), ""
 
 
-class _BoundedReader:
-    """A file for libav that refuses to be read forever: broken indices send some demuxers round in circles."""
+class _Source:
+    """A file for libav that ends when it was read over and over, and opens no other: broken indices run in circles.
+
+    It doesn't raise, since PyAV would write that to stderr; what happened is in `trouble` (problem, remedy).
+    """
 
     def __init__(self, file: FileIO, size: int) -> None:
-        self.name = file.name
-        self.seek, self.tell = file.seek, file.tell
+        self.name, self.seek, self.tell = file.name, file.seek, file.tell
+        self.trouble: tuple[str, str] | None = None
         self._file, self._left = file, _READ_AGAIN * max(size, 1 << 20)
 
     def read(self, count: int) -> bytes:
-        self._left -= count
-        if self._left < 0:
-            raise OSError("its index runs in circles")
-        return self._file.read(count)
+        data = self._file.read(count) if self._left > 0 else b""
+        self._left -= max(1, len(data))
+        if self._left <= 0:
+            self.trouble = "its index runs in circles", DAMAGED[1]
+        return data
 
-
-def _refuse(url: str, flags: int, options: Mapping[str, str]) -> None:
-    raise OSError(f"it asks for another file, {url!r}, and playlists aren't followed")
+    def refuse(self, url: str, flags: int, options: Mapping[str, str]) -> BytesIO:
+        self.trouble = f"it asks for another file, {url!r}, and playlists aren't followed", "open that file itself"
+        return BytesIO()
 
 
 @contextmanager
-def _file(path: Path) -> Iterator[FileIO]:
+def opened(path: Path) -> Iterator[FileIO]:
+    """Open a file for reading; raise `MediaError` if that isn't possible."""
     try:
         file = path.open("rb", buffering=0)
     except OSError as error:

@@ -38,24 +38,24 @@ def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:
         for row, number in enumerate(numbers):
             places.setdefault(number, []).append(row)
     painters: dict[FramePlan, Painter] = {}
-    views: list[Tensor] = []
+    views: list[NDArray[np.float32]] = []
     for number, frame in wanted_frames(index, sorted(set().union(*chosen))):
         if not views:
             turned = Orientation.of(frame)
             painters = {_geometry(plan): Painter(plan, picture.height, picture.width, turned) for plan in plans}
             shapes = [painters[_geometry(plan)].shape for plan in plans]
             with translated(index.stamp.path, "its frames don't fit in memory", "ask for fewer or smaller ones"):
-                views = [torch.empty(len(numbers), 3, *shape) for numbers, shape in zip(chosen, shapes, strict=True)]
-        images: dict[FramePlan, Tensor] = {}
+                views = [np.empty((len(n), 3, *shape), np.float32) for n, shape in zip(chosen, shapes, strict=True)]
+        images: dict[FramePlan, NDArray[np.uint8]] = {}
         for plan, places, view in zip(plans, rows, views, strict=True):
             if number in places:
                 size = _geometry(plan)
                 if size not in images:
                     with translated(index.stamp.path, *_UNCONVERTIBLE):
-                        images[size] = torch.from_numpy(np.ascontiguousarray(painters[size].image(frame)))
-                for row in places[number]:
-                    view[row].copy_(images[size]).div_(255)
-    return views
+                        images[size] = painters[size].image(frame)
+                for row in places[number]:  # numpy, because torch would set all cores to work on one small frame
+                    np.divide(images[size], np.float32(255), out=view[row])
+    return [torch.from_numpy(view) for view in views]
 
 
 def decode_images(index: MediaIndex) -> Iterator[NDArray[np.uint8]]:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import floor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media.container import DAMAGED, FileStamp, Limits, pick_picture, pick_sound, reading, translated
+from avreward.media.container import DAMAGED, FileStamp, Limits, opened, pick_picture, pick_sound, reading, translated
 from avreward.media.packets import PacketTimes, read_packets
+from avreward.media.whole import announced_bytes, has_length_header
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 # Formats whose header tells how long each track is (for the others FFmpeg estimates it): a file cut short shows.
-_EXACT_LENGTHS = frozenset({"mov", "wav", "flac", "avi", "w64", "aiff", "caf"})
-_CUT_SECONDS, _CUT_SHARE = 0.25, 0.02  # what may be missing from the announced length before a file counts as cut
+_EXACT_LENGTHS = frozenset({"mov", "wav", "avi", "w64", "aiff", "caf"})
+_CUT_SECONDS, _CUT_SHARE = 0.25, 0.02  # what may be missing of it: writers count the last frame differently
+_CUT_FRAME = 0.03  # seconds, where the header counts samples: about a frame of MP3
 _USUAL_RATE = Fraction(25)
 
 
@@ -94,6 +96,10 @@ class MediaIndex:
 def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
     """Read header and time stamps of a file; raise `MediaError` if it is broken, empty or beyond `limits`."""
     path = stamp.path
+    with opened(path) as file:
+        whole, measured = announced_bytes(file, stamp.size), has_length_header(file)
+    if whole > stamp.size:
+        raise MediaError(path, f"it is cut short: {stamp.size} of at least {whole} bytes are there", DAMAGED[1])
     with reading(path, limits) as container, translated(path, *DAMAGED):
         video, no_video = pick_picture(container)
         audio, no_audio = pick_sound(container)
@@ -102,12 +108,12 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
         if video is not None:
             _check_size(stamp, video, limits)
         streams = [stream for stream in (video, audio) if stream is not None]
-        announced = {stream.index: _announced(container, stream) for stream in streams}
-        for seconds, _ in announced.values():
-            limits.check_seconds(path, seconds)
+        announced = {stream.index: _announced(container, stream, measured) for stream in streams}
+        for header in announced.values():
+            limits.check_seconds(path, header.seconds)
         packets = read_packets(stamp, container, streams, limits)
-        for number, length in announced.items():
-            _check_whole(stamp, packets[number], *length)
+        for number, header in announced.items():
+            _check_whole(stamp, packets[number], header)
         frames = packets[video.index] if video is not None else None
         heard = packets[audio.index] if audio is not None else None
         missing = {}
@@ -167,24 +173,34 @@ def _sound(stream: AudioStream, packets: PacketTimes, origin: Fraction) -> Sound
     return SoundTrack(stream.index, codec.sample_rate, codec.channels, packets.base, *clip, origin)
 
 
-def _announced(container: InputContainer, stream: VideoStream | AudioStream) -> tuple[float, bool]:
-    """Return the seconds that the header gives to a track, 0 where it doesn't know, and whether they count from 0."""
-    formats = container.format.name.split(",")
+class _Announced(NamedTuple):
+    """How many `seconds` the header gives to a track, from 0 or else from its start; `slack` of them may be missing."""
+
+    seconds: float
+    slack: float
+    from_zero: bool = True
+
+
+def _announced(container: InputContainer, stream: VideoStream | AudioStream, measured: bool) -> _Announced:
+    formats, seconds = container.format.name.split(","), float((stream.duration or 0) * (stream.time_base or 0))
+    if "flac" in formats or ("mp3" in formats and measured):
+        return _Announced(seconds, _CUT_FRAME)
     if not _EXACT_LENGTHS.isdisjoint(formats):
-        return float((stream.duration or 0) * (stream.time_base or 0)), "mov" not in formats
+        return _Announced(seconds, max(_CUT_SECONDS, _CUT_SHARE * seconds), "mov" not in formats)
     written = stream.metadata.get("DURATION", "").split(":")  # Matroska: hours:minutes:seconds
     try:
-        hours, minutes, seconds = (float(part) for part in written)
+        hours, minutes, rest = (float(part) for part in written)
     except ValueError:
-        return 0.0, True
-    return hours * 3600 + minutes * 60 + seconds, True
+        return _Announced(0.0, 0.0)
+    seconds = hours * 3600 + minutes * 60 + rest
+    return _Announced(seconds, max(_CUT_SECONDS, _CUT_SHARE * seconds))
 
 
 def _check_size(stamp: FileStamp, stream: VideoStream, limits: Limits) -> None:
     width, height = stream.codec_context.width, stream.codec_context.height
     if width <= 0 or height <= 0:
-        problem = "the picture track has no size, or one beyond what FFmpeg decodes"
-        raise MediaError(stamp.path, problem, DAMAGED[1])
+        problem = f"its picture has no size that can be read, or more than max_pixels={limits.max_pixels}"
+        raise MediaError(stamp.path, problem, "write it again, scale it down, or raise max_pixels")
     if max(width, height) > limits.max_side:
         problem = f"{width}x{height} pixels exceed max_side={limits.max_side}"
         raise MediaError(stamp.path, problem, "scale it down, or raise max_side")
@@ -193,11 +209,11 @@ def _check_size(stamp: FileStamp, stream: VideoStream, limits: Limits) -> None:
         raise MediaError(stamp.path, problem, "scale it down, or raise max_pixels")
 
 
-def _check_whole(stamp: FileStamp, packets: PacketTimes, announced: float, from_zero: bool) -> None:
+def _check_whole(stamp: FileStamp, packets: PacketTimes, announced: _Announced) -> None:
     reach = packets.reach()
     if reach is None:
         return
-    read = reach[1] - (0.0 if from_zero else reach[0])
-    if read < announced - max(_CUT_SECONDS, _CUT_SHARE * announced):
-        problem = f"it is cut short: its header announces {announced:.2f} s, {max(read, 0):.2f} s can be read"
+    read = reach[1] - (0.0 if announced.from_zero else reach[0])
+    if read < announced.seconds - announced.slack:
+        problem = f"it is cut short: its header announces {announced.seconds:.2f} s, {max(read, 0):.2f} s can be read"
         raise MediaError(stamp.path, problem, DAMAGED[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from hashlib import blake2b
 from math import lcm
@@ -68,6 +69,25 @@ def tensor_key(*parts: Tensor | float | int | str) -> str:
 def graph_key(tensor: Tensor) -> SameTensor | None:
     """Return a key of the tensor itself if it has a graph: equal values on two nodes of it must not share work."""
     return SameTensor(tensor) if tensor.requires_grad else None
+
+
+class LazyKeys(Mapping[str, str]):
+    """Keys by name, each computed when it is looked up."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], str]]) -> None:
+        self._makers = makers
+
+    def __getitem__(self, name: str) -> str:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def file_keys(index: MediaIndex) -> dict[str, str]:

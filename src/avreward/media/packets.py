@@ -64,9 +64,13 @@ class PacketTimes:
         if not heard:
             return Fraction(0), Fraction(0)
         first, last = min(known), max(heard)
-        dropped = self.trimmed.get(first, (0, 0))[0], self.trimmed.get(last, (0, 0))[1]
-        start = max(min(heard) * self.base, first * self.base + Fraction(dropped[0], self.rate))
-        return start, (last + self.lasting.get(last, 0)) * self.base - Fraction(dropped[1], self.rate)
+        dropped = [
+            Fraction(self.trimmed.get(stamp, (0, 0))[place], self.rate) for place, stamp in enumerate((first, last))
+        ]
+        start = max(min(heard) * self.base, first * self.base + dropped[0])
+        # The length of the last packet may be what is left of it already, or that of any other packet.
+        left = max(self.lasting.values(), default=0) * self.base - dropped[1]
+        return start, last * self.base + max(Fraction(0), min(self.lasting.get(last, 0) * self.base, left))
 
     def reach(self) -> tuple[float, float] | None:
         """Return the seconds from 0 to the first packet (0 if earlier) and to the end of the last; None: unknown."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avreward.media.checks import check_audio, check_times, check_video
 from avreward.media.decode import decode_images, decode_orientation, decode_views
 from avreward.media.draw import Orientation
 from avreward.media.index import MediaIndex, PictureTrack, SoundTrack
@@ -216,6 +217,14 @@ class FileSound:
         return sound_blocks(self.index)
 
 
-def tensor_picture(video: Tensor, times: Tensor, fps: float | None) -> TensorPicture:
-    """Make the picture track of frames shown at `times`; the last is held for one frame's length."""
-    return TensorPicture(video, times, interval(times) if fps is None else 1 / fps)
+def tensor_picture(video: Tensor, fps: float | None, times: Tensor | None) -> TensorPicture:
+    """Check frames and their rate or times and make a picture track; the last frame is held for one frame's length."""
+    check_video(video)
+    stamps = check_times(video, fps, times)
+    return TensorPicture(video, stamps, interval(stamps) if fps is None else 1 / fps)
+
+
+def tensor_sound(audio: Tensor, sample_rate: int | None) -> TensorSound:
+    """Check a waveform, (channels, samples) or (samples,), and make a sound track of it."""
+    waveform, rate = check_audio(audio, sample_rate)
+    return TensorSound(waveform, rate)

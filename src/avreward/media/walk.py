@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from av.video.frame import PictureType
+
 from avreward.errors import MediaError
 from avreward.media.container import DAMAGED, LIBAV_ERRORS, guarded, reading, translated
 from avreward.media.index import MediaIndex, PictureTrack
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _WORTH_SEEKING = 24  # frames to pass over before a jump is cheaper than decoding them
+_PREDICTED = frozenset({PictureType.P, PictureType.B, PictureType.S})
 
 
 def wanted_frames(index: MediaIndex, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
@@ -48,6 +51,7 @@ class _Walk:
         self._before: VideoFrame | None = None  # the last two frames since the last jump, and their display times
         self._last: VideoFrame | None = None
         self._count = 0
+        self._seekable = True
 
     def frame(self, number: int) -> VideoFrame:
         """Return frame `number`, which is later than the one asked for before; raise `MediaError` if it is damaged."""
@@ -65,11 +69,8 @@ class _Walk:
         return self._last if self._count > number else None
 
     def _by_time(self, number: int, stamps: tuple[int, ...]) -> VideoFrame | None:
-        jumped = self._jump(number, stamps)
+        self._jump(number, stamps)
         frame = self._reach(stamps[number])
-        if frame is None and jumped and self._before is None:  # landed too late: some formats seek by decoding time
-            self._seek(self._picture.keyframes[0])
-            frame = self._reach(stamps[number])
         if frame is None and number:  # one packet without a frame and without an error means "as before"
             frame = next((f for f in (self._before, self._last) if f is not None and f.pts == stamps[number - 1]), None)
         return frame
@@ -87,11 +88,19 @@ class _Walk:
             self._count += 1
         return following is not None
 
-    def _jump(self, number: int, stamps: tuple[int, ...]) -> bool:
+    def _jump(self, number: int, stamps: tuple[int, ...]) -> None:
         """Go to the last keyframe before frame `number` if many frames lie between it and here."""
         key = self._picture.keyframe_before(stamps[number])
         here = 0 if self._last is None else bisect_left(stamps, _stamp(self._last))
-        return key is not None and bisect_left(stamps, key) - here > _WORTH_SEEKING and self._seek(key)
+        if not self._seekable or key is None or bisect_left(stamps, key) - here <= _WORTH_SEEKING:
+            return
+        if self._seek(key):
+            frame = self._reach(key)
+            if frame is not None and frame.pict_type not in _PREDICTED:
+                return
+            # Landed behind it (some formats seek by decoding time), or on a picture that refreshes bit by bit.
+            self._seek(self._picture.keyframes[0])
+        self._seekable = False
 
     def _seek(self, stamp: int) -> bool:
         try:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
 
 _JITTER = 0.010  # seconds that time stamps may stray (Matroska rounds to 1 ms) before they mean a gap or an overlap
+_TAGGED = frozenset({"mp3", "mp3float", "aac"})
 _BATCH = 2**16  # samples handed on at once
 _BLOCK = 2**18  # samples resampled at once, and
 _CONTEXT = 2**12  # samples on each side of them, more than the filter reaches; both at the lower of the two rates
@@ -32,8 +33,8 @@ def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | Non
     """Return the sound, float32 (channels, samples) in [-1, 1], at `rate` Hz (native: None) from clip time 0 on.
 
     Sound that starts late is preceded by zeros, gaps are zeros, what lies before 0 is cut. At most a block of the
-    native sound is held at a time. Raise `MediaError` where the track doesn't decode; its first and last packet may
-    fail, as files often begin or end with something else (tags, a frame that refers to what was cut off).
+    native sound is held at a time. Raise `MediaError` where the track doesn't decode. Its first packet may fail, since
+    it may refer to what was cut off, and so may the last one of MP3 or AAC: tags are often taken for a frame.
     """
     track = _track(index)
     rate, channels = rate or track.rate, channels or track.channels
@@ -141,8 +142,8 @@ def _decoded(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[float | Non
                     pieces = adapt(frame)
                 heard = True
                 yield from pieces
-        if not heard:
-            raise _undecodable(index, failure)
+        if not heard or (failure is not None and stream.codec_context.name not in _TAGGED):
+            raise _undecodable(index, failure) from failure
 
 
 class _Adapter:
