@@ -37,7 +37,7 @@ TARGETS = (90.0, 70.0, 50.0, 30.0)  # as made, mild, medium, strong
 UNGRADED = 40.0  # a defect without severity
 SPEEDS = (0.25, 0.5, 1.0, 2.0)
 LEAST = 0.02  # a measurement that these scenes hardly need still counts a little on clips unlike them
-STEPS = 1500
+STEPS = 3000
 OUT = Path(__file__).parents[1] / "src/avreward/raters/signals/fusion.json"
 
 
@@ -95,26 +95,32 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
         chosen = [r for r in chosen if r.dimension == dimension]
     table = torch.stack([_badness(m.name, chosen) for m in parts], 1)  # (rows, measurements)
     clean = table[[i for i, r in enumerate(chosen) if r.defect in ("none", "speed 1.0")]]
-    scale = (clean.quantile(0.84, 0) - clean.quantile(0.16, 0)) / 2 + 0.05 * table.std(0) + 1e-3
     target, originals, defects = _targets(dimension, chosen, table)
     raw = torch.full((len(parts),), -1.0, dtype=torch.float64, requires_grad=True)
-    shift = ((clean.quantile(0.75, 0)) / scale).clone().requires_grad_()
-    optimizer = torch.optim.Adam([raw, shift], lr=0.03)
-    for step in range(STEPS):
-        for group in optimizer.param_groups:
-            group["lr"] = 0.03 * (1 - step / STEPS)
+    scale = (table.std(0) / 2 + 1e-2).log().requires_grad_()
+    reference = clean.quantile(0.8, 0).clone().requires_grad_()
+    spread = table.std(0) + 1e-2
+    optimizer = torch.optim.Adam(
+        [{"params": [raw], "lr": 0.05}, {"params": [scale], "lr": 0.02}, {"params": [reference], "lr": 0.02}]
+    )
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, STEPS)
+    for _ in range(STEPS):
         weight = softplus(raw) + LEAST
-        score = 100 / (1 + (weight * softplus(table / scale - shift)).sum(1))
+        score = 100 / (1 + (weight * softplus((table - reference) / scale.exp())).sum(1))
         loss = huber_loss(score / 10, target / 10)
         if len(defects):
-            loss = loss + softplus(-(score[originals] - score[defects]) / 3).mean()
-        loss = loss + 0.01 * (weight - weight.mean()).square().mean()  # evenly spread where the scenes don't care
+            loss = loss + 2 * softplus(-(score[originals] - score[defects]) / 3).mean()
+        # evenly spread where the scenes don't care, and no step so sharp that clips unlike them fall off it
+        slope = weight * spread / scale.exp()
+        loss = loss + 0.02 * (slope - slope.mean()).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    weight = softplus(raw) + LEAST
+        schedule.step()
+    with torch.no_grad():
+        weight, shift, scale = softplus(raw) + LEAST, reference.clone(), scale.exp()
     return {
-        m.name: {"weight": _short(weight[i]), "reference": _short(shift[i] * scale[i]), "scale": _short(scale[i])}
+        m.name: {"weight": _short(weight[i]), "reference": _short(shift[i]), "scale": _short(scale[i])}
         for i, m in enumerate(parts)
     }
 

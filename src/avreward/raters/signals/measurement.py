@@ -140,6 +140,10 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         source="second against first temporal difference, after S. Borer, A model of jerkiness, QoMEX 2010",
     ),
     Measurement(
+        "disorder", motion.disorder, "motion", "dB", False, "temporal_smoothness",
+        source="structure function of the course of each pixel at one step and at 0.33 s (A. N. Kolmogorov, 1941)",
+    ),
+    Measurement(
         "motion", motion.dynamic_degree, "motion", "%/s", True, "dynamic_degree", "log", 0.1,
         "normal flow: B. K. P. Horn, B. G. Schunck, Determining optical flow, AI 17, 1981",
     ),
@@ -147,7 +151,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("onset_motion", together.onset_motion, "together", "", True, "av_consistency", source=_ONSETS),
     Measurement("onset_contact", together.onset_contact, "together", "", True, "av_consistency", source=_ONSETS),
     Measurement(
-        "av_offset", together.offset, "together", "s", False, "av_consistency", source=_ENERGY,
+        "av_offset", together.offset, "together", "s", False, None, source=_ENERGY,
         softened="a mean over lags weighted by fit instead of the best lag",
     ),
 )  # fmt: skip

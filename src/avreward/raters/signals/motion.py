@@ -58,6 +58,16 @@ def jerkiness(motion: Motion, gate: Gate) -> Tensor:
     return decibel((4 * bend.square().mean() + floor) / (change.square().mean() + floor), 0.0)
 
 
+def disorder(motion: Motion, gate: Gate) -> Tensor:
+    """Energy of the change from one frame to the next over that across a third of a second, in dB; ordered motion adds up."""
+    steps = motion.steps
+    far = min(motion.coarse.shape[0] - 1, max(2, round(0.33 / max(1e-6, float(steps.median())))))
+    near = motion.coarse.diff(dim=0).square().mean()
+    across = (motion.coarse[far:] - motion.coarse[:-far]).square().mean()
+    floor = (0.3 / 255) ** 2
+    return decibel((near + floor) / (across + 30 * floor), 0.0)
+
+
 def dynamic_degree(motion: Motion, gate: Gate) -> Tensor:
     """Normal speed of the picture in percent of its width a second: RMS change in time over RMS change in space."""
     luma = motion.coarse
