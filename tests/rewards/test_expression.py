@@ -120,6 +120,10 @@ def test_the_expression_shown_reads_back(reward: Reward, scale: float) -> None:
     assert parse_reward(repr(reward * scale), RATERS) == reward * scale
 
 
+def test_many_parentheses_side_by_side() -> None:
+    assert parse_reward("+".join(["(-(brightness))"] * 200), RATERS) == -200 * A
+
+
 @given(st.text(alphabet="brightness.toypwe 0123456789e+-*/()^\n", max_size=30))
 def test_any_text_is_a_reward_or_one_line(text: str) -> None:
     try:

@@ -24,7 +24,7 @@ def negate(batch: Sequence[int]) -> list[int]:
     return [-n for n in batch]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 90), *[st.integers(1, 5)] * 4)
 def test_order_is_kept(count: int, loaders: int, workers: int, waiting: int, batch: int) -> None:
     def load(n: int) -> int:
@@ -79,6 +79,21 @@ def test_a_slow_head_holds_up_no_more_than_it_must() -> None:
     assert next(run) == 0
     assert AHEAD < len(drawn) <= AHEAD + 4
     run.close()
+
+
+def test_a_result_does_not_wait_for_the_next_item() -> None:
+    given = []
+
+    def items() -> Iterator[int]:
+        yield 1
+        time.sleep(0.2)  # long enough for the first result
+        yield 2
+        assert given == [-1]
+        yield 3
+
+    for n in Stages(lambda n: n, negate).run(items()):
+        given.append(n)
+    assert given == [-1, -2, -3]
 
 
 def test_batches_fill_while_more_is_on_its_way_and_never_wait_for_what_is_not() -> None:
@@ -157,10 +172,11 @@ def test_an_early_end_stops_the_threads(how: str) -> None:
 
 def test_an_open_iterator_does_not_keep_python_alive() -> None:
     code = (
-        "import time\n"
+        "import atexit, threading, time\n"
+        "atexit.register(lambda: print(threading.active_count()))\n"
         "from avreward.rewards.pipeline import Stages\n"
         "run = Stages(lambda n: time.sleep(0.01) or n, lambda b: b, 2, 2, 4).run(range(10_000))\n"
         "print(next(run))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n1\n", "")

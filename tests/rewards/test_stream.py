@@ -124,10 +124,29 @@ def test_shared_tracks_are_decoded_once() -> None:
 
 
 def test_no_graph_is_kept() -> None:
+    graphs = []
+
+    class Asking(Toy):
+        def load_track(self, clip: Clip, track: Track) -> Any:
+            graphs.append(torch.is_grad_enabled())
+            return super().load_track(clip, track)
+
     audio = torch.full((1, 64), 0.5, requires_grad=True)
-    (row,) = score_files([Clip(audio=audio, sample_rate=16000)], Toy()["power"])
+    (row,) = score_files([Clip(audio=audio, sample_rate=16000)], Asking()["power"])
     assert row.rewards is not None
     assert not row.rewards.values.requires_grad
+    assert graphs == [False]
+
+
+def test_a_track_that_a_rater_does_not_ask_for() -> None:
+    class Ear(Toy):
+        tracks = ("audio",)
+
+    clip = picture(0.5)
+    (row,) = score_files([clip], Ear()["power"])
+    assert row.error is None  # nothing is wrong with the clip
+    assert row.rewards is not None
+    assert row.rewards.reasons == [f"toy.power: {clip.missing['audio']}"]
 
 
 @pytest.mark.parametrize("per_clip", [True, False])

@@ -27,8 +27,7 @@ class WeightedSum(Reward):
         for number in (constant, *(weight for weight, _ in parts)):
             if not math.isfinite(number):
                 raise ValueError(f"a reward can't be weighed or shifted by {number}; use a finite number")
-        self.parts = tuple((weight + 0.0, part) for weight, part in parts)  # + 0.0: no minus zero in the expression
-        self.constant = constant + 0.0
+        self.parts, self.constant = tuple(parts), constant
         _check_names([term for _, part in self.parts for term in part.terms])
 
     @property
