@@ -174,7 +174,8 @@ def main() -> None:
         parser.error("give files, or --scenes N")
     job: Callable[..., list[Trial | str]]
     if arguments.scenes:
-        job, items = partial(scene_trials, rater_name=arguments.rater), list(range(HELD_OUT, HELD_OUT + arguments.scenes))
+        job = partial(scene_trials, rater_name=arguments.rater)
+        items = list(range(HELD_OUT, HELD_OUT + arguments.scenes))
     else:
         job, items = partial(file_trials, paths=arguments.files, rater_name=arguments.rater), arguments.files
     found: list[Trial | str] = []

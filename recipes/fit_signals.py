@@ -137,7 +137,7 @@ def _targets(dimension: str, rows: Sequence[Row], table: Tensor) -> tuple[Tensor
 
 
 def fit_overall(constants: dict[str, dict[str, float]], rows: Sequence[Row]) -> dict[str, float]:
-    """The dimensions' weights in `overall`, so that every defect lowers it; `dynamic_degree` is no quality and has none."""
+    """The dimensions' weights in `overall`, so that every defect lowers it; `dynamic_degree` has none."""
     fusion = Fusion.from_dict({"measurements": constants, "overall": {}})
     quality = [d for d in DIMENSIONS if d != "dynamic_degree"]
     chosen = [r for r in rows if r.dimension != "dynamic_degree" and "av_offset" in r.values]

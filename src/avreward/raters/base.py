@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import nn
@@ -25,7 +26,8 @@ LOADED_AT_ONCE = 4  # decoded tracks kept for other clips that share them: tens 
 class Sample:
     """One clip, decoded as a rater wants it: what `Rater.load` makes and `Rater.rate` reads.
 
-    `tracks` maps ``"video"`` and ``"audio"`` to what the rater's `load_track` returned; `missing` says why one is absent.
+    `tracks` maps ``"video"`` and ``"audio"`` to what the rater's `load_track` returned; `missing` says why one is not
+    there.
     """
 
     clip: Clip
@@ -86,7 +88,7 @@ class Rater(ABC):
                 continue
             try:
                 key = (self.fingerprint, track, clip.work_key(track))
-                tracks[track] = work.loaded.get(key, lambda track=track: self.load_track(clip, track))
+                tracks[track] = work.loaded.get(key, partial(self.load_track, clip, track))
             except MediaError as error:
                 missing[track] = str(error)
         return Sample(clip, tracks, missing)
@@ -116,7 +118,7 @@ class Rater(ABC):
 
     def __getitem__(self, name: str) -> Reward:
         """The reward that is this rater's score on one dimension: ``0.5 * rater["audio_quality"]``."""
-        # The one import that points upward: the algebra belongs to rewards, its front door to the rater (docs/decisions.md).
+        # The one import that points upward: the algebra is of rewards, its front door here (docs/decisions.md).
         from avreward.rewards.base import Term
 
         return Term(self, self.dimension(name).name)

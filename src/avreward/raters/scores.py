@@ -53,7 +53,8 @@ class Scores:
         basis: for each clip, name of a fused dimension → the dimensions that it was made of.
 
     >>> d = Dimension("sharpness", 0, 100, frozenset({"video"}), calibrated=True)
-    >>> s = Scores(torch.tensor([[81.0], [float("nan")]]), torch.tensor([[True], [False]]), [{}, {"sharpness": "no picture"}], (d,))
+    >>> values, present = torch.tensor([[81.0], [float("nan")]]), torch.tensor([[True], [False]])
+    >>> s = Scores(values, present, [{}, {"sharpness": "no picture track"}], (d,))
     >>> s["sharpness"], s.levels("sharpness")
     (tensor([81., nan]), ['excellent', None])
     """
@@ -95,7 +96,7 @@ class Scores:
         column = self.column(name)
         dimension = self.dimensions[column]
         if not dimension.calibrated:
-            raise ValueError(f"{name}: an uncalibrated score has no levels; use the value, or calibrate it to MOS first")
+            raise ValueError(f"{name}: an uncalibrated score has no levels; use the value, or calibrate it first")
         return [
             level_of(float(value), dimension) if there else None
             for value, there in zip(self.values[:, column].detach(), self.present[:, column], strict=True)

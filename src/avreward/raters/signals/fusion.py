@@ -1,7 +1,7 @@
 """From measurements to the papers' dimensions, 0 … 100, with constants fitted on synthesized scenes.
 
-A measurement m has a penalty w·softplus((±φ(m) − r)/s), φ being its `form`: none while it is good, growing steadily as it
-gets worse. A dimension is 100/(1 + sum of its penalties): 100 without a defect, never flat, so gradients stay useful.
+A measurement m has a penalty w·softplus((±φ(m) − r)/s), φ being its `form`: none while it is good, growing steadily as
+it gets worse. A dimension is 100/(1 + sum of its penalties): 100 without a defect, never flat, so gradients stay.
 `overall` does the same with the dimensions' summed penalties, averaged with fitted weights over those the clip has.
 The constants come from ``recipes/fit_signals.py``; 90, 70, 50 and 30 stand for a scene as it was made and with a mild,
 medium and strong defect.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ def _k_weighted(wave: Tensor, rate: int) -> Tensor:
 
 
 def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float, float, float]]]:
-    """The biquads (b, a) at any rate: a high shelf (+4 dB from 1682 Hz) and a high-pass at 38 Hz, by bilinear transform.
+    """The biquads (b, a) at any rate: a high shelf (+4 dB from 1682 Hz) and a high-pass at 38 Hz, bilinear transform.
 
     BS.1770 tabulates them at 48 kHz; these analogue parameters give that table back to 1e-9.
     """
@@ -55,7 +56,7 @@ def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float,
 
 
 def clipping(sound: Sound, gate: Gate) -> Tensor:
-    """Share of samples, in percent, within 2 % of the channel's own peak: a flat top, also after the gain was lowered."""
+    """Share of samples, in percent, within 2 % of the channel's own peak: a flat top, also after a change of gain."""
     scale = sound.wave.square().mean(-1, keepdim=True).add(POWER).sqrt()
     level = torch.sqrt((sound.wave / scale).square() + 1e-6)  # in units of the RMS
     sharpness = 4000.0  # of the soft maximum: exact to 0.3 % of the RMS even if ten thousand samples share the peak
@@ -86,7 +87,7 @@ def dropouts(sound: Sound, gate: Gate) -> Tensor:
 
 
 def attack_decay_asymmetry(sound: Sound, gate: Gate) -> Tensor:
-    """Skewness of the steps of level, 4 ms apart, in four octaves: sounds rise fast and die slowly, so > 0; reversed < 0.
+    """Skewness of the steps of level, 4 ms apart, in four octaves: sounds rise fast and die slowly: > 0; reversed < 0.
 
     Time reversal flips the sign. A sound without attacks (wind, an engine) has none to speak of, either way round. The
     level is a logarithm over a floor 30 dB under the band's mean; octaves are counted down from the Nyquist frequency.
@@ -97,7 +98,7 @@ def attack_decay_asymmetry(sound: Sound, gate: Gate) -> Tensor:
     spectrum = torch.fft.rfft(x.unfold(0, size, hop) * window, dim=-1)
     power = spectrum.real.square() + spectrum.imag.square()  # (frames, bins)
     edges = [power.shape[1] >> k for k in (4, 3, 2, 1, 0)]
-    octaves = torch.stack([power[:, low:high].sum(1) for low, high in zip(edges, edges[1:], strict=False)])
+    octaves = torch.stack([power[:, low:high].sum(1) for low, high in pairwise(edges)])
     relative = octaves / (octaves.mean(-1, keepdim=True) + POWER * size)
     step = torch.log(relative + 1e-3).diff(dim=-1)
     return step.pow(3).mean() / (step.square().mean() + 1e-4).pow(1.5)

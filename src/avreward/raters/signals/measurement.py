@@ -78,7 +78,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(
         "spectral_flatness", spectrum.flatness, "sound", "dB", False, "audio_quality",
-        source="J. D. Johnston, Transform coding of audio signals using perceptual noise criteria, IEEE JSAC 6(2), 1988",
+        source="J. D. Johnston, Transform coding of audio signals, IEEE JSAC 6(2), 1988",
         softened=_LOW,
     ),
     Measurement(
@@ -104,7 +104,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(
         "sharpness", detail.sharpness, "frames", "dB", True, "static_quality",
-        source="gradient ratio at two scales, after P. Marziliano et al., A no-reference perceptual blur metric, ICIP 2002",
+        source="gradients at two scales, after P. Marziliano et al., A no-reference perceptual blur metric, ICIP 2002",
     ),
     Measurement(
         "picture_noise", detail.noise, "frames", "of 255", False, "static_quality", "log", 0.1,
@@ -125,7 +125,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(
         "flicker", motion.flicker, "motion", "of 255", False, "temporal_smoothness", "log", 0.2,
-        "second difference of mean luma, after P. van Roosmalen et al., Correction of intensity flicker, IEEE TCSVT 9(7), 1999",
+        "after P. van Roosmalen et al., Correction of intensity flicker in old film sequences, IEEE TCSVT 9(7), 1999",
     ),
     Measurement(
         "frozen", motion.frozen, "motion", "%", False, "temporal_smoothness", "log", 1.0,

@@ -49,7 +49,7 @@ def dropped(motion: Motion, gate: Gate) -> Tensor:
 
 
 def jerkiness(motion: Motion, gate: Gate) -> Tensor:
-    """Energy of the bend of each pixel's course over that of its change, in dB: low for smooth motion, 5 dB at random."""
+    """Energy of the bend of each pixel's course over that of its change, in dB: 5 dB for random change."""
     bend = _bend(motion.coarse, motion.steps)
     if bend.shape[0] == 0:
         return motion.luma.sum() * 0
@@ -59,7 +59,7 @@ def jerkiness(motion: Motion, gate: Gate) -> Tensor:
 
 
 def disorder(motion: Motion, gate: Gate) -> Tensor:
-    """Energy of the change from one frame to the next over that across a third of a second, in dB; ordered motion adds up."""
+    """Energy of the change from one frame to the next over that across 0.33 s, in dB; ordered motion adds up."""
     steps = motion.steps
     far = min(motion.coarse.shape[0] - 1, max(2, round(0.33 / max(1e-6, float(steps.median())))))
     near = motion.coarse.diff(dim=0).square().mean()

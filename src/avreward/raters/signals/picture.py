@@ -33,7 +33,7 @@ class Motion:
     @cached_property
     def coarse(self) -> Tensor:
         """`luma` averaged over 4 × 4 (frames, h/4, w/4): motion of a few pixels stays smooth at this scale."""
-        size = [max(1, s // 4) for s in self.luma.shape[-2:]]
+        size = max(1, self.luma.shape[-2] // 4), max(1, self.luma.shape[-1] // 4)
         return torch.nn.functional.adaptive_avg_pool2d(self.luma.unsqueeze(1), size).squeeze(1)
 
     @cached_property

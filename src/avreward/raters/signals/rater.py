@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property, partial
 from importlib.resources import files
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
+from avreward.raters.signals.explain import Explanation, explain
 from avreward.raters.signals.fusion import Fusion, shipped
-from avreward.raters.signals.measurement import MEASUREMENTS, NEEDS, Measurement
-from avreward.raters.signals.smooth import Gate, soft
-from avreward.raters.signals.sound import Sound
-from avreward.raters.signals.together import SHORTEST, Together
-from avreward.raters.signals.views import SHORTEST_SOUND, Picture, load_picture, load_sound
+from avreward.raters.signals.measurement import MEASUREMENTS, NEEDS
+from avreward.raters.signals.smooth import soft
+from avreward.raters.signals.views import Stretches, load_picture, load_sound, views_of
 
 _FUSED = (
     ("audio_quality", {"audio"}, "noise, clipping, bandwidth, drop-outs, loudness of the sound"),
@@ -86,20 +84,29 @@ class SignalsRater(Rater):
             rows.append(({**fused, **values}, self._missing(fused, reasons), {"overall": basis} if basis else {}))
         return Scores.collect(rows, self.dimensions)
 
-    def measure(self, sample: Sample, work: Work | None = None, gate: Gate = soft) -> tuple[dict[str, Tensor], dict[str, str]]:
+    def measure(self, sample: Sample, work: Work | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Each measurement that the sample allows (scalars), and for the others measurement → why it is missing."""
         work = work or Work()
         values: dict[str, Tensor] = {}
         reasons: dict[str, str] = {}
-        for tracks, prepare in ((("video",), _picture_views), (("audio",), _sound_views), (("video", "audio"), _both_views)):
-            absent = [sample.missing[t] for t in tracks if t in sample.missing]
-            key = (self.fingerprint, gate, *(sample.clip.work_key(t) for t in tracks if not absent))
-            found, why = ({}, {}) if absent else work.results.get(key, lambda p=prepare: _measured(p(sample), gate))
+        for needs, views in views_of(sample).items():
+            absent = needs & sample.missing.keys()
+            key = (self.fingerprint, *(sample.clip.work_key(track) for track in sorted(needs - absent)))
+            found = {} if absent else work.results.get(key, partial(_measured, views))
             values |= found
-            reasons |= why
-            if absent:
-                reasons |= {m.name: "; ".join(absent) for m in MEASUREMENTS if NEEDS[m.view] == frozenset(tracks)}
+            reasons |= {m.name: views[m.view].why for m in MEASUREMENTS if m.view in views and m.name not in found}
         return values, reasons
+
+    def explain(self, clip: Clip) -> Explanation:
+        """Each measurement as the literature defines it, its smooth form in the scores, what it costs, its source.
+
+        >>> import torch
+        >>> from avreward import Clip
+        >>> rows = SignalsRater().explain(Clip(audio=torch.zeros(1, 16000), sample_rate=16000))
+        >>> rows["silence"].value, rows["sharpness"].note
+        (100.0, 'no picture track')
+        """
+        return explain(self, clip)
 
     def _missing(self, fused: dict[str, Tensor], reasons: dict[str, str]) -> dict[str, str]:
         """Reasons for the dimensions too: those of the measurements that feed them."""
@@ -111,44 +118,9 @@ class SignalsRater(Rater):
         return reasons
 
 
-Views = dict[str, tuple[list[Any], str]]
-"""For each kind of view: the stretches to measure, and why there are none."""
-
-
-def _picture_views(sample: Sample) -> Views:
-    picture: Picture = sample.tracks["video"]
-    moving = [m for m in picture.stretches if len(m.times) >= 3]
-    return {"frames": ([picture.frames], ""), "motion": (moving, "fewer than three frames: no motion to judge")}
-
-
-def _sound_views(sample: Sample) -> Views:
-    long = [s for s in sample.tracks["audio"] if s.seconds >= SHORTEST_SOUND]
-    return {"sound": (long, f"less than {SHORTEST_SOUND} s of sound")}
-
-
-def _both_views(sample: Sample) -> Views:
-    sounds: tuple[Sound, ...] = sample.tracks["audio"]
-    pairs = [Together(m, s) for m, s in zip(sample.tracks["video"].stretches, sounds, strict=False)]
-    enough = [p for p in pairs if len(p.motion.times) >= 3 and p.seconds >= SHORTEST]
-    return {"together": (enough, f"picture and sound have less than {SHORTEST} s in common")}
-
-
-def _measured(views: Views, gate: Gate) -> tuple[dict[str, Tensor], dict[str, str]]:
-    values: dict[str, Tensor] = {}
-    reasons: dict[str, str] = {}
-    for m in MEASUREMENTS:
-        if m.view in views:
-            stretches, why = views[m.view]
-            if stretches:
-                values[m.name] = measured(m, stretches, gate)
-            else:
-                reasons[m.name] = why
-    return values, reasons
-
-
-def measured(measurement: Measurement, stretches: Sequence[Any], gate: Gate) -> Tensor:
-    """The mean of a measurement over stretches."""
-    return torch.stack([measurement.measure(view, gate) for view in stretches]).mean()
+def _measured(views: Mapping[str, Stretches]) -> dict[str, Tensor]:
+    """The measurements, in the scores' form, of what there is to see."""
+    return {m.name: views[m.view].mean(m, soft) for m in MEASUREMENTS if m.view in views and views[m.view].views}
 
 
 @cache

@@ -115,12 +115,12 @@ def onset_motion(both: Together, gate: Gate) -> Tensor:
 
 
 def onset_contact(both: Together, gate: Gate) -> Tensor:
-    """Correlation of the sound's onsets and level with the ends of motion, −1 … 1: a blow is heard as the mover stops."""
+    """Correlation of the sound's onsets and level with the ends of motion, −1 … 1: a blow sounds as the mover stops."""
     return _in_sync((_lagged(both.onset, both.stops) + _lagged(both.level, both.stops)) / 2)
 
 
 def offset(both: Together, gate: Gate) -> Tensor:
-    """How far from sync the best lag is, in s: the mean distance from zero over lags, those that fit best counting most."""
+    """How far from sync the best lag is, in s: the mean over lags, those that fit best counting most."""
     curve = _all_lags(both)
     lags = GRID * torch.arange(-REACH, REACH + 1, dtype=curve.dtype, device=curve.device)
     return (torch.softmax(20 * curve, 0) * lags.abs()).sum()
