@@ -86,7 +86,7 @@ def write_report(
             name=names[i],
             reward=float(picked.rewards.values[i].detach()),
             bars=bars[i],
-            media=replace(media, motion=tuple(m / most_motion for m in media.motion) if most_motion else ()),
+            media=replace(media, motion=tuple((m / most_motion) ** 0.5 for m in media.motion) if most_motion else ()),
             sigma=None if sigma is None else float(sigma[i]),
             measurements=measurements,
             facts=facts(picked.candidates[i]),

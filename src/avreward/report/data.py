@@ -63,7 +63,7 @@ class Media:
         kind: ``"video"`` or ``"audio"``.
         poster: a small picture as a data URL, or empty.
         sound: the loudest sample of each of some equal spans, 0 to 1; empty without sound.
-        motion: how much the picture changes in each of some equal spans, 0 to 1 of the group's most; empty if unknown.
+        motion: how much the picture changes in each of some equal spans, 0 to 1; empty if unknown.
         width, height: of the picture, so that the page doesn't jump while it loads.
     """
 
