@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import subprocess
 import sys
 import threading
@@ -180,3 +181,25 @@ def test_an_open_iterator_does_not_keep_python_alive() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n1\n", "")
+
+
+def test_an_interrupt_ends_the_run() -> None:
+    code = (
+        "import threading, time\n"
+        "from avreward.rewards.pipeline import Stages\n"
+        "try:\n"
+        "    stages = Stages(lambda n: time.sleep(0.01 if n < 9 else 1) or n, lambda b: b, 2, 2, 4)\n"
+        "    for n in stages.run(range(10_000)):\n"
+        "        print(n, flush=True)\n"
+        "except KeyboardInterrupt:\n"
+        "    print(threading.active_count(), 'threads')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "8\n":
+            pass
+        began = time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "1 threads\n"
+        assert process.wait(10) == 0
+        assert time.perf_counter() - began < 3  # the items in work take a second each
