@@ -1,0 +1,82 @@
+"""How the rewards of a rater order real dubs of which something is known.
+
+    python benchmarks/ranking.py ../shared/media
+
+Two labels, neither a listening test. In ``v2a`` each folder holds a real video with its own sound (`ground_truth`) and
+five generated dubs: how often does the original beat each dub, and `stav2a` (the page's own method, said to be the
+best) each of the other four? In ``elevenlabs`` the file names hold the rank that AGAV-Rater's authors give (rank1 is
+best): the order that the reward gives, and Kendall's τ between the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from avreward import Clip, load_rater
+from avreward.evaluation.correlation import krcc
+from avreward.evaluation.intervals import wilson
+from avreward.raters.base import Rater
+
+REWARDS = ("overall", "audio_quality", "av_consistency")
+GENERATED = ("stav2a", "im2wav", "diff_foley", "vta_ldm", "foleycrafter")
+
+
+def scores_of(rater: Rater, paths: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """Dimension → file stem → score."""
+    scores = rater([Clip.open(path) for path in paths])
+    return {d: dict(zip([p.stem for p in paths], scores[d].tolist(), strict=True)) for d in REWARDS}
+
+
+def share(wins: Sequence[bool]) -> str:
+    """A share with its Wilson interval."""
+    low, high = wilson(sum(wins), len(wins))
+    return f"{sum(wins)}/{len(wins)} = {sum(wins) / len(wins):.2f} ({low:.2f}–{high:.2f})"
+
+
+def video_to_audio(rater: Rater, folder: Path) -> None:
+    """The table of `v2a`."""
+    groups = [scores_of(rater, sorted(f.glob("*.mp4"))) for f in sorted(folder.iterdir()) if f.is_dir()]
+    print("| pair | " + " | ".join(REWARDS) + " |")
+    print("|---|" + "---|" * len(REWARDS))
+    pairs = [("ground_truth", dub) for dub in GENERATED] + [("stav2a", dub) for dub in GENERATED[1:]]
+    pooled: dict[str, dict[str, list[bool]]] = {}
+    for first, second in pairs:
+        wins = {d: [g[d][first] > g[d][second] for g in groups] for d in REWARDS}
+        print(f"| {first} > {second} | " + " | ".join(share(wins[d]) for d in REWARDS) + " |")
+        for d in REWARDS:
+            pooled.setdefault(first, {}).setdefault(d, []).extend(wins[d])
+    for first, each in pooled.items():
+        print(f"| **{first} > all others** | " + " | ".join(share(each[d]) for d in REWARDS) + " |")
+
+
+def elevenlabs(rater: Rater, folder: Path) -> None:
+    """The table of `elevenlabs`."""
+    paths = sorted(folder.glob("*.mp4"))
+    scores = scores_of(rater, paths)
+    published = {p.stem: int(re.search(r"rank(\d+)", p.stem)[1]) for p in paths}  # type: ignore[index]
+    print("| reward | order (published ranks, ours best first) | Kendall's τ | best agrees |")
+    print("|---|---|---|---|")
+    for d in REWARDS:
+        order = sorted(published, key=lambda stem: -scores[d][stem])
+        tau = float(krcc([-published[s] for s in published], [scores[d][s] for s in published]))
+        print(f"| {d} | {' '.join(str(published[s]) for s in order)} | {tau:.2f} | {published[order[0]] == 1} |")
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("media", type=Path, help="a folder with v2a/ and elevenlabs/")
+    parser.add_argument("--rater", default="signals")
+    arguments = parser.parse_args()
+    rater = load_rater(arguments.rater)
+    video_to_audio(rater, arguments.media / "v2a")
+    print()
+    elevenlabs(rater, arguments.media / "elevenlabs")
+    print(f"\nrater {rater.fingerprint}")
+
+
+if __name__ == "__main__":
+    main()
