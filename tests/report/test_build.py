@@ -9,7 +9,9 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.scores import Dimension
 from avreward.report import build
-from avreward.report.build import Details, bars_of, facts, measured, settings, unread_prompt, write_report
+from avreward.report.build import Details, bars_of, facts, settings, unread_prompt, write_report
+from avreward.report.data import Measurement
+from avreward.report.measured import costliest, measured
 from avreward.selection import best_of_n
 
 
@@ -22,10 +24,9 @@ class Calibrated(Toy):
     )
 
     def explain(self, clip: Clip) -> list:
-        return [
-            Explained("peak", 0.5, "dB", 2.0, False, "a book"),
-            Explained("hum", float("nan"), "dB", None, None, ""),
-        ]
+        hum = Explained("hum", float("nan"), "dB", None, None, "")
+        parts = [Explained(f"part {i}", 1.0, "", 0.1, True, "", "power", i / 2) for i in range(3)]
+        return [hum, *parts, Explained("peak", 0.5, "dB", 2.0, False, "a book")]
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Explained:
     cost_ms: float | None
     higher_is_better: bool | None
     source: str
+    feeds: str | None = None
+    penalty: float | None = None
 
 
 @pytest.fixture
@@ -76,10 +79,23 @@ def test_many_others_are_few_ticks(rater):
 
 
 def test_measurements(rater):
-    peak, hum = measured(both(0.1, 0.2), [rater, Toy("mute")])
+    clip, scores = both(0.1, 0.2), {"toy": rater([both(0.5, 0.5), both(0.1, 0.2)])}
+    *parts, hum, peak = measured(clip, [rater, Toy("mute")], scores, 1)
+    assert [(part.name, part.points) for part in parts] == [  # power is 0.1 of 1: 0.9 are shared out as 1 to 0.5
+        ("part 2", pytest.approx(0.6)),
+        ("part 1", pytest.approx(0.3)),
+        ("part 0", 0),
+    ]
     assert (peak.value, peak.unit, peak.cost_ms, peak.better, peak.source) == (0.5, "dB", 2.0, "lower", "a book")
     assert (hum.value, hum.better) == (None, "")
     assert hum.note
+
+
+def test_the_costliest_are_the_reasons():
+    rows = [Measurement(name, 1.0, feeds=feeds, points=points) for name, feeds, points in (
+        ("a", "power", 3.0), ("b", "other", 50.0), ("c", "power", 0.2), ("d", "power", 9.0), ("e", "", None),
+    )]  # fmt: skip
+    assert [m.name for m in costliest(rows, {"power"})] == ["d", "a"]
 
 
 def test_measuring_may_fail(rater, monkeypatch):
@@ -87,7 +103,7 @@ def test_measuring_may_fail(rater, monkeypatch):
         raise AvrewardError("a.mp4: it is gone")
 
     monkeypatch.setattr(rater, "explain", gone)
-    [row] = measured(both(0.1, 0.2), [rater])
+    [row] = measured(both(0.1, 0.2), [rater], {}, 0)
     assert "it is gone" in row.note
 
 

@@ -18,11 +18,12 @@ def candidate(name: str, reward: float, **more) -> Candidate:
         Bar("av_consistency", None, 0, 100, reason="no sound track"),
     ]
     measurements = [
-        Measurement("clipping", 0.5, "%", 1.25, "a paper", "lower"),
+        Measurement("clipping", 0.5, "%", 1.25, "a paper", "lower", feeds="audio_quality", points=12.34),
         Measurement("onset_motion", None, note="nothing moves"),
     ]
     media = more.pop("media", Media("./a.mp4", "video", sound=(0.1, 0.9), motion=(0.0, 1.0)))
-    return Candidate(name, reward, bars, media, measurements=measurements, facts=["4.0 s", "64 × 48"], **more)
+    more = {"measurements": measurements, "reasons": measurements[:1], "facts": ["4.0 s", "64 × 48"]} | more
+    return Candidate(name, reward, bars, media, **more)
 
 
 def page(*candidates: Candidate, **more) -> Page:
@@ -43,6 +44,7 @@ def test_everything_is_on_it():
     for expected in (
         "Best of 2: one.mp4", "a ball bounces", "0.4*audio_quality", "signals does not read the prompt", "abc123",
         "broken.mp4", "the file is empty", "no sound track", "a paper", "1.2 ms", "nothing moves", "good", "1.5 s",
+        "Costs most", "−12.3", "For information",
     ):  # fmt: skip
         assert expected in text, expected
     assert text.index("one.mp4", text.index('id="c1"')) < text.index('id="c2"')

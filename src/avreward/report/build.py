@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, Scores, level_of
 from avreward.report.data import Bar, Candidate, Failure, Measurement, Media, Page
+from avreward.report.measured import costliest, measured
 from avreward.report.media import media_of
 from avreward.report.page import write_page
 from avreward.rewards.base import Reward
@@ -65,10 +65,11 @@ def write_report(
     ranked = [picked.candidates[i] for i in picked.order]
 
     def draw(place: int) -> tuple[Media, list[Measurement]]:
-        clip, name = ranked[place], names[picked.order[place]]
+        i = picked.order[place]
+        clip, name = picked.candidates[i], names[i]
         drawn = (
-            media_of(clip, path, f"{picked.order[place] + 1:02d}-{Path(name).stem}", details.copy_media),
-            measured(clip, reward.raters),
+            media_of(clip, path, f"{i + 1:02d}-{Path(name).stem}", details.copy_media),
+            measured(clip, reward.raters, picked.rewards.scores, i),
         )
         details.step(name)
         return drawn
@@ -89,6 +90,7 @@ def write_report(
             media=replace(media, motion=tuple((m / most_motion) ** 0.5 for m in media.motion) if most_motion else ()),
             sigma=None if sigma is None else float(sigma[i]),
             measurements=measurements,
+            reasons=costliest(measurements, {*picked.rewards.basis[i], *(t.dimension for t in reward.terms)}),
             facts=facts(picked.candidates[i]),
             basis=picked.rewards.basis[i] if len(bases) > 1 else (),
             caption=details.captions.get(names[i]) or (len(prompts) > 1 and picked.candidates[i].prompt) or "",
@@ -192,35 +194,6 @@ def bars_of(picked: Selection[Clip], reward: Reward) -> list[list[Bar]]:
                 )
             )
     return rows
-
-
-def measured(clip: Clip, raters: Iterable[Rater]) -> list[Measurement]:
-    """What the raters that can explain themselves have to say about a clip, with what each measurement took."""
-    rows: list[Measurement] = []
-    for rater in raters:
-        explain: Callable[[Clip], Iterable[Any]] | None = getattr(rater, "explain", None)
-        if explain is None:
-            continue
-        try:
-            rows += [_row(measurement) for measurement in explain(clip)]
-        except AvrewardError as error:  # the file went away since it was ranked: the page can do without
-            rows.append(Measurement(rater.name, None, note=str(error)))
-    return rows
-
-
-def _row(measurement: Any) -> Measurement:
-    value = measurement.value
-    known = value is not None and math.isfinite(float(value))
-    better = {True: "higher", False: "lower", None: ""}[getattr(measurement, "higher_is_better", None)]
-    return Measurement(
-        measurement.name,
-        float(value) if known else None,
-        getattr(measurement, "unit", ""),
-        getattr(measurement, "cost_ms", None),
-        getattr(measurement, "source", ""),
-        better,
-        "" if known else getattr(measurement, "note", "") or "nothing to measure",
-    )
 
 
 def _reason(scores: Scores, clip: int, dimension: Dimension) -> str:

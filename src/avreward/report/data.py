@@ -39,10 +39,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measurement behind the dimensions: `value` in `unit`, what it took (ms), and the definition it follows.
+    """One measurement behind the dimensions.
 
-    `value` is `None` where there was nothing to measure; `note` then says why. `better` is ``"higher"``, ``"lower"`` or
-    empty where neither is.
+    Args:
+        name: of the measurement.
+        value: in `unit`; `None` where there was nothing to measure, and `note` then says why.
+        cost_ms: the time that it took.
+        source: the definition that it follows.
+        better: ``"higher"``, ``"lower"``, or empty where neither is.
+        feeds: the dimension that it is part of, or empty.
+        points: how much of what that dimension lost is due to it.
     """
 
     name: str
@@ -52,6 +58,8 @@ class Measurement:
     source: str = ""
     better: str = ""
     note: str = ""
+    feeds: str = ""
+    points: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class Candidate:
 
     `facts` are short strings such as ``"640 × 360"``; `basis` the dimensions that the reward was made of, where that
     is not the same for all; `caption` what a person should know of this one, such as its prompt where prompts differ;
-    `level` that of the reward, where the reward is one calibrated dimension.
+    `level` that of the reward, where the reward is one calibrated dimension; `reasons` what cost it most.
     """
 
     name: str
@@ -96,6 +104,7 @@ class Candidate:
     basis: Sequence[str] = ()
     caption: str = ""
     level: str | None = None
+    reasons: Sequence[Measurement] = ()
 
     @property
     def cost_ms(self) -> float:

@@ -7,11 +7,12 @@ import hashlib
 import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import groupby
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avreward.report.data import Bar, Page
+from avreward.report.data import Bar, Measurement, Page
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -61,7 +62,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
-    filters = (number, words, milliseconds, coordinate, area, by_name)
+    filters = (number, words, lower_first, milliseconds, points, coordinate, area, by_name, groups)
     environment.filters.update({f.__name__: f for f in filters})
     return environment
 
@@ -89,6 +90,21 @@ def words(name: str) -> str:
     return f"{rater.capitalize()}: {text}" if rater else text[:1].upper() + text[1:]
 
 
+def lower_first(text: str) -> str:
+    """Words within a sentence: the first letter small, unless the word is an abbreviation."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def points(value: float) -> str:
+    """Points gained or lost.
+
+    >>> points(-12.34), points(-0.02)
+    ('−12.3', '0')
+    """
+    text = f"{value:.1f}"
+    return "0" if float(text) == 0 else text.replace("-", "−")
+
+
 def milliseconds(cost: float | None) -> str:
     """A duration.
 
@@ -112,6 +128,11 @@ def area(values: Sequence[float], axis: float, height: float) -> str:
     step = 100 / len(values)
     tops = (f"V{coordinate(axis + height * min(1.0, max(0.0, v)))}h{coordinate(step)}" for v in values)
     return f"M0 {coordinate(axis)}{''.join(tops)}V{coordinate(axis)}z"
+
+
+def groups(measurements: Sequence[Measurement]) -> list[tuple[str, list[Measurement]]]:
+    """The measurements by the dimension that they feed, in their order."""
+    return [(feeds, list(group)) for feeds, group in groupby(measurements, key=lambda m: m.feeds)]
 
 
 def by_name(bars: Sequence[Bar]) -> dict[str, Bar]:
