@@ -141,9 +141,10 @@ def test_other_tracks_are_ranked_only_when_asked(run, toy, files):
 
 
 def test_what_is_missing_is_said(run, toy, files):
-    result = run("rank", files.silent, files.silent, "--reward", "brightness")
-    assert "silent.mp4: no overall" not in result.stdout
-    assert "power: no sound track" in result.stdout
+    result = run("rank", files.silent, files.loud, "--reward", "brightness")
+    assert "silent.mp4: no power: no sound track" in result.stdout
+    result = run("rank", files.wav, "--reward", "power")
+    assert "dub.wav: no brightness: no picture track" in result.stdout
 
 
 @pytest.mark.parametrize(

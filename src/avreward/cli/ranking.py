@@ -250,9 +250,10 @@ def _scores(picked: Selection[Clip], i: int) -> dict[str, Any]:
 
 
 def _absent(ranking: Ranking) -> Iterator[str]:
-    """For each ranked candidate, the shown dimensions that it lacks and why, those of one reason together."""
+    """The shown dimensions that ranked candidates lack and why, in one line for those that lack the same."""
     from avreward.report.build import shown
 
+    lacking: dict[tuple[str, str], list[str]] = {}
     for i in ranking.picked.order:
         why: dict[str, list[str]] = {}
         for rater, dimension in shown(ranking.reward):
@@ -261,4 +262,7 @@ def _absent(ranking: Ranking) -> Iterator[str]:
                 reason = scores.reasons[i].get(dimension.name, "no reason given")
                 why.setdefault(reason, []).append(dimension.name.replace("_", " "))
         for reason, dimensions in why.items():
-            yield f"{ranking.names[i]}: no {', '.join(dimensions)}: {reason}"
+            lacking.setdefault((", ".join(dimensions), reason), []).append(ranking.names[i])
+    for (listed, reason), names in lacking.items():
+        who = "all candidates" if len(names) == len(ranking.picked.order) > 1 else ", ".join(short_names(names))
+        yield f"{who}: no {listed}: {reason}"

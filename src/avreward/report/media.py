@@ -19,7 +19,7 @@ from avreward.media.sampling import AllFrames, FramePlan, Spread
 from avreward.report.data import Media
 
 SPANS = 240  # steps of the drawn loudness and motion
-POSTER_SIDE = 480  # pixels; about 20 kB a candidate
+POSTER_SIDE = 420  # pixels; about 15 kB a candidate
 MOTION_SIDE = 64
 PLAIN_BYTES = 4 * 2**30  # of frames as floats: five seconds of 4K
 MOTION_SECONDS = 120.0  # of a longer clip, motion isn't drawn: every frame would have to be decoded for it
@@ -175,5 +175,5 @@ def _data_url(frame: Tensor) -> str:
 
     pixels = (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()  # (3, h, w) -> (h, w, 3)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=72)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=68)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -61,7 +61,13 @@ def _policy(script: str) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     filters = (number, words, lower_first, milliseconds, points, coordinate, area, by_name, groups)
     environment.filters.update({f.__name__: f for f in filters})
     return environment
