@@ -105,7 +105,7 @@ class Clip:
         """
         limits = Limits(float(max_seconds), int(max_side), int(max_pixels))
         index = read_index(FileStamp.of(check_path(path)), limits)
-        clip = cls(prompt=prompt or "", texts=texts)
+        clip = cls(prompt="" if prompt is None else prompt, texts=texts)
         return clip._derived(
             _picture=FilePicture(index) if index.picture is not None else None,
             _sound=FileSound(index) if index.sound is not None else None,

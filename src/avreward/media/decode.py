@@ -21,7 +21,7 @@ from avreward.media.index import MediaIndex
 from avreward.media.sampling import AllFrames, FramePlan
 from avreward.media.walk import picture_track, wanted_frames
 
-_UNCONVERTIBLE = "a frame can't be converted to RGB", DAMAGED[1]
+_UNCONVERTIBLE = "a frame can't be converted to RGB", "convert the file to 8-bit BT.709 first"
 
 
 def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:

@@ -77,20 +77,28 @@ class Painter:
 
     def _cropped(self, frame: VideoFrame, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         top, left, height, width = box
-        if self._orientation != Orientation() or (frame.height, frame.width) != self._stored:
-            image = self._orientation.upright(self._rgb(frame, self._stored))  # rare, so the slow way will do
-        else:
+        same = self._orientation == Orientation() and (frame.height, frame.width) == self._stored
+        # Colour planes that don't divide the picture evenly are stretched a little, by another amount in a window.
+        even = frame.width % frame.format.chroma_width() == frame.height % frame.format.chroma_height() == 0
+        if same and even:
             start = max(0, top - _MARGIN), max(0, left - _MARGIN)
-            stop = min(frame.height, top + height + _MARGIN), min(frame.width, left + width + _MARGIN)
-            size = stop[0] - start[0], stop[1] - start[1]
+            ends = (_up(top + height) + _MARGIN, frame.height), (_up(left + width) + _MARGIN, frame.width)
+            size = min(ends[0]) - start[0], min(ends[1]) - start[1]
             image = self._rgb(self._cropper.crop(frame, *start, *size), size)
             top, left = top - start[0], left - start[1]
+        else:  # rare, so the slow way will do
+            image = self._orientation.upright(self._rgb(frame, self._stored))
         return image[:, top : top + height, left : left + width]
 
     def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
         picture = self._scaler.reformat(frame, size[1], size[0], "gbrp", interpolation=_SCALING, threads=1)
         planes = [np.frombuffer(memoryview(picture.planes[plane]), np.uint8) for plane in _PLANES]
         return np.stack([plane.reshape(size[0], -1)[:, : size[1]] for plane in planes])
+
+
+def _up(pixels: int) -> int:
+    """Round up to a multiple of the margin, so that windows fit the grid of the colour planes."""
+    return -(-pixels // _MARGIN) * _MARGIN
 
 
 class _Cropper:

@@ -68,9 +68,10 @@ class PacketTimes:
             Fraction(self.trimmed.get(stamp, (0, 0))[place], self.rate) for place, stamp in enumerate((first, last))
         ]
         start = max(min(heard) * self.base, first * self.base + dropped[0])
-        # The length of the last packet may be what is left of it already, or that of any other packet.
-        left = max(self.lasting.values(), default=0) * self.base - dropped[1]
-        return start, last * self.base + max(Fraction(0), min(self.lasting.get(last, 0) * self.base, left))
+        # The length of the last packet may be unknown, what is left of it already, or that of any other packet.
+        usual = max(self.lasting.values(), default=last - max((stamp for stamp in heard if stamp < last), default=last))
+        left = min(self.lasting.get(last, usual) * self.base, usual * self.base - dropped[1])
+        return start, last * self.base + max(Fraction(0), left)
 
     def reach(self) -> tuple[float, float] | None:
         """Return the seconds from 0 to the first packet (0 if earlier) and to the end of the last; None: unknown."""
@@ -88,6 +89,8 @@ def read_packets(
     tracks = {stream.index: _empty(stream) for stream in streams}
     longest = {number: limits.max_seconds / track.base for number, track in tracks.items()}  # in ticks
     hidden = {stream.index for stream in streams if stream.codec_context.name == "vp8"}
+    # The end of a file may cut the last packet of PCM, which matters only if the file should be longer (see `whole`).
+    divisible = {stream.index for stream in streams if stream.codec_context.name.startswith("pcm")}
     count = 0
     for packet in guarded(stamp.path, container.demux(streams), *DAMAGED):
         if packet.size == 0:
@@ -98,7 +101,7 @@ def read_packets(
         track = tracks[packet.stream_index]
         _note(track, packet, packet.stream_index in hidden)
         start, time = track.stamps[0], track.stamps[-1]
-        if packet.is_corrupt:
+        if packet.is_corrupt and packet.stream_index not in divisible:
             where = "" if time is None else f" at {float(time * track.base):.3f} s"
             raise MediaError(stamp.path, f"it is cut short or damaged{where}", DAMAGED[1])
         if time is not None and start is not None and time - start > longest[packet.stream_index]:

@@ -89,8 +89,9 @@ class TensorPicture:
         numbers = plan.rule(self.times)
         whole = len(numbers) == len(self.times) and bool((numbers == torch.arange(len(numbers))).all())
         frames = self.video if whole else self.video.index_select(0, numbers.to(self.video.device))
-        top, left, height, width = plan.crop_box(*self.size)
-        frames = frames[..., top : top + height, left : left + width]
+        if plan.crop is not None:
+            top, left, height, width = plan.crop_box(*self.size)
+            frames = frames[..., top : top + height, left : left + width]
         size = plan.output_size(*self.size)
         return frames if tuple(frames.shape[2:]) == size else resize(frames, size)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from math import ceil, gcd
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,8 @@ def _decoded(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[float | Non
         stream.codec_context.thread_count = 1
         adapt = _Adapter(track, stream.codec_context.layout)
         heard, failure = False, None
+        until: float | None = None  # on the file's clock
+        recent: deque[float] = deque(maxlen=16)  # when the latest packets begin
         for packet in guarded(path, container.demux(stream), *DAMAGED):
             try:
                 frames = packet.decode()
@@ -137,13 +140,24 @@ def _decoded(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[float | Non
                 if heard:  # it was neither the first packet nor the last
                     raise _undecodable(index, failure) from failure
                 failure = None
+            if packet.pts is not None and not packet.is_discard:
+                recent.append(float(packet.pts * packet.time_base))
             for frame in frames:
+                begin = frame.time
+                if begin is not None and until is not None and _lost(until, begin, recent):
+                    raise _undecodable(index, None)
+                until = begin + frame.samples / frame.sample_rate if begin is not None else None
                 with translated(path, "its sound can't be converted", DAMAGED[1]):
                     pieces = adapt(frame)
                 heard = True
                 yield from pieces
         if not heard or (failure is not None and stream.codec_context.name not in _TAGGED):
             raise _undecodable(index, failure) from failure
+
+
+def _lost(until: float, begin: float, packets: Iterable[float]) -> bool:
+    """Return whether packets begin in the gap that a decoder leaves from `until` to `begin`: it dropped them."""
+    return begin > until + _JITTER and any(until - _JITTER < start < begin - _JITTER for start in packets)
 
 
 class _Adapter:

@@ -1,0 +1,86 @@
+"""A file that was cut short is an error wherever its format says how long it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from media_files import write
+
+from avreward.clip import Clip
+from avreward.errors import MediaError
+
+KINDS: dict[str, dict[str, Any]] = {
+    "last.mp4": {"sound": "aac"},
+    "first.mp4": {"sound": "aac", "mux": {"movflags": "faststart"}},
+    "pieces.mp4": {"sound": "aac", "mux": {"movflags": "frag_keyframe+empty_moov"}},
+    "x.mov": {"codec": "mpeg4", "sound": "pcm_s16le"},
+    "x.mkv": {"sound": "aac"},
+    "x.webm": {"codec": "libvpx-vp9", "sound": "libopus", "options": {"deadline": "realtime", "cpu-used": "8"}},
+    "x.avi": {"codec": "mjpeg", "pixels": "yuvj420p", "sound": "pcm_s16le"},
+    "x.wav": {"codec": None, "sound": "pcm_s16le"},
+    "x.flac": {"codec": None, "sound": "flac"},
+    "x.gif": {"codec": "gif", "pixels": "rgb8"},
+    "x.m4a": {"codec": None, "sound": "aac"},
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole")
+    return {name: write(folder / name, **kind).read_bytes() for name, kind in KINDS.items()}
+
+
+def used(file: Path) -> None:
+    clip = Clip.open(file)
+    if clip.has_video:
+        _ = clip.video
+    if clip.has_audio:
+        clip.sound()
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(sorted(KINDS)), share=st.floats(0, 1, exclude_max=True))
+def test_any_cut_is_an_error(tmp_path: Path, files: dict[str, bytes], name: str, share: float) -> None:
+    data = files[name]
+    (tmp_path / name).write_bytes(data[: min(int(len(data) * share), len(data) - 2)])
+    with pytest.raises(MediaError):
+        used(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_the_whole_file_is_none(tmp_path: Path, files: dict[str, bytes], name: str) -> None:
+    (tmp_path / name).write_bytes(files[name])
+    used(tmp_path / name)
+
+
+def test_a_cut_mp3_with_a_length_header(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.mp3", codec=None, sound="libmp3lame", seconds=2)
+    data = file.read_bytes()
+    used(file)
+    file.write_bytes(data[: len(data) * 3 // 4])
+    with pytest.raises(MediaError, match="cut short"):
+        used(file)
+    file.write_bytes(b"ID3\x04\x00\x00\x00\x00\x10\x00" + bytes(2048) + data[data.index(b"\xff\xfb") : -len(data) // 4])
+    with pytest.raises(MediaError, match="cut short"):
+        used(file)
+
+
+def test_junk_behind_a_file_is_not_its_matter(tmp_path: Path, files: dict[str, bytes]) -> None:
+    for name in ("last.mp4", "x.mkv", "x.wav"):
+        (tmp_path / name).write_bytes(files[name] + bytes(100))
+        used(tmp_path / name)
+
+
+def test_a_stream_of_unknown_length_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "live.mkv"
+    write(file, sound="aac", mux={"live": "1"})
+    used(file)
+    wav = write(tmp_path / "pipe.wav", codec=None, sound="pcm_s16le").read_bytes()
+    place = wav.index(b"data") + 4
+    unknown = b"\xff\xff\xff\xff"
+    (tmp_path / "pipe.wav").write_bytes(wav[:4] + unknown + wav[8:place] + unknown + wav[place + 4 :])
+    used(tmp_path / "pipe.wav")
