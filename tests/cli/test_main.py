@@ -37,6 +37,7 @@ def test_help_of_commands(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+    assert "Exit codes" in result.stdout
 
 
 def test_version(run):

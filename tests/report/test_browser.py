@@ -86,7 +86,7 @@ def opened(chrome, page: Path, width: int, height: int, mobile: bool = False):
     return chrome
 
 
-def until(chrome, script: str, seconds: float = 10.0):
+def until(chrome, script: str, seconds: float = 20.0):
     """The value of a JavaScript expression as soon as it is true."""
     end = time.monotonic() + seconds
     while not (value := chrome.execute_script(f"return {script}")):

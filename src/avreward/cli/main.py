@@ -27,17 +27,21 @@ class Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from error
 
 
+EXIT_CODES = (
+    "Exit codes: 0 all went well; 1 some files failed and the others were judged (demo: the original did not win); "
+    "2 the command was called wrongly; 3 nothing could be judged or written; 130 interrupted."
+)
+
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 all went well; 1 some files failed and the others were judged (demo: the original "
-    "did not win); 2 the command was called wrongly; 3 nothing could be judged or written; 130 interrupted.",
+    epilog=EXIT_CODES,
 )
 for command in (demo.demo, rank.rank, score.score, raters.raters):
-    app.command()(command)
+    app.command(epilog=EXIT_CODES)(command)
 
 
 @app.callback(invoke_without_command=True)
