@@ -43,7 +43,7 @@ SEVERITIES: dict[str, tuple[float, ...]] = {
     "blockiness": (2, 4, 8),  # quantizer steps
     "flicker": (0.03, 0.08, 0.2),  # σ of the gain
     "frozen": (0.1, 0.25, 0.5),  # share of the time
-    "shuffled": (2, 4, 8),  # frames in a window
+    "shuffled": (0.15, 0.4, 1.0),  # share of the windows of four frames
     "reversed": (),
     "swapped": (),
 }

@@ -96,6 +96,8 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
     table = torch.stack([_badness(m.name, chosen) for m in parts], 1)  # (rows, measurements)
     clean = table[[i for i, r in enumerate(chosen) if r.defect in ("none", "speed 1.0")]]
     target, originals, defects = _targets(dimension, chosen, table)
+    # one clean clip for many with defects: it counts as much as a quarter of them
+    importance = 1 + torch.tensor([len(defects) / (4 * len(clean)) * (r.defect == "none") for r in chosen])
     raw = torch.full((len(parts),), -1.0, dtype=torch.float64, requires_grad=True)
     scale = (table.std(0) / 2 + 1e-2).log().requires_grad_()
     reference = clean.quantile(0.8, 0).clone().requires_grad_()
@@ -107,7 +109,7 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
     for _ in range(STEPS):
         weight = softplus(raw) + LEAST
         score = 100 / (1 + (weight * softplus((table - reference) / scale.exp())).sum(1))
-        loss = huber_loss(score / 10, target / 10)
+        loss = (importance * huber_loss(score / 10, target / 10, reduction="none")).mean()
         if len(defects):
             loss = loss + 2 * softplus(-(score[originals] - score[defects]) / 3).mean()
         # evenly spread where the scenes don't care, and no step so sharp that clips unlike them fall off it
@@ -118,9 +120,9 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        weight, shift, scale = softplus(raw) + LEAST, reference.clone(), scale.exp()
+        weight, shift, width = softplus(raw) + LEAST, reference.clone(), scale.exp()
     return {
-        m.name: {"weight": _short(weight[i]), "reference": _short(shift[i]), "scale": _short(scale[i])}
+        m.name: {"weight": _short(weight[i]), "reference": _short(shift[i]), "scale": _short(width[i])}
         for i, m in enumerate(parts)
     }
 
@@ -149,7 +151,7 @@ def fit_overall(constants: dict[str, dict[str, float]], rows: Sequence[Row]) -> 
     for _ in range(STEPS):
         weight = torch.softmax(raw, 0)
         score = 100 / (1 + penalties @ weight)
-        loss = softplus(-(score[originals] - score[defects]) / 3).mean() + 0.05 * (weight - 0.25).square().sum()
+        loss = softplus(-(score[originals] - score[defects]) / 3).mean() + 0.01 * (weight - 0.25).square().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -163,7 +165,7 @@ def _badness(name: str, rows: Sequence[Row]) -> Tensor:
 
 
 def _short(x: Tensor) -> float:
-    return float(f"{float(x):.5g}")
+    return float(f"{float(x.detach()):.5g}")
 
 
 def measure_all(scenes: int, jobs: int, cache: Path | None) -> list[Row]:

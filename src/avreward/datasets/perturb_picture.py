@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from avreward.datasets.filters import gaussian_blur
 
+SHUFFLE_WINDOW = 4  # frames
+
 
 def eight_bits(video: Tensor) -> Tensor:
     """Clamp to [0, 1] and round to steps of 1/255."""
@@ -104,15 +106,19 @@ def frozen_order(times: Tensor, share: float, generator: torch.Generator) -> Ten
     return order
 
 
-def shuffled_order(count: int, window: float, generator: torch.Generator) -> Tensor:
-    """An order of frames that mixes those of each window of `window` frames, none in its place: int64 (count,)."""
+def shuffled_order(count: int, share: float, generator: torch.Generator) -> Tensor:
+    """An order that mixes the frames in a `share` of all windows of four, none in its place: int64 (count,).
+
+    At least one window is mixed. Not the size of the window is the severity but how many there are: frames swapped in
+    pairs judder more than frames mixed in fours.
+    """
     order = torch.arange(count)
-    for start in range(0, count, int(window)):
-        size = min(int(window), count - start)
-        if size < 2:
-            continue
-        mixed = torch.arange(size)
-        while (mixed == torch.arange(size)).any():
-            mixed = torch.randperm(size, generator=generator)
-        order[start : start + size] = start + mixed
+    starts = torch.arange(0, count - 1, SHUFFLE_WINDOW)
+    chosen = starts[torch.randperm(len(starts), generator=generator)[: max(1, round(share * len(starts)))]]
+    for start in chosen.tolist():
+        place = torch.arange(min(SHUFFLE_WINDOW, count - start))
+        mixed = place
+        while (mixed == place).any():
+            mixed = torch.randperm(len(place), generator=generator)
+        order[start : start + len(place)] = start + mixed
     return order

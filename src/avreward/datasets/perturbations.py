@@ -127,7 +127,7 @@ _ALL = (
         "flicker", "video", "temporal_smoothness", (0.03, 0.08, 0.2), "gain", _picture(perturb_picture.flicker)
     ),
     Perturbation("frozen", "video", "temporal_smoothness", (0.1, 0.25, 0.5), "share", _freeze),
-    Perturbation("shuffled", "video", "temporal_smoothness", (2.0, 4.0, 8.0), "frames", _shuffle),
+    Perturbation("shuffled", "video", "temporal_smoothness", (0.15, 0.4, 1.0), "share of windows", _shuffle),
 )
 PERTURBATIONS: Mapping[str, Perturbation] = MappingProxyType({one.name: one for one in _ALL})
 

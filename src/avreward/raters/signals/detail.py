@@ -28,13 +28,13 @@ def sharpness(frames: Frames, gate: Gate) -> Tensor:
 
 
 def noise(frames: Frames, gate: Gate) -> Tensor:
-    """Standard deviation of the noise in 8-bit levels (Immerkær), low mean over blocks of 32 × 32: flat ones count."""
+    """Standard deviation of the noise in 8-bit levels (Immerkær), low mean over blocks of 16 × 16: flat ones count."""
     x = _at_least(frames.detail, 3)
     x = x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2]
     x = x[:, :, 2:] - 2 * x[:, :, 1:-1] + x[:, :, :-2]
     strength = 255 * magnitude(x, 0.25 / 255) * (math.pi / 2) ** 0.5 / 6
-    blocks = avg_pool2d(strength.unsqueeze(1), 32, ceil_mode=True, count_include_pad=False)
-    return low_mean(blocks.flatten() + 0.05, 0, 2.0)
+    blocks = avg_pool2d(strength.unsqueeze(1), 16, ceil_mode=True, count_include_pad=False)
+    return low_mean(blocks.flatten() + 0.05, 0, 4.0)
 
 
 def blockiness(frames: Frames, gate: Gate) -> Tensor:

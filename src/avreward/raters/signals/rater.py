@@ -125,10 +125,10 @@ def _measured(views: Mapping[str, Stretches]) -> dict[str, Tensor]:
 
 @cache
 def _code() -> str:
-    """A hash of this package's source: a changed measurement is another fingerprint."""
-    folder = files(__package__)
+    """A hash of the source of the measurements and of the preprocessing: a changed one is another fingerprint."""
     digest = hashlib.blake2b(digest_size=16)
-    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".py"):
-            digest.update(entry.read_bytes())
+    for package in (__package__, "avreward.media"):
+        for entry in sorted(files(package).iterdir(), key=lambda e: e.name):
+            if entry.name.endswith(".py"):
+                digest.update(entry.read_bytes())
     return digest.hexdigest()

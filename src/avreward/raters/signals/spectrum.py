@@ -31,11 +31,13 @@ def bandwidth(sound: Sound, gate: Gate) -> Tensor:
 def flatness(sound: Sound, gate: Gate) -> Tensor:
     """Spectral flatness (Wiener entropy) of the quiet moments in dB: 0 for white noise, far below for tones and pauses.
 
-    The geometric over the arithmetic mean of the noise floor's density in third octaves above 500 Hz.
+    The geometric over the arithmetic mean of the noise floor's density in third octaves above 500 Hz; a density 25 dB
+    under the mean is as low as it counts, or a band limit would pass for a lack of noise.
     """
     power, centres = sound.bands()
     upper = (centres > 500).to(power)
     floor = low_mean(power + POWER_FLOOR, -1) / centres
+    floor = floor + 3e-3 * (floor * upper).sum() / upper.sum()
     geometric = (decibel(floor, 1e-18) * upper).sum() / upper.sum()
     return geometric - decibel((floor * upper).sum() / upper.sum(), 1e-18)
 

@@ -1,0 +1,78 @@
+import pytest
+import torch
+from conftest import motion, noise
+
+from avreward.raters.signals import motion as measure
+from avreward.raters.signals.smooth import hard, soft
+
+
+def moving(count=50, speed=1.0, size=(48, 80)):
+    """A soft pattern that drifts `speed` pixels a frame (frames, h, w)."""
+    y, x = torch.meshgrid(*(torch.arange(s, dtype=torch.float64) for s in size), indexing="ij")
+    return torch.stack(
+        [0.5 + 0.3 * torch.sin((x - speed * k) / 6) * torch.cos((y + 0.4 * speed * k) / 9) for k in range(count)]
+    )
+
+
+def test_flicker_is_the_deviation_of_the_mean_from_its_neighbours():
+    steady = moving()
+    gain = 1 + 0.04 * noise(50)[:, None, None]
+    assert float(measure.flicker(motion(steady), soft)) < 0.3
+    # deviation from the neighbours' mean: √1.5 of the standard deviation of 0.04 · 0.5 · 255
+    assert float(measure.flicker(motion(steady * gain), soft)) == pytest.approx(0.04 * 0.5 * 255 * 1.5**0.5, rel=0.35)
+    fade = steady * torch.linspace(0.5, 1, 50)[:, None, None]
+    assert float(measure.flicker(motion(fade), soft)) < 0.3
+
+
+@pytest.mark.parametrize("gate", [soft, hard])
+def test_frozen_is_the_share_of_time_in_holds(gate):
+    order = torch.arange(50)
+    order[10:20] = 10  # nine steps of 49 are still
+    assert float(measure.frozen(motion(moving()), gate)) < 1
+    assert float(measure.frozen(motion(moving()[order]), gate)) == pytest.approx(100 * 9 / 49, abs=2)
+    assert float(measure.frozen(motion(moving(1).expand(50, -1, -1)), gate)) > 99
+
+
+def test_a_slow_but_steady_rate_is_no_freeze():
+    held = moving(60)[torch.arange(60) // 6 * 6]  # five pictures a second in thirty frames
+    assert float(measure.frozen(motion(held, fps=30), soft)) < 1
+    assert float(measure.frozen(motion(moving(20, speed=5), fps=5), soft)) < 1
+    assert float(measure.dropped(motion(moving(20), fps=5), hard)) == 0
+
+
+def test_dropped_frames_are_gaps_of_the_time_stamps():
+    times = torch.arange(50, dtype=torch.float64) / 25
+    times[20:] += 0.4  # ten frames are gone
+    lost = float(measure.dropped(motion(moving(), times=times), hard))
+    assert lost == pytest.approx(100 * 0.4 / float(times[-1]), rel=0.01)
+
+
+def test_jerkiness_and_disorder_rise_when_frames_are_shuffled():
+    smooth = motion(moving(48))
+    generator = torch.Generator().manual_seed(0)
+    jerk, mess = [], []
+    for window in (1, 2, 4, 8):
+        order = torch.cat([s + torch.randperm(window, generator=generator) for s in range(0, 48, window)])
+        shuffled = motion(moving(48)[order])
+        jerk.append(float(measure.jerkiness(shuffled, soft)))
+        mess.append(float(measure.disorder(shuffled, soft)))
+    assert jerk[0] == float(measure.jerkiness(smooth, soft))
+    assert jerk[0] < min(jerk[1:]) - 3
+    assert mess == sorted(mess)
+
+
+def test_uneven_time_stamps_of_smooth_motion_are_no_jerk():
+    steps = torch.rand(80, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.5
+    at = steps.cumsum(0)
+    luma = torch.cat([moving(1, speed=0)] * 80) + 0.005 * at[:, None, None]
+    assert float(measure.jerkiness(motion(luma, times=at / 25), soft)) < -3
+
+
+def test_dynamic_degree_is_speed_whatever_the_contrast_and_the_frame_rate():
+    slow, fast = (float(measure.dynamic_degree(motion(moving(speed=s)), soft)) for s in (0.3, 0.9))
+    assert fast == pytest.approx(3 * slow, rel=0.1)
+    pale = 0.5 + 0.3 * (moving(speed=0.9) - 0.5)
+    assert float(measure.dynamic_degree(motion(pale), soft)) == pytest.approx(fast, rel=0.1)
+    half_rate = motion(moving(speed=0.9)[::2], fps=12.5)
+    assert float(measure.dynamic_degree(half_rate, soft)) == pytest.approx(fast, rel=0.1)
+    assert float(measure.dynamic_degree(motion(moving(1).expand(20, -1, -1)), soft)) < 0.1

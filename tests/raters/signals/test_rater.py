@@ -1,0 +1,159 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avreward.clip import Clip
+from avreward.datasets.scenes import scene
+from avreward.raters.base import Work
+from avreward.raters.hub import UnknownRater, load_rater
+from avreward.raters.signals import rater as module
+from avreward.raters.signals.fusion import Constants, Fusion, shipped
+from avreward.raters.signals.rater import SignalsRater
+
+RATER = SignalsRater()
+QUALITY = ("audio_quality", "av_consistency", "static_quality", "temporal_smoothness")
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return [scene(seed, seconds=1.5).clip for seed in (400_001, 400_002, 400_003)]
+
+
+def test_a_scene_has_every_score_in_its_range(scenes):
+    scores = RATER(scenes)
+    assert bool(scores.present.all())
+    for dimension in RATER.dimensions:
+        if not dimension.detail:
+            assert all(0 < v < 100 for v in scores[dimension.name].tolist())
+    assert scores.basis == [{"overall": QUALITY}] * 3
+    assert scores.levels("overall")[0] in {"bad", "poor", "fair", "good", "excellent"}
+
+
+def test_the_batch_and_its_order_do_not_change_a_score(scenes):
+    alone = torch.cat([RATER([clip]).values for clip in scenes])
+    assert torch.equal(RATER(scenes).values, alone)
+    assert torch.equal(RATER(scenes, batch_size=3).values, alone)
+    assert torch.equal(RATER(scenes[::-1]).values, alone.flip(0))
+
+
+def test_missing_tracks_are_missing_with_the_reason_and_overall_says_what_it_is_made_of(scenes):
+    clip = scenes[0]
+    mute = Clip(video=clip.video, times=clip.times)
+    heard = Clip(audio=clip.audio, sample_rate=clip.sample_rate)
+    scores = RATER([mute, heard])
+    assert math.isnan(scores["audio_quality"][0])
+    assert scores.reasons[0]["audio_quality"] == "no sound track"
+    assert scores.reasons[0]["av_consistency"] == "no sound track"
+    assert scores.reasons[1]["frozen"] == "no picture track"
+    assert [b["overall"] for b in scores.basis] == [("static_quality", "temporal_smoothness"), ("audio_quality",)]
+    assert not set(scores.reasons[1]) & {"audio_quality", "overall", "loudness"}
+
+
+def test_too_little_to_judge_is_missing_and_says_so():
+    video = torch.rand(2, 3, 40, 60, generator=torch.Generator().manual_seed(0))
+    scores = RATER([Clip(video=video, fps=10, audio=torch.zeros(1, 500), sample_rate=8000)])
+    assert "fewer than 3 frames" in scores.reasons[0]["temporal_smoothness"]
+    assert "less than 0.1 s of sound" in scores.reasons[0]["audio_quality"]
+    assert "in common" in scores.reasons[0]["av_consistency"]
+    assert bool(scores.present[0, scores.column("static_quality")])
+
+
+def test_a_picture_that_clips_share_is_measured_once(scenes, monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, "load_picture", lambda clip: seen.append(clip) or load(clip))
+    load = load_picture = __import__("avreward.raters.signals.views", fromlist=["x"]).load_picture
+    dubs = [scenes[0].with_audio(s.audio, s.sample_rate) for s in scenes]
+    shared = RATER(dubs)
+    assert len(seen) == 1
+    assert load_picture is not None
+    assert torch.equal(shared.values, torch.cat([RATER([dub]).values for dub in dubs]))
+
+
+def test_equal_values_on_two_graph_nodes_both_get_their_gradient(scenes):
+    leaf = scenes[0].video.clone().requires_grad_()
+    other = scenes[0].video.clone().requires_grad_()
+    clips = [Clip(video=v, times=scenes[0].times) for v in (leaf, other)]
+    RATER["static_quality"](clips).sum().backward()
+    assert torch.equal(leaf.grad, other.grad)
+    assert bool((leaf.grad != 0).any())
+
+
+def test_a_long_clip_is_watched_in_six_windows():
+    clip = scene(400_010, seconds=4.0).clip
+    times = torch.arange(40 * 8, dtype=torch.float64) / 8
+    video = clip.video[torch.arange(320) % len(clip.video)][..., ::4, ::4]
+    audio = clip.audio.repeat(1, 10)
+    long = Clip(video=video, times=times, audio=audio, sample_rate=clip.sample_rate)
+    sample = RATER.load(long, Work())
+    assert [len(stretch.times) for stretch in sample.tracks["video"].stretches] == [40] * 6
+    assert [stretch.seconds for stretch in sample.tracks["audio"]] == pytest.approx([5.0] * 6, abs=0.01)
+    assert float(sample.tracks["audio"][5].start) == pytest.approx(35.0, abs=0.1)
+    assert bool(RATER([long]).present.all())
+
+
+@settings(max_examples=25)
+@given(
+    size=st.tuples(st.integers(2, 40), st.integers(2, 40)),
+    count=st.integers(1, 9),
+    samples=st.integers(1, 6000),
+    rate=st.sampled_from([4000, 8000, 11_025, 96_000]),
+    channels=st.integers(1, 2),
+)
+def test_odd_sizes_and_lengths_give_finite_scores_or_reasons(size, count, samples, rate, channels):
+    generator = torch.Generator().manual_seed(count)
+    clip = Clip(
+        video=torch.rand(count, 3, *size, generator=generator), fps=7,
+        audio=torch.rand(channels, samples, generator=generator) - 0.5, sample_rate=rate,
+    )  # fmt: skip
+    scores = RATER([clip])
+    assert bool(torch.isfinite(scores.values[scores.present]).all())
+    assert {n for n, there in zip(scores.names, scores.present[0].tolist(), strict=True) if not there} == set(
+        scores.reasons[0]
+    )
+
+
+def test_a_file_scores_as_its_frames_do(tmp_path):
+    """Area scaling by the decoder and by torch differ by rounding only."""
+    clip = scene(400_020, seconds=1.0).clip
+    clip.save(tmp_path / "a.mkv")
+    opened = Clip.open(tmp_path / "a.mkv")
+    tensors = Clip(video=opened.video, times=opened.times, audio=opened.audio, sample_rate=opened.sample_rate)
+    from_file, from_tensor = RATER([opened]), RATER([tensors])
+    for name in (*QUALITY, "dynamic_degree", "overall"):
+        assert float(from_file[name]) == pytest.approx(float(from_tensor[name]), abs=0.5), name
+
+
+def test_half_precision_input_is_judged_in_single():
+    clip = scene(400_030, seconds=1.0).clip
+    half = Clip(video=clip.video.half(), times=clip.times, audio=clip.audio.half(), sample_rate=clip.sample_rate)
+    scores = RATER([half])
+    assert scores.values.dtype == torch.float32
+    assert float(scores["static_quality"]) == pytest.approx(float(RATER([clip])["static_quality"]), abs=1)
+
+
+def test_the_fingerprint_names_constants_and_code(monkeypatch):
+    again = SignalsRater(Fusion(dict(shipped().constants), dict(shipped().overall)))
+    assert again.fingerprint == RATER.fingerprint
+    changed = dict(shipped().constants) | {"hum": Constants(1.0, 1.0, 1.0)}
+    assert SignalsRater(Fusion(changed, shipped().overall)).fingerprint != RATER.fingerprint
+    monkeypatch.setattr(module, "_code", lambda: "other code")
+    assert SignalsRater().fingerprint != RATER.fingerprint
+
+
+def test_one_clip_instead_of_a_list_and_a_bad_batch_size_are_refused(scenes):
+    with pytest.raises(TypeError, match=r"pass a list of clips, such as \[clip\]"):
+        RATER(scenes[0])
+    with pytest.raises(ValueError, match="batch_size: -1"):
+        RATER(scenes, batch_size=-1)
+    assert RATER([]).values.shape == (0, len(RATER.dimensions))
+
+
+def test_the_hub_knows_the_default_and_says_what_there_is():
+    assert load_rater().name == "signals"
+    with pytest.raises(UnknownRater, match="did you mean 'signals'"):
+        load_rater("signal")
+    with pytest.raises(KeyError, match="signals has no dimension 'sharp'"):
+        load_rater()["sharp"]

@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from avreward.raters.scores import Dimension, Scores, as_row, level_of
+
+GOOD = Dimension("good", 0, 100, frozenset({"video"}), calibrated=True)
+COST = Dimension("cost", 0, 10, frozenset({"audio"}), higher_is_better=False, calibrated=True)
+RAW = Dimension("raw", float("-inf"), float("inf"), frozenset({"audio"}))
+
+
+def rows(*values):
+    return Scores.collect([(v, {d.name: "why" for d in (GOOD, COST, RAW) if d.name not in v}, {}) for v in values],
+                          (GOOD, COST, RAW))  # fmt: skip
+
+
+def test_missing_entries_are_nan_constants_without_a_gradient():
+    x = torch.tensor(3.0, requires_grad=True)
+    scores = rows({"good": x * 2}, {"raw": x})
+    assert scores.present.tolist() == [[True, False, False], [False, False, True]]
+    assert torch.isnan(scores["good"][1])
+    scores.values[scores.present].sum().backward()
+    assert x.grad == 3
+    assert scores.reasons[0] == {"cost": "why", "raw": "why"}
+
+
+def test_levels_are_the_fifths_of_the_range_turned_for_costs():
+    values = [0.0, 19.9, 20.0, 59.9, 79.9, 80.0, 100.0, 120.0, -3.0]
+    scores = rows(*({"good": torch.tensor(v)} for v in values))
+    assert scores.levels("good") == [
+        "bad", "bad", "poor", "fair", "good", "excellent", "excellent", "excellent", "bad",
+    ]  # fmt: skip
+    assert level_of(1.0, COST) == "excellent"
+    assert rows({}).levels("good") == [None]
+
+
+def test_levels_of_an_uncalibrated_dimension_are_refused():
+    with pytest.raises(ValueError, match="raw: an uncalibrated score"):
+        rows({"raw": torch.tensor(1.0)}).levels("raw")
+
+
+def test_an_unknown_dimension_lists_the_known_ones():
+    with pytest.raises(KeyError, match="good, cost, raw"):
+        rows({})["sharp"]
+
+
+def test_frames_rows_and_concatenation_keep_order():
+    first, second = rows({"good": torch.tensor(1.0)}), rows({"cost": torch.tensor(2.0)})
+    both = Scores.concatenate([first, second])
+    assert len(both) == 2
+    assert as_row(both, 0) == {"good": 1.0}
+    assert as_row(both, 1) == {"cost": 2.0}
+    frame = both.to_frame()
+    assert list(frame.columns) == ["good", "cost", "raw"]
+    assert frame["cost"].isna().tolist() == [True, False]
+    with pytest.raises(ValueError, match="no scores"):
+        Scores.concatenate([])
