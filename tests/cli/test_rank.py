@@ -135,6 +135,7 @@ def test_other_tracks_are_ranked_only_when_asked(run, toy, files):
     apart = run("rank", *clips)
     assert apart.exit_code == 1
     assert "--mixed" in apart.stdout
+    assert "mixed=True" not in apart.stdout
     together = run("rank", *clips, "--mixed", "--json")
     assert together.exit_code == 0
     assert len(json.loads(together.stdout)["candidates"]) == 3

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from avreward.rewards.base import Reward
 
 SOME_FAILED = 1  # the rest was judged
-USAGE = 2  # what typer exits with, too
+# 2 is what typer exits with where the command was called wrongly.
 NOTHING = 3  # no file could be judged, or the result could not be written
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
@@ -42,11 +42,10 @@ def stderr() -> Console:
 
 
 def stdout() -> Console:
-    """For the result. Not a terminal: as wide as its content, so that nothing is cut in a log or a pipe."""
+    """For the result. Where that is no terminal and nobody says how wide it is, there is room for the whole table."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else 200
-    return Console(highlight=False, width=width)
+    return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200)
 
 
 def shown(path: Path) -> str:

@@ -38,7 +38,7 @@ def demo(
     captions = {files[defect.name].name: f"Planted: {defect.told}." for defect in DEFECTS}
     captions[files[BEST].name] = "As it was made."
     page = ranking.write_page(result, out / "report.html", captions=captions)
-    ranking.print_table(result, page)
+    ranking.print_table(result)
     best = result.names[result.picked.best_index]
     if best != files[BEST].name:
         stdout().print(f"[bold red]✗[/] The original should have won, but {best} did.")

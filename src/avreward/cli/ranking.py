@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from avreward.cli.common import complain, progress, stderr, stdout
 from avreward.errors import AvrewardError, MediaError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from avreward.clip import Clip
     from avreward.raters.scores import Dimension
     from avreward.rewards.base import Reward
@@ -34,6 +36,7 @@ class Ranking:
         names: of the candidates that could be judged, in the order given.
         picked: their ranking; `picked.missing` are those without a reward.
         failed: name of each file that could not be judged → why.
+        reward: what they were ranked by.
         wall_s: what opening, decoding and judging took.
     """
 
@@ -45,8 +48,8 @@ class Ranking:
 
     @property
     def missing(self) -> dict[str, str]:
-        """Name of each judged candidate that is not ranked → why, in the command line's words."""
-        return {self.names[i]: why.replace("mixed=True", "--mixed") for i, why in self.picked.missing.items()}
+        """Name of each judged candidate that is not ranked → why."""
+        return {self.names[i]: why for i, why in self.picked.missing.items()}
 
     @property
     def complete(self) -> bool:
@@ -86,44 +89,52 @@ def run(candidates: Mapping[str, Callable[[], Clip]], reward: Reward, mixed: boo
     if not clips:
         raise AvrewardError(f"none of the {len(candidates)} files could be judged; give at least one that can")
     picked = select(clips, Rewards.concatenate(rewards), mixed=mixed)
-    return Ranking(names, picked, failed, reward, time.monotonic() - started)
+    in_our_words = {i: why.replace("mixed=True", "--mixed") for i, why in picked.missing.items()}
+    return Ranking(names, replace(picked, missing=in_our_words), failed, reward, time.monotonic() - started)
 
 
 def print_table(ranking: Ranking, page: Path | None = None) -> None:
     """The ranking for a person, and under it what is missing and what was not looked at."""
+    from rich.markup import escape
+
+    from avreward.report.build import unread_prompt
+
+    out = stdout()
+    out.print(_table(ranking, wide=out.width >= WIDE))
+    out.print(f"Reward: {escape(repr(ranking.reward))}")
+    for line in [*_absent(ranking), *(f"{name}: not ranked: {why}" for name, why in ranking.missing.items())]:
+        out.print(escape(line), style="yellow", soft_wrap=True)
+    for line in unread_prompt(ranking.reward):
+        out.print(escape(line), style="dim", soft_wrap=True)
+    if page is not None:
+        out.print(f"Report: {escape(str(page))}", soft_wrap=True)
+
+
+def _table(ranking: Ranking, wide: bool) -> Table:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    from avreward.report.build import label_of, shown, unread_prompt
+    from avreward.report.build import label_of, own_dimension, shown
 
     picked, reward = ranking.picked, ranking.reward
-    columns = [pair for pair in shown(reward) if f"{pair[0].name}.{pair[1].name}" != repr(reward)]
-    out = stdout()
-    wide = out.width >= WIDE
+    own = own_dimension(reward)
+    columns = [pair for pair in shown(reward) if pair != own]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0) if wide else 0)
     table.add_column("", justify="right")
     table.add_column("Candidate", overflow="fold", min_width=9)
     table.add_column("Reward", justify="right")
-    for rater, dimension in columns:
-        label = label_of(rater, dimension, reward).replace("_", " ")
+    for pair in columns:
+        label = label_of(*pair, reward).replace("_", " ")
         table.add_column(label, justify="right", min_width=max(map(len, label.split())))
-    own = _own_dimension(reward)
     names = short_names(ranking.names)
     between = " " if wide else "\n"
     for place, i in enumerate(picked.order, 1):
-        value = float(picked.rewards.values[i])
-        cells = [_number(value, own), *(_cell(picked, i, rater.name, dimension) for rater, dimension in columns)]
+        cells = [_number(float(picked.rewards.values[i]), own[1] if own else None)]
+        cells += [_cell(picked, i, rater.name, dimension) for rater, dimension in columns]
         style = "bold" if place == 1 and len(picked.order) > 1 else None
         table.add_row(str(place), escape(names[i]), *(between.join(cell) for cell in cells), style=style)
-    out.print(table)
-    out.print(f"Reward: {escape(repr(reward))}")
-    for line in [*_absent(ranking), *(f"{name}: not ranked: {why}" for name, why in ranking.missing.items())]:
-        out.print(escape(line), style="yellow", soft_wrap=True)
-    for line in unread_prompt(reward):
-        out.print(escape(line), style="dim", soft_wrap=True)
-    if page is not None:
-        out.print(f"Report: {escape(str(page))}", soft_wrap=True)
+    return table
 
 
 def print_json(ranking: Ranking, page: Path | None = None) -> None:
@@ -207,11 +218,6 @@ def short_names(names: Sequence[str]) -> list[str]:
 def _reason(error: AvrewardError) -> str:
     """An error's text without the file's name in front: it is listed beside the name."""
     return str(error).removeprefix(f"{error.source}: ") if isinstance(error, MediaError) else str(error)
-
-
-def _own_dimension(reward: Reward) -> Dimension | None:
-    """The dimension that the reward is, if it is a single one: its level then stands beside the reward."""
-    return next((t.rater.dimension(t.dimension) for t in reward.terms if t.name == repr(reward)), None)
 
 
 def _number(value: float, dimension: Dimension | None) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
-from avreward.raters.scores import Dimension, Scores, level_of
+from avreward.raters.scores import Dimension, level_of
 from avreward.report.data import Bar, Candidate, Failure, Measurement, Media, Page
 from avreward.report.measured import costliest, measured
 from avreward.report.media import media_of
@@ -59,56 +59,58 @@ def write_report(
     >>> write_report("page.html", picked, reward)
     PosixPath('page.html')
     """
-    details = details or Details()
-    path = Path(path)
+    details, path = details or Details(), Path(path)
     names = list(details.names) or [clip.name for clip in picked.candidates]
     ranked = [picked.candidates[i] for i in picked.order]
-
-    def draw(place: int) -> tuple[Media, list[Measurement]]:
-        i = picked.order[place]
-        clip, name = picked.candidates[i], names[i]
-        drawn = (
-            media_of(clip, path, f"{i + 1:02d}-{Path(name).stem}", details.copy_media),
-            measured(clip, reward.raters, picked.rewards.scores, i),
-        )
-        details.step(name)
-        return drawn
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        drawn = list(pool.map(draw, range(len(ranked))))
-    most_motion = max((max(media.motion, default=0.0) for media, _ in drawn), default=0.0)
-    bars = bars_of(picked, reward)
     prompts = {clip.prompt for clip in ranked}
-    bases = {picked.rewards.basis[i] for i in picked.order}
-    sigma = picked.rewards.sigma
-    own = next((label_of(*pair, reward) for pair in shown(reward) if _is_reward(pair, reward)), None)
-    candidates = [
-        Candidate(
-            name=names[i],
-            reward=float(picked.rewards.values[i].detach()),
-            bars=bars[i],
-            media=replace(media, motion=tuple((m / most_motion) ** 0.5 for m in media.motion) if most_motion else ()),
-            sigma=None if sigma is None else float(sigma[i]),
-            measurements=measurements,
-            reasons=costliest(measurements, {*picked.rewards.basis[i], *(t.dimension for t in reward.terms)}),
-            facts=facts(picked.candidates[i]),
-            basis=picked.rewards.basis[i] if len(bases) > 1 else (),
-            caption=details.captions.get(names[i]) or (len(prompts) > 1 and picked.candidates[i].prompt) or "",
-            level=bars[i][0].level if bars[i] and bars[i][0].name == own else None,
-        )
-        for i, (media, measurements) in zip(picked.order, drawn, strict=True)
-    ]
     page = Page(
-        candidates=candidates,
+        candidates=_candidates(path, picked, reward, names, details),
         failures=[*(Failure(names[i], why) for i, why in picked.missing.items()), *details.failures],
         expression=repr(reward),
         prompt=(next(iter(prompts)) or "") if len(prompts) == 1 else "",
         notes=unread_prompt(reward),
         settings={**settings(reward), **details.settings},
-        same_picture=len(ranked) > 1 and _share_picture(ranked),
+        same_picture=_share_picture(ranked),
         wall_s=details.wall_s,
     )
     return write_page(page, path)
+
+
+def _candidates(
+    path: Path, picked: Selection[Clip], reward: Reward, names: Sequence[str], details: Details
+) -> list[Candidate]:
+    """The ranked candidates, best first, with their media and measurements."""
+    rewards, clips = picked.rewards, picked.candidates
+
+    def draw(i: int) -> tuple[Media, list[Measurement]]:
+        media = media_of(clips[i], path, f"{i + 1:02d}-{Path(names[i]).stem}", details.copy_media)
+        measurements = measured(clips[i], reward.raters, rewards.scores, i)
+        details.step(names[i])
+        return media, measurements
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        drawn = list(pool.map(draw, picked.order))
+    most_motion = max((max(media.motion, default=0.0) for media, _ in drawn), default=0.0) or 1.0
+    bars, own = bars_of(picked, reward), own_dimension(reward)
+    one_basis = len({rewards.basis[i] for i in picked.order}) == 1
+    one_prompt = len({clips[i].prompt for i in picked.order}) == 1
+    return [
+        Candidate(
+            name=names[i],
+            reward=float(rewards.values[i].detach()),
+            bars=bars[i],
+            # A square root, as for the sound: what moves a little can be seen beside what moves a lot.
+            media=replace(media, motion=tuple((motion / most_motion) ** 0.5 for motion in media.motion)),
+            sigma=None if rewards.sigma is None else float(rewards.sigma[i]),
+            measurements=measurements,
+            reasons=costliest(measurements, {*rewards.basis[i], *(term.dimension for term in reward.terms)}),
+            facts=facts(clips[i]),
+            basis=() if one_basis else rewards.basis[i],
+            caption=details.captions.get(names[i]) or ("" if one_prompt else clips[i].prompt) or "",
+            level=bars[i][0].level if own else None,
+        )
+        for i, (media, measurements) in zip(picked.order, drawn, strict=True)
+    ]
 
 
 def unread_prompt(reward: Reward) -> list[str]:
@@ -146,6 +148,11 @@ def facts(clip: Clip) -> list[str]:
     return [*said, *clip.missing.values()]
 
 
+def own_dimension(reward: Reward) -> tuple[Rater, Dimension] | None:
+    """The dimension that the reward is, where it is a single one, and its rater."""
+    return next(((t.rater, t.rater.dimension(t.dimension)) for t in reward.terms if t.name == repr(reward)), None)
+
+
 def shown(reward: Reward) -> list[tuple[Rater, Dimension]]:
     """The dimensions that tables and pages show: all but the details, and details that the reward reads.
 
@@ -158,17 +165,13 @@ def shown(reward: Reward) -> list[tuple[Rater, Dimension]]:
         for dimension in rater.dimensions
         if not dimension.detail or f"{rater.name}.{dimension.name}" in read
     ]
-    return sorted(pairs, key=lambda pair: not _is_reward(pair, reward))
+    own = own_dimension(reward)
+    return sorted(pairs, key=lambda pair: pair != own)
 
 
 def label_of(rater: Rater, dimension: Dimension, reward: Reward) -> str:
     """A dimension's name, with the rater's where there are several."""
     return f"{rater.name}.{dimension.name}" if len(reward.raters) > 1 else dimension.name
-
-
-def _is_reward(pair: tuple[Rater, Dimension], reward: Reward) -> bool:
-    rater, dimension = pair
-    return f"{rater.name}.{dimension.name}" == repr(reward)
 
 
 def bars_of(picked: Selection[Clip], reward: Reward) -> list[list[Bar]]:
@@ -187,17 +190,13 @@ def bars_of(picked: Selection[Clip], reward: Reward) -> list[list[Bar]]:
                     low=low,
                     high=high,
                     level=level_of(there[i], dimension) if i in there and dimension.calibrated else None,
-                    reason=_reason(scores, i, dimension),
+                    reason=scores.reasons[i].get(dimension.name, ""),
                     unit=dimension.unit,
                     description=dimension.description,
                     others=_ticks([value for other, value in there.items() if other != i]),
                 )
             )
     return rows
-
-
-def _reason(scores: Scores, clip: int, dimension: Dimension) -> str:
-    return scores.reasons[clip].get(dimension.name, "")
 
 
 def _scale(dimension: Dimension, values: Iterable[float]) -> tuple[float, float]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
@@ -81,10 +82,8 @@ class TableWriter:
         self.rows = 0
         self._part = path.with_name(f".{path.name}.part")
         self._waiting: list[dict[str, Any]] = []
-        try:
+        with _writing(path):
             self._sink: _Sink = (_Parquet if path.suffix.lower() == ".parquet" else _Lines)(self._part, self)
-        except OSError as error:
-            raise MediaError(path, f"can't be written ({error.strerror or error})", "choose another place") from error
 
     def add(self, **row: Any) -> None:
         """One row. Left-out columns are null, and so is a number that isn't finite; `reasons` is a mapping."""
@@ -102,32 +101,41 @@ class TableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._flush()
-        self._sink.close()
-        if kind is None:
-            self.kept = self._part.replace(self.path)
-        elif self.rows:
-            self.kept = self._part.replace(self.path.with_suffix(f".partial{self.path.suffix}"))
-        else:
-            self._part.unlink()
+        with _writing(self.path):
+            self._flush()
+            self._sink.close()
+            if kind is None:
+                self.kept = self._part.replace(self.path)
+            elif self.rows:
+                self.kept = self._part.replace(self.path.with_suffix(f".partial{self.path.suffix}"))
+            else:
+                self._part.unlink()
 
     def _flush(self) -> None:
         if self._waiting:
-            self._sink.write(self._waiting)
+            with _writing(self.path):
+                self._sink.write(self._waiting)
             self._waiting = []
 
 
-class _Sink:
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turns what the disk objects to into an error that names the table."""
+    try:
+        yield
+    except OSError as error:
+        raise MediaError(path, f"can't be written ({error.strerror or error})", "choose another place") from error
+
+
+class _Sink(Protocol):
     """A file that takes rows."""
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        raise NotImplementedError
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None: ...
 
-    def close(self) -> None:
-        raise NotImplementedError
+    def close(self) -> None: ...
 
 
-class _Parquet(_Sink):
+class _Parquet:
     def __init__(self, path: Path, table: TableWriter) -> None:
         import pyarrow
         from pyarrow import parquet
@@ -150,7 +158,7 @@ class _Parquet(_Sink):
         self.writer.close()
 
 
-class _Lines(_Sink):
+class _Lines:
     def __init__(self, path: Path, table: TableWriter) -> None:
         self.file: IO[str] = path.open("w", encoding="utf-8")
         self.metadata = table.metadata
