@@ -3,7 +3,8 @@
     python recipes/fit_signals.py --scenes 160 --jobs 2
 
 Method. Scenes are synthesized (seeds from 0 on; the held-out benchmark and the demo use others) and each gets every
-controlled defect of `avreward.datasets.perturbations` at three severities. A scene as it was made is to score 90 on
+controlled defect of `avreward.datasets.perturbations` at three severities, and those of `MORE` below, for the
+measurements that the others leave alone (hum, loudness, exposure, dropped frames). A scene as it was made is to score 90 on
 every dimension, one with a mild, medium or strong defect 70, 50 and 30 on the dimension concerned, one with a defect
 that has no severity 40. For `dynamic_degree` the time stamps are stretched (×4 … ×1/2) and the score is to be the
 percentile among all of these. Each measurement's weight and reference are fitted by gradient descent on the Huber loss
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from torch import Tensor
 from torch.nn.functional import huber_loss, softplus
 
 from avreward import Clip
+from avreward.datasets.perturb_picture import frozen_order
 from avreward.datasets.perturbations import PERTURBATIONS
 from avreward.datasets.scenes import scene
 from avreward.raters.base import Work
@@ -52,6 +54,42 @@ class Row:
     values: dict[str, float]
 
 
+def humming(clip: Clip, level: float, seed: int) -> Clip:
+    """Steady lines at multiples of 50 or 60 Hz, `level` dB against the sound."""
+    rate, audio = clip.sample_rate, clip.audio
+    time = torch.arange(audio.shape[-1], dtype=torch.float64) / rate
+    mains = 50 + 10 * (seed % 2)
+    lines = sum(torch.sin(2 * torch.pi * mains * k * time + k) / k for k in range(1, 9)).to(audio)
+    gain = 10 ** (level / 20) * audio.square().mean().sqrt() / lines.square().mean().sqrt()
+    return clip.with_audio((audio + gain * lines).clamp(-1, 1), rate)
+
+
+def quieter(clip: Clip, change: float, seed: int) -> Clip:
+    """The sound at another level, by `change` dB."""
+    return clip.with_audio(clip.audio * 10 ** (change / 20), clip.sample_rate)
+
+
+def exposed(clip: Clip, stops: float, seed: int) -> Clip:
+    """Under- or over-exposed (by the seed) by so many stops."""
+    gain = 2 ** (stops if seed % 2 else -stops)
+    return Clip(video=(clip.video * gain).clamp(0, 1), times=clip.times)
+
+
+def dropped(clip: Clip, share: float, seed: int) -> Clip:
+    """Runs of frames are gone, the time stamps of the others stay."""
+    order = frozen_order(clip.times, share, torch.Generator().manual_seed(seed))
+    kept = order.unique()
+    return Clip(video=clip.video[kept], times=clip.times[kept])
+
+
+MORE: dict[str, tuple[str, tuple[float, float, float], Callable[[Clip, float, int], Clip]]] = {
+    "hum": ("audio_quality", (-20.0, -10.0, 0.0), humming),
+    "quiet": ("audio_quality", (-15.0, -25.0, -35.0), quieter),
+    "exposure": ("static_quality", (1.5, 2.5, 3.5), exposed),
+    "dropped frames": ("temporal_smoothness", (0.1, 0.25, 0.5), dropped),
+}
+
+
 def variants(seed: int, severities: Sequence[int]) -> Iterator[tuple[str, str | None, float, Clip]]:
     """A scene and its defects: (name, dimension concerned, target, clip)."""
     original = scene(seed).clip
@@ -62,6 +100,9 @@ def variants(seed: int, severities: Sequence[int]) -> Iterator[tuple[str, str | 
             yield name, defect.dimension, UNGRADED, defect.apply(original, seed=seed, other=other)
         for k in severities if defect.severities else ():
             yield name, defect.dimension, TARGETS[k + 1], defect.apply(original, defect.severities[k], seed=seed)
+    for name, (dimension, levels, work) in MORE.items():
+        for k in severities:
+            yield name, dimension, TARGETS[k + 1], work(original, levels[k], seed)
     for speed in SPEEDS:
         times = original.times / speed
         yield f"speed {speed}", "dynamic_degree", float("nan"), Clip(video=original.video, times=times)

@@ -45,7 +45,7 @@ def test_noise_is_measured_where_the_picture_is_flat():
     half[:, :, 80:] = 0.5
     measured = [float(detail.noise(frames(luma + noise(2, 120, 161) * 4 / 255), soft)) for luma in (half, pattern())]
     assert measured[0] == pytest.approx(4, abs=1.6)  # half of the blocks: √2 at most above the truth
-    assert measured[0] < measured[1] / 2
+    assert measured[0] < measured[1] / 1.5
 
 
 def test_blockiness_sees_the_grid_of_eight():

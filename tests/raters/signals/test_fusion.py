@@ -1,6 +1,8 @@
+import math
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from avreward.raters.signals.fusion import DIMENSIONS, Constants, Fusion, badness, shipped
@@ -18,18 +20,29 @@ def test_the_shipped_constants_cover_every_measurement_and_dimension():
     assert set(fusion.overall) == set(DIMENSIONS) - {"dynamic_degree"}
 
 
+def figure(measurement, bad):
+    """The figure whose badness is `bad`: the inverse of `badness`."""
+    turned = -bad if measurement.higher_is_better else bad
+    if measurement.form == "log":
+        return math.exp(turned) - measurement.offset
+    return measurement.offset + math.sqrt(max(0.0, turned**2 - 1)) if measurement.form == "distance" else turned
+
+
 @pytest.mark.parametrize("measurement", FUSED, ids=lambda m: m.name)
-@given(low=st.floats(0, 60), step=st.floats(0.5, 40))
-def test_a_worse_figure_never_raises_its_dimension(measurement, low, step):
-    better, worse = (low + step, low) if measurement.higher_is_better else (low, low + step)
-    if measurement.form == "distance":
-        better, worse = measurement.offset + low, measurement.offset + low + step
-    scores = [
-        shipped().fuse({**USUAL, measurement.name: torch.tensor(v, dtype=torch.float64)})[0] for v in (better, worse)
+@given(place=st.floats(-3, 12), step=st.floats(0.3, 5))
+def test_a_worse_figure_lowers_its_dimension_and_overall(measurement, place, step):
+    c = shipped().constants[measurement.name]
+    bads = [
+        max(c.reference + c.scale * k, 1.0 if measurement.form == "distance" else -1e9) for k in (place, place + step)
     ]
-    assert scores[0][measurement.feeds] > scores[1][measurement.feeds]
-    if measurement.feeds != "dynamic_degree":
-        assert scores[0]["overall"] > scores[1]["overall"]
+    assume(bads[1] > bads[0])
+    values = [torch.tensor(figure(measurement, bad), dtype=torch.float64) for bad in bads]
+    assume(
+        measurement.form != "log" or float(values[0 if not measurement.higher_is_better else 1]) > measurement.offset
+    )
+    better, worse = (shipped().fuse({**USUAL, measurement.name: v})[0] for v in values)
+    assert better[measurement.feeds] > worse[measurement.feeds]
+    assert measurement.feeds == "dynamic_degree" or better["overall"] > worse["overall"]
 
 
 def test_a_dimension_is_a_hundred_over_one_and_its_penalties():

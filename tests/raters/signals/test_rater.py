@@ -45,9 +45,9 @@ def test_missing_tracks_are_missing_with_the_reason_and_overall_says_what_it_is_
     heard = Clip(audio=clip.audio, sample_rate=clip.sample_rate)
     scores = RATER([mute, heard])
     assert math.isnan(scores["audio_quality"][0])
-    assert scores.reasons[0]["audio_quality"] == "no sound track"
-    assert scores.reasons[0]["av_consistency"] == "no sound track"
-    assert scores.reasons[1]["frozen"] == "no picture track"
+    assert scores.reasons[0]["audio_quality"] == "no audio was given"
+    assert scores.reasons[0]["av_consistency"] == "no audio was given"
+    assert scores.reasons[1]["frozen"] == "no video was given"
     assert [b["overall"] for b in scores.basis] == [("static_quality", "temporal_smoothness"), ("audio_quality",)]
     assert not set(scores.reasons[1]) & {"audio_quality", "overall", "loudness"}
 

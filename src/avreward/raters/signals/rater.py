@@ -55,7 +55,7 @@ class SignalsRater(Rater):
     >>> noise = torch.rand(1, 16000, generator=torch.Generator().manual_seed(0)) - 0.5
     >>> scores = SignalsRater()([Clip(audio=noise, sample_rate=16000)])
     >>> float(scores["audio_quality"]) < 40, scores.reasons[0]["static_quality"]
-    (True, 'no picture track')
+    (True, 'no video was given')
     """
 
     name = "signals"
@@ -104,7 +104,7 @@ class SignalsRater(Rater):
         >>> from avreward import Clip
         >>> rows = SignalsRater().explain(Clip(audio=torch.zeros(1, 16000), sample_rate=16000))
         >>> rows["silence"].value, rows["sharpness"].note
-        (100.0, 'no picture track')
+        (100.0, 'no video was given')
         """
         return explain(self, clip)
 
