@@ -11,11 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from media_files import frames, tones, write
+from media_files import frames, remux, tones, write
 
 from avreward.clip import Clip, Group
 from avreward.errors import MediaError
 from avreward.media.sampling import AllFrames, FramePlan, Spread
+from avreward.media.sound import resample
 
 VIDEO = frames(6, 20, 30)
 WAVE = torch.from_numpy(tones(0.5, 16000, 2))
@@ -153,6 +154,25 @@ def test_gradients_pass_from_frames_and_sound_to_tensors(size: dict[str, Any], r
     assert float(change) == pytest.approx(float(expected), rel=1e-4, abs=1e-10)
 
 
+def test_sound_is_mixed_and_resampled() -> None:
+    clip = Clip(audio=WAVE, sample_rate=16000)
+    assert torch.equal(clip.sound(channels=1), WAVE.mean(0, keepdim=True))
+    assert torch.equal(clip.sound(8000), resample(WAVE, 16000, 8000))
+    assert torch.allclose(clip.sound(8000, 1), resample(WAVE.mean(0, keepdim=True), 16000, 8000), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels"), [(0, None), (-1, None), (44100.5, None), (None, 0), (None, 3), (None, -1)]
+)
+def test_sound_asked_for_at_a_nonsense_rate(tmp_path: Path, rate: Any, channels: Any) -> None:
+    for clip in (
+        Clip(audio=WAVE, sample_rate=16000),
+        Clip.open(write(tmp_path / "x.wav", codec=None, sound="pcm_s16le")),
+    ):
+        with pytest.raises(MediaError):
+            clip.sound(rate, channels)
+
+
 def test_work_is_shared_by_value_but_not_between_graphs() -> None:
     first, second = (Clip(video=VIDEO.clone(), fps=5, audio=WAVE.clone(), sample_rate=16000) for _ in range(2))
     for track in ("video", "audio"):
@@ -170,14 +190,13 @@ def test_work_is_shared_by_value_but_not_between_graphs() -> None:
 
 def test_another_sound_or_prompt_keeps_the_rest(tmp_path: Path) -> None:
     video = Clip.open(write(tmp_path / "v.mp4", sound="aac"), prompt="rain", texts={"sound": "drops"})
+    silent = remux(tmp_path / "v.mp4", tmp_path / "s.mp4", lambda _, packet: None if packet.stream_index else packet)
     key, sound_key = video.keys["video"], video.keys["audio"]
     for dub in (
         video.with_audio(WAVE, 16000),
         video.with_audio(WAVE[0], sample_rate=16000),
         video.with_audio(Clip(audio=WAVE, sample_rate=16000)),
-        Clip.open(write(tmp_path / "s.mp4")).with_audio(
-            Clip.open(write(tmp_path / "d.wav", codec=None, sound="pcm_s16le"))
-        ),
+        Clip.open(silent).with_audio(Clip.open(write(tmp_path / "d.wav", codec=None, sound="pcm_s16le"))),
     ):
         assert dub.keys["video"] == key
         assert dub.keys["audio"] != sound_key

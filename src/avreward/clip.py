@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avreward.errors import MediaError
 from avreward.group import Group as Group
-from avreward.media.checks import check_path, check_texts
+from avreward.media.checks import check_alone, check_path, check_sound_format, check_texts
 from avreward.media.container import FileStamp, Limits
 from avreward.media.encode import save
 from avreward.media.index import read_index
@@ -55,13 +55,8 @@ class Clip:
         prompt: str | None = None,
         texts: Mapping[str, str] | None = None,
     ) -> None:
-        for name, given, owner in (
-            ("fps", fps, "video"),
-            ("times", times, "video"),
-            ("sample_rate", sample_rate, "audio"),
-        ):
-            if given is not None and (video if owner == "video" else audio) is None:
-                raise MediaError(name, f"it is given without {owner}", f"give {owner}, too")
+        check_alone(video, "video", fps=fps, times=times)
+        check_alone(audio, "audio", sample_rate=sample_rate)
         if video is None and audio is None and prompt is None and not texts:
             raise MediaError("Clip", "nothing is given", "give video, audio or a text; for a file use Clip.open(path)")
         self._picture: Picture | None = tensor_picture(video, fps, times) if video is not None else None
@@ -84,8 +79,8 @@ class Clip:
         prompt: str | None = None,
         texts: Mapping[str, str] | None = None,
         max_seconds: float = 7200.0,
-        max_side: int = 16384,
-        max_pixels: int = 2**26,
+        max_side: float = 16384,
+        max_pixels: float = 2**26,
     ) -> Clip:
         """Open a media file: its header and time stamps are read now, pictures and sound when they are asked for.
 
@@ -95,16 +90,14 @@ class Clip:
         Args:
             path (`str` or `PathLike`): the file. Addresses and playlists aren't followed.
             prompt (`str`, *optional*), texts (`Mapping[str, str]`, *optional*): as for `Clip`.
-            max_seconds (`float`), max_side (`int`), max_pixels (`int`): a longer or larger clip is an error. They are
+            max_seconds (`float`), max_side (`float`), max_pixels (`float`): a longer or larger clip is an error. They are
                 part of the clip's keys.
 
         Raises:
-            MediaError: if the file isn't there, isn't media, is damaged, cut short or beyond a limit, or has neither
-                picture nor sound. A file is never used in part: one that breaks off in the middle is an error here,
-                and a frame that doesn't decode is one when it is asked for.
+            MediaError: if the file isn't there, isn't media, is cut short or beyond a limit, or has neither picture nor
+                sound. Nothing is used in part: a frame that doesn't decode is an error when it is asked for.
         """
-        limits = Limits(float(max_seconds), int(max_side), int(max_pixels))
-        index = read_index(FileStamp.of(check_path(path)), limits)
+        index = read_index(FileStamp.of(check_path(path)), Limits(max_seconds, max_side, max_pixels))
         clip = cls(prompt="" if prompt is None else prompt, texts=texts)
         return clip._derived(
             _picture=FilePicture(index) if index.picture is not None else None,
@@ -225,6 +218,7 @@ class Clip:
             >>> Clip(audio=torch.zeros(2, 48000), sample_rate=48000).sound(16000, channels=1).shape
             torch.Size([1, 16000])
         """
+        check_sound_format(rate, channels)
         return self._with_sound().samples(rate, channels)
 
     @property

@@ -91,6 +91,7 @@ def test_limits_name_value_and_remedy(video: Path) -> None:
         assert f"{limit}={value}" in error.problem
         assert limit in error.remedy
     assert Clip.open(video, max_seconds=1.3, max_side=64, max_pixels=48 * 64).width == 64
+    assert Clip.open(video, max_seconds=1e9, max_side=float("inf"), max_pixels=float("inf")).video.shape[2] == 48
     for nonsense in (0, -1, float("nan")):
         with pytest.raises(MediaError, match="max_seconds"):
             Clip.open(video, max_seconds=nonsense)

@@ -176,6 +176,9 @@ def test_a_stream_that_changes_its_size_is_scaled_to_the_first(tmp_path: Path) -
         view = clip.frames(plan)
         assert view.shape[2:] == plan.output_size(48, 64)
         assert len(view) == len(clip.times)
+    top, left, height, width = FramePlan(AllFrames(), crop=16).crop_box(48, 64)
+    part = clip.frames(FramePlan(AllFrames(), crop=16))
+    assert torch.equal(part, clip.video[..., top : top + height, left : left + width])
     grown = Clip.open(tmp_path / "both.h264", max_pixels=64 * 48)
     with pytest.raises(MediaError, match="decode"):
         _ = grown.video

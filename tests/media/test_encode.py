@@ -147,7 +147,25 @@ def test_a_late_sound_stays_late_when_it_is_copied(tmp_path: Path) -> None:
         assert (Clip.open(tmp_path / f"out.{ending}").audio - source.audio).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("kind", [{"turned": 90}, {"codec": "mpeg2video"}, {"codec": "ffv1", "pixels": "bgr0"}])
+def test_a_copy_starts_where_the_clip_does(tmp_path: Path) -> None:
+    times = [0.75 + i / 10 for i in range(8)]
+    file = write(tmp_path / "in.mkv", 8, times=times, sound="pcm_s16le", sound_at=0.5)
+    source = Clip.open(file)
+    assert float(source.times[0]) == pytest.approx(0.25)
+    source.with_audio(WAVE, 44100).save(tmp_path / "out.mp4")
+    out = Clip.open(tmp_path / "out.mp4")
+    assert out.times.tolist() == pytest.approx(source.times.tolist(), abs=1e-3)
+    assert torch.equal(out.video, source.video)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_a_rotated_picture_is_copied_with_its_rotation(tmp_path: Path, ending: str) -> None:
+    source = Clip.open(write(tmp_path / "in.mp4", 4, turned=90))
+    source.save(tmp_path / f"out.{ending}")
+    assert torch.equal(Clip.open(tmp_path / f"out.{ending}").video, source.video)
+
+
+@pytest.mark.parametrize("kind", [{"codec": "mpeg2video"}, {"codec": "ffv1", "pixels": "bgr0"}])
 def test_a_picture_that_cannot_be_copied_is_encoded(tmp_path: Path, kind: dict[str, object]) -> None:
     source = Clip.open(write(tmp_path / "in.mkv", 8, **kind))
     source.save(tmp_path / "out.mp4", crf=6)
@@ -204,6 +222,9 @@ def test_what_cannot_be_saved_says_why(tmp_path: Path) -> None:
             clip.save(path)
     with pytest.raises(MediaError, match="picture"):
         clip.save(tmp_path / "x.wav")
+    for crf in (-1, 52, float("nan")):
+        with pytest.raises(MediaError, match="crf"):
+            clip.save(tmp_path / "x.mp4", crf=crf)
     with pytest.raises(MediaError, match="neither"):
         Clip(prompt="a dog").save(tmp_path / "x.mp4")
     with pytest.raises(MediaError, match="channels"):

@@ -18,6 +18,7 @@ from avreward.clip import Clip
 from avreward.errors import MediaError
 from avreward.media.sampling import AllFrames, FramePlan
 
+KEPT = {"avoid_negative_ts": "disabled"}
 EXACT: dict[str, Any] = {"codec": "ffv1", "pixels": "bgr0"}
 
 
@@ -60,6 +61,13 @@ def test_a_track_that_starts_late_stays_late(tmp_path: Path, late: str) -> None:
     silence = torch.zeros(2, round((at - origin) * 48000))
     assert torch.equal(clip.audio, torch.cat([silence, torch.from_numpy(tones(0.5, 48000, 2))], dim=1))
     assert clip.seconds == pytest.approx(max(float(clip.times[-1]) + 0.1, at - origin + 0.5), abs=2e-3)
+
+
+def test_sound_before_the_picture_counts_from_zero(tmp_path: Path) -> None:
+    early = write(tmp_path / "early.mkv", 6, sound="pcm_s16le", sound_at=-0.1, seconds=0.5, mux=KEPT, **EXACT)
+    clip = Clip.open(early)  # as if a codec needed a tenth of a second to start, and nothing said so
+    assert clip.times.tolist() == pytest.approx([i / 10 for i in range(6)])
+    assert torch.equal(clip.audio, torch.from_numpy(tones(0.5, 48000, 2))[:, 4800:])
 
 
 def test_frames_that_an_edit_list_hides_are_left_out(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -73,9 +74,15 @@ def test_other_content_has_another_key(tmp_path: Path) -> None:
 
 def test_colour_tags_are_part_of_the_key(tmp_path: Path) -> None:
     found = set()
-    for number, tags in enumerate([(1, 1), (5, 1), (1, 2)]):
-        colours = {"colorspace": tags[0], "color_range": tags[1]}
-        file = write(tmp_path / f"{number}.mkv", codec="ffv1", pixels="yuv444p", colours=colours)
+    for number, (matrix, span) in enumerate([(1, 1), (5, 1), (1, 2)]):
+        file = tmp_path / f"{number}.mkv"
+        with av.open(str(file), "w") as container:  # the same levels, meant differently
+            stream = container.add_stream("ffv1", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv444p"
+            stream.codec_context.colorspace, stream.codec_context.color_range = matrix, span
+            frame = av.VideoFrame.from_ndarray(np.full((3, 48, 64), 90, np.uint8), format="yuv444p")
+            frame.colorspace, frame.color_range = matrix, span
+            container.mux([*stream.encode(frame), *stream.encode()])
         found.add(Clip.open(file).keys["video"])
     assert len(found) == 3
 

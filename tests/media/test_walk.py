@@ -35,7 +35,7 @@ LONG: dict[str, dict[str, Any]] = {
     "closed.mp4": {"options": {"g": "16", "sc_threshold": "0", "bf": "3"}},
     "open.mp4": {"options": {"x264-params": ":".join(f"{k}={v}" for k, v in {**GROUPS, "open-gop": "1"}.items())}},
     "open.ts": {"options": {"x264-params": ":".join(f"{k}={v}" for k, v in {**GROUPS, "open-gop": "1"}.items())}},
-    "refresh.mkv": {"options": {"intra-refresh": "1", "g": "16"}},
+    "refresh.mkv": {"options": {"intra-refresh": "1", "g": "20"}},
     "leading.mkv": {
         "codec": "libx265",
         "options": {"x265-params": "log-level=none:open-gop=1:keyint=16:min-keyint=16:scenecut=0:bframes=4"},

@@ -152,10 +152,19 @@ def test_damage_in_the_middle_is_an_error(tmp_path: Path, ending: str, sound: st
         clip.sound()
 
 
-def test_tags_at_the_end_of_an_mp3_are_no_damage(tmp_path: Path) -> None:
-    file = sound_file(tmp_path / "x.mp3", "libmp3lame")
+@pytest.mark.parametrize(
+    ("name", "sound", "tail"),
+    [
+        ("x.mp3", "libmp3lame", b"TAG" + b"a title".ljust(125, b"\0")),
+        ("x.mp3", "libmp3lame", b"LYRICSBEGIN la la la " * 20),
+        ("x.mp3", "libmp3lame", bytes(500)),
+        ("x.aac", "aac", bytes(number * 151 % 251 for number in range(700))),
+    ],
+)
+def test_tags_at_the_end_are_no_damage(tmp_path: Path, name: str, sound: str, tail: bytes) -> None:
+    file = sound_file(tmp_path / name, sound, rate=44100)
     before = Clip.open(file).audio
-    file.write_bytes(file.read_bytes() + b"TAG" + b"a title".ljust(125, b"\0"))
+    file.write_bytes(file.read_bytes() + tail)
     assert torch.equal(Clip.open(file).audio, before)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -67,6 +68,29 @@ def test_a_cut_mp3_with_a_length_header(tmp_path: Path) -> None:
     file.write_bytes(b"ID3\x04\x00\x00\x00\x00\x10\x00" + bytes(2048) + data[data.index(b"\xff\xfb") : -len(data) // 4])
     with pytest.raises(MediaError, match="cut short"):
         used(file)
+
+
+def test_a_box_of_64_bit_length(tmp_path: Path, files: dict[str, bytes]) -> None:
+    data = files["last.mp4"]
+    place = data.index(b"free") - 4  # eight bytes left for a longer length of the box behind
+    assert data[place + 12 : place + 16] == b"mdat"
+    length = int.from_bytes(data[place + 8 : place + 12], "big") + 8
+    large = data[:place] + b"\0\0\0\1mdat" + length.to_bytes(8, "big") + data[place + 16 :]
+    (tmp_path / "large.mp4").write_bytes(large)
+    used(tmp_path / "large.mp4")
+    (tmp_path / "large.mp4").write_bytes(large[:-9])
+    with pytest.raises(MediaError, match="cut short"):
+        Clip.open(tmp_path / "large.mp4")
+
+
+def test_a_cut_packet_shows_where_nothing_else_does(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.flv", sound="aac", rate=44100)
+    used(file)
+    with av.open(str(file)) as container:
+        place = max(packet.pos for packet in container.demux(audio=0) if packet.size)
+    file.write_bytes(file.read_bytes()[: place + 40])
+    with pytest.raises(MediaError, match="cut short or damaged at"):
+        Clip.open(file)
 
 
 def test_junk_behind_a_file_is_not_its_matter(tmp_path: Path, files: dict[str, bytes]) -> None:

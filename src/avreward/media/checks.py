@@ -48,6 +48,13 @@ def check_video(video: Tensor) -> None:
         raise MediaError("video", f"values from {low:.4g} to {high:.4g} are far outside [0, 1]", remedy)
 
 
+def check_alone(track: Tensor | None, owner: str, **given: object) -> None:
+    """Raise `MediaError` if something that describes a track is `given` without the track, whose argument is `owner`."""
+    for name, value in given.items():
+        if track is None and value is not None:
+            raise MediaError(name, f"it is given without {owner}", f"give {owner}, too")
+
+
 def check_audio(audio: Tensor, sample_rate: float | None) -> tuple[Tensor, int]:
     """Return `audio` as (channels, samples) and its rate; raise `MediaError` unless it is float, about in [-1, 1]."""
     if not isinstance(audio, Tensor):
@@ -107,6 +114,13 @@ def check_texts(prompt: str | None, texts: Mapping[str, str] | None) -> tuple[st
         if not isinstance(name, str) or not isinstance(text, str):
             raise MediaError("texts", f"{name!r} isn't a text with a name", "give a mapping of str to str")
     return prompt, dict(texts or {})
+
+
+def check_sound_format(rate: int | None, channels: int | None) -> None:
+    """Raise `MediaError` unless `rate` and `channels` are positive whole numbers, or None."""
+    for name, value in (("rate", rate), ("channels", channels)):
+        if value is not None and not (value > 0 and value == int(value)):
+            raise MediaError(name, f"{value} isn't a positive whole number", "leave it out to keep that of the sound")
 
 
 def check_path(path: str | PathLike[str]) -> Path:

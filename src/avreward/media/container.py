@@ -41,13 +41,17 @@ class Limits:
     """The largest clip that `Clip.open` takes: `max_seconds`, `max_side` (pixels) and `max_pixels` (height × width)."""
 
     max_seconds: float = 7200.0
-    max_side: int = 16384
-    max_pixels: int = 2**26
+    max_side: float = 16384
+    max_pixels: float = 2**26
 
     def __post_init__(self) -> None:
         for name in ("max_seconds", "max_side", "max_pixels"):
             if not getattr(self, name) > 0:
                 raise MediaError(name, f"{getattr(self, name)} isn't positive", "give a positive number")
+
+    def options(self) -> dict[str, str]:
+        """Return what tells a decoder to refuse larger frames."""
+        return {"max_pixels": str(int(min(self.max_pixels, 2**31 - 1)))}
 
     def check_seconds(self, path: Path, seconds: float) -> None:
         """Raise `MediaError` if a clip of `seconds` is too long."""
@@ -89,7 +93,7 @@ class FileStamp:
 def reading(path: Path, limits: Limits) -> Iterator[InputContainer]:
     """Open `path` for demuxing and decoding on one thread; raise `MediaError` if it isn't media."""
     # These hold while libav probes the codecs, too. No protocol: some demuxers open others, and those ask for nothing.
-    options = {"max_pixels": str(limits.max_pixels), "threads": "1", "protocol_whitelist": "none"}
+    options = {**limits.options(), "threads": "1", "protocol_whitelist": "none"}
     with opened(path) as file:
         source: Any = _Source(file, os.fstat(file.fileno()).st_size)
         try:
@@ -102,9 +106,11 @@ def reading(path: Path, limits: Limits) -> Iterator[InputContainer]:
             finally:
                 container.close()
         except MediaError as error:
-            if source.trouble:  # it says more than what libav made of it
+            if source.trouble is not None:  # it says more than what libav made of it
                 raise MediaError(path, *source.trouble) from error
             raise
+        if source.trouble is not None:
+            raise MediaError(path, *source.trouble)
 
 
 @contextmanager

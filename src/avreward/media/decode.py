@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avreward.media.container import DAMAGED, translated
+from avreward.media.container import translated
 from avreward.media.draw import Orientation, Painter
 from avreward.media.index import MediaIndex
 from avreward.media.sampling import AllFrames, FramePlan

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from av.buffer import Buffer
     from av.video.frame import VideoFrame
 
-# Averages over the pixels that one output pixel covers, and interpolates where it enlarges. Accurate rounding, since
-# FFmpeg's fast path to RGB is 1.2 levels too dark on average.
-_SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND
+# Averages over the pixels that one output pixel covers, and interpolates where it enlarges. Accurate rounding
+# (SWS_ACCURATE_RND), since FFmpeg's fast path to RGB is 1.2 levels too dark on average.
+SCALING = Interpolation.AREA | 0x40000
 _PLANES = (2, 0, 1)  # of red, green and blue in FFmpeg's planar "gbrp"
 _MARGIN = 16  # pixels around a crop, so that its edges are interpolated from what is really there
 
@@ -91,7 +91,7 @@ class Painter:
         return image[:, top : top + height, left : left + width]
 
     def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-        picture = self._scaler.reformat(frame, size[1], size[0], "gbrp", interpolation=_SCALING, threads=1)
+        picture = self._scaler.reformat(frame, size[1], size[0], "gbrp", interpolation=SCALING, threads=1)
         planes = [np.frombuffer(memoryview(picture.planes[plane]), np.uint8) for plane in _PLANES]
         return np.stack([plane.reshape(size[0], -1)[:, : size[1]] for plane in planes])
 

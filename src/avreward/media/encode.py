@@ -15,12 +15,13 @@ import av
 import numpy as np
 import torch
 from av.codec.context import Flags as CodecFlags
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
 from avreward.errors import MediaError
 from avreward.media.container import translated
+from avreward.media.draw import SCALING
 from avreward.media.remux import copied_picture, copied_sound
 from avreward.media.tracks import Picture, Sound
 from avreward.media.waveform import resampled
@@ -35,8 +36,8 @@ _TICKS = 90_000  # a second has this many ticks: whole frames at 24, 25, 30, 50,
 _LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _AAC_BITS = 96_000  # a second and channel
+_WORST = 51  # the largest rate factor of H.264
 _BT709 = 1  # in FFmpeg's numbering of matrices, primaries and transfer curves
-_ROUND = Interpolation.AREA | Interpolation.ACCURATE_RND
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ def save(picture: Picture | None, sound: Sound | None, path: Path, crf: float = 
     form = _FORMATS.get(path.suffix.lower())
     if form is None:
         raise MediaError(path, f"no format is known for {path.suffix!r}", f"end the name with {', '.join(_FORMATS)}")
+    if not 0 <= crf <= _WORST:
+        raise MediaError("crf", f"{crf} isn't between 0 and {_WORST}", "give 18 for good quality, less for better")
     if picture is not None and form.video is None:
         raise MediaError(
             path, f"{path.suffix} takes no picture", "save as .mp4 or .mkv, or save a clip of the sound alone"
@@ -120,7 +123,7 @@ def _encode_frames(stream: VideoStream, picture: Picture, stamps: list[int]) -> 
     target = {} if lossless else {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
     for image, stamp, after in zip(picture.images(), stamps, stamps[1:], strict=False):
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame = converter.reformat(frame, format=stream.pix_fmt, interpolation=_ROUND, threads=1, **target)
+        frame = converter.reformat(frame, format=stream.pix_fmt, interpolation=SCALING, threads=1, **target)
         frame.pts, frame.duration, frame.time_base = stamp, after - stamp, Fraction(1, _TICKS)
         frame.pict_type = 0
         yield from _due(stream.encode(frame))

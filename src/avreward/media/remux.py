@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from avreward.media.container import DAMAGED, guarded, reading
-from avreward.media.draw import Orientation
 from avreward.media.index import MediaIndex, PictureTrack, SoundTrack
 from avreward.media.tracks import FilePicture, FileSound, Picture, Sound
 
@@ -33,14 +32,14 @@ def copied_picture(
 ) -> Iterator[tuple[float, Packet]] | None:
     """Add a copy of a file's picture track to `container` and return its packets with the times at which they are due.
 
-    None if it has to be encoded: frames of a tensor, frames that an edit list hides or a display matrix turns, a codec
-    that the container doesn't take. The file is closed by `stack`.
+    None if it has to be encoded: frames of a tensor, a track of which an edit list hides a part, a codec that the
+    container doesn't take. The file is closed by `stack`.
     """
     codecs = _PICTURES.get(container.format.name, set())
     if not isinstance(picture, FilePicture) or not codecs:
         return None
     track = picture.track
-    if not track.plain or picture.orientation != Orientation():
+    if not track.plain:
         return None
     source = _opened(picture.index, _PICTURE_SOURCES, stack)
     stream = next((s for s in source.streams.video if s.index == track.stream), None) if source is not None else None

@@ -6,8 +6,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from av.video.frame import PictureType
-
 from avreward.errors import MediaError
 from avreward.media.container import DAMAGED, LIBAV_ERRORS, guarded, reading, translated
 from avreward.media.index import MediaIndex, PictureTrack
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _WORTH_SEEKING = 24  # frames to pass over before a jump is cheaper than decoding them
-_PREDICTED = frozenset({PictureType.P, PictureType.B, PictureType.S})
 
 
 def wanted_frames(index: MediaIndex, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
@@ -46,7 +43,7 @@ class _Walk:
         self._stream: VideoStream = next(s for s in container.streams.video if s.index == picture.stream)
         codec = self._stream.codec_context
         codec.thread_count = 1  # the package decodes many files at once instead
-        codec.options = {"max_pixels": str(index.limits.max_pixels)}  # for a size that differs from the header's
+        codec.options = index.limits.options()  # for a size that differs from the header's
         self._frames = self._decoded()
         self._before: VideoFrame | None = None  # the last two frames since the last jump, and their display times
         self._last: VideoFrame | None = None
@@ -96,9 +93,9 @@ class _Walk:
             return
         if self._seek(key):
             frame = self._reach(key)
-            if frame is not None and frame.pict_type not in _PREDICTED:
+            if frame is not None:
                 return
-            # Landed behind it (some formats seek by decoding time), or on a picture that refreshes bit by bit.
+            # Landed behind it (some formats seek by decoding time), or where the picture is only refreshed bit by bit.
             self._seek(self._picture.keyframes[0])
         self._seekable = False
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _JITTER = 0.010  # seconds that time stamps may stray (Matroska rounds to 1 ms) before they mean a gap or an overlap
 _TAGGED = frozenset({"mp3", "mp3float", "aac"})
-_BATCH = 2**16  # samples handed on at once
+_BATCH = 2**13  # samples handed on at once: few enough that torch works on them with one thread
 _BLOCK = 2**18  # samples resampled at once, and
 _CONTEXT = 2**12  # samples on each side of them, more than the filter reaches; both at the lower of the two rates
 
@@ -89,32 +89,44 @@ def resampled(blocks: Iterator[Tensor], old_rate: int, new_rate: int) -> Iterato
 
 
 def _on_the_clock(index: MediaIndex, track: SoundTrack) -> Iterator[Tensor]:
-    """Yield what the decoder gives from clip time 0 on, with zeros in the gaps and without overlaps."""
-    here, end, most = 0, round(track.end * track.rate), ceil(index.limits.max_seconds * track.rate)
-    tick = ceil(track.base * track.rate)
-    slack = tick  # sound that starts within a tick of 0 starts at 0
+    """Yield the sound from clip time 0 to its announced end."""
+    end, tick = round(track.end * track.rate), ceil(track.base * track.rate)
     padding: Tensor | None = None
-    for time, decoded in _decoded(index, track):
-        if padding is not None:  # it wasn't the last block, so the announced end is wrong
-            here += padding.shape[1]
+    for start, placed in _placed(index, track):
+        if padding is not None:  # it wasn't in the last block, so the announced end is wrong
             yield padding
             padding = None
-        start = here if time is None else round((time - float(track.origin)) * track.rate)
-        if abs(start - here) <= slack:
-            start = here
-        slack = max(tick, round(_JITTER * track.rate))
-        if start + decoded.shape[1] > most + track.rate:
-            problem = f"the sound exceeds max_seconds={index.limits.max_seconds:g}"
-            raise MediaError(index.stamp.path, problem, "cut it into shorter files, or raise max_seconds")
-        if start > here:
-            yield torch.zeros(track.channels, start - here)
-            here = start
-        block = decoded[:, here - start :]
-        if here < end < here + block.shape[1] - tick:  # codecs fill their last frame up
-            block, padding = block[:, : end - here], block[:, end - here :]
-        here += block.shape[1]
+        block, start = placed[:, max(0, -start) :], max(0, start)
+        if start < end < start + block.shape[1] - tick:  # codecs fill their last frame up
+            block, padding = block[:, : end - start], block[:, end - start :]
         if block.shape[1]:
             yield block
+
+
+def _placed(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[int, Tensor]]:
+    """Yield (number of its first sample in clip time, block), each following the one before; the first is 0 or less.
+
+    Gaps are filled with zeros and overlaps cut.
+    """
+    here: int | None = None
+    tick, most = ceil(track.base * track.rate), ceil(index.limits.max_seconds * track.rate) + track.rate
+    slack = tick  # sound that starts within a tick of 0 starts at 0
+    for time, block in _decoded(index, track):
+        expected = 0 if here is None else here
+        start = expected if time is None else round((time - float(track.origin)) * track.rate)
+        if abs(start - expected) <= slack:
+            start = expected
+        slack = max(tick, round(_JITTER * track.rate))
+        if start + block.shape[1] > most:
+            problem = f"the sound exceeds max_seconds={index.limits.max_seconds:g}"
+            raise MediaError(index.stamp.path, problem, "cut it into shorter files, or raise max_seconds")
+        here = min(0, start) if here is None else here
+        if start > here:
+            yield here, torch.zeros(track.channels, start - here)
+            here = start
+        block = block[:, here - start :]
+        yield here, block
+        here += block.shape[1]
 
 
 def _decoded(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[float | None, Tensor]]:
