@@ -52,6 +52,7 @@ def write(
     sound: str | None = None,
     rate: int = 48000,
     channels: int = 2,
+    layout: str | None = None,
     seconds: float = 1.2,
     sound_at: float = 0.0,
     form: str | None = None,
@@ -72,7 +73,7 @@ def write(
                 setattr(video.codec_context, name, value)
         if sound is not None:
             audio = container.add_stream(sound, rate=rate)
-            audio.layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
+            audio.layout = layout or {1: "mono", 2: "stereo", 6: "5.1"}[channels]
         if video is not None:
             for number in range(count):
                 frame = av.VideoFrame.from_ndarray(picture(number, *size), format="rgb24")

@@ -40,6 +40,7 @@ class Clip:
         texts (`Mapping[str, str]`, *optional*): other texts by name, such as the prompt of the sound.
 
     Example:
+        >>> import torch
         >>> clip = Clip(video=torch.rand(8, 3, 32, 48), fps=8, audio=torch.zeros(16000), sample_rate=16000)
         >>> clip.seconds, clip.height, clip.width, clip.channels
         (1.0, 32, 48, 1)
@@ -90,8 +91,8 @@ class Clip:
         Args:
             path (`str` or `PathLike`): the file. Addresses and playlists aren't followed.
             prompt (`str`, *optional*), texts (`Mapping[str, str]`, *optional*): as for `Clip`.
-            max_seconds (`float`), max_side (`float`), max_pixels (`float`): a longer or larger clip is an error. They are
-                part of the clip's keys.
+            max_seconds (`float`), max_side (`float`), max_pixels (`float`): a longer or larger clip is an error. They
+                are part of the clip's keys.
 
         Raises:
             MediaError: if the file isn't there, isn't media, is cut short or beyond a limit, or has neither picture nor
@@ -155,10 +156,7 @@ class Clip:
     @property
     def fps(self) -> float | None:
         """One over the median time between frames; None without a picture, or if a single frame has no known length."""
-        if self._picture is None:
-            return None
-        times = self._picture.times
-        step = float(times.diff().median()) if len(times) > 1 else self._picture.end - float(times[-1])
+        step = 0.0 if self._picture is None else self._picture.end - float(self._picture.times[-1])
         return 1 / step if step > 0 else None
 
     @property
@@ -198,9 +196,10 @@ class Clip:
         device and graph. Raise `MediaError` if there is no picture, or if a chosen frame of a file doesn't decode.
 
         Example:
+            >>> import torch
             >>> clip = Clip(video=torch.rand(20, 3, 64, 96), fps=10)
-            >>> clip.frames(FramePlan(Spread(4), max_side=48)).shape
-            torch.Size([4, 3, 32, 48])
+            >>> clip.frames(FramePlan(AllFrames(), max_side=48)).shape
+            torch.Size([20, 3, 32, 48])
         """
         return self.views([plan])[0]
 
@@ -215,6 +214,7 @@ class Clip:
         is float32. Raise `MediaError` if there is no sound or it doesn't decode.
 
         Example:
+            >>> import torch
             >>> Clip(audio=torch.zeros(2, 48000), sample_rate=48000).sound(16000, channels=1).shape
             torch.Size([1, 16000])
         """
@@ -245,14 +245,10 @@ class Clip:
 
         Raise `MediaError` if the other clip has no sound.
         """
-        if isinstance(audio, Clip):
-            if sample_rate is not None:
-                raise MediaError("sample_rate", "it is given with a clip, which knows its own", "leave it out")
-            sound: Sound = audio._with_sound()
-        else:
-            sound = tensor_sound(audio, sample_rate)
-        missing = {track: why for track, why in self._missing.items() if track != "audio"}
-        return self._derived(_sound=sound, _missing=missing)
+        if isinstance(audio, Clip) and sample_rate is not None:
+            raise MediaError("sample_rate", "it is given with a clip, which knows its own", "leave it out")
+        sound = audio._with_sound() if isinstance(audio, Clip) else tensor_sound(audio, sample_rate)
+        return self._derived(_sound=sound, _missing={k: why for k, why in self._missing.items() if k != "audio"})
 
     def with_prompt(self, prompt: str | None, texts: Mapping[str, str] | None = None) -> Clip:
         """Return this clip with another prompt, and other texts if they are given; the rest is kept."""
@@ -282,12 +278,9 @@ class Clip:
         save(self._picture, self._sound, check_path(path), crf)
 
     def __repr__(self) -> str:
-        parts = []
-        if self._picture is not None:
-            parts.append(f"{len(self._picture.times)} frames")
-        if self._sound is not None:
-            parts.append(f"{self._sound.channels} channels at {self._sound.rate} Hz")
-        return f"<Clip {self.name}: {self.seconds:.2f} s, {', '.join(parts) or 'texts only'}>"
+        frames = f", {len(self._picture.times)} frames" if self._picture is not None else ""
+        sound = f", {self._sound.channels} channels at {self._sound.rate} Hz" if self._sound is not None else ""
+        return f"<Clip {self.name}: {self.seconds:.2f} s{frames}{sound}>"
 
     def _tracks(self) -> dict[str, Picture | Sound]:
         tracks = {"video": self._picture, "audio": self._sound}

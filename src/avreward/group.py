@@ -18,6 +18,8 @@ class Group:
     equal in every candidate, else `MediaError` names the first that differs.
 
     Example:
+        >>> import torch
+        >>> from avreward import Clip
         >>> video = torch.rand(8, 3, 32, 32)
         >>> silent = Clip(video=video, fps=8)
         >>> dubs = [silent.with_audio(torch.rand(1, 16000) - 0.5, 16000) for _ in range(4)]

@@ -49,7 +49,7 @@ def check_video(video: Tensor) -> None:
 
 
 def check_alone(track: Tensor | None, owner: str, **given: object) -> None:
-    """Raise `MediaError` if something that describes a track is `given` without the track, whose argument is `owner`."""
+    """Raise `MediaError` if what describes a track is `given` without the `track`, whose argument is `owner`."""
     for name, value in given.items():
         if track is None and value is not None:
             raise MediaError(name, f"it is given without {owner}", f"give {owner}, too")

@@ -46,8 +46,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("max_seconds", "max_side", "max_pixels"):
-            if not getattr(self, name) > 0:
-                raise MediaError(name, f"{getattr(self, name)} isn't positive", "give a positive number")
+            value = getattr(self, name)
+            if not value > 0:
+                raise MediaError(name, f"{value} isn't positive", "give a positive number")
+            if float(value).is_integer():  # 100 and 100.0 are one limit, and one key
+                object.__setattr__(self, name, int(value))
 
     def options(self) -> dict[str, str]:
         """Return what tells a decoder to refuse larger frames."""

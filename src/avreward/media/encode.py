@@ -125,7 +125,6 @@ def _encode_frames(stream: VideoStream, picture: Picture, stamps: list[int]) -> 
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame = converter.reformat(frame, format=stream.pix_fmt, interpolation=SCALING, threads=1, **target)
         frame.pts, frame.duration, frame.time_base = stamp, after - stamp, Fraction(1, _TICKS)
-        frame.pict_type = 0
         yield from _due(stream.encode(frame))
     yield from _due(stream.encode())
 

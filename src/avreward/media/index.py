@@ -14,6 +14,7 @@ from torch import Tensor
 
 from avreward.errors import MediaError
 from avreward.media.container import DAMAGED, FileStamp, Limits, opened, pick_picture, pick_sound, reading, translated
+from avreward.media.layout import channel_names, guard
 from avreward.media.packets import PacketTimes, read_packets
 from avreward.media.whole import announced_bytes, has_length_header
 
@@ -67,7 +68,7 @@ class PictureTrack:
 
 @dataclass(frozen=True)
 class SoundTrack:
-    """A sound track of `channels` at `rate` Hz.
+    """A sound track of `channels` at `rate` Hz; `names` are those of the channels, empty if unknown.
 
     Its time stamps count in ticks of `base` seconds. It lasts from `start` to `end` in seconds of clip time, of which
     `origin` is 0; what a codec trims from its first and last frame doesn't count.
@@ -76,6 +77,7 @@ class SoundTrack:
     stream: int
     rate: int
     channels: int
+    names: tuple[str, ...]
     base: Fraction
     start: float
     end: float
@@ -166,11 +168,12 @@ def _picture(stream: VideoStream, packets: PacketTimes, origin: Fraction) -> Pic
 
 
 def _sound(stream: AudioStream, packets: PacketTimes, origin: Fraction) -> SoundTrack:
-    (start, end), codec = packets.span(), stream.codec_context
-    if codec.sample_rate <= 0 or codec.channels <= 0:
+    (start, end), rate = packets.span(), stream.codec_context.sample_rate
+    layout = guard(stream.codec_context.layout)
+    if rate <= 0 or layout.nb_channels <= 0:
         raise ValueError("a sound track without a sample rate")
-    clip = float(start - origin), float(end - origin)
-    return SoundTrack(stream.index, codec.sample_rate, codec.channels, packets.base, *clip, origin)
+    clip, names = (float(start - origin), float(end - origin)), channel_names(layout)
+    return SoundTrack(stream.index, rate, layout.nb_channels, names, packets.base, *clip, origin)
 
 
 class _Announced(NamedTuple):

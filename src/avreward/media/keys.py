@@ -16,6 +16,7 @@ from torch import Tensor
 
 from avreward.media.container import DAMAGED, guarded, reading
 from avreward.media.index import MediaIndex, PictureTrack, SoundTrack
+from avreward.media.layout import guard
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -151,5 +152,5 @@ def _setup(stream: VideoStream | AudioStream) -> tuple[object, ...]:
     codec = stream.codec_context
     common = codec.name, codec.profile, codec.extradata
     if isinstance(codec, AudioCodecContext):
-        return *common, codec.sample_rate, codec.layout.name, codec.format.name
+        return *common, codec.sample_rate, guard(codec.layout).name, codec.format.name
     return *common, codec.width, codec.height, codec.pix_fmt, codec.colorspace, codec.color_range

@@ -17,10 +17,10 @@ from torch import Tensor
 from avreward.errors import MediaError
 from avreward.media.container import DAMAGED, LIBAV_ERRORS, guarded, reading, reason, translated
 from avreward.media.index import MediaIndex, SoundTrack
+from avreward.media.layout import guard, is_mixable, usual_order
 from avreward.media.sound import remix, resample
 
 if TYPE_CHECKING:
-    from av.audio.layout import AudioLayout
     from av.audio.stream import AudioStream
 
 _JITTER = 0.010  # seconds that time stamps may stray (Matroska rounds to 1 ms) before they mean a gap or an overlap
@@ -39,6 +39,9 @@ def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | Non
     """
     track = _track(index)
     rate, channels = rate or track.rate, channels or track.channels
+    if channels != track.channels and not is_mixable(track.names):
+        problem = f"no rule makes {channels} channels of {'+'.join(track.names)}"
+        raise MediaError(index.stamp.path, problem, "mix it to mono or stereo first")
     blocks: Iterator[Tensor] = (remix(block, channels) for block in sound_blocks(index))
     if rate != track.rate:
         blocks = resampled(blocks, track.rate, rate)
@@ -55,7 +58,10 @@ def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | Non
 
 
 def sound_blocks(index: MediaIndex) -> Iterator[Tensor]:
-    """Yield the native sound from clip time 0, float32 (channels, any) blocks that follow each other without gaps."""
+    """Yield the native sound from clip time 0, float32 (channels, any) blocks that follow each other without gaps.
+
+    The channels come in FFmpeg's usual order, whatever that of the file.
+    """
     batch: list[Tensor] = []
     length = 0
     for block in _on_the_clock(index, _track(index)):
@@ -109,7 +115,7 @@ def _placed(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[int, Tensor]
     Gaps are filled with zeros and overlaps cut.
     """
     here: int | None = None
-    tick, most = ceil(track.base * track.rate), ceil(index.limits.max_seconds * track.rate) + track.rate
+    tick = ceil(track.base * track.rate)
     slack = tick  # sound that starts within a tick of 0 starts at 0
     for time, block in _decoded(index, track):
         expected = 0 if here is None else here
@@ -117,9 +123,7 @@ def _placed(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[int, Tensor]
         if abs(start - expected) <= slack:
             start = expected
         slack = max(tick, round(_JITTER * track.rate))
-        if start + block.shape[1] > most:
-            problem = f"the sound exceeds max_seconds={index.limits.max_seconds:g}"
-            raise MediaError(index.stamp.path, problem, "cut it into shorter files, or raise max_seconds")
+        index.limits.check_seconds(index.stamp.path, (start + block.shape[1]) / track.rate - 1)  # codecs fill up
         here = min(0, start) if here is None else here
         if start > here:
             yield here, torch.zeros(track.channels, start - here)
@@ -136,7 +140,7 @@ def _decoded(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[float | Non
     with reading(path, index.limits) as container:
         stream: AudioStream = next(s for s in container.streams.audio if s.index == track.stream)
         stream.codec_context.thread_count = 1
-        adapt = _Adapter(track, stream.codec_context.layout)
+        adapt = _Adapter(track)
         heard, failure = False, None
         until: float | None = None  # on the file's clock
         recent: deque[float] = deque(maxlen=16)  # when the latest packets begin
@@ -148,6 +152,8 @@ def _decoded(index: MediaIndex, track: SoundTrack) -> Iterator[tuple[float | Non
                     raise _undecodable(index, error) from error
                 failure = error
                 continue
+            for frame in frames:
+                guard(frame.layout)
             if frames and failure is not None and packet.size:
                 if heard:  # it was neither the first packet nor the last
                     raise _undecodable(index, failure) from failure
@@ -175,18 +181,19 @@ def _lost(until: float, begin: float, packets: Iterable[float]) -> bool:
 class _Adapter:
     """Makes float32 (channels, samples) at the track's rate of what a decoder gives, whatever its format."""
 
-    def __init__(self, track: SoundTrack, layout: AudioLayout) -> None:
-        self._track, self._layout = track, layout
+    def __init__(self, track: SoundTrack) -> None:
+        self._track, self._order = track, usual_order(track.names)
         self._resampler: AudioResampler | None = None
         self._for: tuple[object, ...] = ()
 
     def __call__(self, frame: AudioFrame) -> list[tuple[float | None, Tensor]]:
         """Return (time, samples) pairs for one frame."""
         if (frame.sample_rate, frame.layout.nb_channels) == (self._track.rate, self._track.channels):
-            return [(frame.time, torch.from_numpy(_floats(frame)))]
+            floats = _floats(frame)
+            return [(frame.time, torch.from_numpy(floats if self._order is None else floats[self._order]))]
         kind = (frame.sample_rate, frame.layout.name, frame.format.name)
         if self._resampler is None or kind != self._for:  # files glued together may change their rate on the way
-            self._resampler, self._for = AudioResampler("fltp", self._layout, self._track.rate), kind
+            self._resampler, self._for = AudioResampler("fltp", f"{self._track.channels}c", self._track.rate), kind
         return [(piece.time, torch.from_numpy(_floats(piece))) for piece in self._resampler.resample(frame)]
 
 
