@@ -17,16 +17,17 @@ def demo(
 ) -> None:
     """Make a scene and six spoilt copies of it, rank them, and write a report.
 
-    Balls bounce, and each contact is heard. The copies have noise, clipping, the sound of another scene, sound that
-    is half a second late, reversed sound, and a frozen picture. The original should win; the exit code is 1 if it
-    does not.
+    Sparks burst in the dark, and each burst is heard. The copies have noise, clipping, the sound of another scene,
+    sound that is half a second late, reversed sound, and a frozen picture. The original should win; the exit code is
+    1 if it does not.
     """
     from avreward.clip import Clip
     from avreward.datasets.demo import BEST, DEFECTS, demo_candidates
     from avreward.errors import AvrewardError
+    from avreward.media.threads import one_core
 
     try:
-        with progress("Making clips", len(DEFECTS) + 1) as step:
+        with progress("Making clips", len(DEFECTS) + 1) as step, one_core():
             files = demo_candidates(seed, out, step=step)
     except OSError as error:
         raise AvrewardError(f"{out}: can't be written ({error.strerror or error}); choose another --out") from error

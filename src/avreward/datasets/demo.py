@@ -12,8 +12,8 @@ from avreward.datasets.perturbations import PERTURBATIONS
 from avreward.datasets.scenes import scene
 
 BEST = "original"
-KIND = "bounce"  # balls that strike walls and floor
-OTHER_KIND = "strike"  # whose sound "other_sound" has
+KIND = "bursts"  # explosions with sparks: what is heard is seen at the same moment, whatever the seed
+OTHER_KIND = "keys"  # whose sound "other_sound" has
 SECONDS = 4.0
 FIRST_SEED = 900_000  # demonstrations count from here; the recipes that fit the rater stay below 100 000
 
@@ -44,7 +44,7 @@ def demo_candidates(
     """Writes the candidates to `folder` as MP4 (H.264 and AAC), name → file; the original, `BEST`, is among them.
 
     Args:
-        seed: of the scene, counted from `FIRST_SEED`; another seed, other balls.
+        seed: of the scene, counted from `FIRST_SEED`; another seed, other explosions.
         folder: made if it isn't there.
         seconds: the length of the scene.
         step: called with the name of each candidate when it is written.

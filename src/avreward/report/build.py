@@ -14,6 +14,7 @@ from pathlib import Path
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
+from avreward.media.threads import one_core
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, level_of
 from avreward.report.data import Bar, Candidate, Failure, Measurement, Media, Page
@@ -88,7 +89,7 @@ def _candidates(
         details.step(names[i])
         return media, measurements
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with one_core(), ThreadPoolExecutor(THREADS) as pool:
         drawn = list(pool.map(draw, picked.order))
     most_motion = max((max(media.motion, default=0.0) for media, _ in drawn), default=0.0) or 1.0
     bars, own = bars_of(picked, reward), own_dimension(reward)
