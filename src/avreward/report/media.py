@@ -19,6 +19,7 @@ from avreward.media.sampling import AllFrames, FramePlan, Spread
 from avreward.report.data import Media
 
 SPANS = 240  # steps of the drawn loudness and motion
+POSTERS = 5  # frames that the picture before playing is chosen from
 POSTER_SIDE = 420  # pixels; about 15 kB a candidate
 MOTION_SIDE = 64
 PLAIN_BYTES = 4 * 2**30  # of frames as floats: five seconds of 4K
@@ -147,15 +148,19 @@ def _heard(clip: Clip) -> tuple[float, ...]:
 
 
 def _seen(clip: Clip) -> tuple[str, tuple[float, ...]]:
-    """The frame in the middle as a data URL, and the change of the picture in each span (mean absolute difference)."""
+    """A frame that shows something, as a data URL, and how much the picture changes in each span.
+
+    Of a few frames it is the one with the most contrast: the middle of a fade would be black.
+    """
     if not clip.has_video:
         return "", ()
-    plans = [FramePlan(Spread(1), max_side=POSTER_SIDE)]
+    plans = [FramePlan(Spread(POSTERS), max_side=POSTER_SIDE)]
     if clip.seconds <= MOTION_SECONDS:
         plans.append(FramePlan(AllFrames(), max_side=MOTION_SIDE))
     try:
-        poster, *small = clip.views(plans)
-        return _data_url(poster[0].detach()), _motion(small[0].detach(), clip) if small else ()
+        few, *small = (frames.detach() for frames in clip.views(plans))
+        poster = few[int(few.flatten(1).float().std(1).argmax())]
+        return _data_url(poster), _motion(small[0], clip) if small else ()
     except AvrewardError:
         return "", ()
 
