@@ -38,12 +38,12 @@ SEVERITIES: dict[str, tuple[float, ...]] = {
     "lowpass": (8000, 4000, 2000),  # Hz
     "dropouts": (0.03, 0.08, 0.2),  # share of the time
     "shift": (0.25, 0.5, 1.0),  # s
-    "blur": (0.8, 1.6, 3.2),  # σ in pixels of a picture 480 high
+    "blur": (1.2, 2.4, 4.8),  # σ in pixels of a picture 480 high
     "picture_noise": (4, 10, 25),  # σ in levels of 255
     "blockiness": (2, 4, 8),  # quantizer steps
     "flicker": (0.03, 0.08, 0.2),  # σ of the gain
     "frozen": (0.1, 0.25, 0.5),  # share of the time
-    "shuffled": (0.15, 0.4, 1.0),  # share of the windows of four frames
+    "shuffled": (0.25, 0.5, 1.0),  # share of the windows of four frames
     "reversed": (),
     "swapped": (),
 }

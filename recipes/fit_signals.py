@@ -4,8 +4,8 @@
 
 Method. Scenes are synthesized (seeds from 0 on; the held-out benchmark and the demo use others) and each gets every
 controlled defect of `avreward.datasets.perturbations` at three severities, and those of `MORE` below, for the
-measurements that the others leave alone (hum, loudness, exposure, dropped frames). A scene as it was made is to score 90 on
-every dimension, one with a mild, medium or strong defect 70, 50 and 30 on the dimension concerned, one with a defect
+measurements that the others leave alone (hum, loudness, exposure, dropped frames). A scene as it was made is to score 90
+on every dimension, one with a mild, medium or strong defect 70, 50 and 30 on the dimension concerned, one with a defect
 that has no severity 40. For `dynamic_degree` the time stamps are stretched (×4 … ×1/2) and the score is to be the
 percentile among all of these. Each measurement's weight and reference are fitted by gradient descent on the Huber loss
 to those targets plus a logistic loss that wants every defect to lower the score of its own scene; its scale is the
@@ -187,12 +187,15 @@ def fit_overall(constants: dict[str, dict[str, float]], rows: Sequence[Row]) -> 
     values = [{k: torch.tensor(v, dtype=torch.float64) for k, v in r.values.items()} for r in chosen]
     penalties = torch.stack([torch.stack([100 / fusion.fuse(v)[0][d] - 1 for d in quality]) for v in values])
     _, originals, defects = _targets("overall", chosen, penalties)
+    of = [chosen[i].dimension for i in defects]
+    share = torch.tensor([1 / of.count(d) / len(quality) for d in of])  # each dimension's defects count the same
     raw = torch.zeros(len(quality), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([raw], lr=0.03)
     for _ in range(STEPS):
         weight = torch.softmax(raw, 0)
         score = 100 / (1 + penalties @ weight)
-        loss = softplus(-(score[originals] - score[defects]) / 3).mean() + 0.01 * (weight - 0.25).square().sum()
+        loss = (share * softplus(-(score[originals] - score[defects]) / 3)).sum()
+        loss = loss + 0.01 * (weight - 0.25).square().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

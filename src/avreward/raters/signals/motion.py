@@ -20,16 +20,16 @@ def flicker(motion: Motion, gate: Gate) -> Tensor:
 def frozen(motion: Motion, gate: Gate) -> Tensor:
     """Share of the time, in percent, in which the picture stands still.
 
-    Still is a change under 0.255 levels (−60 dB), and under a tenth of what is usual in the clip: slow motion is not
-    still. A hold counts from 0.15 s on, and from 2.5 times the usual hold: a slow but steady rate is no freeze.
+    Still is a change under 0.255 levels (−60 dB), and under 3 % of what is usual in the clip: what moves slowly, or has
+    the camera's noise, is not still. A hold counts from 0.15 s on, and from 2.5 times the usual hold: a slow but steady rate is no freeze.
     """
     if motion.steps.shape[0] == 0:
         return motion.luma.sum() * 0
     change = 255 * motion.changes.mean((-2, -1))
     usual = _usual_hold(change > STILL)
     reach = max(2, round(FREEZE / max(1e-6, float(motion.steps.median()))), round(2.5 * (usual - 1)))
-    limit = 1 / (1 / STILL + 1 / (0.1 * change.square().mean().add(1e-8).sqrt() + 0.01))
-    still = gate((torch.log(limit) - torch.log(_stillest(change, reach) + 2e-3)) / 0.2)
+    limit = 1 / (1 / STILL + 1 / (0.03 * change.square().mean().add(1e-8).sqrt() + 0.003))
+    still = gate((torch.log(limit) - torch.log(_stillest(change, reach) + 5e-4)) / 0.2)
     return 100 * (still * motion.steps).sum() / motion.steps.sum()
 
 
