@@ -165,6 +165,16 @@ def test_a_rotated_picture_is_copied_with_its_rotation(tmp_path: Path, ending: s
     assert torch.equal(Clip.open(tmp_path / f"out.{ending}").video, source.video)
 
 
+def test_a_transport_stream_is_not_copied_as_it_is(tmp_path: Path) -> None:
+    source = Clip.open(write(tmp_path / "in.ts", 8, sound="aac"))
+    source.save(tmp_path / "out.mp4", crf=6)
+    out = Clip.open(tmp_path / "out.mp4")
+    assert (out.video - source.video).abs().mean() < 3 / 255
+    assert out.times.tolist() == pytest.approx(source.times.tolist(), abs=1e-3)
+    middle = slice(4800, 48000)  # its sound begins with what the encoder put in front, and nothing tells
+    assert (out.audio[:, middle] - source.audio[:, middle]).abs().max() < 0.05
+
+
 @pytest.mark.parametrize("kind", [{"codec": "mpeg2video"}, {"codec": "ffv1", "pixels": "bgr0"}])
 def test_a_picture_that_cannot_be_copied_is_encoded(tmp_path: Path, kind: dict[str, object]) -> None:
     source = Clip.open(write(tmp_path / "in.mkv", 8, **kind))

@@ -75,7 +75,13 @@ def spoilt(data: bytes, changes: list[tuple[str, int, int]]) -> bytes:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(sorted(KINDS)), changes=CHANGES)
-def test_spoilt_files(tmp_path: Path, files: dict[str, bytes], name: str, changes: list[tuple[str, int, int]]) -> None:
+def test_spoilt_files(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture,
+    files: dict[str, bytes],
+    name: str,
+    changes: list[tuple[str, int, int]],
+) -> None:
     file = tmp_path / name
     file.write_bytes(spoilt(files[name], changes))
     begin = time.monotonic()
@@ -96,4 +102,5 @@ def test_spoilt_files(tmp_path: Path, files: dict[str, bytes], name: str, change
         problem = MediaError(file, "none", "none")
     assert "\n" not in str(problem)
     assert problem.source in (str(file), "audio")
+    assert capfd.readouterr().err == ""
     assert time.monotonic() - begin < 20

@@ -89,7 +89,7 @@ def test_colour_tags_are_part_of_the_key(tmp_path: Path) -> None:
 
 def test_limits_are_part_of_the_key(tmp_path: Path) -> None:
     file = write(tmp_path / "x.mp4", sound="aac")
-    same, other = Clip.open(file), Clip.open(file, max_seconds=100)
+    same, other = Clip.open(file, max_seconds=7200), Clip.open(file, max_seconds=100)
     assert dict(Clip.open(file).keys) == dict(same.keys)
     assert not set(dict(same.keys).values()) & set(dict(other.keys).values())
 

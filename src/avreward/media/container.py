@@ -168,7 +168,7 @@ class _Source:
     """
 
     def __init__(self, file: FileIO, size: int) -> None:
-        self.name, self.seek, self.tell = file.name, file.seek, file.tell
+        self.name, self.tell = file.name, file.tell
         self.trouble: tuple[str, str] | None = None
         self._file, self._left = file, _READ_AGAIN * max(size, 1 << 20)
 
@@ -178,6 +178,12 @@ class _Source:
         if self._left <= 0:
             self.trouble = "its index runs in circles", DAMAGED[1]
         return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):  # to before the start: libav takes it as its own kind of error
+            return -1
 
     def refuse(self, url: str, flags: int, options: Mapping[str, str]) -> BytesIO:
         self.trouble = f"it asks for another file, {url!r}, and playlists aren't followed", "open that file itself"
