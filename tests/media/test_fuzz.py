@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "x.mp3": {"codec": None, "sound": "libmp3lame"},
     "x.ogg": {"codec": None, "sound": "libopus"},
     "x.flac": {"codec": None, "sound": "flac", "seconds": 0.4},
+    "x.wv": {"codec": None, "sound": "wavpack", "seconds": 0.4},
     "x.m4a": {"codec": None, "sound": "aac"},
     "x.gif": {"codec": "gif", "pixels": "rgb8", "count": 3},
     "x.png": {"codec": "png", "pixels": "rgb24", "count": 1, "form": "image2"},

@@ -152,5 +152,6 @@ def _setup(stream: VideoStream | AudioStream) -> tuple[object, ...]:
     codec = stream.codec_context
     common = codec.name, codec.profile, codec.extradata
     if isinstance(codec, AudioCodecContext):
-        return *common, codec.sample_rate, guard(codec.layout).name, codec.format.name
+        form = codec.format.name if codec.format is not None else None  # a damaged header may name none
+        return *common, codec.sample_rate, guard(codec.layout).name, form
     return *common, codec.width, codec.height, codec.pix_fmt, codec.colorspace, codec.color_range
