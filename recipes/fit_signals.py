@@ -1,6 +1,6 @@
 """Fit the constants of the `signals` rater on synthesized scenes.
 
-    python recipes/fit_signals.py --scenes 160 --jobs 2
+    python recipes/fit_signals.py --scenes 110 --jobs 2
 
 Method. Scenes are synthesized (seeds from 0 on; the held-out benchmark and the demo use others) and each gets every
 controlled defect of `avreward.datasets.perturbations` at three severities, and those of `MORE` below, for the
@@ -152,7 +152,7 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
         score = 100 / (1 + (weight * softplus((table - reference) / scale.exp())).sum(1))
         loss = (importance * huber_loss(score / 10, target / 10, reduction="none")).mean()
         if len(defects):
-            loss = loss + 2 * softplus(-(score[originals] - score[defects]) / 3).mean()
+            loss = loss + 6 * softplus(-(score[originals] - score[defects]) / 2).mean()
         # evenly spread where the scenes don't care, and no step so sharp that clips unlike them fall off it
         slope = weight * spread / scale.exp()
         loss = loss + 0.02 * (slope - slope.mean()).square().mean()
@@ -229,7 +229,7 @@ def measure_all(scenes: int, jobs: int, cache: Path | None) -> list[Row]:
 def main() -> None:
     """Measures, fits, writes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--scenes", type=int, default=160)
+    parser.add_argument("--scenes", type=int, default=110)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", type=Path, help="keep the figures in this file, and go on from it")
     parser.add_argument("--out", type=Path, default=OUT)
