@@ -259,3 +259,17 @@ def test_opening_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         48000,
         pytest.approx(10),
     )
+
+
+@pytest.mark.parametrize("rate", [None, 8000])
+def test_spans_are_parts_of_the_sound(tmp_path: Path, rate: int | None) -> None:
+    audio = torch.randn(2, 3 * 16_000, generator=torch.Generator().manual_seed(0)).clamp(-1, 1) / 2
+    made = Clip(audio=audio, sample_rate=16_000)
+    made.save(tmp_path / "a.wav")
+    for clip in (made, Clip.open(tmp_path / "a.wav")):
+        whole, hertz = clip.sound(rate, 1), rate or 16_000
+        parts = clip.spans([(0.0, 0.5), (0.25, 1.0), (2.5, 9.0), (5.0, 6.0)], rate, 1)
+        edges = [(0, 0.5), (0.25, 1.0), (2.5, 3.0), (3.0, 3.0)]
+        for part, (start, stop) in zip(parts, edges, strict=True):
+            assert torch.equal(part, whole[:, round(start * hertz) : round(stop * hertz)])
+    assert made.spans([]) == []

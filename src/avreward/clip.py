@@ -221,6 +221,22 @@ class Clip:
         check_sound_format(rate, channels)
         return self._with_sound().samples(rate, channels)
 
+    def spans(
+        self, spans: Sequence[tuple[float, float]], rate: int | None = None, channels: int | None = None
+    ) -> list[Tensor]:
+        """Return parts of what `sound` gives, for each (start, stop) in seconds; a file is decoded once for all.
+
+        Only the parts are held in memory, so that an hour of sound can be looked at in windows. A part that reaches
+        beyond the sound is shorter.
+
+        Example:
+            >>> clip = Clip(audio=torch.zeros(1, 8000), sample_rate=8000)
+            >>> [part.shape[1] for part in clip.spans([(0, 0.5), (0.9, 2)])]
+            [4000, 800]
+        """
+        sound = self._with_sound()
+        return sound.spans(spans, rate or sound.rate, channels or sound.channels) if spans else []
+
     @property
     def keys(self) -> Mapping[str, str]:
         """What identifies the content of "video", "audio" and "prompt", those that there are, computed when looked up.

@@ -20,7 +20,7 @@ from avreward.media.keys import file_keys, graph_key, tensor_key
 from avreward.media.resize import resize
 from avreward.media.sampling import FramePlan, interval
 from avreward.media.sound import remix, resample
-from avreward.media.waveform import decode_sound, sound_blocks
+from avreward.media.waveform import decode_sound, decode_spans, sound_blocks
 
 
 class Picture(Protocol):
@@ -54,6 +54,7 @@ class Sound(Protocol):
     @property
     def work_key(self) -> Hashable: ...  # noqa: D102
     def samples(self, rate: int | None, channels: int | None) -> Tensor: ...  # noqa: D102
+    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]: ...  # noqa: D102
     def blocks(self) -> Iterator[Tensor]: ...  # noqa: D102
 
 
@@ -128,6 +129,11 @@ class TensorSound:
     def samples(self, rate: int | None, channels: int | None) -> Tensor:
         """Return the waveform, float (channels, samples), in the tensor's graph."""
         return resample(remix(self.audio, channels or self.channels), self.rate, rate or self.rate)
+
+    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+        """Return parts of the waveform, (start, stop) in seconds each, in the tensor's graph."""
+        whole = self.samples(rate, channels)
+        return [whole[:, round(start * rate) : round(stop * rate)] for start, stop in spans]
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform, float (channels, samples), whole."""
@@ -212,6 +218,10 @@ class FileSound:
     def samples(self, rate: int | None, channels: int | None) -> Tensor:
         """Return the waveform, float32 (channels, samples)."""
         return decode_sound(self.index, rate, channels)
+
+    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+        """Return parts of the waveform, (start, stop) in seconds each, decoded in one pass."""
+        return decode_spans(self.index, spans, rate, channels)
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform in pieces, float32 (channels, samples)."""

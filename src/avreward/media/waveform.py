@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, gcd
 from typing import TYPE_CHECKING
 
@@ -39,12 +39,7 @@ def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | Non
     """
     track = _track(index)
     rate, channels = rate or track.rate, channels or track.channels
-    if channels != track.channels and not is_mixable(track.names):
-        problem = f"no rule makes {channels} channels of {'+'.join(track.names)}"
-        raise MediaError(index.stamp.path, problem, "mix it to mono or stereo first")
-    blocks: Iterator[Tensor] = (remix(block, channels) for block in sound_blocks(index))
-    if rate != track.rate:
-        blocks = resampled(blocks, track.rate, rate)
+    blocks = _converted(index, rate, channels)
     with translated(index.stamp.path, "its sound doesn't fit in memory", "cut it into shorter files"):
         out = torch.empty(channels, max(1, ceil(track.end * rate)))
     filled = 0
@@ -55,6 +50,32 @@ def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | Non
         out[:, filled:stop] = block
         filled = stop
     return out if filled == out.shape[1] else out[:, :filled].clone()
+
+
+def decode_spans(index: MediaIndex, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+    """Return parts of what `decode_sound` gives, (start, stop) in seconds each, in one pass that holds only them."""
+    edges = [(round(start * rate), round(stop * rate)) for start, stop in spans]
+    kept: list[list[Tensor]] = [[] for _ in spans]
+    here = 0
+    for block in _converted(index, rate, channels):
+        for part, (start, stop) in zip(kept, edges, strict=True):
+            inside = block[:, max(0, start - here) : max(0, stop - here)]
+            if inside.shape[1]:
+                part.append(inside.clone())
+        here += block.shape[1]
+        if here >= max(stop for _, stop in edges):
+            break
+    return [torch.cat(part, dim=1) if part else torch.zeros(channels, 0) for part in kept]
+
+
+def _converted(index: MediaIndex, rate: int, channels: int) -> Iterator[Tensor]:
+    """Yield the sound from clip time 0, mixed and resampled, block by block."""
+    track = _track(index)
+    if channels != track.channels and not is_mixable(track.names):
+        problem = f"no rule makes {channels} channels of {'+'.join(track.names)}"
+        raise MediaError(index.stamp.path, problem, "mix it to mono or stereo first")
+    blocks: Iterator[Tensor] = (remix(block, channels) for block in sound_blocks(index))
+    return resampled(blocks, track.rate, rate) if rate != track.rate else blocks
 
 
 def sound_blocks(index: MediaIndex) -> Iterator[Tensor]:

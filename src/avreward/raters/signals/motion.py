@@ -21,7 +21,8 @@ def frozen(motion: Motion, gate: Gate) -> Tensor:
     """Share of the time, in percent, in which the picture stands still.
 
     Still is a change under 0.255 levels (−60 dB), and under 3 % of what is usual in the clip: what moves slowly, or has
-    the camera's noise, is not still. A hold counts from 0.15 s on, and from 2.5 times the usual hold: a slow but steady rate is no freeze.
+    the camera's noise, is not still. A hold counts from 0.15 s on, and from 2.5 times the usual hold: a slow but steady
+    rate is no freeze.
     """
     if motion.steps.shape[0] == 0:
         return motion.luma.sum() * 0

@@ -89,17 +89,15 @@ def load_sound(clip: Clip) -> tuple[Sound, ...]:
     assert clip.sample_rate is not None
     rate = min(clip.sample_rate, HIGHEST_RATE)
     channels = min(clip.channels or 1, 2)
-    wave = _precise(clip.sound(rate, channels))
-    return tuple(
-        Sound(wave[:, round(start * rate) : None if stop is None else round(stop * rate)], rate, start)
-        for start, stop in spans(clip.seconds)
-    )
+    parts = spans(clip.seconds)
+    waves = clip.spans(parts, rate, channels)
+    return tuple(Sound(_precise(wave), rate, start) for wave, (start, _) in zip(waves, parts, strict=True))
 
 
-def spans(seconds: float) -> list[tuple[float, float | None]]:
+def spans(seconds: float) -> list[tuple[float, float]]:
     """The stretches of sound (start, stop) in s: all of it up to 30 s, else six windows spread evenly."""
     if seconds <= WINDOWS.seconds * WINDOWS.most + 0.5:
-        return [(0.0, None)]
+        return [(0.0, seconds + 1)]  # a codec may give a little more than the time stamps promise
     step = (seconds - WINDOWS.seconds) / (WINDOWS.most - 1)
     return [(step * k, step * k + WINDOWS.seconds) for k in range(WINDOWS.most)]
 
