@@ -69,6 +69,11 @@ class Rater(ABC):
     differentiable: bool = True
     per_clip: bool = False
 
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What a reader of a report should know of how it looks at clips: label → value."""
+        return {}
+
     @abstractmethod
     def load_track(self, clip: Clip, track: Track) -> Any:
         """Decodes one track of a clip the way this rater wants it; called only where the clip has the track."""

@@ -130,7 +130,7 @@ def settings(reward: Reward) -> dict[str, str]:
     lines = {"Reward": repr(reward), "Reward fingerprint": reward.fingerprint}
     for rater in reward.raters:
         lines[f"Rater {rater.name}"] = f"fingerprint {rater.fingerprint.removeprefix(f'{rater.name}:')}"
-        lines |= {str(label): str(value) for label, value in getattr(rater, "settings", {}).items()}
+        lines |= {str(label): str(value) for label, value in rater.settings.items()}
     packages = ", ".join(f"{name} {version(name)}" for name in ("avreward", "torch", "av"))
     return {**lines, "Versions": f"{packages}, Python {platform.python_version()}"}
 

@@ -135,7 +135,7 @@ def test_half_precision_input_is_judged_in_single():
 
 
 def test_the_fingerprint_names_constants_and_code(monkeypatch):
-    again = SignalsRater(Fusion(dict(shipped().constants), dict(shipped().overall)))
+    again = SignalsRater(Fusion(dict(shipped().constants), dict(shipped().overall), shipped().made_by))
     assert again.fingerprint == RATER.fingerprint
     changed = dict(shipped().constants) | {"hum": Constants(1.0, 1.0, 1.0)}
     assert SignalsRater(Fusion(changed, shipped().overall)).fingerprint != RATER.fingerprint

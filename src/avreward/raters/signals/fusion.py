@@ -35,15 +35,20 @@ class Constants:
 
 @dataclass(frozen=True)
 class Fusion:
-    """The fitted constants: of each measurement, and each dimension's weight in `overall`."""
+    """The fitted constants: of each measurement, and each dimension's weight in `overall`; `made_by` says how."""
 
     constants: Mapping[str, Constants]
     overall: Mapping[str, float]
+    made_by: str = ""
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Fusion:
         """From the layout of ``fusion.json``."""
-        return cls({name: Constants(**c) for name, c in stored["measurements"].items()}, dict(stored["overall"]))
+        return cls(
+            {name: Constants(**c) for name, c in stored["measurements"].items()},
+            dict(stored["overall"]),
+            stored.get("made_by", ""),
+        )
 
     def penalty(self, measurement: Measurement, value: Tensor) -> Tensor:
         """What one measurement costs its dimension; the score is 100/(1 + sum of these)."""

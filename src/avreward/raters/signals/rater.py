@@ -17,7 +17,7 @@ from avreward.raters.signals.explain import Explanation, explain
 from avreward.raters.signals.fusion import Fusion, shipped
 from avreward.raters.signals.measurement import MEASUREMENTS, NEEDS
 from avreward.raters.signals.smooth import soft
-from avreward.raters.signals.views import Stretches, load_picture, load_sound, views_of
+from avreward.raters.signals.views import HIGHEST_RATE, PLANS, Stretches, load_picture, load_sound, views_of
 
 _FUSED = (
     ("audio_quality", {"audio"}, "noise, clipping, bandwidth, drop-outs, loudness of the sound"),
@@ -69,6 +69,15 @@ class SignalsRater(Rater):
     def fingerprint(self) -> str:  # type: ignore[override]  # computed late
         """Names the code and the constants: ``signals:`` and 16 hex digits."""
         return "signals:" + hashlib.blake2b(f"{_code()}{self.fusion}".encode(), digest_size=8).hexdigest()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What is looked at and where the constants come from, for reports."""
+        return {
+            "frames": "; ".join(map(repr, PLANS)),
+            "sound": f"own rate up to {HIGHEST_RATE} Hz, at most two channels, in the same windows",
+            "constants": self.fusion.made_by,
+        }
 
     def load_track(self, clip: Clip, track: Track) -> Any:
         """A `Picture`, or a tuple of `Sound` stretches."""
