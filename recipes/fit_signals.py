@@ -136,9 +136,9 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
         chosen = [r for r in chosen if r.dimension == dimension]
     table = torch.stack([_badness(m.name, chosen) for m in parts], 1)  # (rows, measurements)
     clean = table[[i for i, r in enumerate(chosen) if r.defect in ("none", "speed 1.0")]]
-    target, originals, defects = _targets(dimension, chosen, table)
+    target, better, worse = _targets(dimension, chosen, table)
     # one clean clip for many with defects: it counts as much as a quarter of them
-    importance = 1 + torch.tensor([len(defects) / (4 * len(clean)) * (r.defect == "none") for r in chosen])
+    importance = 1 + torch.tensor([len(chosen) / (4 * len(clean)) * (r.defect == "none") for r in chosen])
     raw = torch.full((len(parts),), -1.0, dtype=torch.float64, requires_grad=True)
     scale = (table.std(0) / 2 + 1e-2).log().requires_grad_()
     reference = clean.quantile(0.8, 0).clone().requires_grad_()
@@ -151,8 +151,8 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
         weight = softplus(raw) + LEAST
         score = 100 / (1 + (weight * softplus((table - reference) / scale.exp())).sum(1))
         loss = (importance * huber_loss(score / 10, target / 10, reduction="none")).mean()
-        if len(defects):
-            loss = loss + 6 * softplus(-(score[originals] - score[defects]) / 2).mean()
+        if better:
+            loss = loss + 6 * softplus(-(score[better] - score[worse]) / 2).mean()
         # evenly spread where the scenes don't care, and no step so sharp that clips unlike them fall off it
         slope = weight * spread / scale.exp()
         loss = loss + 0.02 * (slope - slope.mean()).square().mean()
@@ -169,14 +169,23 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
 
 
 def _targets(dimension: str, rows: Sequence[Row], table: Tensor) -> tuple[Tensor, list[int], list[int]]:
-    """What each row is to score, and the (original, defect) pairs of rows of the same scene."""
+    """What each row is to score, and pairs of rows of one scene: better and worse.
+
+    The original is better than every defect, and a defect better than the same one at the next severity.
+    """
     if dimension == "dynamic_degree":
         order = table[:, 0].argsort(descending=True).argsort().double()
         return 100 * (order + 0.5) / len(rows), [], []
     made = {r.seed: i for i, r in enumerate(rows) if r.defect == "none"}
-    defects = [i for i, r in enumerate(rows) if r.defect != "none"]
+    place = {(r.seed, r.defect, r.target): i for i, r in enumerate(rows)}
+    pairs = [(made[r.seed], i) for i, r in enumerate(rows) if r.defect != "none"]
+    pairs += [
+        (place[key], i)
+        for i, r in enumerate(rows)
+        if r.defect != "none" and (key := (r.seed, r.defect, r.target + 20)) in place
+    ]
     target = torch.tensor([r.target for r in rows], dtype=torch.float64)
-    return target, [made[rows[i].seed] for i in defects], defects
+    return target, [first for first, _ in pairs], [second for _, second in pairs]
 
 
 def fit_overall(constants: dict[str, dict[str, float]], rows: Sequence[Row]) -> dict[str, float]:
@@ -186,15 +195,15 @@ def fit_overall(constants: dict[str, dict[str, float]], rows: Sequence[Row]) -> 
     chosen = [r for r in rows if r.dimension != "dynamic_degree" and "av_offset" in r.values]
     values = [{k: torch.tensor(v, dtype=torch.float64) for k, v in r.values.items()} for r in chosen]
     penalties = torch.stack([torch.stack([100 / fusion.fuse(v)[0][d] - 1 for d in quality]) for v in values])
-    _, originals, defects = _targets("overall", chosen, penalties)
-    of = [chosen[i].dimension for i in defects]
+    _, better, worse = _targets("overall", chosen, penalties)
+    of = [chosen[i].dimension for i in worse]
     share = torch.tensor([1 / of.count(d) / len(quality) for d in of])  # each dimension's defects count the same
     raw = torch.zeros(len(quality), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([raw], lr=0.03)
     for _ in range(STEPS):
         weight = torch.softmax(raw, 0)
         score = 100 / (1 + penalties @ weight)
-        loss = (share * softplus(-(score[originals] - score[defects]) / 3)).sum()
+        loss = (share * softplus(-(score[better] - score[worse]) / 3)).sum()
         loss = loss + 0.01 * (weight - 0.25).square().sum()
         optimizer.zero_grad()
         loss.backward()

@@ -146,7 +146,12 @@ class Clip:
     @property
     def seconds(self) -> float:
         """The time at which the longer track ends; the last frame is held for the median interval."""
-        return max((track.end for track in self._tracks().values()), default=0.0)
+        return max(self.ends.values(), default=0.0)
+
+    @property
+    def ends(self) -> Mapping[str, float]:
+        """The time in seconds at which each track ("video", "audio") ends."""
+        return {name: track.end for name, track in self._tracks().items()}
 
     @property
     def times(self) -> Tensor:
@@ -235,7 +240,8 @@ class Clip:
             [4000, 800]
         """
         sound = self._with_sound()
-        return sound.spans(spans, rate or sound.rate, channels or sound.channels) if spans else []
+        inside = [(max(0.0, start), max(0.0, stop)) for start, stop in spans]
+        return sound.spans(inside, rate or sound.rate, channels or sound.channels) if spans else []
 
     @property
     def keys(self) -> Mapping[str, str]:

@@ -93,13 +93,12 @@ def test_a_file_that_opens_but_does_not_decode() -> None:
     rater = Unreadable()
     rater.damaged = frozenset({("half", "audio"), ("none", "audio"), ("none", "video")})
     half, none, silent = score_files(clips, rater["power"])
-    assert half.error is None
-    assert half.rewards is not None
-    assert "audio is damaged" in str(half.rewards.reasons[0])
-    assert half.scores["toy"].present[0].tolist() == [False, True, True, False]
-    assert none.error is not None
-    assert "audio is damaged" in none.error
-    assert "video is damaged" in none.error
+    for bad in (half, none):  # a clip is never judged in part: without its damaged track it might look better
+        assert bad.error is not None
+        assert "is damaged" in bad.error
+        assert bad.rewards is not None
+        assert not bool(bad.rewards.present)
+        assert not bool(bad.scores["toy"].present.any())
     assert none.clip is clips[1]
     assert silent.error is None
 

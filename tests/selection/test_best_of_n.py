@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_raters import Toy, both, picture, sound
 
-from avreward.clip import Group
+from avreward.clip import Clip, Group
 from avreward.rewards.base import MissingScore, Rewards
 from avreward.selection import best_of_n, select
 
@@ -110,3 +110,19 @@ def test_gradients_reach_the_best() -> None:
     picked.rewards.values[picked.best_index].backward()
     assert audio.grad is not None
     assert audio.grad.abs().sum() > 0
+
+
+def test_a_rater_is_no_reward() -> None:
+    clips = [Clip(audio=torch.zeros(1, 100), sample_rate=100)]
+    with pytest.raises(TypeError, match=r"pass a reward, such as rater\['overall'\]"):
+        best_of_n(clips, Toy())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"open files with Clip\.open"):
+        Toy()(["a.mp4"])  # type: ignore[list-item]
+
+
+def test_the_cause_of_another_basis_stands_first() -> None:
+    loud = torch.full((1, 100), 0.5)
+    clips = [Clip(video=torch.rand(2, 3, 4, 4), fps=2, audio=loud, sample_rate=100) for _ in range(2)]
+    clips.append(Clip(video=torch.rand(2, 3, 4, 4), fps=2))
+    missing = best_of_n(clips, Toy()["overall"]).missing
+    assert missing[2].startswith("no audio was given: its reward is made of brightness")

@@ -107,7 +107,7 @@ def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:
     if path is None:
         return
     if path.suffix.lower() not in endings:
-        raise typer.BadParameter(f"{path}: end the name in {' or '.join(endings)}", param_hint=option)
+        raise typer.BadParameter(f"{path}: end the name in {' or '.join(dict.fromkeys(endings))}", param_hint=option)
     if path.is_dir() or not path.absolute().parent.is_dir():
         what = (
             "this is a directory; name a file" if path.is_dir() else f"there is no folder {path.parent}; make it first"

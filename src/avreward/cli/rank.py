@@ -23,7 +23,7 @@ def rank(
         Path | None, typer.Option(help="The silent video that the sounds belong to; they are laid over it in memory.")
     ] = None,
     reward: Annotated[
-        str, typer.Option(help='What counts, such as "0.4*audio_quality + 0.6*av_consistency".')
+        str, typer.Option(help='What counts, such as "0.4 * audio_quality + 0.6 * av_consistency".')
     ] = "overall",
     rater: RaterName = "signals",
     prompt: Annotated[str | None, typer.Option(help="What the candidates were asked for.")] = None,
@@ -50,16 +50,19 @@ def rank(
     writable(report, "--report", (".html", ".htm"))
     if out is not None and out.resolve() in {path.resolve() for path in [*clips, *([video] if video else [])]}:
         raise typer.BadParameter(f"{out} is one of the inputs; choose another name", param_hint="--out")
+    twice = sorted({str(path) for path in clips if clips.count(path) > 1})
+    if twice:
+        raise typer.BadParameter(f"{twice[0]} is given twice; name each candidate once", param_hint="CLIPS")
     chosen = reward_of(reward, rater_of(rater))
 
     from avreward.cli import ranking
 
     result = ranking.run(_candidates(clips, video, prompt), chosen, mixed)
-    if out is not None:
-        ranking.save_clip(result.picked.best, out)
     if report is not None:
         ranking.write_page(result, report, copy_media)
     (ranking.print_json if as_json else ranking.print_table)(result, report)
+    if out is not None:  # last: if the format can't hold the best, the ranking is not lost
+        ranking.save_clip(result.picked.best, out)
     if not result.complete:
         raise typer.Exit(SOME_FAILED)
 

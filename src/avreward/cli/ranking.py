@@ -104,6 +104,9 @@ def print_table(ranking: Ranking, page: Path | None = None) -> None:
     out.print(f"Reward: {escape(repr(ranking.reward))}")
     for line in [*_absent(ranking), *(f"{name}: not ranked: {why}" for name, why in ranking.missing.items())]:
         out.print(escape(line), style="yellow", soft_wrap=True)
+    if len({frozenset(ranking.picked.rewards.basis[i]) for i in ranking.picked.order}) > 1:
+        warning = "--mixed: these rewards are made of different dimensions; fewer dimensions can make a higher number"
+        out.print(warning, style="yellow", soft_wrap=True)
     for line in unread_prompt(ranking.reward):
         out.print(escape(line), style="dim", soft_wrap=True)
     if page is not None:

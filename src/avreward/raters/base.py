@@ -83,7 +83,10 @@ class Rater(ABC):
         """Judges what `load` decoded."""
 
     def load(self, clip: Clip, work: Work | None = None) -> Sample:
-        """Decodes a clip. Safe to call from several threads. A track that can't be read is missing, with the reason."""
+        """Decodes a clip. Safe to call from several threads.
+
+        A clip is never judged in part: if one of its tracks can't be decoded, all of them are missing, with the reason.
+        """
         work = work or Work()
         tracks: dict[str, Any] = {}
         missing: dict[str, str] = {}
@@ -95,7 +98,7 @@ class Rater(ABC):
                 key = (self.fingerprint, track, clip.work_key(track))
                 tracks[track] = work.loaded.get(key, partial(self.load_track, clip, track))
             except MediaError as error:
-                missing[track] = str(error)
+                return Sample(clip, {}, dict.fromkeys(self.tracks, str(error)))
         return Sample(clip, tracks, missing)
 
     def __call__(self, clips: Sequence[Clip], batch_size: int | None = None) -> Scores:
@@ -107,6 +110,8 @@ class Rater(ABC):
         """
         if isinstance(clips, Clip):
             raise TypeError("clips: a single Clip; pass a list of clips, such as [clip]")
+        if other := next((clip for clip in clips if not isinstance(clip, Clip)), None):
+            raise TypeError(f"clips: {other!r} is not a Clip; open files with Clip.open(path)")
         step = batch_size or (1 if self.per_clip else 8)
         if step < 1:
             raise ValueError(f"batch_size: {batch_size} is not a positive number; leave it out for the default")

@@ -132,7 +132,7 @@ class Scores:
         known: list[Tensor] = [v for values, _, _ in rows for v in values.values()]
         like = known[0] if known else torch.zeros(())
         nan = torch.full((), float("nan"), dtype=like.dtype, device=like.device)
-        table = [torch.stack([values.get(d.name, nan) for d in dimensions]) for values, _, _ in rows]
+        table = [torch.stack([values.get(d.name, nan).to(nan) for d in dimensions]) for values, _, _ in rows]
         present = [[d.name in values for d in dimensions] for values, _, _ in rows]
         return cls(
             torch.stack(table) if table else torch.zeros(0, len(dimensions)),

@@ -72,6 +72,7 @@ def write_report(
         notes=unread_prompt(reward),
         settings={**settings(reward), **details.settings},
         same_picture=_share_picture(ranked),
+        own=own[1].name if (own := own_dimension(reward)) else "",
         wall_s=details.wall_s,
     )
     return write_page(page, path)

@@ -132,6 +132,7 @@ class Page:
         notes: lines that a reader must not miss (what the rater does not look at).
         settings: label → value, everything needed to repeat the run.
         same_picture: candidates are dubs of one video, so playing another one goes on at the same place.
+        own: the dimension that the reward is, where it is a single one.
         wall_s: what opening, decoding and rating took.
     """
 
@@ -142,6 +143,7 @@ class Page:
     notes: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     same_picture: bool = False
+    own: str = ""
     wall_s: float | None = None
 
     @property
@@ -154,9 +156,9 @@ class Page:
 
     @property
     def columns(self) -> list[str]:
-        """The dimensions that any candidate has, in order, but for the one that is the reward itself."""
+        """The dimensions that any candidate has, in order, but for the one that is the reward itself (`own`)."""
         names = dict.fromkeys(bar.name for candidate in self.candidates for bar in candidate.bars)
-        return [name for name in names if name != self.expression.rpartition(".")[2]]
+        return [name for name in names if name != self.own]
 
     @property
     def levels(self) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
+from avreward.media.container import Limits, reading
 from avreward.media.sampling import AllFrames, FramePlan, Spread
 from avreward.report.data import Media
 
@@ -77,16 +78,14 @@ def relative_url(path: Path, folder: Path) -> str:
 
 def browser_plays(path: Path) -> bool:
     """Whether current browsers play the file: container, codecs and pixel format, read from its header."""
-    import av
-
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with reading(path, Limits()) as container:
             videos, sounds = _CONTAINERS.get(container.format.name, ({}, set()))
             return all(
                 s.codec_context.name in videos and s.codec_context.pix_fmt in videos[s.codec_context.name]
                 for s in container.streams.video
             ) and all(s.codec_context.name in sounds for s in container.streams.audio)
-    except (av.FFmpegError, OSError, ValueError, AttributeError):
+    except (AvrewardError, AttributeError):  # not media any more, or a stream without a decoder
         return False
 
 

@@ -115,9 +115,8 @@ class _Run:
             return _Decoded(path, None, (), str(error))
         with torch.no_grad():
             samples = tuple(rater.load(clip, work) for rater, work in zip(self.raters, self.work, strict=True))
-        failed = {why for sample in samples for track, why in sample.missing.items() if track not in clip.missing}
-        hopeless = failed and not any(sample.tracks for sample in samples)
-        return _Decoded(path, clip, samples, "; ".join(sorted(failed)) if hopeless else None)
+        failed = {why for sample in samples for track, why in sample.missing.items() if why != clip.missing.get(track)}
+        return _Decoded(path, clip, samples, "; ".join(sorted(failed)) or None)
 
     def judge(self, batch: Sequence[_Decoded]) -> list[Scored]:
         good = [decoded for decoded in batch if decoded.error is None]

@@ -56,6 +56,8 @@ def best_of_n(candidates: Sequence[Clip] | Group, reward: Reward, *, mixed: bool
     """
     clips = candidates.candidates if isinstance(candidates, Group) else candidates
     _check(clips)
+    if not isinstance(reward, Reward):
+        raise TypeError(f"reward: a {type(reward).__name__}; pass a reward, such as rater['overall']")
     return select(clips, reward.evaluate(clips), mixed=mixed)
 
 
@@ -80,7 +82,7 @@ def select(candidates: Sequence[Candidate], rewards: Rewards, *, mixed: bool = F
         counts = Counter(frozenset(rewards.basis[i]) for i in present)  # in the order of first sight
         common = max(counts, key=lambda basis: (counts[basis], len(basis)))
         odd = [i for i in present if frozenset(rewards.basis[i]) != common]
-        missing |= {i: _unlike(rewards.basis[i], common) for i in odd}
+        missing |= {i: _unlike(rewards.basis[i], common, _why(rewards, i, common)) for i in odd}
         present = [i for i in present if i not in missing]
     values = rewards.values.detach().tolist()
     order = sorted(present, key=lambda i: -values[i])  # a stable sort: the earlier one of equals stays first
@@ -94,6 +96,19 @@ def _check(candidates: Sequence[object]) -> None:
         raise ValueError("candidates: none; pass at least one")
 
 
-def _unlike(basis: Sequence[str], common: frozenset[str]) -> str:
+def _why(rewards: Rewards, candidate: int, common: frozenset[str]) -> str:
+    """Why a candidate lacks dimensions that the others' rewards are made of."""
+    lacking = common - frozenset(rewards.basis[candidate])
+    reasons = [
+        reason
+        for scores in rewards.scores.values()
+        for name, reason in scores.reasons[candidate].items()
+        if name.rpartition(".")[2] in {full.rpartition(".")[2] for full in lacking}
+    ]
+    return "; ".join(dict.fromkeys(reasons))
+
+
+def _unlike(basis: Sequence[str], common: frozenset[str], why: str) -> str:
     made, most = (" and ".join(sorted(names)) or "no fused score" for names in (basis, common))
-    return f"its reward is made of {made}, the ranked ones of {most}; pass mixed=True to rank both together"
+    cause = f"{why}: " if why else ""
+    return f"{cause}its reward is made of {made}, the ranked ones of {most}; pass mixed=True to rank both together"

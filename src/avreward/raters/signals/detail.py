@@ -34,7 +34,7 @@ def noise(frames: Frames, gate: Gate) -> Tensor:
     x = x[:, :, 2:] - 2 * x[:, :, 1:-1] + x[:, :, :-2]
     strength = 255 * magnitude(x, 0.25 / 255) * (math.pi / 2) ** 0.5 / 6
     blocks = avg_pool2d(strength.unsqueeze(1), 16, ceil_mode=True, count_include_pad=False)
-    return low_mean(blocks.flatten() + 0.05, 0, 4.0)
+    return low_mean(blocks.flatten() + 0.05, 0, gate, 4.0)
 
 
 def blockiness(frames: Frames, gate: Gate) -> Tensor:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from avreward.raters.signals.smooth import Gate, decibel, low_mean
+from avreward.raters.signals.smooth import Gate, decibel, hard, low_mean
 from avreward.raters.signals.sound import Sound
 
 
@@ -61,6 +61,8 @@ def clipping(sound: Sound, gate: Gate) -> Tensor:
     level = torch.sqrt((sound.wave / scale).square() + 1e-6)  # in units of the RMS
     sharpness = 4000.0  # of the soft maximum: exact to 0.3 % of the RMS even if ten thousand samples share the peak
     peak = torch.logsumexp(sharpness * level, -1, keepdim=True) / sharpness
+    if gate is hard:
+        peak = level.amax(-1, keepdim=True)
     return 100 * gate((level / peak - 0.98) / 0.005).mean()
 
 
@@ -106,4 +108,4 @@ def attack_decay_asymmetry(sound: Sound, gate: Gate) -> Tensor:
 
 def noise_floor(sound: Sound, gate: Gate) -> Tensor:
     """Level of the quietest frames (20 ms) in dBFS, after minimum statistics (Martin 2001)."""
-    return decibel(low_mean(sound.power_every(0.02) + 1e-10, 0))
+    return decibel(low_mean(sound.power_every(0.02) + 1e-10, 0, gate))

@@ -56,7 +56,7 @@ class Measurement:
 
 
 _NOISE = "after R. Martin, Noise power spectral density estimation, IEEE TSAP 9(5), 2001"
-_LOW = "the low percentile is a harmonic mean"
+_LOW = "the tenth percentile is a power mean of negative exponent"
 _ENERGY = "after J. Hershey, J. Movellan, Audio vision: using audio-visual synchrony to locate sounds, NIPS 1999"
 _ONSETS = "after Z. Barzelay, Y. Y. Schechner, Harmony in motion, CVPR 2007"
 
@@ -108,12 +108,11 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(
         "picture_noise", detail.noise, "frames", "of 255", False, "static_quality", "log", 0.1,
-        "J. Immerkær, Fast noise variance estimation, CVIU 64(2), 1996", "the absolute value is rounded off near zero",
+        "J. Immerkær, Fast noise variance estimation, CVIU 64(2), 1996", _LOW,
     ),
     Measurement(
         "blockiness", detail.blockiness, "frames", "dB", False, "static_quality",
-        source="Z. Wang, H. R. Sheikh, A. C. Bovik, No-reference quality assessment of JPEG images, ICIP 2002",
-        softened="the absolute value is rounded off near zero",
+        source="after Z. Wang, H. R. Sheikh, A. C. Bovik, No-reference quality assessment of JPEG images, ICIP 2002",
     ),
     Measurement(
         "exposure", detail.exposure, "frames", "%", False, "static_quality", "log", 1.0,
@@ -151,8 +150,8 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("onset_motion", together.onset_motion, "together", "", True, "av_consistency", source=_ONSETS),
     Measurement("onset_contact", together.onset_contact, "together", "", True, "av_consistency", source=_ONSETS),
     Measurement(
-        "av_offset", together.offset, "together", "s", False, None, source=_ENERGY,
-        softened="a mean over lags weighted by fit instead of the best lag",
+        "av_offset", together.offset, "together", "s", False, "av_consistency", source=_ENERGY,
+        softened="not the best lag itself, but the mean distance from 0 over all lags, weighted by how well they fit",
     ),
 )  # fmt: skip
 

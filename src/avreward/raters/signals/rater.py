@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, cached_property, partial
 from importlib.resources import files
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from avreward.clip import Clip
@@ -45,7 +47,8 @@ class SignalsRater(Rater):
     Six dimensions (`audio_quality`, `av_consistency`, `static_quality`, `temporal_smoothness`, `dynamic_degree`,
     `overall`) and every measurement behind them (``rater["signals.clipping"]``). The scores use a smooth form of each
     measurement; `explain` shows the figure of the literature beside it. A clip of up to 30 s is watched whole, a longer
-    one in six windows of 5 s. 90 is a clean synthesized scene, 70, 50, 30 one with a mild, medium, strong defect.
+    one in three to six windows of 5 s. The constants aim at 90 for a clean synthesized scene, and at 70, 50 and 30 with
+    a mild, medium and strong defect.
 
     It does not read the prompt, knows nothing of what is shown, and can't tell a fitting sound from a sound of another
     thing that happens at the same moments.
@@ -81,15 +84,17 @@ class SignalsRater(Rater):
 
     def load_track(self, clip: Clip, track: Track) -> Any:
         """A `Picture`, or a tuple of `Sound` stretches."""
-        return load_picture(clip) if track == "video" else load_sound(clip)
+        with _no_autocast():
+            return load_picture(clip) if track == "video" else load_sound(clip)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Scores for what `load` decoded; a picture or sound shared by several clips is measured once."""
         work = work or Work()
         rows = []
         for sample in samples:
-            values, reasons = self.measure(sample, work)
-            fused, basis = self.fusion.fuse(values)
+            with _no_autocast():
+                values, reasons = self.measure(sample, work)
+                fused, basis = self.fusion.fuse(values)
             rows.append(({**fused, **values}, self._missing(fused, reasons), {"overall": basis} if basis else {}))
         return Scores.collect(rows, self.dimensions)
 
@@ -125,6 +130,13 @@ class SignalsRater(Rater):
                 every = why or sorted(set(reasons.values()))
                 reasons = {**reasons, dimension.name: "; ".join(dict.fromkeys(every))}
         return reasons
+
+
+@contextmanager
+def _no_autocast() -> Iterator[None]:
+    """Measures in full precision for a caller who trains under autocast, too: the same score for the same clip."""
+    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        yield
 
 
 def _measured(views: Mapping[str, Stretches]) -> dict[str, Tensor]:

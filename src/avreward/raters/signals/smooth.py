@@ -32,8 +32,10 @@ def magnitude(x: Tensor, softness: float) -> Tensor:
     return torch.sqrt(x.square() + softness * softness) - softness
 
 
-def low_mean(x: Tensor, dim: int, power: float = 1.0) -> Tensor:
-    """The power mean with a negative exponent: follows the low values, as a low percentile does, but smoothly."""
+def low_mean(x: Tensor, dim: int, gate: Gate, power: float = 1.0) -> Tensor:
+    """The level that x seldom falls below: the tenth percentile, or softly the power mean of exponent −`power`."""
+    if gate is hard:
+        return x.quantile(0.1, dim)
     return x.pow(-power).mean(dim).pow(-1 / power)
 
 

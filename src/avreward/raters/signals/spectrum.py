@@ -16,7 +16,7 @@ def signal_to_noise(sound: Sound, gate: Gate) -> Tensor:
     """
     power, _ = sound.bands()
     power = power + POWER_FLOOR
-    return decibel(power.mean(-1) / low_mean(power, -1), 1e-6).mean()
+    return decibel(power.mean(-1) / low_mean(power, -1, gate), 1e-6).mean()
 
 
 def bandwidth(sound: Sound, gate: Gate) -> Tensor:
@@ -36,7 +36,7 @@ def flatness(sound: Sound, gate: Gate) -> Tensor:
     """
     power, centres = sound.bands()
     upper = (centres > 500).to(power)
-    floor = low_mean(power + POWER_FLOOR, -1) / centres
+    floor = low_mean(power + POWER_FLOOR, -1, gate) / centres
     floor = floor + 3e-3 * (floor * upper).sum() / upper.sum()
     geometric = (decibel(floor, 1e-18) * upper).sum() / upper.sum()
     return geometric - decibel((floor * upper).sum() / upper.sum(), 1e-18)
@@ -48,7 +48,7 @@ def hum(sound: Sound, gate: Gate) -> Tensor:
     x = torch.nn.functional.pad(sound.mono, (0, max(0, size - sound.mono.shape[0])))
     window = torch.hann_window(size, dtype=x.dtype, device=x.device)
     power = torch.fft.rfft(x.unfold(0, size, hop) * window, dim=-1).abs().square() / window.square().sum() / size
-    steady = low_mean(power + 1e-12, 0)  # (bins,), 2 Hz apart
+    steady = low_mean(power + 1e-12, 0, gate)  # (bins,), 2 Hz apart
     each = []
     for mains in (50, 60):
         lines = [round(mains * k * size / sound.rate) for k in range(1, 9)]

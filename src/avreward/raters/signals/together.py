@@ -21,6 +21,7 @@ GRID = 0.02  # s between the points at which the courses are compared
 REACH = 50  # points: lags up to a second are searched for the offset
 NEAR = 3  # points: lags up to 60 ms count as in sync
 TREND = 1.0  # s; slower changes say nothing about what belongs to what
+CERTAINTY = 8.0  # of the best lag: a weak peak (correlation 0.2) hardly counts, a strong one (0.7) decides
 SHORTEST = 0.5  # s of common time below which there is nothing to compare
 
 
@@ -49,21 +50,23 @@ class Together:
         return self.span[0] + GRID * (index + 0.5)
 
     @cached_property
-    def level(self) -> Tensor:
-        """Log power of the sound, over a floor 30 dB under its mean."""
+    def _level(self) -> Tensor:
+        """Log power of each frame of the spectrogram, over a floor 30 dB under its mean."""
         power, _ = self.sound.bands()
         total = power.sum(0)
-        level = torch.log(total / (total.mean() + 1e-8) + 1e-3)
-        return _detrended(_at(self.grid, self.sound.frame_times, level, 0.03))
+        return torch.log(total / (total.mean() + 1e-8) + 1e-3)
+
+    @cached_property
+    def level(self) -> Tensor:
+        """The sound's log power."""
+        return _detrended(_at(self.grid, self.sound.frame_times, self._level, 0.03)).to(self.motion.luma)
 
     @cached_property
     def onset(self) -> Tensor:
         """Rise of the sound's log power over 64 ms, where it rises."""
-        power, _ = self.sound.bands()
-        total = power.sum(0)
-        level = torch.log(total / (total.mean() + 1e-8) + 1e-3)
-        level = torch.nn.functional.pad(level[None], (4, 4), mode="replicate")[0]
-        return _detrended(_at(self.grid, self.sound.frame_times, _positive(level[8:] - level[:-8], 0.05), 0.03))
+        level = torch.nn.functional.pad(self._level[None], (4, 4), mode="replicate")[0]
+        rise = _positive(level[8:] - level[:-8], 0.05)
+        return _detrended(_at(self.grid, self.sound.frame_times, rise, 0.03)).to(self.motion.luma)
 
     @cached_property
     def _blocks(self) -> tuple[Tensor, Tensor]:
@@ -123,7 +126,7 @@ def offset(both: Together, gate: Gate) -> Tensor:
     """How far from sync the best lag is, in s: the mean over lags, those that fit best counting most."""
     curve = _all_lags(both)
     lags = GRID * torch.arange(-REACH, REACH + 1, dtype=curve.dtype, device=curve.device)
-    return (torch.softmax(20 * curve, 0) * lags.abs()).sum()
+    return (torch.softmax(CERTAINTY * curve, 0) * lags.abs()).sum()
 
 
 def best_lag(both: Together) -> Tensor:
@@ -157,7 +160,7 @@ def _in_sync(curve: Tensor) -> Tensor:
 
 def _at(grid: Tensor, times: Tensor, values: Tensor, width: float) -> Tensor:
     """`values` at `times`, smoothed by a Gaussian kernel of `width` s and read at the points of `grid`."""
-    near = torch.exp(-((grid[:, None] - times[None]) / width).square() / 2) + 1e-12
+    near = torch.exp(-((grid.to(times.device)[:, None] - times[None]) / width).square() / 2) + 1e-12
     return (near / near.sum(1, keepdim=True)).to(values) @ values
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.media.sampling import FramePlan, Spread, Windows
+from avreward.media.sampling import FramePlan, Spread, interval
 from avreward.raters.base import Sample
 from avreward.raters.signals.measurement import Measurement
 from avreward.raters.signals.picture import Frames, Motion, to_luma
@@ -18,10 +18,42 @@ from avreward.raters.signals.smooth import Gate
 from avreward.raters.signals.sound import Sound
 from avreward.raters.signals.together import SHORTEST, Together
 
-WINDOWS = Windows(seconds=5.0, most=6)  # a clip of up to 30 s is watched whole, a longer one in six windows
+WHOLE = 30.0  # s; a longer track is watched in windows
+WINDOW = 5.0  # s
+
+
+def spans(end: float) -> list[tuple[float, float]]:
+    """The stretches (start, stop) in s of a track that ends at `end`: all of it up to 30 s, else three to six windows.
+
+    The windows of 5 s begin at multiples of 10, 20, 40 … s of the clip's clock, whichever leaves at most six. So they
+    depend on the track alone, and windows of picture and sound of different lengths still meet.
+
+    >>> spans(12.5), spans(55.0)[-1], spans(61.0)
+    ([(0.0, 13.5)], (50.0, 55.0), [(0.0, 5.0), (20.0, 25.0), (40.0, 45.0), (60.0, 65.0)])
+    """
+    if end <= WHOLE:
+        return [(0.0, end + 1)]  # a codec may give a little more than the time stamps promise
+    step = WINDOW * 2 ** math.ceil(math.log2(end / WHOLE))
+    return [(step * k, step * k + WINDOW) for k in range(6) if step * k + 0.5 < end]
+
+
+@dataclass(frozen=True)
+class InSpans:
+    """Every frame of the track's `spans`; the first one where there is none."""
+
+    def __call__(self, times: Tensor) -> Tensor:
+        """Return ascending indices, int64 (k,)."""
+        inside = torch.zeros(len(times), dtype=torch.bool, device=times.device)
+        for start, stop in spans(float(times[-1]) + interval(times)):
+            inside |= (times >= start) & (times < stop)
+        index = inside.nonzero()[:, 0]
+        return index if len(index) else torch.zeros(1, dtype=torch.int64, device=times.device)
+
+
 FEW = Spread(6)
-PLANS = (FramePlan(WINDOWS, max_side=160), FramePlan(FEW, max_side=160), FramePlan(FEW, crop=1024))
+PLANS = (FramePlan(InSpans(), max_side=160), FramePlan(FEW, max_side=160), FramePlan(FEW, crop=1024))
 HIGHEST_RATE = 48_000  # Hz; faster sound is resampled, slower is left as it is
+LOWEST_RATE = 2_000  # Hz; below it there is no spectrum to speak of
 SHORTEST_SOUND = 0.1  # s
 FEWEST = 3  # frames in which motion can be judged
 
@@ -61,10 +93,10 @@ def views_of(sample: Sample) -> dict[frozenset[str], dict[str, Stretches]]:
     if sound is None:
         long = Stretches((), no_sound)
     else:
-        heard = tuple(s for s in sound if s.seconds >= SHORTEST_SOUND)
-        long = Stretches(heard, f"less than {SHORTEST_SOUND} s of sound")
+        heard = tuple(s for s in sound if s.seconds >= SHORTEST_SOUND and s.rate >= LOWEST_RATE)
+        long = Stretches(heard, f"less than {SHORTEST_SOUND} s of sound, or sampled at less than {LOWEST_RATE} Hz")
     if picture is not None and sound is not None:
-        pairs = (Together(m, s) for m, s in zip(picture.stretches, sound, strict=False) if len(m.times) >= FEWEST)
+        pairs = (Together(m, s) for m in enough for s in heard)  # windows meet or are apart
         common = tuple(pair for pair in pairs if pair.seconds >= SHORTEST)
         both = Stretches(common, f"picture and sound have less than {SHORTEST} s in common")
     return {
@@ -77,29 +109,20 @@ def views_of(sample: Sample) -> dict[frozenset[str], dict[str, Stretches]]:
 def load_picture(clip: Clip) -> Picture:
     """Decodes the picture once, in three views (`PLANS`)."""
     small, colour, detail = (_precise(view) for view in clip.views(PLANS))
-    index = WINDOWS(clip.times)
-    luma, times = to_luma(small), clip.times[index].to(small.device)
-    cuts = [0, *((index.diff() > 1).nonzero()[:, 0] + 1).tolist(), len(index)]
-    stretches = tuple(Motion(luma[a:b], times[a:b]) for a, b in pairwise(cuts))
-    return Picture(Frames(to_luma(detail), colour), stretches)
+    luma, times = to_luma(small), clip.times[InSpans()(clip.times)].to(small.device)
+    stretches = []
+    for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):
+        inside = (times >= start) & (times < stop)
+        stretches.append(Motion(luma[inside], times[inside]))
+    return Picture(Frames(to_luma(detail), colour), tuple(stretches))
 
 
 def load_sound(clip: Clip) -> tuple[Sound, ...]:
     """Decodes the sound, at most two channels, at its own rate up to 48 kHz, in stretches."""
-    assert clip.sample_rate is not None
-    rate = min(clip.sample_rate, HIGHEST_RATE)
-    channels = min(clip.channels or 1, 2)
-    parts = spans(clip.seconds)
+    rate, channels = min(clip.sample_rate, HIGHEST_RATE), min(clip.channels, 2)
+    parts = spans(clip.ends["audio"])
     waves = clip.spans(parts, rate, channels)
     return tuple(Sound(_precise(wave), rate, start) for wave, (start, _) in zip(waves, parts, strict=True))
-
-
-def spans(seconds: float) -> list[tuple[float, float]]:
-    """The stretches of sound (start, stop) in s: all of it up to 30 s, else six windows spread evenly."""
-    if seconds <= WINDOWS.seconds * WINDOWS.most + 0.5:
-        return [(0.0, seconds + 1)]  # a codec may give a little more than the time stamps promise
-    step = (seconds - WINDOWS.seconds) / (WINDOWS.most - 1)
-    return [(step * k, step * k + WINDOWS.seconds) for k in range(WINDOWS.most)]
 
 
 def _precise(x: Tensor) -> Tensor:
