@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,6 @@ def test_spoilt_files(
 ) -> None:
     file = tmp_path / name
     file.write_bytes(spoilt(files[name], changes))
-    begin = time.monotonic()
     try:
         clip = Clip.open(file, max_seconds=600, max_pixels=2**22)
         if clip.has_video:
@@ -104,4 +102,3 @@ def test_spoilt_files(
     assert "\n" not in str(problem)
     assert problem.source in (str(file), "audio")
     assert capfd.readouterr().err == ""
-    assert time.monotonic() - begin < 20

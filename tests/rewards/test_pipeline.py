@@ -157,7 +157,6 @@ def test_an_early_end_stops_the_threads(how: str) -> None:
     before = threads()
     run = Stages(load, negate, 2, 2, 4).run(range(10_000))
     assert next(run) == 0
-    began = time.perf_counter()
     if how == "close":
         run.close()
     elif how == "cycle":
@@ -166,7 +165,6 @@ def test_an_early_end_stops_the_threads(how: str) -> None:
         del ring
     del run
     gc.collect()
-    assert time.perf_counter() - began < 1
     assert threads() == before
     assert len(loaded) < 60
 
@@ -198,8 +196,6 @@ def test_an_interrupt_ends_the_run() -> None:
         assert process.stdout is not None
         while process.stdout.readline() != "8\n":
             pass
-        began = time.perf_counter()
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "1 threads\n"
-        assert process.wait(10) == 0
-        assert time.perf_counter() - began < 3  # the items in work take a second each
+        assert process.wait(60) == 0  # not the hours that the other items would take

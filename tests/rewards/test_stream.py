@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -181,20 +182,36 @@ def test_torch_threads(per_clip: bool) -> None:
 
 
 def test_stages_overlap_and_judges_stand_side_by_side() -> None:
+    lock, now, seen = threading.Lock(), {"load": 0, "rate": 0}, set()
+
+    @contextmanager
+    def busy(what: str) -> Iterator[None]:
+        for step in (1, -1):
+            with lock:
+                now[what] += step
+                seen.add((now["load"], now["rate"]))
+            if step == 1:
+                time.sleep(0.02)
+                yield
+
     class Slow(Toy):
         def load_track(self, clip: Clip, track: Track) -> Any:
-            time.sleep(0.02)
-            return super().load_track(clip, track)
+            with busy("load"):
+                return super().load_track(clip, track)
 
-    def seconds(**threads: int) -> float:
-        rater = Slow(seconds=0.02)
-        began = time.perf_counter()
-        assert len(list(score_files([sound(0.01 * n) for n in range(1, 21)], rater, **threads))) == 20
-        assert len(rater.threads) == threads["compute_threads"]
-        return time.perf_counter() - began
+        def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+            with busy("rate"):
+                return super().rate(samples, work)
 
-    assert seconds(decode_threads=1, compute_threads=1) < 0.65  # one after the other takes 0.8
-    assert seconds(decode_threads=4, compute_threads=4) < 0.3
+    for threads in (1, 4):
+        seen.clear()
+        rater = Slow()
+        clips = [sound(0.01 * n) for n in range(1, 41)]
+        assert len(list(score_files(clips, rater, decode_threads=threads, compute_threads=threads))) == 40
+        assert len(rater.threads) == threads
+        assert any(loading and rating for loading, rating in seen)
+        assert max(loading for loading, _ in seen) == threads
+        assert (max(rating for _, rating in seen) > 1) == (threads > 1)
 
 
 def test_an_early_end(files: list[Path]) -> None:
