@@ -151,3 +151,13 @@ def test_places_stay_on_the_scale():
 def test_area_closes_its_path():
     assert area((0.0, 1.0), 50, 46) == "M0 50V50h50V96h50V50z"
     assert area((), 50, 46) == ""
+
+
+def test_no_dimension_of_a_composite_reward_is_left_out_of_the_glance() -> None:
+    bars = [Bar("audio_quality", 50.0, 0, 100), Bar("av_consistency", 60.0, 0, 100)]
+    media = Media("a.mp4", "video")
+    one = Candidate("a", 1.0, bars, media)
+    composite = Page([one], expression="0.4*signals.audio_quality + 0.6*signals.av_consistency")
+    single = Page([one], expression="signals.av_consistency", own="av_consistency")
+    assert composite.columns == ["audio_quality", "av_consistency"]
+    assert single.columns == ["audio_quality"]
