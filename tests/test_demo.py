@@ -35,7 +35,7 @@ def test_the_planted_best_wins_on_twenty_scenes(tmp_path):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "new"
-    return CliRunner().invoke(app, ["demo", "--out", str(folder)]), folder
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["demo", "--out", str(folder)]), folder
 
 
 def test_it_says_that_the_planted_best_won(demo):

@@ -4,7 +4,6 @@ import fit_signals as recipe
 import pytest
 import torch
 
-from avreward.evaluation.correlation import srcc
 from avreward.raters.signals.fusion import Fusion, shipped
 
 DIMENSIONS = ("audio_quality", "av_consistency", "static_quality", "temporal_smoothness", "dynamic_degree", "overall")
@@ -21,13 +20,22 @@ def scores(fusion, rows):
     return [fusion.fuse({k: torch.tensor(v, dtype=torch.float64) for k, v in r.values.items()})[0] for r in rows]
 
 
-def test_a_fit_on_a_few_scenes_ranks_unseen_clips_as_the_shipped_one_does(measured):
+def test_a_fit_on_a_few_scenes_gives_unseen_clips_the_scores_of_the_shipped_one(measured):
+    """Ten scenes are few, so not the constants but what they say of other scenes is compared."""
     fit_rows, unseen = measured
     small = scores(Fusion.from_dict(recipe.fit(fit_rows)), unseen)
     ours = scores(shipped(), unseen)
     for dimension in DIMENSIONS:
-        pairs = [(float(a[dimension]), float(b[dimension])) for a, b in zip(small, ours, strict=True) if dimension in a]
-        assert srcc(*zip(*pairs, strict=True)) > 0.85, dimension
+        apart = [abs(float(a[dimension] - b[dimension])) for a, b in zip(small, ours, strict=True) if dimension in a]
+        assert sum(apart) / len(apart) < 15, dimension
+    clean = {r.seed: k for k, r in enumerate(unseen) if r.defect == "none"}
+
+    def lowered(found, k, row):
+        return bool(found[clean[row.seed]][row.dimension] > found[k][row.dimension])
+
+    defects = [(k, r) for k, r in enumerate(unseen) if r.dimension not in (None, "dynamic_degree")]
+    same = [lowered(small, k, r) == lowered(ours, k, r) for k, r in defects]
+    assert sum(same) / len(same) > 0.85
 
 
 def test_the_shipped_constants_meet_their_targets(measured):
