@@ -64,9 +64,7 @@ class Perturbation:
 
 def _sound(function: Callable[[Tensor, int, float, torch.Generator], Tensor]) -> Work:
     def work(clip: Clip, severity: float, generator: torch.Generator, other: Clip | None) -> Clip:
-        rate = clip.sample_rate
-        assert rate is not None
-        return clip.with_audio(function(clip.sound(), rate, severity, generator), rate)
+        return clip.with_audio(function(clip.sound(), clip.sample_rate, severity, generator), clip.sample_rate)
 
     return work
 
@@ -76,11 +74,9 @@ def _reverse(clip: Clip, severity: float, generator: torch.Generator, other: Cli
 
 
 def _swap(clip: Clip, severity: float, generator: torch.Generator, other: Clip | None) -> Clip:
-    rate, other_rate = clip.sample_rate, other.sample_rate if other else None
-    assert other is not None
-    assert rate is not None
-    assert other_rate is not None
-    return clip.with_audio(perturb_sound.swap(clip.sound(), rate, other.sound(), other_rate), rate)
+    assert other is not None  # checked by `apply`
+    audio = perturb_sound.swap(clip.sound(), clip.sample_rate, other.sound(), other.sample_rate)
+    return clip.with_audio(audio, clip.sample_rate)
 
 
 def with_video(clip: Clip, video: Tensor) -> Clip:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -13,6 +12,7 @@ import torch
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
+from avreward.media.threads import settle
 from avreward.raters.base import LOADED_AT_ONCE, Rater, Sample, Work
 from avreward.raters.scores import Scores
 from avreward.raters.shared import Shared
@@ -20,7 +20,6 @@ from avreward.rewards.base import Reward, Rewards
 from avreward.rewards.pipeline import Stages
 
 BATCH = 8  # clips that a rater judges together, unless it judges clip by clip
-_SETTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def score_files(
         work_threads=judges,
         waiting=_count("prefetch", prefetch, decoders + max(judges, batch)),
         batch=batch,
-        enter=lambda judges: _settle(one_core=alone or not judges),
+        enter=lambda judges: settle(alone=alone or not judges),
     )
     return stages.run(files)
 
@@ -159,18 +158,3 @@ def _count(name: str, given: int | None, default: int) -> int:
     if given is not None and given < 1:
         raise ValueError(f"{name}: {given} is not a positive number; leave it out for {default}")
     return given or default
-
-
-def _settle(one_core: bool) -> None:
-    """Settles how many cores torch uses in this new thread: one where clips stand side by side, else the default.
-
-    `torch.set_num_threads` sets the thread that calls it and the default of threads that are yet to come; the default
-    is put back through a thread that does nothing else. Measured with torch 2.13.
-    """
-    with _SETTING:
-        default = torch.get_num_threads()  # a thread takes the default when it first asks
-        if one_core:
-            torch.set_num_threads(1)
-            restore = threading.Thread(target=torch.set_num_threads, args=(default,))
-            restore.start()
-            restore.join()

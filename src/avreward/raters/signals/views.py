@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
+from avreward.media.precision import widened
 from avreward.media.sampling import FramePlan, Spread, interval
 from avreward.raters.base import Sample
 from avreward.raters.signals.measurement import Measurement
@@ -108,7 +109,7 @@ def views_of(sample: Sample) -> dict[frozenset[str], dict[str, Stretches]]:
 
 def load_picture(clip: Clip) -> Picture:
     """Decodes the picture once, in three views (`PLANS`)."""
-    small, colour, detail = (_precise(view) for view in clip.views(PLANS))
+    small, colour, detail = (widened(view) for view in clip.views(PLANS))
     luma, times = to_luma(small), clip.times[InSpans()(clip.times)].to(small.device)
     stretches = []
     for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):
@@ -122,9 +123,4 @@ def load_sound(clip: Clip) -> tuple[Sound, ...]:
     rate, channels = min(clip.sample_rate, HIGHEST_RATE), min(clip.channels, 2)
     parts = spans(clip.ends["audio"])
     waves = clip.spans(parts, rate, channels)
-    return tuple(Sound(_precise(wave), rate, start) for wave, (start, _) in zip(waves, parts, strict=True))
-
-
-def _precise(x: Tensor) -> Tensor:
-    """At least float32: sums over a second of sound need it."""
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+    return tuple(Sound(widened(wave), rate, start) for wave, (start, _) in zip(waves, parts, strict=True))
