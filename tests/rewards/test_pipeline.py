@@ -183,7 +183,8 @@ def test_an_open_iterator_does_not_keep_python_alive() -> None:
 
 def test_an_interrupt_ends_the_run() -> None:
     code = (
-        "import threading, time\n"
+        "import signal, threading, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start background jobs deaf to it\n"
         "from avreward.rewards.pipeline import Stages\n"
         "try:\n"
         "    stages = Stages(lambda n: time.sleep(0.01 if n < 9 else 1) or n, lambda b: b, 2, 2, 4)\n"
