@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Track = Literal["video", "audio"]
 LOADED_AT_ONCE = 4  # decoded tracks kept for other clips that share them: tens of megabytes each
+TOKENS_AT_ONCE = 32  # encoded ones: two for each clip of a batch, and some for the next
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,19 @@ class Sample:
 
 @dataclass
 class Work:
-    """What the clips of one call, or of one run over many files, share: decoded tracks and what was made of them."""
+    """What the clips of one call, or of one run over many files, share: decoded tracks and what was made of them.
+
+    Attributes:
+        loaded: decoded tracks.
+        results: what is small: measurements, embeddings.
+        tokens: a track's feature tokens: some ten megabytes each in a large model.
+        prefixes: beginnings that a language model has read; see `avreward.raters.lmm.decoding`.
+    """
 
     loaded: Shared = field(default_factory=lambda: Shared(LOADED_AT_ONCE))
     results: Shared = field(default_factory=lambda: Shared(256))
+    tokens: Shared = field(default_factory=lambda: Shared(TOKENS_AT_ONCE))
+    prefixes: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
 
 class Rater(ABC):
@@ -64,7 +75,7 @@ class Rater(ABC):
     dimensions: tuple[Dimension, ...]
     fingerprint: str
     module: nn.Module | None = None
-    tracks: ClassVar[tuple[Track, ...]] = ("video", "audio")
+    tracks: tuple[Track, ...] = ("video", "audio")
     prompt_anchored: bool = False
     differentiable: bool = True
     per_clip: bool = False

@@ -15,7 +15,7 @@ from avreward.raters.base import Track
 from avreward.raters.lmm.parts import Encoded, Prompt, Text, Tokens
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Backbone(ABC):
@@ -39,8 +39,8 @@ class Backbone(ABC):
 
     @property
     @abstractmethod
-    def language(self) -> nn.Module:
-        """The decoder: takes `inputs_embeds`, `attention_mask`, `position_ids`, `past_key_values`, `use_cache`."""
+    def language(self) -> PreTrainedModel:
+        """The decoder without its head: takes `inputs_embeds`, `attention_mask`, `position_ids`, `past_key_values`, `use_cache`."""
 
     @property
     @abstractmethod

@@ -1,0 +1,88 @@
+"""Keys and values of what was read already, for sequences that go on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a decoder keeps of the tokens that it has read, for some sequences side by side.
+
+    Attributes:
+        layers: (keys, values) of each decoder layer, (rows, heads, length, width of a head) each.
+        mask: bool (rows, length): which of them are tokens, not padding.
+    """
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    mask: Tensor
+
+    def row(self, index: int) -> Past:
+        """One sequence's, without its padding."""
+        there = self.mask[index]
+        kept = tuple((k[index : index + 1, :, there], v[index : index + 1, :, there]) for k, v in self.layers)
+        return Past(kept, there[there][None])
+
+    @classmethod
+    def stack(cls, pasts: Sequence[Past]) -> Past:
+        """Several, one below the other; the shorter ones are padded at the end."""
+        if len(pasts) == 1:
+            return pasts[0]
+        length = max(past.mask.shape[1] for past in pasts)
+        layers = zip(*(past.layers for past in pasts), strict=True)
+        return cls(
+            tuple(
+                (_stacked([k for k, _ in layer], length), _stacked([v for _, v in layer], length)) for layer in layers
+            ),
+            torch.cat([torch.nn.functional.pad(past.mask, (0, length - past.mask.shape[1])) for past in pasts]),
+        )
+
+
+class _Layer(DynamicLayer):
+    """One decoder layer's: gives each row its past, and keeps what was added only if somebody goes on from here.
+
+    Nothing is changed in place, so that a layer may be run again for its gradient (checkpointing).
+    """
+
+    def __init__(self, past: tuple[Tensor, Tensor] | None, rows: Tensor | None, keep: bool) -> None:
+        super().__init__()
+        self.past, self.rows, self.keep = past, rows, keep
+        self.kept: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """The past of each row, and the new ones after it."""
+        new = key_states, value_states
+        if self.past is not None:
+            new = tuple(torch.cat([old[self.rows], add], dim=-2) for old, add in zip(self.past, new, strict=True))  # type: ignore[assignment]
+        if self.keep:
+            self.kept = new
+        return new
+
+    def get_seq_length(self) -> int:
+        """How many positions came before."""
+        return 0 if self.past is None else self.past[0].shape[-2]
+
+
+class PrefixCache(Cache):
+    """The cache that a decoder is called with: row i goes on from row `rows[i]` of `past`.
+
+    Rows that share a past don't copy it before the layer that needs it is computed.
+    """
+
+    def __init__(self, layers: int, past: Past | None = None, rows: Sequence[int] = (), keep: bool = False) -> None:
+        index = None if past is None else torch.tensor(rows, device=past.mask.device)
+        super().__init__(layers=[_Layer(past.layers[i] if past else None, index, keep) for i in range(layers)])
+
+    def kept(self, mask: Tensor) -> Past:
+        """What the next level goes on from; `mask`: bool (rows, length) of all positions so far."""
+        return Past(tuple(layer.kept for layer in self.layers), mask)  # type: ignore[union-attr]
+
+
+def _stacked(tensors: list[Tensor], length: int) -> Tensor:
+    return torch.cat([torch.nn.functional.pad(t, (0, 0, 0, length - t.shape[-2])) for t in tensors])

@@ -1,0 +1,160 @@
+"""A rater made of four parts: encoders, template, language model, readout."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avreward.clip import Clip
+from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.lmm.backbone import Backbone
+from avreward.raters.lmm.checkpointing import checkpointed
+from avreward.raters.lmm.decoding import read
+from avreward.raters.lmm.fingerprint import Fingerprint
+from avreward.raters.lmm.memory import Batches
+from avreward.raters.lmm.parts import Encoded, Prompt, Slot
+from avreward.raters.lmm.readout import Readout
+from avreward.raters.lmm.template import Rendered, fields, render, why_no_text
+from avreward.raters.scores import Dimension, Scores
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One sequence for the language model, and the scores that its readout gives.
+
+    Args:
+        dimensions: names of the scores, in the readout's order.
+        prompt: the whole text, in the model's chat format, with slots.
+        readout: hidden states where answers are read → scores.
+    """
+
+    dimensions: tuple[str, ...]
+    prompt: Prompt
+    readout: Readout
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The tracks that stand in its slots and the texts that it quotes."""
+        return frozenset(part.track for part in self.prompt if isinstance(part, Slot)) | fields(self.prompt)
+
+
+class LmmRater(Rater):
+    """Asks a large multimodal model about each clip; every published system is a choice of backbone and questions.
+
+    A dimension's score comes from the first of `questions` that gives it and whose needs the clip meets. What clips
+    share is computed once: a picture or sound is encoded once, and the beginning that several sequences have in common
+    (the picture of several dubs, the clip that several questions are about) goes through the language model once.
+
+    Args:
+        name: as used in expressions.
+        backbone: encoders, language model and text format.
+        questions: what is asked.
+        dimensions: the columns of the scores; each is given by some question.
+        checkpointing: trade time for memory in the backward pass; scores and gradients stay the same.
+        module: holds all weights, where that is more than the backbone's (*optional*).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backbone: Backbone,
+        questions: Sequence[Question],
+        dimensions: Sequence[Dimension],
+        *,
+        checkpointing: bool = False,
+        module: nn.Module | None = None,
+    ) -> None:
+        self.name, self.backbone = name, backbone
+        self.questions, self.dimensions = tuple(questions), tuple(dimensions)
+        self.checkpointing = checkpointing
+        self.module: nn.Module = (module or backbone.module).eval().requires_grad_(False)
+        needs = frozenset[str]().union(*(question.needs for question in questions))
+        self.tracks: tuple[Track, ...] = tuple(track for track in backbone.tracks if track in needs)
+        self.prompt_anchored = "prompt" in needs
+        self._fingerprint = Fingerprint(name, self.module)
+        self._batches = Batches()
+
+    @property
+    def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
+        """Names the weights, the questions and every setting."""
+        asked = {f"question {i}": repr(tuple(question.prompt)) for i, question in enumerate(self.questions)}
+        return self._fingerprint.of({**self.settings, **asked})
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """How clips are looked at: preprocessing, precision, attention."""
+        language = self.backbone.language
+        return {
+            **self.backbone.settings,
+            "rounding": self.backbone.rounding,
+            "dtype": str(language.dtype).removeprefix("torch."),
+            "attention": str(getattr(language.config, "_attn_implementation", "")),
+        }
+
+    def load_track(self, clip: Clip, track: Track) -> Any:
+        """What the backbone makes of a track, up to its network's input."""
+        return self.backbone.load(clip, track)
+
+    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+        """Scores for what `load` decoded. Without gradients, a batch that doesn't fit into memory is halved."""
+        rows = self._batches.run(partial(self._rows, work=work or Work()), samples)
+        return Scores.collect(rows, self.dimensions)
+
+    def _rows(
+        self, samples: Sequence[Sample], work: Work
+    ) -> list[tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]]:
+        asked = [(row, question) for row, sample in enumerate(samples) for question in self._asked(sample)]
+        values: list[dict[str, Tensor]] = [{} for _ in samples]
+        if asked:
+            with checkpointed(self.module, self.checkpointing and torch.is_grad_enabled()):
+                sequences = [self.rendered(samples[row], question.prompt, work) for row, question in asked]
+                answers = read(self.backbone, sequences, work.prefixes)
+            for (row, question), hidden in zip(asked, answers, strict=True):
+                found = zip(question.dimensions, question.readout(hidden), strict=True)
+                values[row] = {**dict(found), **values[row]}  # of two answers on a dimension the first counts
+        return [(found, self._reasons(sample, found), {}) for sample, found in zip(samples, values, strict=True)]
+
+    def rendered(self, sample: Sample, prompt: Prompt, work: Work) -> Rendered:
+        """`prompt` about a sample, its tracks encoded unless `work` has them already."""
+
+        def encode(slot: Slot) -> tuple[Hashable, Encoded]:
+            key = (slot.track, sample.clip.work_key(slot.track))
+            loaded = sample.tracks[slot.track]
+            return key, work.tokens.get(key, partial(self.backbone.encode, slot.track, loaded))  # type: ignore[arg-type]
+
+        return render(prompt, sample.clip, encode, self.backbone.tokenizer)
+
+    def _asked(self, sample: Sample) -> list[Question]:
+        """The questions that the sample can answer and that are needed."""
+        found: list[Question] = []
+        open_dimensions = {dimension.name for dimension in self.dimensions}
+        for question in self.questions:
+            if open_dimensions & set(question.dimensions) and not _lacking(sample, question):
+                found.append(question)
+                open_dimensions -= set(question.dimensions)
+        return found
+
+    def _reasons(self, sample: Sample, found: Mapping[str, Tensor]) -> dict[str, str]:
+        reasons = {}
+        for dimension in self.dimensions:
+            if dimension.name not in found:
+                question = next(q for q in self.questions if dimension.name in q.dimensions)
+                reasons[dimension.name] = "; ".join(dict.fromkeys(_lacking(sample, question).values()))
+        return reasons
+
+
+def _lacking(sample: Sample, question: Question) -> dict[str, str]:
+    """What the question needs and the sample lacks → why."""
+    lacking = {}
+    for need in sorted(question.needs):
+        if need in ("video", "audio"):
+            if need not in sample.tracks:
+                lacking[need] = sample.missing.get(need, f"no {need}")
+        elif not (sample.clip.prompt if need == "prompt" else sample.clip.texts.get(need.removeprefix("texts."))):
+            lacking[need] = why_no_text(need)
+    return lacking
