@@ -1,6 +1,103 @@
-"""Settings that all tests share."""
+"""What tests share: settings, reference cases, and a check of gradients."""
 
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
 from hypothesis import settings
+from torch import Tensor
 
 settings.register_profile("avreward", deadline=None)  # cores are shared: a slow example is not a failing one
 settings.load_profile("avreward")
+
+# Small cases travel with the tests; the variable names the folder of all of them.
+GOLDENS = Path(os.environ.get("AVREWARD_GOLDENS") or Path(__file__).parent / "goldens")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One reference case: a folder with `case.json` and `tensors.safetensors`."""
+
+    folder: Path
+    data: dict[str, Any]
+
+    def tensors(self) -> dict[str, Tensor]:
+        from safetensors.torch import load_file
+
+        return load_file(self.folder / "tensors.safetensors")
+
+    def numbers(self, tolerance: str) -> list[float]:
+        """The numbers in the sentence that states a tolerance, in order."""
+        return [float(text) for text in re.findall(r"(?<!\w)\d+\.?\d*(?:e-?\d+)?", self.data["tolerances"][tolerance])]
+
+    def check(self, found: Tensor, expected: Tensor, tolerance: str) -> None:
+        """Compare as the sentence says: ``atol A rtol R``, ``atol A``, or ``T relative to the largest entry``."""
+        sentence = self.data["tolerances"][tolerance]
+        if "relative to the largest entry" in sentence:
+            limits = {"atol": self.numbers(tolerance)[0] * float(expected.abs().max()), "rtol": 0.0}
+        else:
+            named = {name: float(value) for name, value in re.findall(r"(atol|rtol) ([\d.e-]+)", sentence)}
+            assert named, f"{tolerance}: {sentence!r} names no tolerance"
+            limits = {"atol": 0.0, "rtol": 0.0} | named
+        torch.testing.assert_close(found.detach(), expected, **limits, msg=lambda text: f"{tolerance}: {text}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "golden(path, case=None): runs for each case with an entry at this dotted path (through lists), "
+        "or for each case of this name, which may go on after an underscore",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "golden" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("golden")
+    found = [(path.parent, json.loads(path.read_text())) for path in sorted(GOLDENS.glob("*/case.json"))]
+    cases = [Golden(folder, data) for folder, data in found if _wanted(folder.name, data, *marker.args, **marker.kwargs)]
+    cases = [pytest.param(case, id=f"golden-{case.folder.name}") for case in cases]
+    absent = pytest.mark.skip(f"no case of this kind in {GOLDENS}: AVREWARD_GOLDENS names the folder of all")
+    metafunc.parametrize("golden", cases or [pytest.param(None, id="golden-none", marks=absent)])
+
+
+def _wanted(name: str, data: Any, path: str | None = None, case: str | None = None) -> bool:
+    if case is not None:
+        return any(f"{text}_".startswith(f"{case}_") for text in (name, data.get("case", "")))
+    return _has(data, path.split("."))
+
+
+def _has(data: Any, keys: list[str]) -> bool:
+    if isinstance(data, list):
+        return any(_has(entry, keys) for entry in data)
+    return not keys or (isinstance(data, dict) and keys[0] in data and _has(data[keys[0]], keys[1:]))
+
+
+@pytest.fixture
+def check_gradient() -> Callable[..., None]:
+    """Compare the gradient with central differences along random directions; everything is float64."""
+
+    def check(function: Callable[[Tensor], Tensor], at: Tensor, step: float = 1e-6, rtol: float = 1e-5) -> None:
+        generator = torch.Generator().manual_seed(7)
+        point = at.double().requires_grad_()
+        out = function(point)
+        weights = torch.randn(out.shape, generator=generator, dtype=torch.float64)
+        (gradient,) = torch.autograd.grad((out * weights).sum(), point)
+        assert gradient.isfinite().all()
+        for _ in range(3):
+            direction = torch.randn(point.shape, generator=generator, dtype=torch.float64)
+            direction /= direction.norm()
+            with torch.no_grad():
+                ahead, behind = (function(point + sign * step * direction) for sign in (1, -1))
+                numeric = float(((ahead - behind) * weights).sum()) / (2 * step)
+            assert float((gradient * direction).sum()) == pytest.approx(numeric, rel=rtol, abs=rtol * 1e-2)
+
+    return check
