@@ -1,0 +1,36 @@
+"""Qwen2.5-Omni: pictures, sound and text (Xu et al., 2025, arXiv:2503.20215)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from avreward.raters.lmm.backbones.qwen_omni import QwenOmni
+
+
+class Qwen2_5Omni(QwenOmni):
+    """The thinker of Qwen2.5-Omni; see `QwenOmni` for the arguments.
+
+    A token of sound lasts 40 ms; 20 ms and less give none and are a `MediaError`. A second takes 25 positions. Two
+    frames count as one second, whatever the rate at which frames are chosen: that is the default of
+    ``Qwen2_5OmniProcessor`` (fps 2), which the model card and AVBench leave as it is.
+
+    The system turn is "You are a helpful assistant.", which the published ``chat_template.json`` adds where none is
+    given; `transformers`' own test of the processor quotes it. ("You are Qwen, a virtual human …" is what the model
+    card gives by hand, for speech.) AVBench gives none.
+
+    Example:
+        >>> import torch
+        >>> from avreward.clip import Clip
+        >>> from tiny.qwen_omni import tiny_qwen2_5_omni
+        >>> backbone = tiny_qwen2_5_omni()
+        >>> clip = Clip(audio=torch.rand(16000) - 0.5, sample_rate=16000)
+        >>> before, tokens, after = backbone.encode("audio", backbone.load(clip, "audio"))
+        >>> before, tokens.length, after
+        ('<|audio_bos|>', 25, '<|audio_eos|>')
+    """
+
+    network: ClassVar[str] = "Qwen2_5OmniThinkerForConditionalGeneration"
+    around: ClassVar[tuple[str, str]] = ("<|vision_bos|>", "<|vision_eos|>")
+    around_sound: ClassVar[tuple[str, str]] = ("<|audio_bos|>", "<|audio_eos|>")
+    least_frames: ClassVar[int] = 3
+    seconds_per_step: ClassVar[float] = 1.0

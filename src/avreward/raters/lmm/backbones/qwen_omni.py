@@ -1,0 +1,104 @@
+"""What the two Qwen-Omni families share: how their thinkers hear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError, MediaError
+from avreward.media.logmel import LogMel
+from avreward.media.rounding import Rounding
+from avreward.media.sampling import Rule
+from avreward.raters.base import Track
+from avreward.raters.lmm.backbones.qwen import TWO_A_SECOND, Film, Qwen
+from avreward.raters.lmm.parts import Encoded, Tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+RATE, HOP = 16000, 160  # Hz, and samples between two frames of the spectrogram
+_REACH = 480  # samples of silence after the sound, more than the last window of the spectrogram looks ahead
+
+
+class QwenOmni(Qwen):
+    """The thinker of a Qwen-Omni model: film and sound as items of their own, not interleaved.
+
+    It hears the first `max_audio_seconds` at 16 kHz, mono, as a log-mel spectrogram of 128 bins, whose loudest point is
+    that of the part it hears. Sound isn't rounded.
+
+    Args:
+        module, tokenizer, rounding: as for `Backbone`.
+        frames, min_pixels, max_pixels: as for `Qwen`.
+        max_audio_seconds: what comes later isn't heard; at most 300, the published window.
+    """
+
+    tracks: ClassVar[tuple[Track, ...]] = ("video", "audio")
+    around_sound: ClassVar[tuple[str, str]]
+    least_frames: ClassVar[int]  # of the spectrogram, for one token
+    seconds_per_step: ClassVar[float]  # between two steps of a film, as positions count them
+
+    def __init__(
+        self,
+        module: nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        rounding: Rounding = "straight_through",
+        frames: Rule = TWO_A_SECOND,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        max_audio_seconds: float = 300.0,
+    ) -> None:
+        super().__init__(module, tokenizer, rounding, frames, min_pixels, max_pixels)
+        if not 0 < max_audio_seconds <= 300:
+            raise AvrewardError(
+                f"max_audio_seconds: {max_audio_seconds} is out of range; give more than 0, at most 300"
+            )
+        self.max_audio_seconds = max_audio_seconds
+
+    @property
+    def per_second(self) -> float:
+        """Positions that a second takes on the axis of time."""
+        return self._config.position_id_per_seconds
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What is seen and heard, and how."""
+        sound = f"{RATE} Hz mono, the first {self.max_audio_seconds:g} s, Whisper log-mel of {self._bins} bins"
+        return {**super().settings, "seconds a step": f"{self.seconds_per_step:g}", "sound": sound}
+
+    @property
+    def _bins(self) -> int:
+        return self._config.audio_config.num_mel_bins
+
+    def load(self, clip: Clip, track: Track) -> Any:
+        """The chosen frames as patches, or the spectrogram of the sound, float (bins, frames)."""
+        return super().load(clip, track) if track == "video" else self._listen(clip)
+
+    def encode(self, track: Track, loaded: Any) -> Encoded:
+        """Tokens between the delimiters of the published processor."""
+        return super().encode(track, loaded) if track == "video" else self._hear(loaded)
+
+    def _listen(self, clip: Clip) -> Tensor:
+        sound = clip.spans([(0.0, self.max_audio_seconds)], RATE, 1)[0][0]
+        frames = -(-len(sound) // HOP)
+        if frames < self.least_frames:
+            problem = f"its sound of {len(sound) / RATE:.4f} s is too short for {type(self).__name__}"
+            remedy = f"give more than {(self.least_frames - 1) * HOP / RATE:g} s"
+            raise MediaError(clip.path or "clip", problem, remedy)
+        # the original fills up to 300 s, but nothing attends to what comes after the sound
+        filled = min(len(sound) + _REACH, 300 * RATE)
+        return LogMel(self._bins, samples=filled)(sound)[:, :frames]
+
+    def _hear(self, spectrogram: Tensor) -> Encoded:
+        owner: Any = self.module
+        tower = owner.audio_tower if hasattr(owner, "audio_tower") else owner.model.audio_tower
+        features = spectrogram[None].to(tower.device, tower.dtype)
+        there = torch.ones(1, features.shape[-1], dtype=torch.long, device=features.device)
+        found = owner.get_audio_features(features, feature_attention_mask=there).last_hidden_state
+        return [self.around_sound[0], Tokens(found), self.around_sound[1]]
+
+    def _seconds(self, film: Film) -> float:
+        return self.seconds_per_step
