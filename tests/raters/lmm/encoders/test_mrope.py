@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tiny.qwen_checks import library_ids
 from tiny.qwen_omni import tiny_qwen2_5_omni
@@ -78,6 +78,34 @@ def test_what_follows_starts_after_the_largest_position_on_any_axis(grids, text)
     parts = [part for grid in grids for part in (seen(*grid, seconds=1.5), words)]
     assert torch.equal(mrope(parts), counted(grids, text, 1))
     assert torch.equal(mrope(parts, 2), counted(grids, text, 3))
+
+
+@given(
+    grids=st.lists(st.tuples(sides, sides, sides), min_size=1, max_size=2),
+    text=st.integers(1, 4),
+    seconds=st.sampled_from([None, 0.5, 1.0, 1.0126]),
+)
+def test_films_stand_as_in_qwen2_vl_and_qwen2_5_vl(grids, text, seconds) -> None:
+    from tiny.qwen_vl import tiny_qwen2_5_vl, tiny_qwen2_vl
+
+    backbone = (tiny_qwen2_vl if seconds is None else tiny_qwen2_5_vl)()
+    rate = None if seconds is None else 2
+    step = 1 if seconds is None else seconds * rate
+    # the library lets text start after the last row and column, even where the film's time reaches further
+    assume(all(int((steps - 1) * step) < max(rows, columns) for steps, rows, columns in grids))
+    backbone.module.config.vision_config.tokens_per_second = rate
+    merge = 2
+    parts = [part for grid in grids for part in (Text((7,) * text), seen(*grid, seconds=seconds))]
+    ids = library_ids(parts, backbone.module.config.video_token_id)
+    options = {} if seconds is None else {"second_per_grid_ts": torch.tensor([seconds] * len(grids))}
+    expected, _ = backbone.module.model.get_rope_index(
+        ids,
+        mm_token_type_ids=(ids == backbone.module.config.video_token_id) * 2,
+        video_grid_thw=torch.tensor([[steps, rows * merge, columns * merge] for steps, rows, columns in grids]),
+        attention_mask=torch.ones_like(ids),
+        **options,
+    )
+    assert torch.equal(mrope(parts, rate), expected[:, 0])
 
 
 def test_a_position_depends_only_on_what_stands_before() -> None:
