@@ -15,6 +15,7 @@ from avreward.media.sampling import FramePlan, Rule
 from avreward.media.sampling_rules import AigvAssessorFrames
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbone import Backbone
+from avreward.raters.lmm.backbones.qwen import chatml
 from avreward.raters.lmm.parts import Encoded, Prompt, Slot, Tokens
 
 if TYPE_CHECKING:
@@ -104,8 +105,10 @@ class InternVl(Backbone):
         Source: ``chat_template.jinja`` of OpenGVLab/InternVL3-78B-hf, which `transformers` wrote in its
         ``convert_internvl_weights_to_hf.py`` for all sizes.
         """
-        told = [part for piece in user for part in ([piece, "\n"] if isinstance(piece, Slot) else [piece])]
+        told: list[Any] = []
+        for piece in user:
+            told += [piece, "\n"] if isinstance(piece, Slot) else [piece]
         # The tokenizer of the sizes with InternLM puts one before every text.
         first = self.tokenizer.decode(self.tokenizer("")["input_ids"])
-        opening, turn = f"{first}<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"
-        return [opening, *told, turn, *answer, *(["<|im_end|>\n"] if closed else [])]
+        opening, *rest = chatml(None, told, answer, closed)
+        return [f"{first}{opening}", *rest]

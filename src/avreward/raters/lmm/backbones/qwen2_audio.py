@@ -15,6 +15,7 @@ from avreward.media.logmel import LogMel
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbone import Backbone
+from avreward.raters.lmm.backbones.qwen import chatml
 from avreward.raters.lmm.parts import Encoded, Prompt, Slot, Tokens
 
 if TYPE_CHECKING:
@@ -130,6 +131,4 @@ class Qwen2Audio(Backbone):
                 told += [f"Audio {number}: ", piece, "\n"]
             else:
                 told.append(piece)
-        system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-        opening, turn = f"{system}<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"
-        return [opening, *told, turn, *answer, *(["<|im_end|>\n"] if closed else [])]
+        return chatml("You are a helpful assistant.", told, answer, closed)
