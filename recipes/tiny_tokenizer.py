@@ -22,7 +22,7 @@ def tiny_tokenizer(special: Sequence[str] = (), words: Sequence[str] = WORDS) ->
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {letter: i for i, letter in enumerate(alphabet)}
     merges: list[tuple[str, str]] = []
-    for word in (*words, *("Ġ" + word for word in words)):
+    for word in (*("Ġ" + word for word in words), *words):  # the rule that comes first wins
         for end in range(2, len(word) + 1):  # letter by letter, so that every beginning is a token, too
             if word[:end] not in vocabulary:
                 vocabulary[word[:end]] = len(vocabulary)

@@ -24,7 +24,12 @@ SOME_FAILED = 1  # the rest was judged
 NOTHING = 3  # no file could be judged, or the result could not be written
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
-RaterName = Annotated[str, typer.Option("--rater", "-r", help="Who judges; `avreward raters` lists them.")]
+RaterName = Annotated[
+    str,
+    typer.Option(
+        "--rater", "-r", help="Who judges: signals, a checkpoint's folder, or its name on the Hugging Face hub."
+    ),
+]
 
 
 class Step(Protocol):
@@ -92,10 +97,19 @@ def rater_of(name: str) -> Rater:
         raise typer.BadParameter(_text(error), param_hint="--rater") from error
 
 
-def reward_of(expression: str, rater: Rater) -> Reward:
-    """The reward that `expression` writes over the dimensions of `rater`; a wrong one is a usage error."""
+def reward_of(expression: str | None, rater: Rater) -> Reward:
+    """The reward that `expression` writes over the dimensions of `rater`; a wrong one is a usage error.
+
+    Without an expression it is `overall`, or the only dimension of a rater that has no such one.
+    """
     from avreward.rewards.expression import ExpressionError, parse_reward
 
+    if expression is None:
+        names = [dimension.name for dimension in rater.dimensions]
+        if "overall" not in names and len(names) > 1:
+            problem = f"{rater.name} has no overall score; say what counts, of {', '.join(names)}"
+            raise typer.BadParameter(problem, param_hint="--reward")
+        expression = "overall" if "overall" in names else names[0]
     try:
         return parse_reward(expression, {rater.name: rater})
     except ExpressionError as error:

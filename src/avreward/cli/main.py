@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from avreward.cli import demo, rank, raters, score
+from avreward.cli import convert, demo, rank, raters, score, verify
 from avreward.cli.common import INTERRUPTED, NOTHING, complain
 from avreward.errors import AvrewardError
 
@@ -40,7 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-for command in (demo.demo, rank.rank, score.score, raters.raters):
+for command in (demo.demo, rank.rank, score.score, raters.raters, convert.convert, verify.verify):
     app.command(epilog=EXIT_CODES)(command)
 
 
@@ -48,8 +48,8 @@ for command in (demo.demo, rank.rank, score.score, raters.raters):
 def avreward(version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True)) -> None:
     """Rate generated video and sound, and find the best of several candidates.
 
-    Measured with the built-in rater **signals**, which needs no download. Results go to standard output, everything
-    else to standard error.
+    Measured with the built-in rater **signals**, which needs no download, or judged by a checkpoint (`--rater FOLDER`
+    or a name on the Hugging Face hub). Results go to standard output, everything else to standard error.
     """
     if version:
         from importlib.metadata import version as of

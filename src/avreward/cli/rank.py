@@ -23,8 +23,9 @@ def rank(
         Path | None, typer.Option(help="The silent video that the sounds belong to; they are laid over it in memory.")
     ] = None,
     reward: Annotated[
-        str, typer.Option(help='What counts, such as "0.4 * audio_quality + 0.6 * av_consistency".')
-    ] = "overall",
+        str | None,
+        typer.Option(help='What counts, such as "0.4 * audio_quality + 0.6 * av_consistency". Default: overall.'),
+    ] = None,
     rater: RaterName = "signals",
     prompt: Annotated[str | None, typer.Option(help="What the candidates were asked for.")] = None,
     mixed: Annotated[

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 
 def raters(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Checkpoints to list as well: folders or hub names.", show_default=False)
+    ] = None,
     details: Annotated[
         bool, typer.Option("--details", "-d", help="List the measurements behind the dimensions, too.")
     ] = False,
@@ -26,9 +29,10 @@ def raters(
     A name in the list can stand in `--reward`, alone (`audio_quality`) or with its rater
     (`signals.audio_quality`).
     """
-    from avreward.raters.hub import RATERS, load_rater
+    from avreward.cli.common import rater_of
+    from avreward.raters.hub import RATERS
 
-    loaded = [load_rater(name) for name in RATERS]
+    loaded = [rater_of(name) for name in dict.fromkeys([*RATERS, *(names or ())])]
     if as_json:
         typer.echo(json.dumps([_told(rater) for rater in loaded], indent=2, allow_nan=False))
         return

@@ -1,13 +1,33 @@
-"""From a name to a rater."""
+"""From a name to a rater: built in, a folder, or a repository on the Hugging Face hub."""
 
 from __future__ import annotations
 
+import inspect
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
+
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+_OLD_WEIGHTS = ("*.bin", "*.bin.index.json", "*.pth")
+_REST = ("*.json", "*.txt", "*.model", "*.jinja")
+
+LOADERS: Mapping[str, str] = MappingProxyType({
+    "agav": "avreward.raters.agav_rater",
+    "public": "avreward.raters.public_lmm",
+    "video_reward": "avreward.raters.video_reward",
+    "avbench": "avreward.raters.avbench",
+    "embedding": "avreward.raters.embedding_models",
+})  # fmt: skip
+"""Kind of folder → the module whose ``load(folder, config, loading, **options)`` reads it."""
 
 
 class UnknownRater(AvrewardError, KeyError):
@@ -27,17 +47,116 @@ RATERS: Mapping[str, Callable[[], Rater]] = MappingProxyType({"signals": _signal
 """The raters that come with the package, by name."""
 
 
-def load_rater(name: str = "signals") -> Rater:
-    """The rater called `name`; without a name the embedded default, which needs no download.
+def load_rater(name: str | PathLike[str] = "signals", **options: Any) -> Rater:
+    """The rater called `name`: built in, in a folder, or on the Hugging Face hub.
+
+    Args:
+        name: ``"signals"`` (the embedded default, no download); a folder with a checkpoint, in its published layout or
+            as `save_pretrained` writes it; or a repository on the hub, such as ``"caoyuqin/AGAV-Rater"``.
+        **options: how the network is put into memory, see `avreward.raters.lmm.loading.Loading` (`device`, `dtype`,
+            `attention`, `rounding`, `checkpointing`, …), and what the rater itself takes, see its page in the docs.
 
     Raises:
-        UnknownRater: for a name that no rater has; the message lists the known ones.
+        UnknownRater: for a name that is none of these; the message lists the built-in ones.
+        AvrewardError: for a folder that holds no rater, or an option that it doesn't have.
 
     >>> load_rater().name
     'signals'
     """
     if name in RATERS:
-        return RATERS[name]()
-    near = get_close_matches(name, RATERS, 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UnknownRater(f"rater {name!r}: unknown; {hint}there are: {', '.join(RATERS)}")
+        if options:
+            raise AvrewardError(f"{name}: takes no options, so not {', '.join(options)}; leave them out")
+        return RATERS[str(name)]()
+    from avreward.raters.lmm.loading import Loading
+
+    common = {field.name for field in fields(Loading)}
+    loading = Loading(**{key: value for key, value in options.items() if key in common})
+    folder = _folder(name, loading.revision)
+    config = read_config(folder)
+    loader = import_module(LOADERS[kind_of(folder, config)]).load
+    own = {key: value for key, value in options.items() if key not in common}
+    known = [p.name for p in inspect.signature(loader).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    unknown = [key for key in own if key not in known]
+    if unknown:
+        raise AvrewardError(f"{name}: no option {unknown[0]!r}; there are {', '.join([*known, *sorted(common)])}")
+    return loader(folder, config, loading, **own)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The ``config.json`` of a folder, empty if there is none; raises `AvrewardError` if it isn't JSON."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise AvrewardError(f"{path}: isn't JSON ({error}); download it again") from error
+    if not isinstance(config, dict):
+        raise AvrewardError(f"{path}: holds a {type(config).__name__} instead of an object; download it again")
+    return config
+
+
+def kind_of(folder: Path, config: Mapping[str, Any]) -> str:
+    """Which of `LOADERS` reads the folder; raises `AvrewardError` that says what was expected where none does."""
+    from avreward.raters.embedding_models import MODELS
+    from avreward.raters.public_lmm import FAMILIES
+
+    if config.get("format") == "avreward":
+        kind = config.get("rater")
+        if kind not in LOADERS:
+            raise AvrewardError(f"{folder}: a rater of kind {kind!r}, which this version doesn't know; update avreward")
+        return str(kind)
+    model_type = config.get("model_type")
+    if (folder / "model_config.json").is_file():
+        return "video_reward"
+    if not config and any((folder / part).is_dir() for part in ("audio_video", "video_text", "audio_text")):
+        return "avbench"
+    if "mm_projector_type" in config and "mm_projector_a_type" in config:
+        return "agav"
+    if model_type in FAMILIES:
+        return "public"
+    if model_type in MODELS:
+        return "embedding"
+    if (folder / "adapter_config.json").is_file():
+        raise AvrewardError(f"{folder}: an adapter alone; load its base model with adapter={str(folder)!r}")
+    what = f"its config.json says model_type {model_type!r}" if config else "it has no config.json"
+    known = ", ".join(sorted({*FAMILIES, *MODELS}))
+    raise AvrewardError(
+        f"{folder}: no rater that avreward knows: {what}; expected is a folder that avreward wrote, AGAV-Rater "
+        f"(mm_projector_type), VideoReward (model_config.json), AVBench (audio_video/ …), or a model_type of {known}"
+    )
+
+
+def _folder(name: str | PathLike[str], revision: str | None) -> Path:
+    """The local folder, or the hub's repository as it was downloaded."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise AvrewardError(f"{path}: a file; name the folder that holds the checkpoint")
+    text = str(name)
+    looks_like_repository = text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text
+    if not looks_like_repository:
+        near = get_close_matches(text, RATERS, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UnknownRater(
+            f"rater {text!r}: unknown; {hint}there are: {', '.join(RATERS)}, folders, and hub names such as "
+            "caoyuqin/AGAV-Rater"
+        )
+    return _downloaded(text, revision)
+
+
+def _downloaded(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*_WEIGHTS, *_REST]))
+        if not any(folder.rglob("*.safetensors")):
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*_OLD_WEIGHTS, *_REST]))
+    except Exception as error:  # network, permissions, an unknown name: whatever the hub's client raises
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UnknownRater(
+            f"rater {name!r}: no such folder here, and it can't be had from the Hugging Face hub ({reason}); "
+            "check the name and the network, or pass a folder"
+        ) from error
+    return folder

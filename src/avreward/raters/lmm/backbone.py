@@ -40,7 +40,10 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def language(self) -> PreTrainedModel:
-        """The decoder without its head: takes `inputs_embeds`, `attention_mask`, `position_ids`, `past_key_values`, `use_cache`."""
+        """The decoder without its head.
+
+        It takes `inputs_embeds`, `attention_mask`, `position_ids`, `past_key_values` and `use_cache`.
+        """
 
     @property
     @abstractmethod

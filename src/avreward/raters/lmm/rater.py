@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from avreward.clip import Clip
+from avreward.clip import Clip, Group
+from avreward.errors import AvrewardError
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.checkpointing import checkpointed
+from avreward.raters.lmm.comparison import compare
 from avreward.raters.lmm.decoding import read
 from avreward.raters.lmm.fingerprint import Fingerprint
+from avreward.raters.lmm.folder import push, save
 from avreward.raters.lmm.memory import Batches
 from avreward.raters.lmm.parts import Encoded, Prompt, Slot
 from avreward.raters.lmm.readout import Readout
@@ -59,6 +65,9 @@ class LmmRater(Rater):
         module: holds all weights, where that is more than the backbone's (*optional*).
     """
 
+    published: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+    """Scores that its authors published: beginning of a file's name → dimension → score."""
+
     def __init__(
         self,
         name: str,
@@ -96,6 +105,29 @@ class LmmRater(Rater):
             "attention": str(getattr(language.config, "_attn_implementation", "")),
         }
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What loading needs beside the weights, as JSON; `AvrewardError` for a rater that can't be saved."""
+        raise AvrewardError(f"{self.name}: put together by hand, so no loader knows it; save its module yourself")
+
+    def save_pretrained(self, folder: str | PathLike[str]) -> Path:
+        """Writes the rater to a folder that `load_rater` reads; see `avreward.raters.lmm.folder.save`."""
+        return save(self, folder)
+
+    def push_to_hub(self, repository: str, private: bool = True) -> str:
+        """Saves the rater to a repository on the Hugging Face hub and returns its address."""
+        return push(self, repository, private)
+
+    @classmethod
+    def from_pretrained(cls, name: str | PathLike[str], **options: Any) -> Self:
+        """`load_rater(name, **options)`, and an `AvrewardError` if what comes is of another class."""
+        from avreward.raters.hub import load_rater
+
+        rater = load_rater(name, **options)
+        if not isinstance(rater, cls):
+            raise AvrewardError(f"{name}: holds a {type(rater).__name__}, not a {cls.__name__}; use load_rater")
+        return rater
+
     def load_track(self, clip: Clip, track: Track) -> Any:
         """What the backbone makes of a track, up to its network's input."""
         return self.backbone.load(clip, track)
@@ -122,12 +154,17 @@ class LmmRater(Rater):
     def rendered(self, sample: Sample, prompt: Prompt, work: Work) -> Rendered:
         """`prompt` about a sample, its tracks encoded unless `work` has them already."""
 
-        def encode(slot: Slot) -> tuple[Hashable, Encoded]:
-            key = (slot.track, sample.clip.work_key(slot.track))
-            loaded = sample.tracks[slot.track]
-            return key, work.tokens.get(key, partial(self.backbone.encode, slot.track, loaded))  # type: ignore[arg-type]
-
+        encode = partial(self.encoded, sample, work=work)
         return render(prompt, sample.clip, encode, self.backbone.tokenizer)
+
+    def encoded(self, sample: Sample, slot: Slot, work: Work) -> tuple[Hashable, Encoded]:
+        """What names a track's content, and its tokens: computed unless `work` has them already."""
+        key = (slot.track, sample.clip.work_key(slot.track))
+        return key, work.tokens.get(key, partial(self.backbone.encode, slot.track, sample.tracks[slot.track]))  # type: ignore[arg-type]
+
+    def compare(self, clips: Sequence[Clip] | Group) -> Tensor:
+        """Which of several dubs of one video fits best: see `avreward.raters.lmm.comparison.compare`."""
+        return compare(self, clips)
 
     def _asked(self, sample: Sample) -> list[Question]:
         """The questions that the sample can answer and that are needed."""

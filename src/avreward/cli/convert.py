@@ -1,0 +1,39 @@
+"""`avreward convert`: a published checkpoint in our layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avreward.cli.common import stderr
+
+
+def convert(
+    source: Annotated[str, typer.Argument(metavar="OFFICIAL", help="The published folder, or its name on the hub.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write: safetensors, config.json, tokenizer, model card.")],
+    dtype: Annotated[
+        str, typer.Option(help="Type of the weights written, such as bfloat16; float32 is what most are tuned in.")
+    ] = "bfloat16",
+    adapter: Annotated[str | None, typer.Option(help="A LoRA adapter to merge in: folder or hub name.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a weight that may be missing or unexpected (* stands for anything); repeatable."),
+    ] = None,
+) -> None:
+    """Write a published checkpoint in avreward's layout, which loads faster and says what it is.
+
+    Old `.bin` and `.pth` files are read without running code. Nothing may be missing or left over.
+    """
+    from avreward.errors import AvrewardError
+    from avreward.raters.hub import load_rater
+    from avreward.raters.lmm.rater import LmmRater
+
+    options = {} if adapter is None else {"adapter": adapter}
+    rater = load_rater(source, device="cpu", dtype=dtype, allow=tuple(allow or ()), **options)
+    if not isinstance(rater, LmmRater):
+        raise AvrewardError(f"{source}: {rater.name} has no checkpoint of its own; name one that has")
+    folder = rater.save_pretrained(out)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    stderr().print(f"{folder}: {rater.name}, {size / 1e9:.2f} GB, {rater.fingerprint}", markup=False, soft_wrap=True)

@@ -1,0 +1,89 @@
+"""Several sounds for one video in one text: which fits best? (AGAV-Rater, section 3.3: multi-input comparison.)"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from avreward.clip import Clip, Group
+from avreward.errors import AvrewardError
+from avreward.raters.base import Sample, Work
+from avreward.raters.lmm.decoding import read
+from avreward.raters.lmm.parts import Encoded, Prompt, Slot
+from avreward.raters.lmm.readout import first_tokens
+from avreward.raters.lmm.template import Rendered, render
+
+if TYPE_CHECKING:
+    from avreward.raters.lmm.rater import LmmRater
+
+MOST = 9  # a tenth sound would have a number of two digits, which one position can't tell from the first
+
+
+def compare(rater: LmmRater, clips: Sequence[Clip] | Group) -> Tensor:
+    """The probability (n,) of each of n dubs of one video that the model names it as the best; they add up to 1.
+
+    The instruction is that of AGAV-Rater's section 3.3: ``The video is …, Audio 1 is …, Audio 2 is … Which audio best
+    matches this video in terms of audio content, quality, and rhythm?`` The answer is read from the number that would
+    follow ``Audio``. Models favour some places over others, so every sound stands in every place once (n texts, which
+    share the video), and the probabilities are averaged. Differentiable.
+
+    Raises `AvrewardError` for fewer than 2 or more than 9 dubs, for different videos, or for one without sound.
+
+    >>> rater.compare([video.with_audio(dub) for dub in dubs])
+    tensor([0.21, 0.55, 0.24])
+    """
+    candidates = list(clips.candidates if isinstance(clips, Group) else clips)
+    _check(rater, candidates)
+    work = Work()
+    samples = [rater.load(clip, work) for clip in candidates]
+    for sample in samples:
+        for track in ("video", "audio"):
+            if track not in sample.tracks:
+                raise AvrewardError(
+                    f"{sample.clip.name}: {sample.missing.get(track, f'no {track}')}; it can't be compared"
+                )
+    count = len(samples)
+    prompt, numbers = _prompt(rater, count)
+    orders = [[(first + place) % count for place in range(count)] for first in range(count)]
+    sequences = [_rendered(rater, [samples[i] for i in order], prompt, work) for order in orders]
+    chosen = torch.zeros(count)
+    for order, hidden in zip(orders, read(rater.backbone, sequences), strict=True):
+        logits: Tensor = rater.backbone.head(hidden[-1:])[0]
+        wide = logits if logits.dtype == torch.float64 else logits.float()
+        places = wide[list(numbers)].softmax(dim=-1)
+        chosen = chosen.to(places).index_add(0, torch.tensor(order, device=places.device), places)
+    return chosen / count
+
+
+def _prompt(rater: LmmRater, count: int) -> tuple[Prompt, tuple[int, ...]]:
+    """The text for `count` sounds, and the tokens of their numbers."""
+    user: list[str | Slot] = ["The video is ", Slot("video")]
+    for i in range(count):
+        user += [f", Audio {i + 1} is ", Slot("audio", i)]
+    user += [". Which audio best matches this video in terms of audio content, quality, and rhythm?"]
+    backbone = rater.backbone
+    numbers = [str(i + 1) for i in range(count)]
+    try:
+        stem, ids = "Audio ", first_tokens(backbone.tokenizer, "Audio ", numbers)
+    except AvrewardError:  # a tokenizer that joins the space with the number
+        stem, ids = "Audio", first_tokens(backbone.tokenizer, "Audio", [f" {number}" for number in numbers])
+    return tuple(backbone.chat(user, [stem])), ids
+
+
+def _rendered(rater: LmmRater, samples: Sequence[Sample], prompt: Prompt, work: Work) -> Rendered:
+    def encode(slot: Slot) -> tuple[Hashable, Encoded]:
+        return rater.encoded(samples[slot.of], slot, work)
+
+    return render(prompt, samples[0].clip, encode, rater.backbone.tokenizer)
+
+
+def _check(rater: LmmRater, clips: Sequence[Clip]) -> None:
+    if not {"video", "audio"} <= set(rater.backbone.tracks):
+        raise AvrewardError(f"{rater.name}: takes in {', '.join(rater.backbone.tracks)} only, so it can't compare dubs")
+    if not 2 <= len(clips) <= MOST:
+        raise AvrewardError(f"clips: {len(clips)} of them; give 2 to {MOST} dubs of one video")
+    if len({clip.work_key("video") for clip in clips if clip.has_video}) > 1:
+        raise AvrewardError("clips: their pictures differ; give dubs of one video, made with clip.with_audio(dub)")

@@ -1,0 +1,95 @@
+"""Our own layout of a rater with weights: safetensors, one config.json, the tokenizer, a model card."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avreward.errors import AvrewardError
+
+if TYPE_CHECKING:
+    from avreward.raters.lmm.rater import LmmRater
+
+FORMAT = {"format": "avreward", "format_version": 1}
+SHARD = "5GB"
+
+
+def save(rater: LmmRater, folder: str | PathLike[str]) -> Path:
+    """Writes `rater` to `folder`, which `load_rater` reads; returns it.
+
+    ``model.safetensors`` (in shards of 5 GB), ``config.json`` with all that the weights don't hold, the tokenizer, and
+    a model card ``README.md``. Raises `AvrewardError` for a folder that holds something else already.
+    """
+    from huggingface_hub import save_torch_state_dict
+
+    out = Path(folder)
+    _check_empty(out)
+    out.mkdir(parents=True, exist_ok=True)
+    rater.backbone.tokenizer.save_pretrained(out)
+    save_torch_state_dict(rater.module.state_dict(), str(out), max_shard_size=SHARD, metadata={"format": "pt"})
+    (out / "README.md").write_text(card(rater), encoding="utf-8")
+    config = {**FORMAT, **rater.origin, "fingerprint": rater.fingerprint}
+    # last: a folder whose writing was cut off has no config.json, and nothing takes it for a rater
+    (out / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8")
+    return out
+
+
+def push(rater: LmmRater, repository: str, private: bool = True) -> str:
+    """Saves `rater` to the repository `repository` on the Hugging Face hub, which is made if need be; its address."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    address = api.create_repo(repository, private=private, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        api.upload_folder(repo_id=repository, folder_path=save(rater, Path(folder) / "rater"))
+    return str(address)
+
+
+def card(rater: LmmRater) -> str:
+    """The text of the model card: what it judges, what clips need, how to load it, how it looks at clips."""
+    rows = [
+        f"| `{d.name}` | {', '.join(f'`{need}`' for need in sorted(d.needs))} | {d.description} |"
+        for d in rater.dimensions
+    ]
+    settings = [f"- {label}: {value}" for label, value in rater.settings.items()]
+    return "\n".join([
+        "---", "library_name: avreward", "tags:", "- reward-model", "- video", "- audio", "---",
+        f"# {rater.name}",
+        "",
+        f"A rater of generated video and sound for [avreward](https://pypi.org/project/avreward/), of the kind "
+        f"`{rater.origin['rater']}`. The licence is that of the weights it was made from.",
+        "",
+        "```python",
+        "from avreward import Clip, load_rater",
+        "",
+        'rater = load_rater("THIS FOLDER OR REPOSITORY")',
+        'scores = rater([Clip.open("clip.mp4")])',
+        "```",
+        "",
+        "| dimension | needs | what it is |", "|---|---|---|", *rows,
+        "",
+        "How it looks at clips:",
+        "", *settings,
+        "",
+        f"Fingerprint where it was saved: `{rater.fingerprint}`.",
+        "",
+    ])  # fmt: skip
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.is_file():
+        raise AvrewardError(f"{folder}: a file; name a folder to write to")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    config = folder / "config.json"
+    try:
+        ours = json.loads(config.read_text()).get("format") == FORMAT["format"]
+    except (OSError, ValueError, AttributeError):
+        ours = False
+    if not ours:
+        raise AvrewardError(f"{folder}: holds other files already; name a new folder")
+    for old in [*folder.glob("model*.safetensors"), *folder.glob("model.safetensors.index.json"), config]:
+        old.unlink()

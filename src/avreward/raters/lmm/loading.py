@@ -1,0 +1,86 @@
+"""The options that every rater with weights is loaded with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import torch
+from torch import nn
+
+from avreward.errors import AvrewardError
+from avreward.media.rounding import Rounding
+
+ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a network is put into memory.
+
+    Args:
+        device: such as ``"cuda:1"`` (*optional*: the first GPU if there is one, else the CPU).
+        dtype: such as ``"bfloat16"`` (*optional*: bfloat16 on a GPU, float32 on a CPU).
+        device_map: ``"auto"``, or module → device as `accelerate` has it, for a network on several devices; excludes
+            `device`.
+        attention: ``"sdpa"``, ``"eager"``, ``"flash_attention_2"`` or ``"flash_attention_3"``.
+        rounding: what becomes of the original's rounding steps; see `avreward.media.rounding`.
+        checkpointing: layers keep only their inputs for the backward pass.
+        adapter: folder or hub name of a LoRA adapter (`peft`), merged into the weights (*optional*).
+        allow: names of weights that may be missing or unexpected; ``*`` stands for anything.
+        revision: of a hub repository (*optional*).
+
+    Raises `AvrewardError` for a value that isn't known.
+    """
+
+    device: str | torch.device | None = None
+    dtype: str | torch.dtype | None = None
+    device_map: str | dict[str, Any] | None = None
+    attention: str = "sdpa"
+    rounding: Rounding = "straight_through"
+    checkpointing: bool = False
+    adapter: str | None = None
+    allow: tuple[str, ...] = ()
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.attention not in ATTENTIONS:
+            raise AvrewardError(f"attention: {self.attention!r} isn't known; use one of {', '.join(ATTENTIONS)}")
+        if self.rounding not in get_args(Rounding):
+            raise AvrewardError(f"rounding: {self.rounding!r} isn't a mode; use one of {', '.join(get_args(Rounding))}")
+        if self.device is not None and self.device_map is not None:
+            raise AvrewardError("device and device_map exclude each other; give one of them")
+        _ = self.torch_dtype
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where the network goes, unless there is a `device_map`."""
+        if self.device is not None:
+            try:
+                return torch.device(self.device)
+            except RuntimeError as error:
+                raise AvrewardError(f"device: {self.device!r} isn't one; use such as 'cpu' or 'cuda:0'") from error
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The type that floating weights get."""
+        if self.dtype is None:
+            gpu = self.torch_device.type == "cuda" if self.device_map is None else torch.cuda.is_available()
+            return torch.bfloat16 if gpu else torch.float32
+        found = getattr(torch, self.dtype, None) if isinstance(self.dtype, str) else self.dtype
+        if not isinstance(found, torch.dtype) or not found.is_floating_point:
+            raise AvrewardError(f"dtype: {self.dtype!r} isn't a floating type; use such as 'bfloat16' or 'float32'")
+        return found
+
+    def placed(self, module: nn.Module) -> nn.Module:
+        """`module` in the wanted type, where it is wanted."""
+        module = module.to(self.torch_dtype)
+        if self.device_map is None:
+            return module.to(self.torch_device)
+        from accelerate import dispatch_model, infer_auto_device_map
+
+        blocks = sorted({type(m).__name__ for m in module.modules() if type(m).__name__.endswith(("Layer", "Block"))})
+        infer = self.device_map == "auto"
+        where = infer_auto_device_map(module, no_split_module_classes=blocks) if infer else self.device_map
+        return dispatch_model(module, device_map=where)

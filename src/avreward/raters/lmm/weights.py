@@ -1,0 +1,125 @@
+"""Weights in files: read without running anything that they contain, and loaded without silence about what differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from avreward.errors import AvrewardError
+
+LISTED = 8  # names that an error shows before it counts the rest
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files with the weights in `folder`: safetensors, whole or in shards, else old ``.bin`` ones.
+
+    Raises `AvrewardError` where there are none, or where an index names one that isn't there.
+    """
+    for stem, ending in (("model", "safetensors"), ("pytorch_model", "bin")):
+        index = folder / f"{stem}.{ending}.index.json"
+        if index.is_file():
+            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            absent = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
+            if absent:
+                raise AvrewardError(f"{index}: names {absent[0]}, which isn't in the folder; download it again")
+            return [folder / name for name in names]
+        if (folder / f"{stem}.{ending}").is_file():
+            return [folder / f"{stem}.{ending}"]
+    raise AvrewardError(
+        f"{folder}: no weights; model.safetensors, model-*.safetensors with an index, or pytorch_model*.bin is expected"
+    )
+
+
+def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
+    """All tensors of some files, on the CPU, mapped from the disk where the format allows.
+
+    ``.bin`` and ``.pth`` files are pickles: they are read with ``weights_only=True``, which runs no code, and one that
+    holds anything else is an `AvrewardError`.
+    """
+    state: dict[str, Tensor] = {}
+    for file in files:
+        state |= _read(file)
+    return state
+
+
+def shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
+    """Name → shape of all tensors in some files; of safetensors only the headers are read."""
+    found: dict[str, tuple[int, ...]] = {}
+    for file in files:
+        if file.suffix == ".safetensors":
+            from safetensors import safe_open
+
+            with safe_open(file, framework="pt") as tensors:
+                found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+        else:
+            found |= {name: tuple(tensor.shape) for name, tensor in _read(file).items()}
+    return found
+
+
+def load_matching(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    allow: Sequence[str] = (),
+    rename: Callable[[str], str] = str,
+    source: object = "the weights",
+) -> None:
+    """Puts `state` into `module` (the tensors themselves, not copies), which may stand on the meta device.
+
+    Args:
+        module: the network.
+        state: name → tensor.
+        allow: patterns (as in file names) of entries that may be missing or unexpected, by the name in `state`.
+        rename: a name in `state` → the name in `module`.
+        source: what the error names.
+
+    Raises `AvrewardError` that lists missing and unexpected entries, or those of another shape.
+
+    >>> load_matching(nn.Linear(1, 1), {"weight": torch.zeros(1, 1)}, allow=["bias"])
+    """
+    renamed = {rename(name): tensor for name, tensor in state.items()}
+    wanted = module.state_dict()
+    problems = _listed("of another shape", [
+        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
+        for name, tensor in renamed.items()
+        if name in wanted and tensor.shape != wanted[name].shape
+    ])  # fmt: skip
+    allowed = [rename(name) for name in allow if "*" not in name] + list(allow)
+    problems += _listed("missing", _except(wanted.keys() - renamed.keys(), allowed))
+    problems += _listed("unexpected", _except(renamed.keys() - wanted.keys(), allowed))
+    if problems:
+        raise AvrewardError(f"{source}: {'; '.join(problems)}; is it another model? allow=['NAME'] lets a name pass")
+    module.load_state_dict({name: t for name, t in renamed.items() if name in wanted}, strict=False, assign=True)
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # a pickle can fail in any way
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise AvrewardError(
+            f"{file}: can't be read safely as weights ({reason}); convert it to safetensors where it was made"
+        ) from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise AvrewardError(f"{file}: holds something other than named tensors; a state dict is expected")
+    return state
+
+
+def _except(names: Iterable[str], allowed: Sequence[str]) -> list[str]:
+    return sorted(name for name in names if not any(fnmatchcase(name, pattern) for pattern in allowed))
+
+
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    rest = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return [f"{len(names)} {what}: {', '.join(names[:LISTED])}{rest}"]

@@ -1,0 +1,127 @@
+"""Any public multimodal model as a rater, without training: one question a dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from avreward.errors import AvrewardError
+from avreward.raters.instructions import ASKED, YES_NO_PLEASE, Asked
+from avreward.raters.lmm.backbone import Backbone
+from avreward.raters.lmm.parts import Slot
+from avreward.raters.lmm.rater import LmmRater, Question
+from avreward.raters.lmm.readout import LEVEL_WORDS, BinaryConfidence, FiveLevels, Readout, first_tokens
+from avreward.raters.scores import Dimension
+
+if TYPE_CHECKING:
+    from avreward.raters.lmm.loading import Loading
+
+Answers = Literal["levels", "yes_no"]
+
+_BACKBONES = "avreward.raters.lmm.backbones"
+FAMILIES: Mapping[str, tuple[str, str]] = MappingProxyType({
+    "qwen2_5_omni": ("qwen2_5_omni", "Qwen2_5Omni"),
+    "qwen2_5_omni_thinker": ("qwen2_5_omni", "Qwen2_5Omni"),
+    "qwen2_vl": ("qwen2_vl", "Qwen2Vl"),
+    "qwen2_5_vl": ("qwen2_5_vl", "Qwen2_5Vl"),
+    "qwen3_vl": ("qwen3_vl", "Qwen3Vl"),
+    "qwen3_omni_moe": ("qwen3_omni", "Qwen3Omni"),
+    "qwen3_omni_moe_thinker": ("qwen3_omni", "Qwen3Omni"),
+    "internvl": ("internvl", "InternVl"),
+    "qwen2_audio": ("qwen2_audio", "Qwen2Audio"),
+    "video_llama_3": ("video_llama3", "VideoLlama3"),
+})  # fmt: skip
+"""`model_type` of a checkpoint → the room of its backbone, and its name there."""
+
+
+class PublicRater(LmmRater):
+    """A public multimodal model, asked one question a dimension: zero-shot scores from 0 to 100.
+
+    With ``answers="levels"`` the answer begins with a stem (``The audio quality is``) and the score is the expected
+    level under the softmax over five words (excellent 100, good 75, fair 50, poor 25, bad 0). With ``"yes_no"`` it is
+    the probability of Yes against No. Which dimensions there are depends on what the model takes in; each is on no
+    calibrated scale.
+
+    Raises `AvrewardError` for a tokenizer in which two of the words begin with the same token.
+
+    >>> rater = load_rater("Qwen/Qwen2.5-Omni-7B")
+    >>> rater([Clip.open("dubbed.mp4")])["av_consistency"]
+    tensor([62.1])
+    """
+
+    def __init__(
+        self, name: str, backbone: Backbone, answers: Answers = "levels", *, checkpointing: bool = False
+    ) -> None:
+        if answers not in get_args(Answers):
+            raise AvrewardError(f"answers: {answers!r} isn't known; use one of {', '.join(get_args(Answers))}")
+        self.answers = answers
+        usable = [asked for asked in ASKED if set(asked.slots) <= set(backbone.tracks)]
+        questions = [_question(backbone, asked, answers) for asked in usable]
+        needs: dict[str, frozenset[str]] = {}
+        for asked, question in zip(usable, questions, strict=True):  # a clip needs what all ways of asking need
+            needs[asked.dimension] = needs.get(asked.dimension, question.needs) & question.needs
+        dimensions = [
+            Dimension(dimension, 0, 100, need, description=f"asked: {_first(usable, dimension, answers)}")
+            for dimension, need in needs.items()
+        ]
+        super().__init__(name, backbone, questions, dimensions, checkpointing=checkpointing)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What `load` needs beside the weights, as JSON."""
+        network = self.backbone.module.config.to_dict()  # type: ignore[union-attr,operator]
+        return {"rater": "public", "network": network, "options": {"name": self.name, "answers": self.answers}}
+
+
+def load(
+    folder: Path,
+    config: Mapping[str, Any],
+    loading: Loading,
+    *,
+    answers: Answers | None = None,
+    name: str | None = None,
+) -> PublicRater:
+    """The rater in `folder`, which holds a checkpoint as `transformers` or `save_pretrained` writes it.
+
+    Args:
+        folder, config: the folder and its ``config.json``.
+        loading: how the network is put into memory.
+        answers: see `PublicRater` (*optional*, as saved, else ``"levels"``).
+        name: as used in expressions (*optional*, as saved, else the family's, such as ``"qwen2_5_omni"``).
+    """
+    from avreward.raters.lmm.networks import load_network, load_tokenizer
+
+    network = config.get("network", config)
+    room, family = FAMILIES[network["model_type"]]
+    backbone_class = getattr(import_module(f"{_BACKBONES}.{room}"), family)
+    module = load_network(backbone_class.network, folder, config, loading)
+    backbone = backbone_class(module, load_tokenizer(folder), loading.rounding)
+    saved = config.get("options", {})
+    return PublicRater(
+        name or saved.get("name", room),
+        backbone,
+        answers or saved.get("answers", "levels"),
+        checkpointing=loading.checkpointing,
+    )
+
+
+def _question(backbone: Backbone, asked: Asked, answers: Answers) -> Question:
+    slots = [Slot(track) for track in asked.slots]
+    readout: Readout
+    if answers == "levels":
+        ids = first_tokens(backbone.tokenizer, asked.stem, [f" {word}" for word in LEVEL_WORDS])
+        prompt, readout = backbone.chat([*slots, asked.question], [asked.stem]), FiveLevels(backbone.head, ids)
+    else:
+        ids = first_tokens(backbone.tokenizer, "", ["Yes", "No"])
+        prompt = backbone.chat([*slots, asked.yes_no + YES_NO_PLEASE])
+        readout = BinaryConfidence(backbone.head, ids, high=100.0)
+    return Question((asked.dimension,), tuple(prompt), readout)
+
+
+def _first(usable: list[Asked], dimension: str, answers: Answers) -> str:
+    """The question as it stands in the description of a dimension."""
+    asked = next(asked for asked in usable if asked.dimension == dimension)
+    return asked.question.strip() if answers == "levels" else asked.yes_no + YES_NO_PLEASE
