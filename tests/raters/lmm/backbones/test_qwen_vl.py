@@ -37,7 +37,7 @@ def library_inputs(backbone: Backbone, clip: Clip, parts: list) -> dict[str, Ten
     }
 
 
-@pytest.mark.parametrize(("frames", "width"), [(9, 90), (1, 60), (17, 120)])
+@pytest.mark.parametrize(("frames", "width"), [(16, 90), (1, 60), (17, 120)])
 def test_a_chat_is_read_as_by_the_library(backbone, frames: int, width: int) -> None:
     clip = clip_of(frames, 50, width)
     parts = parts_of(backbone, backbone.chat([Slot("video"), QUESTION]), clip)

@@ -83,7 +83,7 @@ def test_what_follows_starts_after_the_largest_position_on_any_axis(grids, text)
 @given(
     grids=st.lists(st.tuples(sides, sides, sides), min_size=1, max_size=2),
     text=st.integers(1, 4),
-    seconds=st.sampled_from([None, 0.5, 1.0, 1.0126]),
+    seconds=st.sampled_from([None, 1.0, 2.0]),  # releases before 5.18 cut fractions off
 )
 def test_films_stand_as_in_qwen2_vl_and_qwen2_5_vl(grids, text, seconds) -> None:
     from tiny.qwen_vl import tiny_qwen2_5_vl, tiny_qwen2_vl
