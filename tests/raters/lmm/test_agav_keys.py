@@ -125,9 +125,11 @@ def test_the_files_own_words_win(golden) -> None:
     file, shapes = tiny(golden)
     file = {**file, "vision_config": {**file["vision_config"], "layer_norm_eps": 1e-3}}
     file["audio_config"] = {**file["audio_config"], "max_distance": 77}
-    del file["num_frames"]
-    config = config_from_official(file, shapes)
+    del file["num_frames"], file["vision_config"]["image_size"]
+    config = config_from_official({**file, "rms_norm_eps": 1e-5}, shapes)
     assert (config.vision["layer_norm_eps"], config.audio.max_distance, config.num_frames) == (1e-3, 77, 8)
+    assert config.language["rms_norm_eps"] == 1e-5
+    assert config.vision["image_size"] == golden.data["config"]["vision"]["image_size"]
     assert AgavConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from accelerate import init_empty_weights
 from golden_weights import golden_state
 from torch import Tensor
 
@@ -177,9 +178,10 @@ def test_the_configuration_is_json() -> None:
     assert AgavConfig.from_dict(json.loads(json.dumps(TINY.to_dict()))) == TINY
 
 
-def test_a_network_without_memory_can_be_filled() -> None:
+@pytest.mark.parametrize("empty", [lambda: torch.device("meta"), init_empty_weights], ids=["meta", "accelerate"])
+def test_a_network_without_memory_can_be_filled(empty) -> None:
     source = build()
-    with torch.device("meta"):
+    with empty():
         network = AgavNetwork(TINY)
     assert all(weight.is_meta for weight in network.parameters())
     network.load_state_dict(source.state_dict(), assign=True)

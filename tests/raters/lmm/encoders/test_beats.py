@@ -163,6 +163,22 @@ def test_time_varies_slowest() -> None:
         assert moved.nonzero().flatten().tolist() == [8 * time + band]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_small_weights_are_normalised_with_a_floor(dtype: torch.dtype) -> None:
+    """Where the squares of a tap add up to 1e-6, the floor itself, its gain is 1/√2; half precision holds none."""
+    network = beats().encoder.pos_conv[0]
+    size = network.weight_v.shape[0] * network.weight_v.shape[1]
+    network.weight_v.fill_((1e-6 / size) ** 0.5)
+    network.weight_g.fill_(1)
+    network.bias.zero_()
+    impulse = torch.zeros(1, 9, TINY.width)
+    impulse[0, 4, 0] = 1
+    found = network.to(dtype)(impulse.to(dtype)).float()[0, :, 0]
+    expected = torch.zeros(9)
+    expected[3:7] = (2 * size) ** -0.5
+    torch.testing.assert_close(found, expected, rtol=0.01, atol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_close(dtype: torch.dtype) -> None:
     network, fbank = beats(), noise(2, 64, 128)
@@ -193,12 +209,14 @@ def test_gradient_of_the_shared_table(check_gradient) -> None:
 @settings(max_examples=10)
 @given(ratio=st.floats(0.1, 2), layers=st.integers(1, 4), training=st.booleans())
 def test_the_ratio_counts_once_a_layer(ratio: float, layers: int, training: bool) -> None:
-    gradients = []
-    for config in (replace(TINY, layers=layers), replace(TINY, layers=layers, gradient_ratio=ratio)):
-        fbank = noise(1, 33, 128).double().requires_grad_()
-        beats(config).double().train(training)(fbank).pow(3).sum().backward()
-        gradients.append(fbank.grad)
-    torch.testing.assert_close(gradients[1], gradients[0] * ratio**layers, rtol=1e-9, atol=0)
+    true, scaled = (beats(replace(TINY, layers=layers, gradient_ratio=value)).double() for value in (1.0, ratio))
+    true.train(training), scaled.train(training)
+    fbank = noise(1, 33, 128).double().requires_grad_()
+    expected, found = (torch.autograd.grad(network(fbank).pow(3).sum(), fbank)[0] for network in (true, scaled))
+    torch.testing.assert_close(found, expected * ratio**layers, rtol=1e-9, atol=0)
+    scaled.gradient_ratio = 1.0
+    (found,) = torch.autograd.grad(scaled(fbank).pow(3).sum(), fbank)
+    assert torch.equal(found, expected)
 
 
 def test_layers_can_be_checkpointed() -> None:

@@ -55,7 +55,8 @@ class Beats(nn.Module):
 
     Post-norm layers with deep norm and gated relative positions (WavLM, arXiv:2110.13900, section III-B). Parameters
     have the names of the official checkpoints, except that the table of relative positions, one for all layers, is held
-    by the first layer only: rename the entries of a checkpoint with `held_name`.
+    by the first layer only: rename the entries of a checkpoint with `held_name`. The attribute `gradient_ratio` of
+    `BeatsConfig` may be set anew at any time.
 
     >>> tiny = BeatsConfig(embed=8, layers=2, width=16, ffn=24, heads=2, conv_pos=4, conv_pos_groups=2, classes=3)
     >>> Beats(tiny)(torch.zeros(1, 40, 128)).shape
@@ -64,7 +65,7 @@ class Beats(nn.Module):
 
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()
-        self.config = config
+        self.gradient_ratio = config.gradient_ratio
         self.patch_embedding = nn.Conv2d(1, config.embed, _PATCH, _PATCH, bias=False)
         self.layer_norm = nn.LayerNorm(config.embed)
         self.post_extract_proj = nn.Linear(config.embed, config.width)
@@ -80,7 +81,8 @@ class Beats(nn.Module):
             need = f"give (b, windows, {_BINS}) with {_PATCH} windows or more"
             raise MediaError("fbank", f"shape {tuple(fbank.shape)} holds no patch", need)
         patches = self.patch_embedding(fbank[:, None])  # (b, embed, windows // 16, 8)
-        return self.encoder(self.post_extract_proj(self.layer_norm(patches.flatten(2).transpose(1, 2))))
+        tokens = self.post_extract_proj(self.layer_norm(patches.flatten(2).transpose(1, 2)))
+        return self.encoder(tokens, self.gradient_ratio)
 
 
 def held_name(name: str) -> str:
@@ -99,16 +101,15 @@ def held_name(name: str) -> str:
 class _Encoder(nn.Module):
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()
-        self.gradient_ratio = config.gradient_ratio
         self.pos_conv = nn.Sequential(_PositionalConv(config.width, config.conv_pos, config.conv_pos_groups), nn.GELU())
         self.layer_norm = nn.LayerNorm(config.width)
         self.layers = nn.ModuleList(_Layer(config, holds_table=i == 0) for i in range(config.layers))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, gradient_ratio: float) -> Tensor:
         x = self.layer_norm(x + self.pos_conv(x))
         bias = cast(_Layer, self.layers[0]).self_attn.position_bias(x.shape[1])
         for layer in self.layers:
-            x = layer(_ScaledGradient.apply(x, self.gradient_ratio), bias)
+            x = layer(_ScaledGradient.apply(x, gradient_ratio), bias)
         return x
 
 
