@@ -63,7 +63,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     marker = metafunc.definition.get_closest_marker("golden")
     found = [(path.parent, json.loads(path.read_text())) for path in sorted(GOLDENS.glob("*/case.json"))]
-    cases = [Golden(folder, data) for folder, data in found if _wanted(folder.name, data, *marker.args, **marker.kwargs)]
+    cases = [
+        Golden(folder, data) for folder, data in found if _wanted(folder.name, data, *marker.args, **marker.kwargs)
+    ]
     cases = [pytest.param(case, id=f"golden-{case.folder.name}") for case in cases]
     absent = pytest.mark.skip(f"no case of this kind in {GOLDENS}: AVREWARD_GOLDENS names the folder of all")
     metafunc.parametrize("golden", cases or [pytest.param(None, id="golden-none", marks=absent)])
