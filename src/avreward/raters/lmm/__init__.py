@@ -1,0 +1,1 @@
+"""Raters built on a large multimodal model: encoders, template, language model, readout."""
