@@ -37,3 +37,16 @@ QWEN2_VL = (
     "{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+# The part of chat_template.json of Qwen/Qwen3-VL-8B-Instruct and Qwen/Qwen3-Omni-30B-A3B-Instruct that chats without
+# tools go through, without what numbers pictures and films: no system turn but one that is given.
+QWEN3 = (
+    "{%- if messages[0].role == 'system' %}{{- '<|im_start|>system\n' + messages[0].content + '<|im_end|>\n' }}"
+    "{%- endif %}{%- for message in messages %}{%- if message.role == 'user' %}{{- '<|im_start|>user\n' }}"
+    "{%- for content in message.content %}{%- if content.type == 'audio' %}"
+    "{{- '<|audio_start|><|audio_pad|><|audio_end|>' }}{%- elif content.type == 'video' %}"
+    "{{- '<|vision_start|><|video_pad|><|vision_end|>' }}{%- elif 'text' in content %}{{- content.text }}{%- endif %}"
+    "{%- endfor %}{{- '<|im_end|>\n' }}{%- elif message.role == 'assistant' %}"
+    "{{- '<|im_start|>assistant\n' + message.content + '<|im_end|>\n' }}{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
+)

@@ -11,6 +11,7 @@ from torch import nn
 from avreward.media.rounding import Rounding
 from avreward.raters.lmm.backbones.qwen2_5_vl import Qwen2_5Vl
 from avreward.raters.lmm.backbones.qwen2_vl import Qwen2Vl
+from avreward.raters.lmm.backbones.qwen3_vl import Qwen3Vl
 
 SMALL = {"min_pixels": 4 * 28**2, "max_pixels": 16 * 28**2}
 SPECIAL = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|image_pad|>", "<|video_pad|>", "<|vision_end|>"]
@@ -59,6 +60,26 @@ def tiny_qwen2_5_vl(rounding: Rounding = "straight_through", **options: Any) -> 
     }
     config = Qwen2_5_VLConfig(vision_config=vision, text_config=TEXT, **IDS)
     return Qwen2_5Vl(seeded(Qwen2_5_VLForConditionalGeneration, config), TOKENIZER, rounding, **SMALL | options)
+
+
+def tiny_qwen3_vl(rounding: Rounding = "straight_through", **options: Any) -> Qwen3Vl:
+    """Four small layers in the tower, of which two feed the first two of three in the decoder."""
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    vision = {
+        "depth": 4,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [1, 2],
+    }
+    rope = {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [2, 1, 1], "mrope_interleaved": True}
+    text = TEXT | {"num_hidden_layers": 3, "head_dim": 8, "rope_parameters": rope}
+    config = Qwen3VLConfig(vision_config=vision, text_config=text, **IDS)
+    small = {"min_pixels": 4 * 32**2, "max_pixels": 16 * 32**2}
+    return Qwen3Vl(seeded(Qwen3VLForConditionalGeneration, config), TOKENIZER, rounding, **small | options)
 
 
 def seeded(network: Any, config: Any) -> nn.Module:

@@ -7,7 +7,7 @@ from math import ceil
 import pytest
 import torch
 from tiny.checks import check_gradient, parts_of, read
-from tiny.qwen_checks import clip_of, film, library_ids, noise, rendered
+from tiny.qwen_checks import clip_of, extracted, film, library_ids, noise, rendered
 from tiny.qwen_omni import tiny_qwen2_5_omni
 from tiny.qwen_templates import QWEN2_5_OMNI
 from torch import Tensor
@@ -23,16 +23,6 @@ QUESTION = "Is this audio and video properly matched?"
 @pytest.fixture(scope="module")
 def backbone():
     return tiny_qwen2_5_omni()
-
-
-def extracted(sound: Tensor, seconds: int = 30) -> dict[str, Tensor]:
-    from transformers import WhisperFeatureExtractor
-
-    extractor = WhisperFeatureExtractor(feature_size=128, chunk_length=seconds)
-    found = extractor(
-        sound.numpy(), sampling_rate=16000, padding="max_length", return_attention_mask=True, return_tensors="pt"
-    )
-    return {"input_features": found["input_features"], "feature_attention_mask": found["attention_mask"]}
 
 
 @pytest.mark.parametrize("tracks", [("video", "audio"), ("audio", "video"), ("video",), ("audio",)], ids="-".join)
@@ -102,7 +92,7 @@ def test_what_comes_later_is_not_heard() -> None:
 
 @pytest.mark.parametrize("samples", [1, 320])
 def test_sound_that_gives_no_token_is_an_error(backbone, samples: int) -> None:
-    with pytest.raises(MediaError, match=r"too short for Qwen2_5Omni; give more than 0.02 s"):
+    with pytest.raises(MediaError, match=r"too short for Qwen2_5Omni; give 0.0201 s or more"):
         backbone.load(Clip(audio=noise(samples), sample_rate=16000), "audio")
 
 

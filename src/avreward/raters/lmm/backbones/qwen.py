@@ -126,8 +126,7 @@ class Qwen(Backbone):
 
     def encode(self, track: Track, loaded: Any) -> Encoded:
         """One token for each `merge` × `merge` patches, between the delimiters of the published processor."""
-        tokens = Tokens(self._see(loaded).pooler_output, self._grid(loaded), self._seconds(loaded))
-        return [self.around[0], tokens, self.around[1]]
+        return [self.around[0], self._see(loaded), self.around[1]]
 
     def chat(self, user: Prompt, answer: Prompt = (), closed: bool = False) -> list[Any]:
         """ChatML, with the system turn that the published chat template adds where none is given."""
@@ -137,11 +136,18 @@ class Qwen(Backbone):
         """Time, row and column of every token, int64 (3, length); see `mrope`."""
         return mrope(parts, self.per_second)
 
-    def _see(self, film: Film) -> Any:
-        """The tower's output; `pooler_output` has the tokens, (n, width of the language model)."""
+    def _see(self, film: Film) -> Tokens:
+        """The tokens of a whole film."""
         tower = self._tower
-        grid = torch.tensor([film.grid], device=tower.device)
-        return tower(film.patches.to(tower.device, tower.dtype), grid_thw=grid)
+        found = tower(
+            film.patches.to(tower.device, tower.dtype), grid_thw=torch.tensor([film.grid], device=tower.device)
+        )
+        return Tokens(
+            found.pooler_output,
+            grid=self._grid(film),
+            seconds=self._seconds(film),
+            deep=tuple(getattr(found, "deepstack_features", ())),
+        )
 
     def _grid(self, film: Film) -> tuple[int, int, int]:
         """Steps, rows and columns of tokens."""

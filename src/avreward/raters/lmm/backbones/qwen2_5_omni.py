@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from avreward.raters.lmm.backbones.qwen_omni import QwenOmni
+from torch import Tensor
+
+from avreward.media.logmel import LogMel
+from avreward.raters.lmm.backbones.qwen_omni import HOP, RATE, QwenOmni
+
+_REACH = 480  # samples of silence after the sound, more than the last window of the spectrogram looks ahead
 
 
 class Qwen2_5Omni(QwenOmni):
@@ -32,5 +37,11 @@ class Qwen2_5Omni(QwenOmni):
     network: ClassVar[str] = "Qwen2_5OmniThinkerForConditionalGeneration"
     around: ClassVar[tuple[str, str]] = ("<|vision_bos|>", "<|vision_eos|>")
     around_sound: ClassVar[tuple[str, str]] = ("<|audio_bos|>", "<|audio_eos|>")
-    least_frames: ClassVar[int] = 3
+    least_samples: ClassVar[int] = 2 * HOP + 1
+    longest: ClassVar[float] = 300.0
     seconds_per_step: ClassVar[float] = 1.0
+
+    def _spectrogram(self, sound: Tensor) -> Tensor:
+        # the original fills up to 300 s, but nothing attends to what comes after the sound
+        filled = min(len(sound) + _REACH, int(self.longest * RATE))
+        return LogMel(self.bins, samples=filled)(sound)[:, : -(-len(sound) // HOP)]

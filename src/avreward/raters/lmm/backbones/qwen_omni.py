@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
-from avreward.media.logmel import LogMel
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import Rule
 from avreward.raters.base import Track
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 RATE, HOP = 16000, 160  # Hz, and samples between two frames of the spectrogram
-_REACH = 480  # samples of silence after the sound, more than the last window of the spectrogram looks ahead
 
 
 class QwenOmni(Qwen):
     """The thinker of a Qwen-Omni model: film and sound as items of their own, not interleaved.
 
-    It hears the first `max_audio_seconds` at 16 kHz, mono, as a log-mel spectrogram of 128 bins, whose loudest point is
-    that of the part it hears. Sound isn't rounded.
+    It hears the first `max_audio_seconds` at 16 kHz, mono, as a log-mel spectrogram, whose loudest point is that of the
+    part it hears. Sound isn't rounded.
 
     Args:
         module, tokenizer, rounding: as for `Backbone`.
         frames, min_pixels, max_pixels: as for `Qwen`.
-        max_audio_seconds: what comes later isn't heard; at most 300, the published window.
+        max_audio_seconds: what comes later isn't heard.
     """
 
     tracks: ClassVar[tuple[Track, ...]] = ("video", "audio")
     around_sound: ClassVar[tuple[str, str]]
-    least_frames: ClassVar[int]  # of the spectrogram, for one token
+    least_samples: ClassVar[int]  # that give a token
+    longest: ClassVar[float]  # seconds of sound that the model takes
     seconds_per_step: ClassVar[float]  # between two steps of a film, as positions count them
 
     def __init__(
@@ -52,10 +52,9 @@ class QwenOmni(Qwen):
         max_audio_seconds: float = 300.0,
     ) -> None:
         super().__init__(module, tokenizer, rounding, frames, min_pixels, max_pixels)
-        if not 0 < max_audio_seconds <= 300:
-            raise AvrewardError(
-                f"max_audio_seconds: {max_audio_seconds} is out of range; give more than 0, at most 300"
-            )
+        if not 0 < max_audio_seconds <= self.longest:
+            problem = f"max_audio_seconds: {max_audio_seconds} is out of range"
+            raise AvrewardError(f"{problem}; give more than 0, and {self.longest:g} at most")
         self.max_audio_seconds = max_audio_seconds
 
     @property
@@ -66,11 +65,12 @@ class QwenOmni(Qwen):
     @property
     def settings(self) -> Mapping[str, str]:
         """What is seen and heard, and how."""
-        sound = f"{RATE} Hz mono, the first {self.max_audio_seconds:g} s, Whisper log-mel of {self._bins} bins"
+        sound = f"{RATE} Hz mono, the first {self.max_audio_seconds:g} s, Whisper log-mel of {self.bins} bins"
         return {**super().settings, "seconds a step": f"{self.seconds_per_step:g}", "sound": sound}
 
     @property
-    def _bins(self) -> int:
+    def bins(self) -> int:
+        """Of the spectrogram."""
         return self._config.audio_config.num_mel_bins
 
     def load(self, clip: Clip, track: Track) -> Any:
@@ -83,14 +83,14 @@ class QwenOmni(Qwen):
 
     def _listen(self, clip: Clip) -> Tensor:
         sound = clip.spans([(0.0, self.max_audio_seconds)], RATE, 1)[0][0]
-        frames = -(-len(sound) // HOP)
-        if frames < self.least_frames:
+        if len(sound) < self.least_samples:
             problem = f"its sound of {len(sound) / RATE:.4f} s is too short for {type(self).__name__}"
-            remedy = f"give more than {(self.least_frames - 1) * HOP / RATE:g} s"
-            raise MediaError(clip.path or "clip", problem, remedy)
-        # the original fills up to 300 s, but nothing attends to what comes after the sound
-        filled = min(len(sound) + _REACH, 300 * RATE)
-        return LogMel(self._bins, samples=filled)(sound)[:, :frames]
+            raise MediaError(clip.path or "clip", problem, f"give {self.least_samples / RATE:.4f} s or more")
+        return self._spectrogram(sound)
+
+    @abstractmethod
+    def _spectrogram(self, sound: Tensor) -> Tensor:
+        """Float (bins, frames) of `sound`, float (samples,)."""
 
     def _hear(self, spectrogram: Tensor) -> Encoded:
         owner: Any = self.module
