@@ -88,8 +88,8 @@ class VideoRewardRater(LmmRater):
         norms: mean and standard deviation of each raw reward.
         checkpointing: as for `LmmRater`.
 
-    Raises `AvrewardError` for a head with another number of rows, a backbone with positions on three axes, or a tokenizer
-    without the reward tokens.
+    Raises `AvrewardError` for a head with another number of rows, a backbone with positions on three axes, or a
+    tokenizer without the reward tokens.
 
     >>> rater = load_rater("KwaiVGI/VideoReward")  # doctest: +SKIP
     >>> rater([Clip.open("generated.mp4", prompt="A red ball rolls.")])["overall"]  # doctest: +SKIP
