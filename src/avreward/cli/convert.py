@@ -14,8 +14,8 @@ def convert(
     source: Annotated[str, typer.Argument(metavar="OFFICIAL", help="The published folder, or its name on the hub.")],
     out: Annotated[Path, typer.Argument(help="The folder to write: safetensors, config.json, tokenizer, model card.")],
     dtype: Annotated[
-        str, typer.Option(help="Type of the weights written, such as bfloat16; float32 is what most are tuned in.")
-    ] = "bfloat16",
+        str | None, typer.Option(help="Type of the weights written, such as bfloat16. Default: as they are.")
+    ] = None,
     adapter: Annotated[str | None, typer.Option(help="A LoRA adapter to merge in: folder or hub name.")] = None,
     allow: Annotated[
         list[str] | None,
@@ -27,13 +27,17 @@ def convert(
     Old `.bin` and `.pth` files are read without running code. Nothing may be missing or left over.
     """
     from avreward.errors import AvrewardError
-    from avreward.raters.hub import load_rater
+    from avreward.raters.hub import RATERS, folder_of, load_rater
     from avreward.raters.lmm.rater import LmmRater
+    from avreward.raters.lmm.weights import stored_type
 
+    if source in RATERS:
+        raise AvrewardError(f"{source}: comes with the package and has no checkpoint; name one that has")
     options = {} if adapter is None else {"adapter": adapter}
-    rater = load_rater(source, device="cpu", dtype=dtype, allow=tuple(allow or ()), **options)
+    folder = folder_of(source)
+    rater = load_rater(folder, device="cpu", dtype=dtype or stored_type(folder), allow=tuple(allow or ()), **options)
     if not isinstance(rater, LmmRater):
         raise AvrewardError(f"{source}: {rater.name} has no checkpoint of its own; name one that has")
-    folder = rater.save_pretrained(out)
-    size = sum(file.stat().st_size for file in folder.iterdir())
-    stderr().print(f"{folder}: {rater.name}, {size / 1e9:.2f} GB, {rater.fingerprint}", markup=False, soft_wrap=True)
+    rater.save_pretrained(out)
+    size = sum(file.stat().st_size for file in out.iterdir())
+    stderr().print(f"{out}: {rater.name}, {size / 1e9:.2f} GB, {rater.fingerprint}", markup=False, soft_wrap=True)

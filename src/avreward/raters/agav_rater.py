@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -130,6 +131,7 @@ class AgavRater(LmmRater):
         if (self.scheme, task) == ("last", "v2a"):
             self.published = PUBLISHED
         super().__init__("agav", backbone, [question], dimensions, checkpointing=checkpointing)
+        self._identities["network"] = json.dumps(backbone.module.config.to_dict(), sort_keys=True)
         self.backbone: AgavBackbone = backbone
 
     @property
@@ -183,6 +185,9 @@ def load(
     files = weight_files(folder)
     ours = config.get("format") == "avreward"
     sizes = AgavConfig.from_dict(config["network"]) if ours else config_from_official(config, shapes(files))
+    if sizes.audio_features not in (None, sizes.audio.width):
+        problem = f"BEATs gives {sizes.audio.width} channels, its projector reads {sizes.audio_features}"
+        raise AvrewardError(f"{folder}: {problem}; the checkpoint was put together wrongly")
     with init_empty_weights(include_buffers=False):
         network = AgavNetwork(sizes, loading.attention)
     rename = str if ours else official_to_ours

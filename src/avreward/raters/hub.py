@@ -71,7 +71,7 @@ def load_rater(name: str | PathLike[str] = "signals", **options: Any) -> Rater:
 
     common = {field.name for field in fields(Loading)}
     loading = Loading(**{key: value for key, value in options.items() if key in common})
-    folder = _folder(name, loading.revision)
+    folder = folder_of(name, loading.revision)
     config = read_config(folder)
     loader = import_module(LOADERS[kind_of(folder, config)]).load
     own = {key: value for key, value in options.items() if key not in common}
@@ -99,13 +99,17 @@ def read_config(folder: Path) -> dict[str, Any]:
 def kind_of(folder: Path, config: Mapping[str, Any]) -> str:
     """Which of `LOADERS` reads the folder; raises `AvrewardError` that says what was expected where none does."""
     from avreward.raters.embedding_models import MODELS
+    from avreward.raters.lmm.folder import FORMAT
     from avreward.raters.public_lmm import FAMILIES
 
     if config.get("format") == "avreward":
-        kind = config.get("rater")
+        kind = str(config.get("rater"))
         if kind not in LOADERS:
             raise AvrewardError(f"{folder}: a rater of kind {kind!r}, which this version doesn't know; update avreward")
-        return str(kind)
+        if config.get("format_version") != FORMAT["format_version"]:
+            version = config.get("format_version")
+            raise AvrewardError(f"{folder}: version {version!r} of the format, which isn't known here; update avreward")
+        return kind
     model_type = config.get("model_type")
     if (folder / "model_config.json").is_file():
         return "video_reward"
@@ -127,8 +131,8 @@ def kind_of(folder: Path, config: Mapping[str, Any]) -> str:
     )
 
 
-def _folder(name: str | PathLike[str], revision: str | None) -> Path:
-    """The local folder, or the hub's repository as it was downloaded."""
+def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
+    """The folder called `name`, or the hub's repository as it was downloaded; raises `UnknownRater` for neither."""
     path = Path(name).expanduser()
     if path.is_dir():
         return path
@@ -137,6 +141,8 @@ def _folder(name: str | PathLike[str], revision: str | None) -> Path:
     text = str(name)
     looks_like_repository = text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text
     if not looks_like_repository:
+        if "/" in text or text.startswith((".", "~")):
+            raise UnknownRater(f"rater {text!r}: no such folder; name one that holds a checkpoint")
         near = get_close_matches(text, RATERS, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UnknownRater(

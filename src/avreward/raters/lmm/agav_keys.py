@@ -80,6 +80,7 @@ def config_from_official(config: Mapping[str, Any], shapes: Shapes) -> AgavConfi
         vision_layer=config.get("mm_vision_select_layer", -2),
         num_frames=config.get("num_frames", 8),
         scores=_shape(shapes, "lm_head_reg.weight")[0],
+        audio_features=_audio_features(shapes),
     )
 
 
@@ -123,6 +124,13 @@ def _audio(explicit: Mapping[str, Any], shapes: Shapes) -> BeatsConfig:
         max_distance=explicit.get("max_distance", BeatsConfig.max_distance),
         classes=_shape(shapes, prefix + "predictor.weight")[0],
     )
+
+
+def _audio_features(shapes: Shapes) -> int:
+    first = next(
+        (name for name in ("model.mm_projector_a.0.weight", "model.mm_projector_a.weight") if name in shapes), None
+    )
+    return _shape(shapes, first or "model.mm_projector_a.0.weight")[1]
 
 
 def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ class AgavConfig:
         vision_layer: which of SigLIP's hidden states is read; 0 stands before the first layer, −1 after the last.
         num_frames: how many frames of a clip the model was trained with.
         scores: how many the regression gives.
+        audio_features: width that the audio projector reads (*optional*, that of BEATs).
 
     An unknown connector or projector, or a layer that isn't there, raises `AvrewardError`.
     """
@@ -42,6 +43,7 @@ class AgavConfig:
     vision_layer: int = -2
     num_frames: int = 16
     scores: int = 3
+    audio_features: int | None = None
 
     def __post_init__(self) -> None:
         _check_kind("connector (mm_projector_type)", self.connector, _CONNECTORS)
@@ -86,7 +88,8 @@ class AgavNetwork(nn.Module):
         self.vision = SiglipVisionModel(vision)
         self.connector = StcConnector(vision.hidden_size, width)
         self.audio = Beats(config.audio)
-        self.audio_projector = _audio_projector(config.audio_projector, config.audio.width, width)
+        heard = config.audio_features or config.audio.width
+        self.audio_projector = _audio_projector(config.audio_projector, heard, width)
         self.language = Qwen2Model(language)
         self.lm_head = nn.Linear(width, language.vocab_size, bias=False)
         self.regression = nn.Linear(width, config.scores, bias=False)

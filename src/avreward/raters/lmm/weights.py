@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -18,12 +19,12 @@ LISTED = 8  # names that an error shows before it counts the rest
 def weight_files(folder: Path) -> list[Path]:
     """The files with the weights in `folder`: safetensors, whole or in shards, else old ``.bin`` ones.
 
-    Raises `AvrewardError` where there are none, or where an index names one that isn't there.
+    Raises `AvrewardError` where there are none, or where an index is broken or names one that isn't there.
     """
     for stem, ending in (("model", "safetensors"), ("pytorch_model", "bin")):
         index = folder / f"{stem}.{ending}.index.json"
         if index.is_file():
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            names = _indexed(index)
             absent = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
             if absent:
                 raise AvrewardError(f"{index}: names {absent[0]}, which isn't in the folder; download it again")
@@ -54,11 +55,22 @@ def shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
         if file.suffix == ".safetensors":
             from safetensors import safe_open
 
-            with safe_open(file, framework="pt") as tensors:
+            with _whole(file), safe_open(file, framework="pt") as tensors:
                 found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
         else:
             found |= {name: tuple(tensor.shape) for name, tensor in _read(file).items()}
     return found
+
+
+def stored_type(folder: Path) -> torch.dtype:
+    """The floating type of most weights in `folder`; float32 where no file is found."""
+    files = [file for ending in ("safetensors", "bin", "pth") for file in folder.glob(f"*.{ending}")]
+    sizes: dict[torch.dtype, int] = {}
+    for file in files:
+        for tensor in _read(file).values():
+            if tensor.is_floating_point():
+                sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.numel()
+    return max(sizes, key=sizes.__getitem__, default=torch.float32)
 
 
 def load_matching(
@@ -73,22 +85,23 @@ def load_matching(
     Args:
         module: the network.
         state: name → tensor.
-        allow: patterns (as in file names) of entries that may be missing or unexpected, by the name in `state`.
+        allow: patterns (as in file names) of entries that may be missing or unexpected, by either name.
         rename: a name in `state` → the name in `module`.
         source: what the error names.
 
-    Raises `AvrewardError` that lists missing and unexpected entries, or those of another shape.
+    Missing entries that are allowed stay as they are in `module`. Raises `AvrewardError` that lists missing and
+    unexpected entries, or those of another shape.
 
     >>> load_matching(nn.Linear(1, 1), {"weight": torch.zeros(1, 1)}, allow=["bias"])
     """
-    renamed = {rename(name): tensor for name, tensor in state.items()}
+    renamed = {_new_name(name, rename, allow): tensor for name, tensor in state.items()}
+    allowed = [*allow, *(_new_name(pattern, rename, ["*"]) for pattern in allow)]
     wanted = module.state_dict()
     problems = _listed("of another shape", [
         f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
         for name, tensor in renamed.items()
         if name in wanted and tensor.shape != wanted[name].shape
     ])  # fmt: skip
-    allowed = [rename(name) for name in allow if "*" not in name] + list(allow)
     problems += _listed("missing", _except(wanted.keys() - renamed.keys(), allowed))
     problems += _listed("unexpected", _except(renamed.keys() - wanted.keys(), allowed))
     if problems:
@@ -100,7 +113,8 @@ def _read(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(file)
+        with _whole(file):
+            return load_file(file)
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a pickle can fail in any way
@@ -112,6 +126,34 @@ def _read(file: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise AvrewardError(f"{file}: holds something other than named tensors; a state dict is expected")
     return state
+
+
+def _indexed(index: Path) -> list[str]:
+    """The names of the files in an index."""
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AvrewardError(f"{index}: isn't an index of weights ({error!r}); download it again") from error
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise AvrewardError(f"{file}: isn't whole ({error}); download it again") from error
+
+
+def _new_name(name: str, rename: Callable[[str], str], allow: Sequence[str]) -> str:
+    """The name in the module; one that it has no place for stays as it is if it is allowed."""
+    try:
+        return rename(name)
+    except AvrewardError:
+        if _except([name], allow):
+            raise
+        return name
 
 
 def _except(names: Iterable[str], allowed: Sequence[str]) -> list[str]:
