@@ -1,0 +1,173 @@
+"""What the embedding raters share: each side of a clip becomes vectors, and pairs of sides are compared."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from avreward.errors import AvrewardError
+from avreward.media.precision import widened
+from avreward.media.rounding import Rounding
+from avreward.raters.base import Rater, Sample, Work
+from avreward.raters.embedding.checkpoint import preprocessing, read_network
+from avreward.raters.lmm.fingerprint import Fingerprint
+from avreward.raters.lmm.template import why_no_text
+from avreward.raters.scores import Dimension, Scores
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Score = Literal["cosine", "probability"]
+Side = Literal["video", "audio", "prompt"]
+Row = tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]
+
+
+class EmbeddingRater(Rater):
+    """Compares the embeddings of two sides of a clip, each of them computed once however many clips share it.
+
+    Args:
+        module: of `transformers`; put into evaluation mode and frozen.
+        tokenizer: of its text encoder. A prompt that is too long for it is cut.
+        rounding: what becomes of the rounding steps of the original preprocessing; see `avreward.media.rounding`.
+        score: ``"cosine"`` of the two embeddings, −1 … 1; or ``"probability"`` that they belong together, 0 … 1, for
+            models that were trained to give one for each pair by itself.
+
+    Raises `AvrewardError` for a score that the model doesn't have.
+    """
+
+    pairs: ClassVar[Mapping[str, tuple[Side, Side]]]
+    """Dimension → the two sides that it compares."""
+    model_types: ClassVar[tuple[str, ...]]
+    """Of the checkpoints that it reads."""
+    prompt_anchored = True
+
+    def __init__(self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, rounding: Rounding, score: Score) -> None:
+        if score not in get_args(Score):
+            raise AvrewardError(f"score: {score!r} isn't known; use one of {', '.join(get_args(Score))}")
+        if score == "probability" and not self.has_probability(module):
+            problem = f"{type(module).__name__} has a scale but no bias, so a pair by itself has no probability"
+            raise AvrewardError(f"score: {problem}; use 'cosine'")
+        self.network: Any = module.eval().requires_grad_(False)
+        self.module: nn.Module = self.network
+        self.tokenizer, self.rounding, self.score = tokenizer, rounding, score
+        low = -1.0 if score == "cosine" else 0.0
+        self.dimensions = tuple(
+            Dimension(name, low, 1.0, frozenset(sides), description=f"how well {sides[0]} and {sides[1]} go together")
+            for name, sides in self.pairs.items()
+        )
+        self._fingerprint = Fingerprint(self.name, module)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | PathLike[str],
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        rounding: Rounding = "straight_through",
+        score: Score = "cosine",
+        **options: Any,
+    ) -> Self:
+        """The rater of a checkpoint: a folder, or the name of a repository on the hub.
+
+        `device` and `dtype` are as for `avreward.raters.lmm.loading.Loading`; `options` are those of the constructor.
+        What the checkpoint's preprocessor files say about sizes, means and rates is followed. Raises `AvrewardError` if
+        it is no checkpoint of this kind or lacks weights.
+        """
+        module, tokenizer = read_network(folder, cls.model_types, device, dtype)
+        prepared = cls.prepared(preprocessing(folder), module.config)
+        return cls(module, tokenizer, rounding=rounding, score=score, **{**prepared, **options})
+
+    @classmethod
+    @abstractmethod
+    def prepared(cls, files: Mapping[str, Any], config: Any) -> dict[str, Any]:
+        """Arguments of the constructor, from a checkpoint's preprocessor files and its configuration."""
+
+    @abstractmethod
+    def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
+        """For each dimension that `side` is part of, its vectors, float (n, width), which all count the same.
+
+        `loaded` is what `load_track` gave, or the prompt.
+        """
+
+    @abstractmethod
+    def logits(self, dimension: str, first: Tensor, second: Tensor) -> Tensor:
+        """Log-odds (n, m) that vectors (n, width) and (m, width) belong together; only with a probability."""
+
+    @classmethod
+    @abstractmethod
+    def has_probability(cls, module: nn.Module) -> bool:
+        """Whether the model was trained to tell of one pair by itself whether it belongs together."""
+
+    @property
+    @abstractmethod
+    def preparation(self) -> Mapping[str, str]:
+        """Every choice of the preprocessing: label → value."""
+
+    @property
+    def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
+        """Names the weights and every setting."""
+        return self._fingerprint.of(self.settings)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """How clips are looked at: preprocessing, precision, score."""
+        return {
+            **self.preparation,
+            "text": f"{self.text_limit} tokens at most",
+            "rounding": self.rounding,
+            "score": self.score,
+            "dtype": str(self.network.dtype).removeprefix("torch."),
+            "attention": str(getattr(self.network.config, "_attn_implementation", "")),
+        }
+
+    @property
+    def text_limit(self) -> int:
+        """How many tokens of a prompt are read."""
+        return int(min(self.tokenizer.model_max_length, self.network.config.text_config.max_position_embeddings))
+
+    def tokens(self, prompt: str, **options: Any) -> dict[str, Tensor]:
+        """What the text encoder takes in, (1, n) each, on its device."""
+        made = self.tokenizer(prompt, truncation=True, max_length=self.text_limit, return_tensors="pt", **options)
+        return {name: made[name].to(self.network.device) for name in ("input_ids", "attention_mask") if name in made}
+
+    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+        """Scores for what `load` decoded."""
+        work, fingerprint = work or Work(), self.fingerprint
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable):
+            return Scores.collect([self._row(sample, work, fingerprint) for sample in samples], self.dimensions)
+
+    def _row(self, sample: Sample, work: Work, fingerprint: str) -> Row:
+        values, reasons = {}, {}
+
+        def vectors(side: Side) -> Mapping[str, Tensor]:
+            loaded = sample.clip.prompt if side == "prompt" else sample.tracks[side]
+            key = (fingerprint, "embedding", side, sample.clip.work_key(side))
+            return work.results.get(key, partial(self.embed, side, loaded))
+
+        for dimension, sides in self.pairs.items():
+            lacking = [reason for side in sides if (reason := _lacking(sample, side))]
+            if lacking:
+                reasons[dimension] = "; ".join(lacking)
+            else:
+                values[dimension] = self._compared(dimension, *(vectors(side)[dimension] for side in sides))
+        return values, reasons, {}
+
+    def _compared(self, dimension: str, first: Tensor, second: Tensor) -> Tensor:
+        first, second = widened(first), widened(second)
+        if self.score == "cosine":
+            return (F.normalize(first, dim=-1) @ F.normalize(second, dim=-1).T).mean()
+        return self.logits(dimension, first, second).sigmoid().mean()
+
+
+def _lacking(sample: Sample, side: Side) -> str | None:
+    """Why the sample has no such side, or nothing."""
+    if side == "prompt":
+        return None if sample.clip.prompt else why_no_text("prompt")
+    return None if side in sample.tracks else sample.missing.get(side, f"no {side}")

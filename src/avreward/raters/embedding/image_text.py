@@ -1,0 +1,111 @@
+"""Frames against the prompt: CLIP, SigLIP and SigLIP 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from avreward.clip import Clip
+from avreward.media.rounding import Rounding
+from avreward.media.sampling import FramePlan, Rule, Spread
+from avreward.raters.base import Track
+from avreward.raters.embedding.base import EmbeddingRater, Score, Side
+from avreward.raters.embedding.pictures import NaflexPictures, Patched, Pictures
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+EIGHT_FRAMES = Spread(8)
+
+
+class ImageTextRater(EmbeddingRater):
+    """How well the frames show what the prompt says: the mean over frames of the score of an image–text model.
+
+    For CLIP (Radford et al., 2021, arXiv:2103.00020), SigLIP (Zhai et al., 2023, arXiv:2303.15343) and SigLIP 2
+    (Tschannen et al., 2025, arXiv:2502.14786), of fixed size and NaFlex. With CLIP this is CLIPScore (Hessel et al.,
+    2021, arXiv:2104.08718) before its factor of 2.5, as video benchmarks average it. Motion isn't seen.
+
+    The probability of SigLIP is σ(exp(scale)·cosine + bias); CLIP has none.
+
+    Args:
+        module, tokenizer, rounding, score: as for `EmbeddingRater`.
+        pictures: how frames are resized and normalised.
+        frames: which ones; eight, spread evenly.
+
+    Example:
+        >>> from tiny.embedding import tiny_siglip
+        >>> rater = tiny_siglip(score="probability")
+        >>> clip = Clip(video=torch.rand(12, 3, 40, 64), fps=8, prompt="a good video")
+        >>> rater([clip])["video_text"].shape, rater.dimension("video_text").low
+        (torch.Size([1]), 0.0)
+    """
+
+    name = "image_text"
+    tracks: tuple[Track, ...] = ("video",)
+    pairs: ClassVar[Mapping[str, tuple[Side, Side]]] = {"video_text": ("video", "prompt")}
+    model_types: ClassVar[tuple[str, ...]] = ("clip", "siglip", "siglip2")
+
+    def __init__(
+        self,
+        module: nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        pictures: Pictures | NaflexPictures,
+        rounding: Rounding = "straight_through",
+        score: Score = "cosine",
+        frames: Rule = EIGHT_FRAMES,
+    ) -> None:
+        self.pictures, self.frames = pictures, frames
+        super().__init__(module, tokenizer, rounding, score)
+
+    @classmethod
+    def prepared(cls, files: Mapping[str, Any], config: Any) -> dict[str, Any]:
+        """What the image processor does; without its file, what the library's does by default."""
+        if config.model_type == "siglip2":
+            return {"pictures": NaflexPictures.of(files, NaflexPictures(config.vision_config.patch_size))}
+        side = config.vision_config.image_size
+        clip = Pictures(side, (side, side), mean=CLIP_MEAN, std=CLIP_STD)
+        return {"pictures": Pictures.of(files, clip if config.model_type == "clip" else Pictures((side, side)))}
+
+    @classmethod
+    def has_probability(cls, module: nn.Module) -> bool:
+        """SigLIP's loss is a sigmoid of each pair; CLIP's is a softmax over a batch."""
+        return hasattr(module, "logit_bias")
+
+    @property
+    def preparation(self) -> Mapping[str, str]:
+        """Which frames are seen, and how."""
+        return {"frames": repr(self.frames), "pictures": repr(self.pictures)}
+
+    def load_track(self, clip: Clip, track: Track) -> Tensor | Patched:
+        """The chosen frames as the image encoder takes them."""
+        return self.pictures(clip.frames(FramePlan(self.frames)), self.rounding)
+
+    def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
+        """A vector for each frame, or one for the prompt, before normalization."""
+        if side == "prompt":
+            # SigLIP was trained with texts filled up to their full length.
+            tokens = self.tokens(loaded, padding="max_length" if self.has_probability(self.network) else False)
+            features = self.network.get_text_features(**tokens)
+        else:
+            features = self.network.get_image_features(**self._pixels(loaded))
+        return {"video_text": features.pooler_output}
+
+    def logits(self, dimension: str, first: Tensor, second: Tensor) -> Tensor:
+        """SigLIP's, from the cosine of the two."""
+        cosine = nn.functional.normalize(first, dim=-1) @ nn.functional.normalize(second, dim=-1).T
+        return cosine * self.network.logit_scale.exp().to(cosine) + self.network.logit_bias.to(cosine)
+
+    def _pixels(self, loaded: Tensor | Patched) -> dict[str, Tensor]:
+        device, dtype = self.network.device, self.network.dtype
+        if isinstance(loaded, Tensor):
+            return {"pixel_values": loaded.to(device, dtype)}
+        values = loaded.values.to(device, dtype)
+        return {
+            "pixel_values": values,
+            "pixel_attention_mask": torch.ones(values.shape[:2], dtype=torch.long, device=device),
+            "spatial_shapes": torch.tensor([loaded.grid] * len(values), device=device),
+        }
