@@ -42,4 +42,7 @@ class Shared:
                 with self._lock:
                     self._futures.pop(key, None)
                 future.set_exception(error)
-        return future.result()
+        try:
+            return future.result()
+        finally:
+            del future  # or an error's traceback, and every tensor in it, would hold itself alive
