@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+_lock = threading.Lock()
+_users: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # of each layer that is checkpointed now
 
 
 @contextmanager
@@ -18,20 +23,19 @@ def checkpointed(module: nn.Module, on: bool = True) -> Iterator[None]:
 
     `transformers`' own checkpointing acts in training mode only, where it also drops the cache. This one acts whenever
     gradients are recorded. What a layer writes to the cache stays part of the graph, since a
-    `avreward.raters.lmm.prefix.PrefixCache` changes nothing in place.
+    `avreward.raters.lmm.prefix.PrefixCache` changes nothing in place. It may be nested, and several threads may use one
+    module: the last to leave restores the layers.
     """
     layers = list(layers_of(module)) if on else []
-    plain = [layer.__dict__.get("forward") for layer in layers]  # accelerate's hooks stand there, for example
-    for layer in layers:
-        layer.forward = partial(_forward, layer.forward)
+    with _lock:
+        for layer in layers:
+            _enter(layer)
     try:
         yield
     finally:
-        for layer, own in zip(layers, plain, strict=True):
-            if own is None:
-                del layer.forward
-            else:
-                layer.forward = own
+        with _lock:
+            for layer in layers:
+                _leave(layer)
 
 
 def layers_of(module: nn.Module) -> Iterator[nn.Module]:
@@ -39,6 +43,23 @@ def layers_of(module: nn.Module) -> Iterator[nn.Module]:
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     return (layer for layer in module.modules() if isinstance(layer, GradientCheckpointingLayer))
+
+
+def _enter(layer: nn.Module) -> None:
+    _users[layer] = _users.get(layer, 0) + 1
+    if _users[layer] == 1:
+        layer.forward = partial(_forward, layer.forward)
+
+
+def _leave(layer: nn.Module) -> None:
+    _users[layer] -= 1
+    if _users[layer]:
+        return
+    del _users[layer]
+    plain = layer.forward.args[0]  # type: ignore[attr-defined]
+    del layer.forward
+    if plain != layer.forward:  # accelerate's hooks stand there, for example
+        layer.forward = plain
 
 
 def _forward(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
