@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Mapping
 
 import torch
 import xxhash
-from torch import nn
+from torch import Tensor, nn
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -29,23 +30,32 @@ def weights_hash(module: nn.Module) -> str:
 class Fingerprint:
     """A rater's fingerprint, computed again only when a weight or a setting has changed.
 
-    The weights are hashed whole: seconds for 7 billion. Whether one has changed is told by torch's version counters.
+    The weights are hashed whole: seconds for 7 billion. Whether one has changed is told by where it lies and by torch's
+    version counters, which see every change in place but those of ``weight.data``. Several threads may ask.
     """
 
     def __init__(self, name: str, module: nn.Module) -> None:
         self._name, self._module = name, module
         self._known: tuple[object, str] | None = None
+        self._lock = threading.Lock()
 
     def of(self, settings: Mapping[str, str]) -> str:
         """``name:`` and 16 hex digits."""
-        versions = tuple((id(t), t._version) for t in self._module.state_dict(keep_vars=True).values())
+        versions = tuple(map(_version, self._module.state_dict(keep_vars=True).values()))
         state = versions, tuple(sorted(settings.items()))
-        if self._known is None or self._known[0] != state:
-            self._known = state, fingerprint(self._name, self._module, settings)
-        return self._known[1]
+        with self._lock:
+            if self._known is None or self._known[0] != state:
+                self._known = state, fingerprint(self._name, self._module, settings)
+            return self._known[1]
 
 
 def fingerprint(name: str, module: nn.Module, settings: Mapping[str, str]) -> str:
     """``name:`` and 16 hex digits of the weights and of every setting."""
     text = "\n".join([weights_hash(module), *(f"{key}={value}" for key, value in sorted(settings.items()))])
     return f"{name}:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def _version(tensor: Tensor) -> tuple[object, ...]:
+    counter = None if tensor.is_inference() else tensor._version  # made in inference mode, it has none
+    where = None if tensor.is_meta else tensor.data_ptr()
+    return id(tensor), counter, where, tensor.dtype

@@ -26,12 +26,12 @@ def save(rater: LmmRater, folder: str | PathLike[str]) -> Path:
     from huggingface_hub import save_torch_state_dict
 
     out = Path(folder)
+    config = {**FORMAT, **rater.origin, "fingerprint": rater.fingerprint}  # first: not every rater can be saved
     _check_empty(out)
     out.mkdir(parents=True, exist_ok=True)
     rater.backbone.tokenizer.save_pretrained(out)
     save_torch_state_dict(rater.module.state_dict(), str(out), max_shard_size=SHARD, metadata={"format": "pt"})
     (out / "README.md").write_text(card(rater), encoding="utf-8")
-    config = {**FORMAT, **rater.origin, "fingerprint": rater.fingerprint}
     # last: a folder whose writing was cut off has no config.json, and nothing takes it for a rater
     (out / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8")
     return out

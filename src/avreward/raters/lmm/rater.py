@@ -8,7 +8,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +22,14 @@ from avreward.raters.lmm.comparison import compare
 from avreward.raters.lmm.decoding import read
 from avreward.raters.lmm.fingerprint import Fingerprint
 from avreward.raters.lmm.folder import push, save
-from avreward.raters.lmm.memory import Batches
-from avreward.raters.lmm.parts import Encoded, Prompt, Slot
+from avreward.raters.lmm.memory import Batches, builds_graph
+from avreward.raters.lmm.parts import Encoded, Prompt, Read, Slot
 from avreward.raters.lmm.readout import Readout
 from avreward.raters.lmm.template import Rendered, fields, render, why_no_text
 from avreward.raters.scores import Dimension, Scores
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,13 @@ class Question:
     def needs(self) -> frozenset[str]:
         """The tracks that stand in its slots and the texts that it quotes."""
         return frozenset(part.track for part in self.prompt if isinstance(part, Slot)) | fields(self.prompt)
+
+    def identity(self, tokenizer: PreTrainedTokenizerBase) -> str:
+        """Names what the scores depend on beside clip and weights: the text, its tokens, and how answers are read."""
+        texts = [part.text if isinstance(part, Read) else part for part in self.prompt if not isinstance(part, Slot)]
+        tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        plain = {k: v for k, v in vars(self.readout).items() if isinstance(v, int | float | str | tuple)}
+        return repr((self.dimensions, tuple(self.prompt), tokens, type(self.readout).__name__, plain))
 
 
 class LmmRater(Rater):
@@ -85,14 +95,14 @@ class LmmRater(Rater):
         needs = frozenset[str]().union(*(question.needs for question in questions))
         self.tracks: tuple[Track, ...] = tuple(track for track in backbone.tracks if track in needs)
         self.prompt_anchored = "prompt" in needs
+        self._identities = {f"question {i}": q.identity(backbone.tokenizer) for i, q in enumerate(self.questions)}
         self._fingerprint = Fingerprint(name, self.module)
         self._batches = Batches()
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
         """Names the weights, the questions and every setting."""
-        asked = {f"question {i}": repr(tuple(question.prompt)) for i, question in enumerate(self.questions)}
-        return self._fingerprint.of({**self.settings, **asked})
+        return self._fingerprint.of({**self.settings, **self._identities})
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -133,8 +143,9 @@ class LmmRater(Rater):
         return self.backbone.load(clip, track)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Scores for what `load` decoded. Without gradients, a batch that doesn't fit into memory is halved."""
-        rows = self._batches.run(partial(self._rows, work=work or Work()), samples)
+        """Scores for what `load` decoded. A batch that doesn't fit into memory is halved, unless its graph is kept."""
+        graph = builds_graph(self.module, [loaded for sample in samples for loaded in sample.tracks.values()])
+        rows = self._batches.run(partial(self._rows, work=work or Work()), samples, graph)
         return Scores.collect(rows, self.dimensions)
 
     def _rows(
