@@ -109,6 +109,8 @@ def kind_of(folder: Path, config: Mapping[str, Any]) -> str:
         if config.get("format_version") != FORMAT["format_version"]:
             version = config.get("format_version")
             raise AvrewardError(f"{folder}: version {version!r} of the format, which isn't known here; update avreward")
+        if not isinstance(config.get("network"), dict):
+            raise AvrewardError(f"{folder}: its config.json has no sizes under 'network'; download it again")
         return kind
     model_type = config.get("model_type")
     if (folder / "model_config.json").is_file():

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
+from os import PathLike
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
 from torch import nn
 
 from avreward.errors import AvrewardError
 from avreward.raters.lmm.loading import Loading
-from avreward.raters.lmm.weights import read_weights, weight_files
+from avreward.raters.lmm.weights import listed, not_allowed, read_weights, weight_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,14 +37,25 @@ def load_network(name: str, folder: Path, config: Mapping[str, Any], loading: Lo
     where = loading.device_map if loading.device_map is not None else {"": str(loading.torch_device)}
     source = None if "state_dict" in arguments else folder
     try:
-        module, info = network_class.from_pretrained(
-            source, device_map=where, output_loading_info=True, trust_remote_code=False, **arguments
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with _quiet():  # it reports differences at length, and _check says the same
+            module, info = network_class.from_pretrained(
+                source,
+                device_map=where,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # left to _check, too
+                trust_remote_code=False,
+                **arguments,
+            )
+    except UnpicklingError as error:
+        raise AvrewardError(
+            f"{folder}: its weights hold something other than tensors, which isn't safe to read; convert them to "
+            "safetensors where they were made"
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise AvrewardError(f"{folder}: transformers can't load {name} from it ({reason})") from error
     _check(folder, info, loading.allow)
-    return module if loading.adapter is None else with_adapter(module, loading.adapter)
+    return module if loading.adapter is None else with_adapter(module, loading.adapter, loading.allow)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -58,14 +72,26 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         ) from error
 
 
-def with_adapter(module: nn.Module, path: str) -> nn.Module:
-    """`module` with a LoRA adapter (`peft`'s folder or hub name) merged into its weights."""
+def with_adapter(module: nn.Module, path: str | PathLike[str], allow: Sequence[str] = ()) -> nn.Module:
+    """`module` with a LoRA adapter (`peft`'s folder or hub name) merged into its weights.
+
+    Raises `AvrewardError` for one that can't be read, or that holds other weights than it says, unless `allow` names
+    them.
+    """
     from peft import PeftModel
 
+    names = getattr(module, "_checkpoint_conversion_mapping", {})  # adapters made with older releases
     try:
-        wrapped = PeftModel.from_pretrained(module, path)
-        return wrapped.merge_and_unload(safe_merge=True)  # type: ignore[operator,no-any-return]
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")
+            wrapped = PeftModel.from_pretrained(module, str(path))
+        found = wrapped.load_adapter(str(path), "default", key_mapping=names)  # again, as it says what differs
+        problems = listed("missing", not_allowed(found.missing_keys, allow))
+        problems += listed("unexpected", not_allowed(found.unexpected_keys, allow))
+        if problems:
+            raise AvrewardError(f"adapter {path}: {'; '.join(problems)}; was it made for another model?")
+        return wrapped.merge_and_unload(safe_merge=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
         reason = " ".join(str(error).split())[:300]
         raise AvrewardError(f"adapter {path}: can't be merged into this model ({reason})") from error
 
@@ -83,12 +109,11 @@ def _quiet() -> Iterator[None]:
 
 
 def _check(folder: Path, info: Mapping[str, Any], allow: Sequence[str]) -> None:
-    problems = []
-    for label in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        names = sorted(str(name) for name in info.get(label, ()))
-        names = [name for name in names if not any(fnmatchcase(name, pattern) for pattern in allow)]
-        if names:
-            rest = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            problems.append(f"{len(names)} {label.replace('_', ' ')}: {', '.join(names[:8])}{rest}")
+    """Raises `AvrewardError` for what `transformers` found to differ; another shape can't be allowed."""
+    problems = listed("of another shape", [
+        f"{name} {tuple(found)} instead of {tuple(wanted)}" for name, found, wanted in sorted(info["mismatched_keys"])
+    ])  # fmt: skip
+    problems += listed("missing", not_allowed(info["missing_keys"], allow))
+    problems += listed("unexpected", not_allowed(info["unexpected_keys"], allow))
     if problems:
         raise AvrewardError(f"{folder}: {'; '.join(problems)}; is it another model? allow=['NAME'] lets a name pass")

@@ -97,13 +97,13 @@ def load_matching(
     renamed = {_new_name(name, rename, allow): tensor for name, tensor in state.items()}
     allowed = [*allow, *(_new_name(pattern, rename, ["*"]) for pattern in allow)]
     wanted = module.state_dict()
-    problems = _listed("of another shape", [
+    problems = listed("of another shape", [
         f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
         for name, tensor in renamed.items()
         if name in wanted and tensor.shape != wanted[name].shape
     ])  # fmt: skip
-    problems += _listed("missing", _except(wanted.keys() - renamed.keys(), allowed))
-    problems += _listed("unexpected", _except(renamed.keys() - wanted.keys(), allowed))
+    problems += listed("missing", not_allowed(wanted.keys() - renamed.keys(), allowed))
+    problems += listed("unexpected", not_allowed(renamed.keys() - wanted.keys(), allowed))
     if problems:
         raise AvrewardError(f"{source}: {'; '.join(problems)}; is it another model? allow=['NAME'] lets a name pass")
     module.load_state_dict({name: t for name, t in renamed.items() if name in wanted}, strict=False, assign=True)
@@ -151,16 +151,18 @@ def _new_name(name: str, rename: Callable[[str], str], allow: Sequence[str]) -> 
     try:
         return rename(name)
     except AvrewardError:
-        if _except([name], allow):
+        if not_allowed([name], allow):
             raise
         return name
 
 
-def _except(names: Iterable[str], allowed: Sequence[str]) -> list[str]:
+def not_allowed(names: Iterable[str], allowed: Sequence[str]) -> list[str]:
+    """The names, sorted, that no pattern in `allowed` lets pass."""
     return sorted(name for name in names if not any(fnmatchcase(name, pattern) for pattern in allowed))
 
 
-def _listed(what: str, names: Sequence[str]) -> list[str]:
+def listed(what: str, names: Sequence[str]) -> list[str]:
+    """One phrase for an error: how many names there are and the first of them; nothing where there are none."""
     if not names:
         return []
     rest = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""

@@ -52,7 +52,7 @@ class AgavBackbone(Backbone):
     ) -> None:
         super().__init__(module, tokenizer, rounding)
         self.frames = AgavRaterFrames(module.config.num_frames)
-        self.side = int(module.vision.config.image_size)
+        self.side = int(module.vision.config.image_size)  # type: ignore[arg-type]
         self.reach_end = reach_end
 
     @property
