@@ -45,7 +45,7 @@ class Verification:
 
     Attributes:
         rows: all that was compared.
-        order: rank correlation (SRCC) of published scores and ours by dimension; of three clips or more.
+        order: rank correlation (SRCC) of published scores and ours by dimension; of three clips or more that differ.
     """
 
     rows: tuple[Row, ...]
@@ -77,13 +77,17 @@ def verify(rater: Rater, clips: Sequence[Clip], published: Published) -> Verific
     A score may differ by 1 % and 0.25 (4 % and 1 where the rater runs in bfloat16): the published ones come from
     half precision. Raises `AvrewardError` where no clip is known, or a dimension isn't the rater's.
     """
-    known = [(clip, next((key for key in published if _names(clip, key)), None)) for clip in clips]
-    matched = [(clip, published[key]) for clip, key in known if key is not None]
+    known = [(clip, max((key for key in published if _names(clip, key)), key=len, default=None)) for clip in clips]
+    matched = [(clip, published[key]) for clip, key in known if key is not None and published[key]]
     if not matched:
         raise AvrewardError(
             f"{', '.join(clip.name for clip in clips)}: no published scores for files of these names; known are names "
             f"that begin with {', '.join(published)}"
         )
+    names = [dimension.name for dimension in rater.dimensions]
+    unknown = [name for _, expected in matched for name in expected if name not in names]
+    if unknown:
+        raise AvrewardError(f"{rater.name}: has no dimension {unknown[0]!r}; it has {', '.join(names)}")
     with torch.no_grad():
         scores = rater([clip for clip, _ in matched])
     relative, absolute = TOLERANCES.get(rater.settings.get("dtype", ""), TOLERANCE)
@@ -101,7 +105,7 @@ def read_published(path: Path) -> Published:
     Raises `AvrewardError` that names the file and the line.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark at the beginning
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AvrewardError(f"{path}: can't be read as CSV ({error})") from error
@@ -110,11 +114,21 @@ def read_published(path: Path) -> Published:
     found: dict[str, dict[str, float]] = {}
     for line, row in enumerate(rows, 2):
         name = row.pop("clip")
+        if not name or name in found:
+            problem = f"clip {name!r} a second time" if name else "no name under clip"
+            raise AvrewardError(f"{path}, line {line}: {problem}; name each clip once")
         try:
-            found[name] = {dimension: float(value) for dimension, value in row.items() if value}
+            found[name] = {dimension: _number(value) for dimension, value in row.items() if value}
         except (TypeError, ValueError) as error:
             raise AvrewardError(f"{path}, line {line}: a score isn't a number ({error})") from error
     return found
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _names(clip: Clip, key: str) -> bool:
@@ -128,5 +142,5 @@ def _order(rows: Sequence[Row]) -> dict[str, float]:
     for dimension in dict.fromkeys(row.dimension for row in rows):
         own = [row for row in rows if row.dimension == dimension and math.isfinite(row.ours)]
         if len(own) >= 3:
-            found[dimension] = float(srcc([row.published for row in own], [row.ours for row in own]))
-    return found
+            found[dimension] = srcc([row.published for row in own], [row.ours for row in own])
+    return {dimension: value for dimension, value in found.items() if math.isfinite(value)}

@@ -28,7 +28,8 @@ def compare(rater: LmmRater, clips: Sequence[Clip] | Group) -> Tensor:
     The instruction is that of AGAV-Rater's section 3.3: ``The video is …, Audio 1 is …, Audio 2 is … Which audio best
     matches this video in terms of audio content, quality, and rhythm?`` The answer is read from the number that would
     follow ``Audio``. Models favour some places over others, so every sound stands in every place once (n texts, which
-    share the video), and the probabilities are averaged. Differentiable.
+    share the video), and the probabilities are averaged. Who follows whom is settled by the sounds themselves, so that
+    the order in which they are given makes no difference; equal sounds get equal shares. Differentiable.
 
     Raises `AvrewardError` for fewer than 2 or more than 9 dubs, for different videos, or for one without sound.
 
@@ -47,7 +48,9 @@ def compare(rater: LmmRater, clips: Sequence[Clip] | Group) -> Tensor:
                 )
     count = len(samples)
     prompt, numbers = _prompt(rater, count)
-    orders = [[(first + place) % count for place in range(count)] for first in range(count)]
+    keys = [clip.keys["audio"] for clip in candidates]
+    ring = sorted(range(count), key=keys.__getitem__)
+    orders = [ring[first:] + ring[:first] for first in range(count)]
     sequences = [_rendered(rater, [samples[i] for i in order], prompt, work) for order in orders]
     chosen = torch.zeros(count)
     for order, hidden in zip(orders, read(rater.backbone, sequences), strict=True):
@@ -55,7 +58,8 @@ def compare(rater: LmmRater, clips: Sequence[Clip] | Group) -> Tensor:
         wide = logits if logits.dtype == torch.float64 else logits.float()
         places = wide[list(numbers)].softmax(dim=-1)
         chosen = chosen.to(places).index_add(0, torch.tensor(order, device=places.device), places)
-    return chosen / count
+    same = torch.tensor([[float(one == other) for other in keys] for one in keys]).to(chosen)
+    return same @ (chosen / same.sum(dim=1)) / count
 
 
 def _prompt(rater: LmmRater, count: int) -> tuple[Prompt, tuple[int, ...]]:
