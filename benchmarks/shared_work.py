@@ -69,7 +69,9 @@ def main() -> None:
                 reached = _row(rater, tokens, count, single, arguments.runs)
                 if count == 8 and reached < AIM:
                     failures.append(f"{tokens} sound tokens: {reached:.0%}")
-    print(f"\nAt least {AIM:.0%} of the limit at 8 dubs: " + (f"missed for {'; '.join(failures)}" if failures else "yes"))
+    print(
+        f"\nAt least {AIM:.0%} of the limit at 8 dubs: " + (f"missed for {'; '.join(failures)}" if failures else "yes")
+    )
 
 
 def _row(rater: AgavRater, tokens: int, count: int, single: int, runs: int) -> float:
