@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -67,9 +67,10 @@ def stored_type(folder: Path) -> torch.dtype:
     files = [file for ending in ("safetensors", "bin", "pth") for file in folder.glob(f"*.{ending}")]
     sizes: dict[torch.dtype, int] = {}
     for file in files:
-        for tensor in _read(file).values():
-            if tensor.is_floating_point():
-                sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.numel()
+        with suppress(AvrewardError):  # training_args.bin and the like aren't weights
+            for tensor in _read(file).values():
+                if tensor.is_floating_point():
+                    sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.numel()
     return max(sizes, key=sizes.__getitem__, default=torch.float32)
 
 
