@@ -127,11 +127,11 @@ def test_the_prompts_are_verbatim(rater) -> None:
     assert text("video_text") == [
         f"{system}[video]Does the video match this description?\\n{{prompt}}\\nAnswer Yes or No.{turn}"
     ]
+    start = r"[audio]\nAudio Description: "
     ending = r"\n\nDoes this audio description accurately match the audio content? Answer only Yes or No."
     assert text("audio_text") == [
-        r'[audio]\nAudio Description: Audio Observation: {texts.audio_prompt} Speech Content: "{texts.speech}"'
-        + ending,
-        r"[audio]\nAudio Description: {texts.audio_prompt}" + ending,
+        start + 'Audio Observation: {texts.audio_prompt} Speech Content: "{texts.speech}"' + ending,
+        start + "{texts.audio_prompt}" + ending,
     ]
 
 

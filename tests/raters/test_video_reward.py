@@ -213,6 +213,7 @@ def test_which_frames_and_what_size(golden) -> None:
     for row in case["frame_table"]:
         times = torch.arange(row["frames"], dtype=torch.float64) / row["fps"]
         assert backbone.frames(times).tolist() == row["indices"]
+    assert len(backbone.frames(torch.arange(84, dtype=torch.float64) / 24)) == 8  # 7 is between 6 and 8
     for row in case["resize_table"]:
         assert list(backbone.patches.size(row["h"], row["w"], frames=8)) == row["out"]
 
@@ -304,6 +305,8 @@ def tiny_rater(rows: int = 1, rounding: Any = "straight_through", **options: Any
     network.resize_token_embeddings(len(backbone.tokenizer), mean_resizing=False)
     for weight in (w for w in backbone.language.parameters() if w.ndim == 2):  # large enough for words to matter
         weight.data = 0.3 * torch.randn(weight.shape, generator=generator)
+    network.config.tie_word_embeddings = True  # as published
+    network.tie_weights()
     head = nn.Linear(network.config.text_config.hidden_size, rows, bias=False)
     head.weight.data = torch.randn(head.weight.shape, generator=generator)
     return VideoRewardRater(backbone, head, **options)
@@ -437,6 +440,7 @@ def test_a_published_folder_is_loaded(tmp_path: Path, own_tokenizer: bool) -> No
     rater = tiny_rater()
     folder = folder_of(rater, tmp_path, own_tokenizer)
     loaded = load(folder, {}, Loading(device="cpu"))
+    assert loaded.backbone.head.weight is loaded.backbone.language.get_input_embeddings().weight
     clips = [clip_of(), clip_of(None, frames=3)]
     torch.testing.assert_close(loaded(clips).values, rater(clips).values, rtol=0, atol=1e-4, equal_nan=True)
     assert loaded.backbone.patches.most == 200704

@@ -43,11 +43,9 @@ LOOK: Mapping[str, Mapping[str, Any]] = MappingProxyType({
 """Evaluator → how it looks at clips: keyword arguments of `Qwen2_5Omni`, `Qwen2_5Omni` and `Qwen2Audio`."""
 
 EVALUATORS = (
-    Dimension("audio_video", 0, 1, frozenset({"video", "audio"}), description="whether sound and picture match"),
-    Dimension("video_text", 0, 1, frozenset({"video", "prompt"}), description="whether the picture is as asked"),
-    Dimension(
-        "audio_text", 0, 1, frozenset({"audio", "texts.audio_prompt"}), description="whether the sound is as asked"
-    ),
+    Dimension("audio_video", 0, 1, frozenset({"video", "audio"}), description="do sound and picture match"),
+    Dimension("video_text", 0, 1, frozenset({"video", "prompt"}), description="is the picture as asked"),
+    Dimension("audio_text", 0, 1, frozenset({"audio", "texts.audio_prompt"}), description="is the sound as asked"),
 )
 _NETWORKS = {
     "audio_video": "the fine-tuned Qwen2.5-Omni-7B",
