@@ -64,7 +64,8 @@ def test_the_chat_is_that_of_the_published_template(backbone, tracks: tuple[str,
 @pytest.mark.parametrize("samples", [321, 1600, 16_000, 25_601, 32_000, 53_921, 158_400])
 def test_sound_is_encoded_as_by_the_library(backbone, samples: int) -> None:
     sound = noise(samples)
-    tokens = backbone.encode("audio", backbone.load(Clip(audio=sound, sample_rate=16000), "audio"))[1]
+    start, tokens, end = backbone.encode("audio", backbone.load(Clip(audio=sound, sample_rate=16000), "audio"))
+    assert (start, end) == ("<|audio_bos|>", "<|audio_eos|>")
     expected = backbone.module.get_audio_features(**extracted(sound)).last_hidden_state
     torch.testing.assert_close(tokens.values, expected, rtol=0, atol=1e-5)
     assert tokens.length == ((ceil(samples / 160) - 1) // 2 + 1 - 2) // 2 + 1

@@ -69,7 +69,8 @@ def test_sound_is_encoded_as_by_the_library(backbone, samples: int) -> None:
     theirs = extracted(sound, **AS_PUBLISHED)
     torch.testing.assert_close(spectrogram, theirs["input_features"][0], rtol=0, atol=1e-5)
     assert spectrogram.shape[1] == int(theirs["feature_attention_mask"].sum())
-    tokens = backbone.encode("audio", spectrogram)[1]
+    start, tokens, end = backbone.encode("audio", spectrogram)
+    assert (start, end) == ("<|audio_start|>", "<|audio_end|>")
     expected = backbone.module.get_audio_features(**theirs).last_hidden_state
     torch.testing.assert_close(tokens.values, expected, rtol=0, atol=1e-5)
 

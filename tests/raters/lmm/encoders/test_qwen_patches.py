@@ -61,6 +61,10 @@ def test_long_films_get_smaller_frames(frames: int, size: tuple[int, int]) -> No
     assert PUBLISHED.size(720, 1280, frames) == size
 
 
+def test_long_films_keep_a_little_more_than_the_least() -> None:
+    assert PUBLISHED.size(480, 832, frames=10_000) == (224, 420)  # the least alone would give (224, 392)
+
+
 def test_a_thin_frame_keeps_one_token_across() -> None:
     assert PUBLISHED.size(4000, 20, 2)[1] == 28
 
@@ -113,6 +117,14 @@ def test_frames_are_resized_in_8_bits_rounded_once(height: int, width: int) -> N
     off = patches * 255 - patchify(whole, 14, 2)[0]
     assert off.abs().max() < 1.01
     assert (off.abs() > 0.5).float().mean() < 1e-3
+
+
+def test_frames_between_two_levels_are_8_bit_frames_first() -> None:
+    rule, frames = QwenPatches(least=3136, most=3136, total=10**9), 1.2 * film(2, 30, 40) - 0.1
+    as_stored = (frames * 255).round().clamp(0, 255) / 255
+    for rounding in ("exact", "straight_through"):
+        assert torch.equal(rule(frames, rounding)[0], rule(as_stored, "exact")[0])
+    assert not torch.equal(rule(frames, "none")[0], rule(as_stored, "exact")[0])
 
 
 def test_long_films_are_resized_in_pieces_to_the_same_end() -> None:
