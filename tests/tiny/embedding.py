@@ -8,6 +8,7 @@ import torch
 from tiny_tokenizer import tiny_tokenizer
 from tokenizers.processors import TemplateProcessing
 
+from avreward.raters.embedding.clap import ClapRater
 from avreward.raters.embedding.image_text import ImageTextRater
 
 TEXT = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -35,6 +36,36 @@ def tiny_naflex(**options: Any) -> ImageTextRater:
 
     vision = {**TEXT, "num_patches": 16, "patch_size": 8}
     return _image_text("Siglip2Model", Siglip2Config, vision, files={"max_num_patches": 12}, **options)
+
+
+def tiny_clap(fusion: bool = False, **options: Any) -> ClapRater:
+    """CLAP, which hears ten seconds as the real one does."""
+    from transformers import ClapConfig
+
+    tokenizer = _tokenizer()
+    fused = {"enable_fusion": True, "fusion_type": "aff_2d", "aff_block_r": 2} if fusion else {}
+    sizes = ClapConfig(
+        text_config={
+            **TEXT,
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": 34,
+            "pad_token_id": 1,
+            "projection_dim": 16,
+        },
+        audio_config={
+            "patch_embeds_hidden_size": 4,
+            "depths": [2, 2],
+            "num_attention_heads": [1, 2],
+            "hidden_size": 8,
+            "num_hidden_layers": 2,
+            "mlp_ratio": 2.0,
+            "projection_dim": 16,
+            **fused,
+        },
+        projection_dim=16,
+    )
+    module = _random("ClapModel", sizes)
+    return ClapRater(module, tokenizer, **{**ClapRater.prepared({}, sizes), **options})
 
 
 def _image_text(network: str, config: Any, vision: dict[str, Any], files: Any = None, **options: Any) -> ImageTextRater:

@@ -96,14 +96,14 @@ class EmbeddingRater(Rater):
         `loaded` is what `load_track` gave, or the prompt.
         """
 
-    @abstractmethod
-    def logits(self, dimension: str, first: Tensor, second: Tensor) -> Tensor:
-        """Log-odds (n, m) that vectors (n, width) and (m, width) belong together; only with a probability."""
-
     @classmethod
-    @abstractmethod
     def has_probability(cls, module: nn.Module) -> bool:
         """Whether the model was trained to tell of one pair by itself whether it belongs together."""
+        return False
+
+    def logits(self, dimension: str, first: Tensor, second: Tensor) -> Tensor:
+        """Log-odds (n, m) that vectors (n, width) and (m, width) belong together; asked for only if it has them."""
+        raise NotImplementedError
 
     @property
     @abstractmethod

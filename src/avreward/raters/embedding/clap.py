@@ -1,0 +1,101 @@
+"""Sound against the prompt: CLAP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import floor
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError
+from avreward.media.rounding import Rounding
+from avreward.raters.base import Track
+from avreward.raters.embedding.base import EmbeddingRater, Score, Side
+from avreward.raters.embedding.clap_mel import ClapMel, Truncation
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class ClapRater(EmbeddingRater):
+    """How well the sound is what the prompt says: the cosine of CLAP's embeddings (Wu et al., 2023, arXiv:2211.06687).
+
+    It hears ten seconds, mono. Of longer sound a model without fusion hears the middle, one with fusion a summary of
+    the whole besides three windows; shorter sound is repeated. See `ClapMel`. CLAP has no probability.
+
+    ``ClapFeatureExtractor`` marks one random clip of a batch of short ones as long, so that a model with fusion scores
+    a short clip differently by its company. Here every clip is scored as the library does a clip that comes alone.
+
+    Args:
+        module, tokenizer, rounding, score: as for `EmbeddingRater`. Nothing is rounded.
+        mel: the spectrogram.
+
+    Example:
+        >>> from tiny.embedding import tiny_clap
+        >>> rater = tiny_clap()
+        >>> clip = Clip(audio=torch.rand(1, 24000) - 0.5, sample_rate=48000, prompt="a good sound")
+        >>> rater([clip])["audio_text"].shape
+        torch.Size([1])
+    """
+
+    name = "clap"
+    tracks: tuple[Track, ...] = ("audio",)
+    pairs: ClassVar[Mapping[str, tuple[Side, Side]]] = {"audio_text": ("audio", "prompt")}
+    model_types: ClassVar[tuple[str, ...]] = ("clap",)
+
+    def __init__(
+        self,
+        module: nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        mel: ClapMel,
+        rounding: Rounding = "straight_through",
+        score: Score = "cosine",
+    ) -> None:
+        super().__init__(module, tokenizer, rounding, score)
+        fused = self.network.config.audio_config.enable_fusion
+        if fused != (mel.truncation == "fusion"):
+            having = "with" if fused else "without"
+            raise AvrewardError(
+                f"truncation: {mel.truncation!r} isn't for a model {having} fusion; "
+                f"use {'fusion' if fused else 'rand_trunc'!r}"
+            )
+        self.mel = mel
+
+    @classmethod
+    def prepared(cls, files: Mapping[str, Any], config: Any) -> dict[str, Any]:
+        """What the feature extractor does; without its file, what the library's does by default."""
+        truncation: Truncation = "fusion" if config.audio_config.enable_fusion else "rand_trunc"
+        return {"mel": ClapMel.of(files, ClapMel(truncation, bins=config.audio_config.num_mel_bins))}
+
+    @property
+    def preparation(self) -> Mapping[str, str]:
+        """What is heard, and how."""
+        return {"sound": repr(self.mel)}
+
+    @property
+    def text_limit(self) -> int:
+        """How many tokens of a prompt are read; the first places of the position table are kept for padding."""
+        sizes = self.network.config.text_config
+        return int(min(self.tokenizer.model_max_length, sizes.max_position_embeddings - sizes.pad_token_id - 1))
+
+    def load_track(self, clip: Clip, track: Track) -> Tensor:
+        """The spectrogram, float (1 or 4, frames, bins)."""
+        rate, window = self.mel.rate, self.mel.window
+        samples = floor(clip.ends["audio"] * rate + 1e-6)
+        if self.mel.truncation == "fusion" or samples <= window:
+            return self.mel(clip.sound(rate, 1)[0])
+        start = (samples - window) // 2  # no more is decoded than is heard
+        return self.mel(clip.spans([(start / rate, (start + window) / rate)], rate, 1)[0][0])
+
+    def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
+        """One vector, of length one."""
+        if side == "prompt":
+            features = self.network.get_text_features(**self.tokens(loaded))
+        else:
+            mel = loaded[None].to(self.network.device, self.network.dtype)
+            alone = torch.ones(1, 1, dtype=torch.bool, device=mel.device)
+            features = self.network.get_audio_features(input_features=mel, is_longer=alone)
+        return {"audio_text": features.pooler_output}
