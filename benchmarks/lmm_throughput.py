@@ -3,10 +3,11 @@
     python benchmarks/lmm_throughput.py [FILES…] [--batch 1 4 16] [--clips 16]
 
 Without files, 480p clips of 5 s with sound are synthesized (H.264 and AAC). For each batch size, in one run: the bare
-forward of a random AGAV-Rater of 170 million weights on inputs that lie ready, batched as one would in PyTorch (one
-call of each encoder and of the language model a batch); and the same clips from files to scores with `score_files`.
-Promises: files reach at least 0.9 of the bare forward; the CPU-seconds spent outside the forward are at most 1.2 ×
-those of decoding alone (frames at their native size and sound, nothing else).
+forward of a random AGAV-Rater of 170 million weights, from frames and sound that lie decoded in memory to scores,
+preprocessing included (it is part of the model and of its gradient), batched as one would in PyTorch (one call of each
+encoder and of the language model a batch); and the same clips from files to scores with `score_files`. Promises: files
+reach at least 0.9 of the bare forward; the CPU-seconds spent outside the forward are at most 1.2 × those of decoding
+alone (the frames that are looked at, at their native size, and the sound).
 """
 
 from __future__ import annotations
@@ -18,48 +19,36 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from medium_agav import machine, medium_rater
+from throughput import make_480p
 from torch import Tensor
 
 from avreward import Clip, score_files
-from avreward.datasets.scenes import scene
 from avreward.media.sampling import FramePlan
 from avreward.raters.agav_rater import AgavRater
-from avreward.raters.base import Work
 
-FIRST = 400_000  # seed of the first synthesized clip
 AIM, OUTSIDE = 0.9, 1.2
 
 
-def clips_480p(folder: Path, count: int) -> list[Path]:
-    """Synthesized files, a scene each."""
-    kinds = ("balls", "drops", "bursts", "pendulum")
-    paths = []
-    for i in range(count):
-        paths.append(folder / f"{i}.mp4")
-        made = scene(FIRST + i, kinds[i % len(kinds)], 5.0)
-        frames = torch.nn.functional.interpolate(made.video, size=(480, 832), mode="bilinear")
-        Clip(video=frames, fps=made.fps, audio=made.audio, sample_rate=made.sample_rate).save(paths[-1])
-    return paths
-
-
-def bare(rater: AgavRater, pixels: Sequence[Tensor], sounds: Sequence[Tensor]) -> Tensor:
+def bare(rater: AgavRater, clips: Sequence[Clip]) -> Tensor:
     """The forward alone, as one would write it for a batch of equal sizes: no sharing, no cache, no bookkeeping."""
     network, backbone = rater.backbone.module, rater.backbone
-    count = len(pixels)
-    pictures = network.vision_features(torch.cat(list(pixels)))
-    video = network.connector(pictures.unflatten(0, (count, -1)))
-    audio = network.audio_projector(network.audio(torch.stack(list(sounds))))
+    pixels = torch.cat([backbone.load(clip, "video") for clip in clips])
+    video = network.connector(network.vision_features(pixels).unflatten(0, (len(clips), -1)))
+    sounds = torch.stack([backbone.load(clip, "audio") for clip in clips])
+    audio = network.audio_projector(network.audio(sounds))
     prompt = rater.questions[0].prompt
-    ids = [backbone.tokenizer(part)["input_ids"] for part in ("".join(prompt[:1]), "".join(prompt[3:]))]
-    before, after = (backbone.language.get_input_embeddings()(torch.tensor(i)).expand(count, -1, -1) for i in ids)
+    ids = [backbone.tokenizer("".join(part))["input_ids"] for part in (prompt[:1], prompt[3:])]
+    embed = backbone.language.get_input_embeddings()
+    before, after = (embed(torch.tensor(own)).expand(len(clips), -1, -1) for own in ids)
     hidden = backbone.language(inputs_embeds=torch.cat([before, video, audio, after], dim=1), use_cache=False)
     return network.regression(hidden.last_hidden_state[:, -1])
 
 
-def timed(work: Callable[[], object]) -> tuple[float, float, object]:
+def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
     """Wall seconds, CPU seconds, result."""
     wall, cpu = time.perf_counter(), time.process_time()
     result = work()
@@ -74,26 +63,22 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=16)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        files = arguments.files or clips_480p(Path(folder), arguments.clips)
+        files = arguments.files or make_480p(Path(folder), arguments.clips)
         measure(files, arguments.batch)
 
 
 def measure(files: Sequence[Path], batches: Sequence[int]) -> None:
     """One row a batch size."""
     rater = medium_rater()
-    _, decoding, _ = timed(lambda: [_decode(Clip.open(path), rater) for path in files])
-    samples = [rater.load(Clip.open(path), Work()) for path in files]
-    pixels, sounds = ([sample.tracks[track] for sample in samples] for track in ("video", "audio"))
-    bare(rater, pixels[:1], sounds[:1])  # warm
+    _, decoding, decoded = timed(lambda: [_decoded(Clip.open(path), rater) for path in files])
+    bare(rater, decoded[:1])  # warm
     print(f"{len(files)} files; decoding alone {decoding / len(files):.2f} CPU s a clip; {machine()}\n")
-    print(
-        "| batch | bare forward | files to scores | of the bare forward | CPU s outside the forward / decoding alone |"
-    )
+    print("| batch | bare forward | files to scores | of the forward | CPU s outside the forward / decoding alone |")
     print("|---:|---:|---:|---:|---:|")
     missed = []
     for batch in batches:
         parts = [slice(i, i + batch) for i in range(0, len(files), batch)]
-        forward = [timed(partial(bare, rater, pixels[part], sounds[part])) for part in parts]
+        forward = [timed(partial(bare, rater, decoded[part])) for part in parts]
         wall, cpu, scored = timed(lambda batch=batch: list(score_files(files, rater, batch_size=batch)))
         ready, used = (sum(times[k] for times in forward) for k in (0, 1))
         found = torch.cat([one.scores["agav"].values for one in scored])
@@ -106,9 +91,10 @@ def measure(files: Sequence[Path], batches: Sequence[int]) -> None:
     print(f"\nAt least {AIM} and at most {OUTSIDE}: " + (f"missed for {', '.join(missed)}" if missed else "yes"))
 
 
-def _decode(clip: Clip, rater: AgavRater) -> None:
-    clip.frames(FramePlan(rater.backbone.frames))
-    clip.sound()
+def _decoded(clip: Clip, rater: AgavRater) -> Clip:
+    """The frames that the rater looks at and the sound, in memory."""
+    frames = clip.frames(FramePlan(rater.backbone.frames))
+    return Clip(video=frames, fps=len(frames) / 5, audio=clip.sound(), sample_rate=clip.sample_rate)
 
 
 if __name__ == "__main__":

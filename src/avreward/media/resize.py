@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, prod
 from typing import Any, Literal, NamedTuple, get_args
@@ -12,11 +13,12 @@ from torch.nn import functional as F
 
 from avreward.errors import MediaError
 from avreward.media.precision import widened
-from avreward.media.rounding import Rounding, rounded, to_uint8_levels
+from avreward.media.rounding import Rounding, to_uint8_levels
 
 Mode = Literal["area", "bilinear", "bicubic", "nearest"]
 _SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
-_FIXED_POINT = 2.0**22  # Pillow multiplies 8-bit pixels with weights of 22 binary places
+_BITS = 22  # Pillow multiplies 8-bit pixels with weights of so many binary places
+_FIXED_POINT, _SPLIT = 2**_BITS, 2 ** (_BITS // 2)
 
 
 def resize(frames: Tensor, size: tuple[int, int], mode: Mode = "area", rounding: Rounding = "none") -> Tensor:
@@ -48,28 +50,59 @@ def resize(frames: Tensor, size: tuple[int, int], mode: Mode = "area", rounding:
         flat = frames.reshape(1, -1, *frames.shape[-2:])  # the batch holds any leading dimensions, even none
         picked = F.interpolate(flat, size, mode="nearest").reshape(*frames.shape[:-2], *size)
         return to_uint8_levels(picked, rounding)
-    wide = widened(frames)
-    if rounding != "none":
-        wide = rounded(wide.double() * 255, lambda x: x.round().clamp(0, 255), rounding)
-    (height, width), (new_height, new_width) = wide.shape[-2:], size
-    down_first = height > new_height and height - new_height > 2 * (width - new_width)  # Pillow 13's rule, as observed
-    passes = ((-2, new_height), (-1, new_width))
-    # without rounding the order makes no difference but in speed
-    for dim, new in passes if down_first or rounding == "none" else passes[::-1]:
-        if wide.shape[dim] != new:
-            wide = _pass(wide, dim, new, mode, rounding)
-    return (wide if rounding == "none" else wide / 255).to(frames.dtype)
-
-
-def _pass(image: Tensor, dim: int, new: int, mode: Mode, rounding: Rounding) -> Tensor:
-    """Resize along one dimension: every output is a weighted sum of a few neighbours."""
-    sums = _sums(image.shape[dim], new, mode, rounding != "none")
-    # sums of whole rows are many times faster than sums along them
-    out = _WeightedRows.apply(image.transpose(-1, -2) if dim == -1 else image, *sums)
-    out = out.transpose(-1, -2) if dim == -1 else out
+    passes = _passes(frames.shape[-2:], size, rounding)
     if rounding == "none":
-        return out
-    return rounded(out / _FIXED_POINT, lambda x: (x + 0.5).floor().clamp(0, 255), rounding)
+        return _linear(widened(frames), passes, mode).to(frames.dtype)
+    return _Levels.apply(frames, passes, mode, rounding == "straight_through")
+
+
+def _passes(old: Sequence[int], new: tuple[int, int], rounding: Rounding) -> tuple[tuple[int, int], ...]:
+    """The (dimension, new length) to go through, in order; without rounding the order matters for speed only."""
+    down_first = old[0] > new[0] and old[0] - new[0] > 2 * (old[1] - new[1])  # Pillow 13's rule, as observed
+    both = ((-2, new[0]), (-1, new[1])) if down_first or rounding == "none" else ((-1, new[1]), (-2, new[0]))
+    return tuple((dim, length) for dim, length in both if old[dim] != length)
+
+
+def _linear(image: Tensor, passes: Sequence[tuple[int, int]], mode: Mode) -> Tensor:
+    """Resize along one dimension after the other: every output is a weighted sum of a few neighbours."""
+    for dim, length in passes:
+        sums = _sums(image.shape[dim], length, mode)
+        # sums of whole rows are many times faster than sums along them
+        out = _WeightedRows.apply(image.transpose(-1, -2) if dim == -1 else image, *sums)
+        image = out.transpose(-1, -2) if dim == -1 else out
+    return image
+
+
+class _Levels(torch.autograd.Function):
+    """Frames in [0, 1] to frames in steps of 1/255, with whole numbers in between; its gradient is that of `_linear`.
+
+    Without `straight` the gradient is zero, as that of a rounding step is.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor, passes: tuple[tuple[int, int], ...], mode: Mode, straight: bool) -> Tensor:
+        ctx.passes, ctx.mode, ctx.straight, ctx.shape = passes, mode, straight, frames.shape
+        levels = (widened(frames) * 255).round_().clamp_(0, 255).float()
+        for dim, length in passes:
+            high, low = _fixed_point(levels.shape[dim], length, mode)
+            rows = levels.transpose(-1, -2).contiguous() if dim == -1 else levels
+            # Each sum is exact in single precision, whose fast path reads whole rows; put together they take 31 bits.
+            out = _rows(rows, high).int().mul_(_SPLIT).add_(_rows(rows, low).int())
+            out = out.add_(_FIXED_POINT // 2).bitwise_right_shift_(_BITS).clamp_(0, 255).float()
+            levels = out.transpose(-1, -2) if dim == -1 else out
+        return (levels.to(widened(frames).dtype) / 255).to(frames.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = gradients
+        if not ctx.straight:
+            return gradient.new_zeros(ctx.shape), None, None, None
+        wide = widened(gradient)
+        for dim, length in reversed(ctx.passes):
+            sums, transposed = _sums(ctx.shape[dim], length, ctx.mode)
+            rows = _WeightedRows.apply(wide.transpose(-1, -2) if dim == -1 else wide, transposed, sums)
+            wide = rows.transpose(-1, -2) if dim == -1 else rows
+        return wide.to(gradient.dtype), None, None, None
 
 
 class _Sums(NamedTuple):
@@ -86,32 +119,50 @@ class _WeightedRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor, sums: _Sums, transposed: _Sums) -> Tensor:
         ctx.sums, ctx.transposed = sums, transposed
-        *lead, height, width = image.shape
-        sources, weights, starts = (part.to(image.device) for part in sums)
-        planes = torch.arange(prod(lead), device=image.device)[:, None]
-        # torch has no fused gather-and-add by another name
-        out = F.embedding_bag(
-            (sources + planes * height).flatten(),
-            image.reshape(-1, width).contiguous(),  # other strides take another path, and other last digits
-            (starts + planes * len(sources)).flatten(),
-            mode="sum",
-            per_sample_weights=weights.to(image.dtype).repeat(len(planes)),
-        )
-        return out.reshape(*lead, len(starts), width)
+        return _rows(image, sums)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         return _WeightedRows.apply(gradients[0], ctx.transposed, ctx.sums), None, None
 
 
+def _rows(image: Tensor, sums: _Sums) -> Tensor:
+    """Sums of the rows of image (…, h, w): (…, outputs, w)."""
+    *lead, height, width = image.shape
+    sources, weights, starts = (part.to(image.device) for part in sums)
+    planes = torch.arange(prod(lead), device=image.device)[:, None]
+    # torch has no fused gather-and-add by another name
+    out = F.embedding_bag(
+        (sources + planes * height).flatten(),
+        image.reshape(-1, width).contiguous(),  # other strides take another path, and other last digits
+        (starts + planes * len(sources)).flatten(),
+        mode="sum",
+        per_sample_weights=weights.to(image.dtype).repeat(len(planes)),
+    )
+    return out.reshape(*lead, len(starts), width)
+
+
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # what is kept must serve later calls with gradients
-def _sums(old: int, new: int, mode: Mode, fixed_point: bool) -> tuple[_Sums, _Sums]:
+def _sums(old: int, new: int, mode: Mode) -> tuple[_Sums, _Sums]:
     """Return the matrix (new, old) that resizes, and its transpose."""
     sources, weights = _area(old, new) if mode == "area" else _convolution(old, new, mode)
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    if fixed_point:
-        weights = (weights * _FIXED_POINT).round()
+    return _sparse(sources, weights / weights.sum(dim=1, keepdim=True), old)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _fixed_point(old: int, new: int, mode: Mode) -> tuple[_Sums, _Sums]:
+    """Return the matrix in units of 2⁻²², whole numbers, as multiples of 2¹¹ and what is left of them."""
+    sources, weights = _area(old, new) if mode == "area" else _convolution(old, new, mode)
+    whole = (weights / weights.sum(dim=1, keepdim=True) * _FIXED_POINT).round()
+    high = (whole / _SPLIT).round()
+    return _sparse(sources, high, old)[0], _sparse(sources, whole - high * _SPLIT, old)[0]
+
+
+def _sparse(sources: Tensor, weights: Tensor, old: int) -> tuple[_Sums, _Sums]:
+    """From (new, taps) each to the matrix by rows and its transpose; weights of 0 are left out."""
+    new = len(weights)
     output, tap = weights.nonzero(as_tuple=True)
     source, weight = sources[output, tap], weights[output, tap]
     by_source = source.argsort(stable=True)

@@ -60,7 +60,7 @@ def rounded(values: Tensor, step: Callable[[Tensor], Tensor], mode: Rounding) ->
     """
     if mode == "none":
         return values
-    if mode == "exact":
+    if mode == "exact" or (mode == "straight_through" and not values.requires_grad):
         return step(values)
     if mode == "straight_through":
         # x − x is exactly 0, so the value is exact; x + (step(x) − x) could miss it by one place

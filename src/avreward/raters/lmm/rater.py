@@ -191,8 +191,8 @@ class LmmRater(Rater):
         reasons = {}
         for dimension in self.dimensions:
             if dimension.name not in found:
-                question = next(q for q in self.questions if dimension.name in q.dimensions)
-                reasons[dimension.name] = "; ".join(dict.fromkeys(_lacking(sample, question).values()))
+                lacking = [_lacking(sample, q) for q in self.questions if dimension.name in q.dimensions]
+                reasons[dimension.name] = "; ".join(dict.fromkeys(min(lacking, key=len).values()))
         return reasons
 
 

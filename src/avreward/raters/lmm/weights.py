@@ -64,7 +64,7 @@ def shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
 
 def stored_type(folder: Path) -> torch.dtype:
     """The floating type of most weights in `folder`; float32 where no file is found."""
-    files = [file for ending in ("safetensors", "bin", "pth") for file in folder.glob(f"*.{ending}")]
+    files = [file for ending in ("safetensors", "bin", "pth") for file in folder.rglob(f"*.{ending}")]
     sizes: dict[torch.dtype, int] = {}
     for file in files:
         with suppress(AvrewardError):  # training_args.bin and the like aren't weights
