@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-import torch
 from torch import Tensor, nn
 
 from avreward.clip import Clip, Group
@@ -145,16 +144,18 @@ class LmmRater(Rater):
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Scores for what `load` decoded. A batch that doesn't fit into memory is halved, unless its graph is kept."""
         graph = builds_graph(self.module, [loaded for sample in samples for loaded in sample.tracks.values()])
-        rows = self._batches.run(partial(self._rows, work=work or Work()), samples, graph)
+        rows = self._batches.run(
+            partial(self._rows, work=work or Work(), lean=self.checkpointing and graph), samples, graph
+        )
         return Scores.collect(rows, self.dimensions)
 
     def _rows(
-        self, samples: Sequence[Sample], work: Work
+        self, samples: Sequence[Sample], work: Work, lean: bool
     ) -> list[tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]]:
         asked = [(row, question) for row, sample in enumerate(samples) for question in self._asked(sample)]
         values: list[dict[str, Tensor]] = [{} for _ in samples]
         if asked:
-            with checkpointed(self.module, self.checkpointing and torch.is_grad_enabled()):
+            with checkpointed(self.module, lean):
                 sequences = [self.rendered(samples[row], question.prompt, work) for row, question in asked]
                 answers = read(self.backbone, sequences, work.prefixes)
             for (row, question), hidden in zip(asked, answers, strict=True):
