@@ -29,20 +29,6 @@ class Past:
         kept = tuple((k[index : index + 1, :, there], v[index : index + 1, :, there]) for k, v in self.layers)
         return Past(kept, there[there][None])
 
-    @classmethod
-    def stack(cls, pasts: Sequence[Past]) -> Past:
-        """Several, one below the other; the shorter ones are padded at the end."""
-        if len(pasts) == 1:
-            return pasts[0]
-        length = max(past.mask.shape[1] for past in pasts)
-        layers = zip(*(past.layers for past in pasts), strict=True)
-        return cls(
-            tuple(
-                (_stacked([k for k, _ in layer], length), _stacked([v for _, v in layer], length)) for layer in layers
-            ),
-            torch.cat([torch.nn.functional.pad(past.mask, (0, length - past.mask.shape[1])) for past in pasts]),
-        )
-
 
 class _Layer(DynamicLayer):
     """One decoder layer's: gives each row its past, and keeps what was added only if somebody goes on from here.
@@ -82,7 +68,3 @@ class PrefixCache(Cache):
     def kept(self, mask: Tensor) -> Past:
         """What the next level goes on from; `mask`: bool (rows, length) of all positions so far."""
         return Past(tuple(layer.kept for layer in self.layers), mask)  # type: ignore[union-attr]
-
-
-def _stacked(tensors: list[Tensor], length: int) -> Tensor:
-    return torch.cat([torch.nn.functional.pad(t, (0, 0, 0, length - t.shape[-2])) for t in tensors])
