@@ -1,13 +1,14 @@
-"""What tests of LMM raters share: clips that have things in common, and a reading of one sequence in the plainest way."""
+"""What tests of LMM raters share: clips with things in common, and a reading of one sequence in the plainest way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from avreward import Clip
 from avreward.raters.base import Work
@@ -106,3 +107,15 @@ def counted(backbone: Backbone) -> Iterator[list[int]]:
         yield calls
     finally:
         hook.remove()
+
+
+def widen(module: nn.Module) -> None:
+    """Makes a network compute in double precision all the way: norms of `transformers` go through single precision."""
+    module.double()
+    for part in module.modules():
+        if type(part).__name__.endswith("RMSNorm"):
+            part.forward = partial(_norm, part)
+
+
+def _norm(part: Any, hidden: Tensor) -> Tensor:
+    return part.weight * hidden * (hidden.square().mean(-1, keepdim=True) + part.variance_epsilon).rsqrt()

@@ -27,8 +27,8 @@ class ToyNetwork(nn.Module):
         self.hear = nn.Linear(400, width)
         self.language = Qwen2Model(
             Qwen2Config(
-                vocab_size=vocabulary, hidden_size=width, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
-                num_key_value_heads=2, max_position_embeddings=2048, initializer_range=0.2,
+                vocab_size=vocabulary, hidden_size=width, intermediate_size=48, num_hidden_layers=3,
+                num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, initializer_range=0.2,
             )
         )  # fmt: skip
         self.lm_head = nn.Linear(width, vocabulary, bias=False)

@@ -1,0 +1,79 @@
+"""From a prompt with slots to token ids."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from lmm_checks import film
+from tiny_tokenizer import tiny_tokenizer
+
+from avreward import Clip
+from avreward.errors import AvrewardError
+from avreward.raters.lmm.parts import Read, Slot, Text, Tokens
+from avreward.raters.lmm.template import Rendered, fields, render, why_no_text
+
+TOKENIZER = tiny_tokenizer(["<|im_start|>", "<|im_end|>"])
+VIDEO, AUDIO = Slot("video"), Slot("audio")
+CLIP = film(prompt="A dog", texts={"speech": "Sit {prompt}"})
+
+
+def ids(text: str) -> tuple[int, ...]:
+    return tuple(TOKENIZER(text, add_special_tokens=False)["input_ids"])
+
+
+def encode(slot: Slot):
+    tokens = Tokens(torch.zeros(3 if slot.track == "video" else 2, 4))
+    return (slot.track, "key", slot.of), ["<", tokens, ">"] if slot.track == "video" else [tokens]
+
+
+def rendered(*prompt: object, clip: Clip = CLIP) -> Rendered:
+    return render(prompt, clip, encode, TOKENIZER)
+
+
+def test_texts_that_meet_are_tokenized_together() -> None:
+    """The quality is one token each only as a whole text; what a model puts around its tokens belongs to it."""
+    whole = rendered("The qual", "ity", VIDEO, " is", " good")
+    before, tokens, after = whole.parts
+    assert before.ids == ids("The quality<")
+    assert after.ids == ids("> is good")
+    assert tokens.length == 3
+    assert whole.keys == (before.ids, (("video", "key", 0), 1), after.ids)
+    assert whole.reads == [before.length + 3 + after.length - 1]
+
+
+def test_tracks_side_by_side_have_no_text_between() -> None:
+    parts = rendered(AUDIO, AUDIO, "x").parts
+    assert [part.length for part in parts] == [2, 2, 1]
+
+
+def test_reads_are_the_last_tokens_of_their_texts() -> None:
+    whole = rendered("a", Read("bc"), AUDIO, Read("de"), "f", Read("g"), "h")
+    assert [part.reads for part in whole.parts if isinstance(part, Text)] == [(2,), (1,), (1,), ()]
+    assert whole.reads == [2, 6, 8]
+    assert [part.ids for part in whole.parts if isinstance(part, Text)] == [ids("abc"), ids("de"), ids("fg"), ids("h")]
+
+
+def test_a_text_with_the_clips_own_words() -> None:
+    assert rendered("{prompt}: {texts.speech}!").parts[0].ids == ids("A dog: Sit {prompt}!")  # filled in once
+    assert rendered(Read("say {prompt}")).parts[0].ids == ids("say A dog")
+    assert rendered("{other} {}").parts[0].ids == ids("{other} {}")
+
+
+def test_fields_of_a_prompt() -> None:
+    assert fields(["{prompt}", VIDEO, Read("{texts.speech} {texts.x}"), "{no}"]) == {
+        "prompt",
+        "texts.speech",
+        "texts.x",
+    }
+
+
+@pytest.mark.parametrize(("field", "how"), [("prompt", r"Clip\.open\(path, prompt=…\)"), ("texts.x", r"\{'x': …\}")])
+def test_a_text_that_is_missing(field: str, how: str) -> None:
+    with pytest.raises(AvrewardError, match=f"<tensor>: no {field} was given; pass .*{how}"):
+        rendered("{" + field + "}", clip=film(prompt="" if field == "prompt" else "x"))
+    assert field in why_no_text(field)
+
+
+def test_a_placeholder_of_a_track_in_two_texts() -> None:
+    parts = rendered("1", Slot("audio", 0), "2", Slot("audio", 1)).keys
+    assert parts[1] != parts[3]
