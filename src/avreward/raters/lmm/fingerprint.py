@@ -51,7 +51,7 @@ class Fingerprint:
 
 def fingerprint(name: str, module: nn.Module, settings: Mapping[str, str]) -> str:
     """``name:`` and 16 hex digits of the weights and of every setting."""
-    text = "\n".join([weights_hash(module), *(f"{key}={value}" for key, value in sorted(settings.items()))])
+    text = "\n".join([weights_hash(module), *(f"{key}={value!r}" for key, value in sorted(settings.items()))])
     return f"{name}:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 

@@ -54,16 +54,19 @@ class Loading:
             raise AvrewardError(f"rounding: {self.rounding!r} isn't a mode; use one of {', '.join(get_args(Rounding))}")
         if self.device is not None and self.device_map is not None:
             raise AvrewardError("device and device_map exclude each other; give one of them")
-        _ = self.torch_dtype
+        _ = self.torch_device, self.torch_dtype
 
     @property
     def torch_device(self) -> torch.device:
         """Where the network goes, unless there is a `device_map`."""
         if self.device is not None:
             try:
-                return torch.device(self.device)
+                device = torch.device(self.device)
             except RuntimeError as error:
                 raise AvrewardError(f"device: {self.device!r} isn't one; use such as 'cpu' or 'cuda:0'") from error
+            if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+                raise AvrewardError(f"device: there is no {device} here; use 'cpu', or leave it out")
+            return device
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
@@ -88,7 +91,10 @@ class Loading:
         blocks = sorted({type(m).__name__ for m in module.modules() if type(m).__name__.endswith(("Layer", "Block"))})
         infer = self.device_map == "auto"
         where = infer_auto_device_map(module, no_split_module_classes=blocks) if infer else self.device_map
-        return dispatch_model(module, device_map=where)
+        try:
+            return dispatch_model(module, device_map=where)
+        except ValueError as error:
+            raise AvrewardError(f"device_map: {error}; use 'auto' or {{'': DEVICE}}") from error
 
 
 def _fill(module: nn.Module) -> None:
