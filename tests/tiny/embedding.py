@@ -42,7 +42,7 @@ def tiny_clap(fusion: bool = False, **options: Any) -> ClapRater:
     """CLAP, which hears ten seconds as the real one does."""
     from transformers import ClapConfig
 
-    tokenizer = _tokenizer()
+    tokenizer = tokenizer_with_end()
     fused = {"enable_fusion": True, "fusion_type": "aff_2d", "aff_block_r": 2} if fusion else {}
     sizes = ClapConfig(
         text_config={
@@ -69,13 +69,14 @@ def tiny_clap(fusion: bool = False, **options: Any) -> ClapRater:
 
 
 def _image_text(network: str, config: Any, vision: dict[str, Any], files: Any = None, **options: Any) -> ImageTextRater:
-    tokenizer = _tokenizer()
+    tokenizer = tokenizer_with_end()
     sizes = config(
         text_config={
             **TEXT,
             "vocab_size": len(tokenizer),
             "max_position_embeddings": 32,
             "projection_size": 16,
+            "bos_token_id": tokenizer.eos_token_id,
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
         },
@@ -88,7 +89,7 @@ def _image_text(network: str, config: Any, vision: dict[str, Any], files: Any = 
     return ImageTextRater(module, tokenizer, **{**ImageTextRater.prepared(files or {}, sizes), **options})
 
 
-def _tokenizer() -> Any:
+def tokenizer_with_end() -> Any:
     """Every text ends with a token, at which CLIP reads it."""
     tokenizer = tiny_tokenizer()
     end = tokenizer.eos_token

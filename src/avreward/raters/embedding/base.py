@@ -54,8 +54,7 @@ class EmbeddingRater(Rater):
         if score == "probability" and not self.has_probability(module):
             problem = f"{type(module).__name__} has a scale but no bias, so a pair by itself has no probability"
             raise AvrewardError(f"score: {problem}; use 'cosine'")
-        self.network: Any = module.eval().requires_grad_(False)
-        self.module: nn.Module = self.network
+        self.module: nn.Module = module.eval().requires_grad_(False)
         self.tokenizer, self.rounding, self.score = tokenizer, rounding, score
         low = -1.0 if score == "cosine" else 0.0
         self.dimensions = tuple(
@@ -109,6 +108,11 @@ class EmbeddingRater(Rater):
     @abstractmethod
     def preparation(self) -> Mapping[str, str]:
         """Every choice of the preprocessing: label → value."""
+
+    @property
+    def network(self) -> Any:
+        """`module`, with the methods that models of `transformers` have."""
+        return self.module
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for

@@ -44,11 +44,15 @@ def read_network(
             folder, config=config, dtype=loading.torch_dtype, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except ImportError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise AvrewardError(f"{folder}: its network needs a package that isn't there ({reason})") from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise AvrewardError(f"{folder}: transformers can't load it ({reason}); check the folder or name") from error
     if missing := sorted(info["missing_keys"]):
-        raise AvrewardError(f"{folder}: {len(missing)} weights are missing ({missing[0]}, …); download it again")
+        names = ", ".join(missing[:8])
+        raise AvrewardError(f"{folder}: {len(missing)} weights are missing: {names}; download it again")
     return module.to(loading.torch_device), tokenizer
 
 
