@@ -1,4 +1,4 @@
-"""An AGAV-Rater of 170 million random weights with the published token counts, for benchmarks on a CPU."""
+"""An AGAV-Rater of 130 million random weights with the published token counts, for benchmarks on a CPU."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def medium_rater(checkpointing: bool = False, frames: int = FRAMES) -> AgavRater
     tokenizer = tiny_tokenizer(SPECIAL)
     config = AgavConfig(
         vision={
-            "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 9, "num_attention_heads": 8,
+            "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 5, "num_attention_heads": 4,
             "image_size": SIDE, "patch_size": 14,
         },
-        audio=BeatsConfig(layers=6, width=512, ffn=2048, heads=8, conv_pos_groups=16),
+        audio=BeatsConfig(layers=4, width=384, ffn=1536, heads=6, conv_pos_groups=16),
         language={
-            "vocab_size": 16384, "hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 10,
+            "vocab_size": 32768, "hidden_size": 768, "intermediate_size": 2688, "num_hidden_layers": 8,
             "num_attention_heads": 12, "num_key_value_heads": 4, "max_position_embeddings": 8192, "rms_norm_eps": 1e-6,
             "rope_theta": 1e6,
         },
