@@ -2,7 +2,7 @@
 
     python benchmarks/gradient_memory.py [--device cuda]
 
-A random AGAV-Rater of 130 million weights with the published token counts judges one clip: the forward pass alone, and
+A random AGAV-Rater of 145 million weights with the published token counts judges one clip: the forward pass alone, and
 the sum of its scores differentiated to frames and waveform. Each way runs in a process of its own; on a CPU the peak is
 the process's high-water mark less that of a process that only loads the rater, on a GPU that of torch's allocator less
 the weights. Frozen weights get no gradient memory: `weights` is what keeping their gradients would add.

@@ -3,7 +3,7 @@
     python benchmarks/lmm_throughput.py [FILES…] [--batch 1 4 16] [--clips 16]
 
 Without files, 480p clips of 5 s with sound are synthesized (H.264 and AAC). For each batch size, in one run: the bare
-forward of a random AGAV-Rater of 130 million weights, from frames and sound that lie decoded in memory to scores,
+forward of a random AGAV-Rater of 145 million weights, from frames and sound that lie decoded in memory to scores,
 preprocessing included (it is part of the model and of its gradient), batched as one would in PyTorch (one call of each
 encoder and of the language model a batch); and the same clips from files to scores with `score_files`. Promises: files
 reach at least 0.9 of the bare forward; the CPU-seconds spent outside the forward are at most 1.2 × those of decoding

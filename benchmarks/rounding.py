@@ -3,9 +3,9 @@
     python benchmarks/rounding.py CLIPS…
 
 AGAV-Rater resizes to 8 bits, hears 16-bit sound and casts its spectrogram to bfloat16. The scores of a random
-AGAV-Rater of 130 million weights with those steps (`rounding="exact"`, which the default `"straight_through"` equals bit
-for bit) and without (`"none"`), beside the spread of the scores between the clips. With trained weights the gap may
-differ; `load_rater(folder, rounding="none")` shows it.
+AGAV-Rater of 145 million weights with those steps (`rounding="exact"`, which the default `"straight_through"` equals
+bit for bit) and without (`"none"`), beside the spread of the scores between the clips. With trained weights the gap
+may differ; `load_rater(folder, rounding="none")` shows it.
 """
 
 from __future__ import annotations

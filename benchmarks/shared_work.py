@@ -2,7 +2,7 @@
 
     python benchmarks/shared_work.py [--dubs 2 4 8 16] [--sound-tokens 250 750 1496]
 
-A random AGAV-Rater of 130 million weights with the published token counts (1352 for the picture) judges N dubs of one
+A random AGAV-Rater of 145 million weights with the published token counts (1352 for the picture) judges N dubs of one
 video: one by one, as one batch of N whose clips know nothing of each other, and sharing. Beside the measured ratio
 stands its limit: the ratio of floating-point operations, encoders included, counted with torch's FlopCounterMode (of
 attention only what a causal mask leaves). Aim: at N = 8 at least 80 % of the limit. Each time is the best of a few
