@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import operator
 import re
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_raters import Reading, Toy, both
+from toy_raters import Reading, Toy, both, sound
 
 from avreward.errors import AvrewardError
 from avreward.rewards.base import Reward
 from avreward.rewards.expression import ExpressionError, parse_reward
+from avreward.rewards.functions import above, below, clip, maximum, minimum, softmin
+from avreward.rewards.per_prompt import PerPrompt
 
 TOY, READING = Toy("toy"), Reading("reading")
 RATERS = {"toy": TOY, "reading": READING}
@@ -35,10 +39,23 @@ A, B = TOY["brightness"], TOY["overall"]
         (" brightness\n\t+ overall ", A + B),
         ("reading.power + toy.power", READING["power"] + TOY["power"]),
         ("toy.peak", TOY["peak"]),
+        ("brightness*overall*2 - overall*3*brightness/4", 2 * A * B - 0.75 * (B * A)),
+        ("(brightness + overall)*(overall - 1)", (A + B) * (B - 1)),
+        ("min(brightness, overall, 0.3)", minimum(A, B, 0.3)),
+        ("max( brightness,overall ) - 1", maximum(A, B) - 1),
+        ("softmin(brightness, overall, temperature=1/10)", softmin(A, B, temperature=0.1)),
+        ("clip(brightness, -1, 0.2) + clip(overall, low = 0.4)", clip(A, -1, 0.2) + clip(B, 0.4)),
+        ("clip(brightness, high=2*0.1)", clip(A, high=0.2)),
+        (
+            "overall + 10*above(brightness, 0.5) + below(overall - brightness, 0)",
+            B + 10 * above(A, 0.5) + below(B - A, 0),
+        ),
+        ("min(clip(brightness*overall, 0, 1), (2))", minimum(clip(A * B, 0, 1), 2)),
     ],
 )
 def test_what_expressions_mean(text: str, reward: Reward) -> None:
     assert parse_reward(text, RATERS)([both(0.5, 0.25)]).item() == pytest.approx(reward([both(0.5, 0.25)]).item())
+    assert parse_reward(repr(reward), RATERS) == reward
     assert parse_reward(text, RATERS).terms[0].rater in (TOY, READING)
 
 
@@ -61,7 +78,6 @@ def test_what_expressions_mean(text: str, reward: Reward) -> None:
         ("(brightness", 1, "this parenthesis is never closed; write the missing )"),
         ("2*(brightness overall)", 15, "'overall' where + - * / or ) should be"),
         ("brightness)", 11, "')' where + - * / or the end should be"),
-        ("brightness*overall", 11, "a score times a score"),
         ("1/brightness", 2, "only a number other than zero can stand under a division"),
         ("brightness/0", 11, "only a number other than zero can stand under a division"),
         ("1 + 2", 1, "names no score"),
@@ -70,7 +86,35 @@ def test_what_expressions_mean(text: str, reward: Reward) -> None:
         ("1e308*brightness*10", 17, "finite number"),
         ("(" * 60 + "brightness" + ")" * 60, 51, "nested more than 50 deep"),
         ("-" * 9999 + "brightness", 51, "nested more than 50 deep"),
-        ("__import__('os').system('true')", 1, "unknown score '__import__'"),
+        ("__import__('os').system('true')", 1, "unknown function '__import__'; there are above, below, clip, max, min"),
+        ("mn(brightness, 1)", 1, "unknown function 'mn'; did you mean min"),
+        ("2*softmn(brightness, 1)", 3, "unknown function 'softmn'; did you mean softmin"),
+        ("brightness(2)", 1, "'brightness' is a score, not a function; write * before the parenthesis"),
+        ("min brightness", 1, "unknown score 'min'"),
+        ("min()", 1, "min: none of the arguments is a reward; name a score"),
+        ("min(1, 2)", 1, "min: none of the arguments is a reward"),
+        ("1 + min(brightness", 8, "this parenthesis is never closed"),
+        ("min(brightness overall)", 16, "'overall' where + - * / , or ) should be"),
+        ("min(brightness,)", 16, "')' where a number or the name of a score should be"),
+        ("min(,brightness)", 5, "',' where a number or the name of a score should be"),
+        ("clip(brightness)", 1, "clip: there is no bound; give low, high or both"),
+        ("clip(brightness, 0, 1, 2)", 1, "aren't the arguments of clip; write clip(reward, low=None, high=None)"),
+        ("clip(brightness, 1, 0)", 1, "clip: low, 1, is above high, 0; swap them"),
+        ("clip(brightness, lo=1)", 1, "write clip(reward, low=None, high=None)"),
+        ("clip(2, 0, 1)", 1, "clip: none of the arguments is a reward"),
+        ("clip(brightness, overall)", 1, "clip: toy.overall is a reward; use a number there"),
+        ("above(brightness)", 1, "write above(reward, threshold)"),
+        ("above(brightness, overall)", 1, "above: toy.overall is a reward; use a number there"),
+        ("softmin(brightness, overall)", 1, "write softmin(*rewards, temperature=…)"),
+        ("softmin(brightness, temperature=0)", 1, "the temperature 0 isn't positive"),
+        ("softmin(brightness, temperature=overall)", 21, "temperature takes one number"),
+        ("softmin(brightness, temperature=1, temperature=2)", 36, "temperature takes one number"),
+        ("softmin(temperature=1, brightness)", 24, "'brightness' after an argument with a name"),
+        ("brightness = 2", 1, "'brightness =' where a number or the name of a score should be"),
+        ("per_prompt(state=0123abcd)", 12, "no fitted state 0123abcd is here; load the folder"),
+        ("per_prompt(state=nothing)", 18, "unknown score 'nothing'"),
+        ("per_prompt(state=3)", 1, "write per_prompt(state=…)"),
+        ("min(" * 60 + "brightness" + ")" * 60, 204, "nested more than 50 deep"),
         ("brightness.__class__", 1, "unknown score 'brightness.__class__'"),
     ],
 )
@@ -114,10 +158,81 @@ REWARDS = st.builds(
 )
 
 
+SMALL = st.floats(-4, 4, allow_subnormal=False)
+SPEECH = PerPrompt({"hello": 2.0, "Grüße \n \U0001f600": -0.5}, otherwise=1.0)
+STATES = {SPEECH.state_hash: SPEECH.state}
+
+
+def grown(parts: st.SearchStrategy[Reward]) -> st.SearchStrategy[Reward]:
+    """Everything that the algebra makes of `parts`."""
+    either = parts | SMALL
+    several = st.tuples(parts, st.lists(either, max_size=3)).map(lambda pair: [pair[0], *pair[1]])
+    return st.one_of(
+        st.builds(operator.mul, parts, parts),
+        st.builds(operator.mul, parts, SMALL),
+        st.builds(operator.add, parts, either),
+        st.builds(operator.sub, either, parts),
+        several.map(lambda given: minimum(*given)),
+        several.map(lambda given: maximum(*given)),
+        st.builds(lambda given, t: softmin(*given, temperature=t), several, st.floats(0.01, 10)),
+        st.builds(lambda part, low, more: clip(part, low, low + more), parts, SMALL, st.floats(0, 4)),
+        st.builds(lambda part, low: clip(part, low), parts, SMALL),
+        st.builds(above, parts, SMALL),
+        st.builds(below, parts, SMALL),
+    )
+
+
+TREES = st.recursive(SCORES | st.just(SPEECH), grown, max_leaves=8)
+
+
+@given(TREES)
+def test_every_reward_reads_back_with_its_values(reward: Reward) -> None:
+    again = parse_reward(repr(reward), RATERS, STATES)
+    assert again == reward
+    assert again.terms == reward.terms
+    clips = [both(0.5, 0.25), sound(0.5, prompt="hello"), both(0.125, 0.75)]
+    clips = [clip.with_prompt("hello") if i else clip for i, clip in enumerate(clips)]
+    first, second = reward.evaluate(clips), again.evaluate(clips)
+    assert torch.equal(first.present, second.present)
+    assert torch.equal(first.values[first.present], second.values[second.present])
+    assert first.reasons == second.reasons
+
+
 @given(REWARDS, NUMBERS)
 def test_the_expression_shown_reads_back(reward: Reward, scale: float) -> None:
     assert parse_reward(repr(reward), RATERS) == reward
     assert parse_reward(repr(reward * scale), RATERS) == reward * scale
+
+
+WORDS = [
+    "min(",
+    "clip(",
+    "softmin(",
+    "above(",
+    ")",
+    ",",
+    "brightness",
+    "overall",
+    "2",
+    "-",
+    "*",
+    "+",
+    "temperature=",
+    "low=",
+    " ",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=14).map("".join))
+def test_any_words_are_a_reward_or_one_line(text: str) -> None:
+    try:
+        reward = parse_reward(text, RATERS)
+    except ExpressionError as error:
+        said = str(error)
+    else:
+        said = repr(reward)
+        assert parse_reward(said, RATERS) == reward
+    assert "\n" not in said
 
 
 def test_many_parentheses_side_by_side() -> None:

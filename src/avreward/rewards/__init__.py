@@ -1,18 +1,28 @@
 """Scores → one number: rewards, their arithmetic, their expressions, and scoring many files."""
 
-from avreward.rewards.algebra import WeightedSum
+from avreward.rewards.algebra import Product, WeightedSum
 from avreward.rewards.base import MissingScore, Reward, Rewards, Term
 from avreward.rewards.expression import ExpressionError, parse_reward
+from avreward.rewards.functions import above, below, clip, maximum, minimum, softmin
+from avreward.rewards.per_prompt import PerPrompt
 from avreward.rewards.stream import Scored, score_files
 
 __all__ = [
     "ExpressionError",
     "MissingScore",
+    "PerPrompt",
+    "Product",
     "Reward",
     "Rewards",
     "Scored",
     "Term",
     "WeightedSum",
+    "above",
+    "below",
+    "clip",
+    "maximum",
+    "minimum",
     "parse_reward",
     "score_files",
+    "softmin",
 ]

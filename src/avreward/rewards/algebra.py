@@ -1,4 +1,4 @@
-"""Arithmetic on rewards: weighted sums, kept flat, so that the expression shows every weight."""
+"""Arithmetic on rewards: weighted sums and products, kept flat, so that the expression shows every weight."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from avreward.rewards.base import Reward, Term
+from avreward.rewards.base import Reward
 
 
 class WeightedSum(Reward):
@@ -24,16 +24,16 @@ class WeightedSum(Reward):
     """
 
     def __init__(self, parts: Sequence[tuple[float, Reward]], constant: float = 0.0) -> None:
-        for number in (constant, *(weight for weight, _ in parts)):
-            if not math.isfinite(number):
-                raise ValueError(f"a reward can't be weighed or shifted by {number}; use a finite number")
+        for value in (constant, *(weight for weight, _ in parts)):
+            if not math.isfinite(value):
+                raise ValueError(f"a reward can't be weighed or shifted by {value}; use a finite number")
         self.parts, self.constant = tuple(parts), constant
-        _check_names([term for _, part in self.parts for term in part.terms])
+        check_names(self.children)
 
     @property
-    def terms(self) -> tuple[Term, ...]:
-        """The terms of all parts, each once."""
-        return tuple({term.name: term for _, part in self.parts for term in part.terms}.values())
+    def children(self) -> tuple[Reward, ...]:
+        """The parts, without their weights."""
+        return tuple(part for _, part in self.parts)
 
     def compute(self, columns: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum, in the order of the expression."""
@@ -44,11 +44,36 @@ class WeightedSum(Reward):
         return total + self.constant
 
     def __repr__(self) -> str:
-        signed = [(weight, f"{_times(weight)}{part!r}") for weight, part in self.parts]
+        signed = [(weight, _weighed(weight, part)) for weight, part in self.parts]
         if self.constant:
-            signed.append((self.constant, _number(abs(self.constant))))
+            signed.append((self.constant, number(abs(self.constant))))
         (first, text), *rest = signed
         return ("-" if first < 0 else "") + text + "".join(f" {'-' if w < 0 else '+'} {t}" for w, t in rest)
+
+
+class Product(Reward):
+    """``factor*factor*…``.
+
+    Args:
+        factors: two or more rewards; none is a product, or a multiple of a single reward: `product` sees to that.
+    """
+
+    def __init__(self, factors: Sequence[Reward]) -> None:
+        self.factors = tuple(factors)
+        check_names(self.factors)
+
+    @property
+    def children(self) -> tuple[Reward, ...]:
+        """The factors."""
+        return self.factors
+
+    def compute(self, columns: Mapping[str, Tensor]) -> Tensor:
+        """The product, in the order of the expression."""
+        first, *rest = (factor.compute(columns) for factor in self.factors)
+        return math.prod(rest, start=first)
+
+    def __repr__(self) -> str:
+        return "*".join(f"({factor!r})" if isinstance(factor, WeightedSum) else repr(factor) for factor in self.factors)
 
 
 def weighted_sum(pairs: Sequence[tuple[float, Any]]) -> Reward:
@@ -71,19 +96,34 @@ def weighted_sum(pairs: Sequence[tuple[float, Any]]) -> Reward:
     return WeightedSum([(weight, part) for part, weight in weights.items()], constant)
 
 
-def _number(value: float) -> str:
+def product(*rewards: Reward) -> Reward:
+    """The product of rewards. Products within are opened, and the weights of single rewards stand before all."""
+    weight, factors = 1.0, list[Reward]()
+    for reward in rewards:
+        if isinstance(reward, WeightedSum) and len(reward.parts) == 1 and not reward.constant:
+            [(own, reward)] = reward.parts
+            weight *= own
+        factors += reward.factors if isinstance(reward, Product) else (reward,)
+    whole = Product(factors)
+    return whole if weight == 1 else weighted_sum([(weight, whole)])
+
+
+def number(value: float) -> str:
     """The shortest digits that read back as `value`: ``2``, ``0.4``, ``1e-07``."""
-    return repr(value).removesuffix(".0")
+    return repr(float(value)).removesuffix(".0")
 
 
-def _times(weight: float) -> str:
-    """What stands before a part: nothing for 1 and -1."""
-    return "" if abs(weight) == 1 else f"{_number(abs(weight))}*"
-
-
-def _check_names(terms: Sequence[Term]) -> None:
+def check_names(rewards: Sequence[Reward]) -> None:
     """Raises `ValueError` where one name stands for two raters: their scores could not be told apart."""
     seen: dict[str, str] = {}
-    for term in terms:
-        if seen.setdefault(term.rater.name, term.rater.fingerprint) != term.rater.fingerprint:
-            raise ValueError(f"two different raters are called {term.rater.name!r}; set another .name on one of them")
+    for rater in (rater for reward in rewards for rater in reward.raters):
+        if seen.setdefault(rater.name, rater.fingerprint) != rater.fingerprint:
+            raise ValueError(f"two different raters are called {rater.name!r}; set another .name on one of them")
+
+
+def _weighed(weight: float, part: Reward) -> str:
+    """A part with the size of its weight before it, if that isn't 1."""
+    # Read from the left, 2*(a + b)*c is (2*a + 2*b)*c: equal in value, and another expression.
+    opens = weight != 1 and isinstance(part, Product) and isinstance(part.factors[0], WeightedSum)
+    text = f"({part!r})" if opens else repr(part)
+    return text if abs(weight) == 1 else f"{number(abs(weight))}*{text}"

@@ -1,4 +1,4 @@
-"""Rewards written as text: ``0.4*audio_quality + 0.6*av_consistency - 2*signals.clipping``."""
+"""Rewards written as text: ``0.4*audio_quality + min(0.6*av_consistency, 30) - 2*signals.clipping``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
 from avreward.rewards.base import Reward, Term
+from avreward.rewards.nodes import FUNCTIONS, State
 
 TOKEN = re.compile(
     r"""\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
+            |(?P<state>state\s*=\s*[0-9a-f]{8}\b)
+            |(?P<option>[^\W\d]\w*\s*=(?!=))
             |(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)
-            |(?P<sign>[-+*/()])
+            |(?P<sign>[-+*/(),])
             |(?P<end>\Z)
             |(?P<unknown>.))""",
     re.VERBOSE | re.DOTALL,
@@ -28,7 +32,7 @@ APPLY: Mapping[str, Callable[[Any, Any], Any]] = {
     "*": operator.mul,
     "/": operator.truediv,
 }
-DEEPEST = 50  # parentheses and signs inside each other: far below Python's own limit
+DEEPEST = 50  # parentheses, calls and signs inside each other: far below Python's own limit
 LISTED_AT_MOST = 12  # known names that an error shows
 
 
@@ -36,25 +40,30 @@ class ExpressionError(AvrewardError, ValueError):
     """An expression that is no reward; the text says where, why, and what to write."""
 
 
-def parse_reward(expression: str, raters: Mapping[str, Rater]) -> Reward:
+def parse_reward(
+    expression: str, raters: Mapping[str, Rater], states: Mapping[str, State] = MappingProxyType({})
+) -> Reward:
     """The reward that `expression` describes.
 
     Args:
-        expression: numbers, names, ``+ - * /`` and parentheses. A name is a rater's and a dimension's
-            (``signals.clipping``), or a dimension's alone where only one rater has it.
+        expression: numbers, names, ``+ - * /``, parentheses, and functions: ``min(a, b)``, ``max(a, b)``,
+            ``softmin(a, b, temperature=5)``, ``clip(a, 0, 80)``, ``above(a, 50)``, ``below(a, 50)`` and others. A name
+            is a rater's and a dimension's (``signals.clipping``), or a dimension's alone where only one rater has it.
         raters: what the expression may use: name → rater.
+        states: what was fitted, by its hash, for functions that name it (*optional*; `load_reward` reads it from a
+            folder).
 
     Raises `ExpressionError`, one line that says where the expression goes wrong and what to write.
 
     >>> parse_reward("(audio_quality + 3*signals.clipping) / 2", {"signals": load_rater("signals")})
     0.5*signals.audio_quality + 1.5*signals.clipping
     """
-    return _Parser(expression, raters).parse()
+    return _Parser(expression, raters, states).parse()
 
 
 @dataclass(frozen=True)
 class _Token:
-    kind: str  # number, name, sign, end, unknown
+    kind: str  # number, state, option, name, sign, end, unknown
     text: str
     start: int
 
@@ -62,8 +71,8 @@ class _Token:
 class _Parser:
     """Recursive descent: a sum of products of atoms; the result is built while reading."""
 
-    def __init__(self, expression: str, raters: Mapping[str, Rater]) -> None:
-        self.expression, self.raters = expression, raters
+    def __init__(self, expression: str, raters: Mapping[str, Rater], states: Mapping[str, State]) -> None:
+        self.expression, self.raters, self.states = expression, raters, states
         self.tokens = _tokens(expression)
         self.token = next(self.tokens)
         self.depth = 0
@@ -92,8 +101,6 @@ class _Parser:
         return value
 
     def applied(self, left: Reward | float, sign: _Token, right: Reward | float) -> Reward | float:
-        if sign.text == "*" and isinstance(left, Reward) and isinstance(right, Reward):
-            self.fail("a score times a score; multiply scores by numbers and add them", sign)
         if sign.text == "/" and (isinstance(right, Reward) or right == 0):
             self.fail("only a number other than zero can stand under a division; write such a number", sign)
         try:
@@ -112,25 +119,73 @@ class _Parser:
         if token.kind == "number":
             return self.finite(float(token.text), token)
         if token.kind == "name":
-            return self.term(token)
+            return self.call(token) if self.token.text == "(" else self.term(token)
         if token.text not in ("(", "-", "+"):
             found = "ends" if token.kind == "end" else f"{token.text!r}"
             self.fail(f"{found} where a number or the name of a score should be", token)
-        self.depth += 1
-        if self.depth > DEEPEST:
-            self.fail(f"nested more than {DEEPEST} deep; write it flatter", token)
+        self.deeper(token)
         value = self.sum() if token.text == "(" else self.atom()
         if token.text == "(":
             self.close(token)
         self.depth -= 1
         return -value if token.text == "-" else value
 
-    def close(self, opening: _Token) -> None:
+    def deeper(self, token: _Token) -> None:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            self.fail(f"nested more than {DEEPEST} deep; write it flatter", token)
+
+    def close(self, opening: _Token, or_else: str = "") -> None:
         token = self.advance()
         if token.kind == "end":
             self.fail("this parenthesis is never closed; write the missing )", opening)
         if token.text != ")":
-            self.fail(f"{token.text!r} where + - * / or ) should be", token)
+            self.fail(f"{token.text!r} where + - * / {or_else}or ) should be", token)
+
+    def call(self, token: _Token) -> Reward:
+        function = FUNCTIONS.get(token.text)
+        if function is None:
+            self.fail(self.no_function(token.text), token)
+        opening = self.advance()
+        self.deeper(opening)
+        given: list[Reward | float] = []
+        options: dict[str, float] = {}
+        states: list[State] = []
+        while self.token.text != ")" or given or options or states:
+            self.argument(given, options, states)
+            if self.token.text != ",":
+                break
+            self.advance()
+        self.close(opening, ", ")
+        self.depth -= 1
+        try:
+            return function(token.text, [*given, *states], options)
+        except (TypeError, ValueError) as error:
+            self.fail(str(error), token)
+
+    def argument(self, given: list[Reward | float], options: dict[str, float], states: list[State]) -> None:
+        token = self.token
+        if token.kind == "state":
+            wanted = self.advance().text[-8:]
+            if wanted not in self.states:
+                self.fail(f"no fitted state {wanted} is here; load the folder that the reward was saved to", token)
+            states.append(self.states[wanted])
+        elif token.kind == "option":
+            name, value = self.advance().text.rstrip("= \t\n"), self.sum()
+            if isinstance(value, Reward) or name in options:
+                self.fail(f"{name} takes one number; write such as {name}=0.5", token)
+            options[name] = value
+        elif options or states:
+            self.fail(f"{token.text!r} after an argument with a name; write it before", token)
+        else:
+            given.append(self.sum())
+
+    def no_function(self, name: str) -> str:
+        if any(name in (d.name, f"{alias}.{d.name}") for alias, rater in self.raters.items() for d in rater.dimensions):
+            return f"{name!r} is a score, not a function; write * before the parenthesis"
+        near = get_close_matches(name, FUNCTIONS, 3, 0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(FUNCTIONS))}"
+        return f"unknown function {name!r}; {hint}"
 
     def term(self, token: _Token) -> Reward:
         known = [(alias, d.name) for alias, rater in self.raters.items() for d in rater.dimensions]

@@ -1,0 +1,69 @@
+"""What a reward returns besides numbers: where they came from, and the error where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from avreward.errors import AvrewardError
+from avreward.raters.scores import Scores
+
+NAMED_AT_MOST = 5  # clips that an error lists before it counts the rest
+
+
+class MissingScore(AvrewardError):
+    """A number was asked for where there is none; the text names the clips and the reasons."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], reasons: Mapping[int, str], remedy: str) -> MissingScore:
+        """The error for the clips `reasons` (index → why missing) among those called `names`."""
+        listed = [f"{names[i]} (clip {i}): {why}" for i, why in list(reasons.items())[:NAMED_AT_MOST]]
+        if len(reasons) > NAMED_AT_MOST:
+            listed.append(f"and {len(reasons) - NAMED_AT_MOST} more")
+        return cls(f"{len(reasons)} of {len(names)} rewards are missing: {' | '.join(listed)}; {remedy}")
+
+
+@dataclass
+class Rewards:
+    """The rewards of some clips, and where they came from.
+
+    Attributes:
+        values: (clips,). A missing one is NaN, a constant that no gradient passes: index with `present`.
+        present: bool (clips,).
+        reasons: for each clip, why its reward is missing, or `None`.
+        terms: name of a score (``signals.clipping``) → that score (clips,) before it is weighted, NaN where missing.
+        basis: for each clip, the dimensions that its fused scores (such as ``overall``) were made of; empty where none
+            is fused. Rewards of another basis are not on the same scale.
+        scores: name of a rater → all that it said about the clips.
+        sigma: (clips,) standard deviation of each reward, NaN where unknown; `None` where no rater gives one.
+    """
+
+    values: Tensor
+    present: Tensor
+    reasons: list[str | None]
+    terms: dict[str, Tensor]
+    basis: list[tuple[str, ...]]
+    scores: dict[str, Scores]
+    sigma: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Rewards]) -> Rewards:
+        """One `Rewards` from several of the same reward, in order."""
+        if not parts:
+            raise ValueError("no rewards to concatenate; pass at least one")
+        unknown = [torch.full_like(p.values, float("nan")) if p.sigma is None else p.sigma for p in parts]
+        return cls(
+            torch.cat([p.values for p in parts]),
+            torch.cat([p.present for p in parts]),
+            [reason for p in parts for reason in p.reasons],
+            {name: torch.cat([p.terms[name] for p in parts]) for name in parts[0].terms},
+            [basis for p in parts for basis in p.basis],
+            {name: Scores.concatenate([p.scores[name] for p in parts]) for name in parts[0].scores},
+            torch.cat(unknown) if any(p.sigma is not None for p in parts) else None,
+        )
