@@ -54,7 +54,9 @@ class Judge(nn.Module):
 
     def probabilities(self, first: Tensor, second: Tensor) -> Tensor:
         """Probabilities (pairs, 3) of win, tie (0 for a judge without ties) and loss."""
-        found = self(first, second).softmax(dim=-1)
+        logits = self(first, second)
+        # A softmax rounds differently when turned round, and swapping must change places only.
+        found = (logits.softmax(dim=-1) + logits.flip(-1).softmax(dim=-1).flip(-1)) / 2
         return found if self.ties else torch.stack([found[:, 0], torch.zeros_like(found[:, 0]), found[:, 1]], dim=-1)
 
     def save(self, path: str | PathLike[str]) -> None:

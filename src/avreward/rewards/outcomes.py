@@ -97,14 +97,16 @@ def log_rao_kupper(difference: Tensor, log_theta: Tensor) -> Tensor:
     """Logarithms (pairs, 3) as in `log_bradley_terry`; log θ ≥ 0 is one number or (pairs,)."""
     win, loss = F.logsigmoid(difference - log_theta), F.logsigmoid(-difference - log_theta)
     # tie = (θ² − 1)·win·loss, and θ² − 1 = (1 − θ⁻²)·θ², of which neither logarithm overflows
-    tie = torch.log(-torch.expm1(-2 * log_theta)) + 2 * log_theta + win + loss
+    tie = torch.log(-torch.expm1(-2 * log_theta)) + 2 * log_theta + (win + loss)
     return torch.stack([win, tie, loss], dim=-1)
 
 
 def log_davidson(difference: Tensor, log_nu: Tensor) -> Tensor:
     """Logarithms (pairs, 3) as in `log_bradley_terry`; log ν is one number or (pairs,)."""
     logits = [difference / 2, log_nu.expand_as(difference), -difference / 2]
-    return torch.stack(logits, dim=-1).log_softmax(dim=-1)
+    # Unlike a softmax, this adds the same numbers in the same order when the two are swapped.
+    total = torch.logaddexp(torch.logaddexp(logits[0], logits[2]), logits[1])
+    return torch.stack(logits, dim=-1) - total[..., None]
 
 
 def _check(name: str, value: float, above: float = -math.inf, least: float = -math.inf) -> None:
