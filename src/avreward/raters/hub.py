@@ -47,7 +47,7 @@ RATERS: Mapping[str, Callable[[], Rater]] = MappingProxyType({"signals": _signal
 """The raters that come with the package, by name."""
 
 
-def load_rater(name: str | PathLike[str] = "signals", **options: Any) -> Rater:
+def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rater:
     """The rater called `name`: built in, in a folder, or on the Hugging Face hub.
 
     Args:

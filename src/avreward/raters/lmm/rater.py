@@ -128,7 +128,7 @@ class LmmRater(Rater):
         return push(self, repository, private)
 
     @classmethod
-    def from_pretrained(cls, name: str | PathLike[str], **options: Any) -> Self:
+    def from_pretrained(cls, name: str | PathLike[str], /, **options: Any) -> Self:
         """`load_rater(name, **options)`, and an `AvrewardError` if what comes is of another class."""
         from avreward.raters.hub import load_rater
 
