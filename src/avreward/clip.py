@@ -15,7 +15,7 @@ from avreward.group import Group as Group
 from avreward.media.checks import check_alone, check_path, check_sound_format, check_texts
 from avreward.media.container import FileStamp, Limits
 from avreward.media.encode import save
-from avreward.media.index import read_index
+from avreward.media.index import MediaIndex, read_index
 from avreward.media.keys import LazyKeys, text_key
 from avreward.media.sampling import AllFrames, FramePlan
 from avreward.media.tracks import FilePicture, FileSound, Picture, Sound, tensor_picture, tensor_sound
@@ -99,13 +99,22 @@ class Clip:
                 sound. Nothing is used in part: a frame that doesn't decode is an error when it is asked for.
         """
         index = read_index(FileStamp.of(check_path(path)), Limits(max_seconds, max_side, max_pixels))
+        picture = FilePicture(index) if index.picture is not None else None
+        sound = FileSound(index) if index.sound is not None else None
+        return cls._of_file(index, picture, sound, prompt, texts)
+
+    @classmethod
+    def _of_file(
+        cls,
+        index: MediaIndex,
+        picture: FilePicture | None,
+        sound: FileSound | None,
+        prompt: str | None,
+        texts: Mapping[str, str] | None,
+    ) -> Clip:
         clip = cls(prompt="" if prompt is None else prompt, texts=texts)
         return clip._derived(
-            _picture=FilePicture(index) if index.picture is not None else None,
-            _sound=FileSound(index) if index.sound is not None else None,
-            _missing=index.missing,
-            _path=index.stamp.path,
-            _prompt=prompt,
+            _picture=picture, _sound=sound, _missing=index.missing, _path=index.stamp.path, _prompt=prompt
         )
 
     @property

@@ -142,9 +142,11 @@ class TensorSound:
 
 @dataclass(frozen=True, eq=False)
 class FilePicture:
-    """The picture track of a file, decoded when it is asked for."""
+    """The picture track of a file, decoded when it is asked for; how it is turned and its key may be known already."""
 
     index: MediaIndex
+    known_orientation: Orientation | None = None
+    known_key: str | None = None
 
     @property
     def track(self) -> PictureTrack:  # noqa: D102
@@ -161,7 +163,7 @@ class FilePicture:
 
     @cached_property
     def orientation(self) -> Orientation:  # noqa: D102
-        return decode_orientation(self.index)
+        return self.known_orientation or decode_orientation(self.index)
 
     @property
     def size(self) -> tuple[int, int]:  # noqa: D102
@@ -169,7 +171,7 @@ class FilePicture:
 
     @property
     def key(self) -> str:  # noqa: D102
-        return tensor_key(file_keys(self.index)["video"], repr(self.orientation))
+        return self.known_key or tensor_key(file_keys(self.index)["video"], repr(self.orientation))
 
     @property
     def work_key(self) -> Hashable:  # noqa: D102
@@ -186,9 +188,10 @@ class FilePicture:
 
 @dataclass(frozen=True, eq=False)
 class FileSound:
-    """The sound track of a file, decoded when it is asked for."""
+    """The sound track of a file, decoded when it is asked for; its key may be known already."""
 
     index: MediaIndex
+    known_key: str | None = None
 
     @property
     def track(self) -> SoundTrack:  # noqa: D102
@@ -209,7 +212,7 @@ class FileSound:
 
     @property
     def key(self) -> str:  # noqa: D102
-        return file_keys(self.index)["audio"]
+        return self.known_key or file_keys(self.index)["audio"]
 
     @property
     def work_key(self) -> Hashable:  # noqa: D102
