@@ -1,0 +1,187 @@
+"""From a name to a rater."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from avreward import load_rater
+from avreward.errors import AvrewardError
+from avreward.raters import hub
+from avreward.raters.agav_rater import AgavRater
+from avreward.raters.hub import LOADERS, UnknownRater, folder_of, kind_of, read_config
+from avreward.raters.signals.rater import SignalsRater
+
+
+def test_the_built_in_rater() -> None:
+    assert isinstance(load_rater(), SignalsRater)
+    assert isinstance(load_rater("signals"), SignalsRater)
+    with pytest.raises(AvrewardError, match="signals: takes no options, so not device; leave them out"):
+        load_rater("signals", device="cpu")
+
+
+@pytest.mark.parametrize("as_path", [str, Path])
+def test_a_folder(agav_folder, as_path) -> None:
+    assert isinstance(load_rater(as_path(agav_folder)), AgavRater)
+
+
+def test_a_folder_by_the_users_home(agav_folder, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(agav_folder.parent))
+    assert folder_of(f"~/{agav_folder.name}") == agav_folder
+
+
+# ---- names that are none
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("signal", "rater 'signal': unknown; did you mean 'signals'"),
+        ("oracle", "rater 'oracle': unknown; there are: signals, folders, and hub names such as caoyuqin/AGAV-Rater"),
+        ("./absent", "rater './absent': no such folder"),
+        ("/absent/folder/x", "rater '/absent/folder/x': no such folder"),
+        ("~/absent", "no such folder"),
+    ],
+)
+def test_unknown_names(name: str, said: str) -> None:
+    with pytest.raises(UnknownRater) as caught:
+        load_rater(name)
+    assert said in str(caught.value)
+    assert isinstance(caught.value, AvrewardError)
+    assert isinstance(caught.value, KeyError)
+
+
+def test_a_file(agav_folder) -> None:
+    with pytest.raises(AvrewardError, match=r"model\.safetensors: a file; name the folder that holds the checkpoint"):
+        load_rater(agav_folder / "model.safetensors")
+
+
+# ---- the hub
+
+
+def test_a_repository_is_downloaded_with_what_is_needed(agav_folder, monkeypatch) -> None:
+    asked = []
+
+    def download(name, revision, allow_patterns):
+        asked.append((name, revision, tuple(allow_patterns)))
+        return str(agav_folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert isinstance(load_rater("caoyuqin/AGAV-Rater", revision="v2"), AgavRater)
+    [(name, revision, patterns)] = asked
+    assert (name, revision) == ("caoyuqin/AGAV-Rater", "v2")
+    assert "*.safetensors" in patterns
+    assert "*.json" in patterns
+    assert not {"*.bin", "*.pth", "*.py", "*"} & set(patterns)
+
+
+def test_old_weights_are_downloaded_where_there_are_no_others(tmp_path, monkeypatch) -> None:
+    asked = []
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2_vl"}')
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download",
+        lambda name, revision, allow_patterns: asked.append(allow_patterns) or str(tmp_path),
+    )
+    assert folder_of("some/model") == tmp_path
+    assert len(asked) == 2
+    assert "*.bin" in asked[1]
+
+
+def test_the_hub_cannot_be_reached(monkeypatch) -> None:
+    def fail(*_, **__):
+        raise ConnectionError("no route to host\nand more")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(UnknownRater) as caught:
+        load_rater("some/model")
+    assert str(caught.value) == (
+        "rater 'some/model': no such folder here, and it can't be had from the Hugging Face hub (no route to host); "
+        "check the name and the network, or pass a folder"
+    )
+
+
+# ---- which loader
+
+
+KINDS = {
+    "agav": {"mm_projector_type": "stc_connector_v35", "mm_projector_a_type": "mlp2x_gelu"},
+    "public": {"model_type": "qwen2_5_omni"},
+    "embedding": {"model_type": "clap"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_published_layouts(tmp_path, kind: str) -> None:
+    assert kind_of(tmp_path, KINDS[kind]) == kind
+
+
+def test_layouts_told_by_their_files(tmp_path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "model_config.json").write_text("{}")
+    assert kind_of(tmp_path / "a", {"model_type": "qwen2_vl"}) == "video_reward"
+    (tmp_path / "b" / "audio_video").mkdir(parents=True)
+    assert kind_of(tmp_path / "b", {}) == "avbench"
+
+
+def test_our_own_layout_comes_first(tmp_path) -> None:
+    (tmp_path / "model_config.json").write_text("{}")
+    ours = {"format": "avreward", "format_version": 1, "network": {}, "model_type": "clap"}
+    for kind in LOADERS:
+        assert kind_of(tmp_path, {**ours, "rater": kind}) == kind
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (None, "it has no config.json"),
+        ({"model_type": "bert"}, "its config.json says model_type 'bert'"),
+        ({"model_type": None}, "its config.json says model_type None"),
+        ({"mm_projector_type": "stc_connector_v35"}, "says model_type None"),
+    ],
+)
+def test_folders_without_a_rater(tmp_path, config, said: str) -> None:
+    if config is not None:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(AvrewardError) as caught:
+        load_rater(tmp_path)
+    text = str(caught.value)
+    assert text.startswith(f"{tmp_path}: no rater that avreward knows: ")
+    assert said in text
+    assert "expected is a folder that avreward wrote, AGAV-Rater (mm_projector_type), VideoReward" in text
+    assert "qwen2_5_omni" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("{", "isn't JSON"), ("[1]", "holds a list instead of an object"), ("", "isn't JSON")]
+)
+def test_a_configuration_that_is_none(tmp_path, text: str, said: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(AvrewardError, match=rf"config\.json: {said}.*download it again"):
+        load_rater(tmp_path)
+
+
+def test_a_configuration_that_is_no_text(tmp_path) -> None:
+    (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(AvrewardError, match="isn't JSON"):
+        read_config(tmp_path)
+
+
+def test_an_adapter_alone(tmp_path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(AvrewardError, match="an adapter alone; load its base model with adapter="):
+        load_rater(tmp_path)
+
+
+@pytest.mark.parametrize("option", ["chekpointing", "scores", "path"])
+def test_options_that_nobody_knows(agav_folder, option: str) -> None:
+    with pytest.raises(AvrewardError, match=f"no option '{option}'; there are scheme, .*checkpointing"):
+        load_rater(agav_folder, **{option: True})
+
+
+def test_every_kind_has_its_room() -> None:
+    from importlib.util import find_spec
+
+    assert all(find_spec(room) for room in LOADERS.values())
+    assert hub.RATERS.keys() == {"signals"}
