@@ -54,3 +54,25 @@ def test_frames_rows_and_concatenation_keep_order():
     assert frame["cost"].isna().tolist() == [True, False]
     with pytest.raises(ValueError, match="no scores"):
         Scores.concatenate([])
+
+
+def test_sigma_is_kept_and_unknown_where_a_part_has_none():
+    first, second = rows({"good": torch.tensor(1.0)}), rows({"cost": torch.tensor(2.0)}, {})
+    assert first.sigma is None
+    assert Scores.concatenate([first, second]).sigma is None
+    first.sigma = torch.tensor([[0.5, float("nan"), float("nan")]])
+    both = Scores.concatenate([first, second])
+    assert both.sigma.shape == (3, 3)
+    assert both.sigma[0, 0] == 0.5
+    assert both.sigma.isnan().sum() == 8
+    parts = both.split()
+    assert [len(part) for part in parts] == [1, 1, 1]
+    assert torch.equal(Scores.concatenate(parts).sigma.nan_to_num(-1), both.sigma.nan_to_num(-1))
+    assert [part.reasons for part in parts] == [[reasons] for reasons in both.reasons]
+    assert rows({}).split()[0].sigma is None
+
+
+def test_a_sigma_of_another_shape_is_refused():
+    scores = rows({})
+    with pytest.raises(ValueError, match=r"sigma: is of shape \(3,\) for values of \(1, 3\)"):
+        Scores(scores.values, scores.present, scores.reasons, scores.dimensions, sigma=torch.zeros(3))

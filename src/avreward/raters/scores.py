@@ -51,6 +51,8 @@ class Scores:
         reasons: for each clip, dimension name → why it is missing.
         dimensions: what the columns are.
         basis: for each clip, name of a fused dimension → the dimensions that it was made of.
+        sigma: (clips, dimensions), the standard deviation of each score where the rater knows it, else NaN; `None`
+            where it knows none (*optional*).
 
     >>> d = Dimension("sharpness", 0, 100, frozenset({"video"}), calibrated=True)
     >>> values, present = torch.tensor([[81.0], [float("nan")]]), torch.tensor([[True], [False]])
@@ -64,9 +66,13 @@ class Scores:
     reasons: list[dict[str, str]]
     dimensions: tuple[Dimension, ...]
     basis: list[dict[str, tuple[str, ...]]] = field(default_factory=list)
+    sigma: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.basis = self.basis or [{} for _ in self.reasons]
+        if self.sigma is not None and self.sigma.shape != self.values.shape:
+            shape, wanted = tuple(self.sigma.shape), tuple(self.values.shape)
+            raise ValueError(f"sigma: is of shape {shape} for values of {wanted}; give one for each, NaN where unknown")
 
     def __len__(self) -> int:
         return len(self.reasons)
@@ -113,13 +119,29 @@ class Scores:
         """One `Scores` from several of the same dimensions, in order."""
         if not parts:
             raise ValueError("no scores to concatenate; pass at least one")
+        sigmas = [torch.full_like(p.values, float("nan")) if p.sigma is None else p.sigma for p in parts]
         return cls(
             torch.cat([p.values for p in parts]),
             torch.cat([p.present for p in parts]),
             [reason for p in parts for reason in p.reasons],
             parts[0].dimensions,
             [basis for p in parts for basis in p.basis],
+            torch.cat(sigmas) if any(p.sigma is not None for p in parts) else None,
         )
+
+    def split(self) -> list[Scores]:
+        """One `Scores` for each clip, in order; what `concatenate` puts together again."""
+        return [
+            Scores(
+                self.values[i : i + 1],
+                self.present[i : i + 1],
+                [self.reasons[i]],
+                self.dimensions,
+                [self.basis[i]],
+                None if self.sigma is None else self.sigma[i : i + 1],
+            )
+            for i in range(len(self))
+        ]
 
     @classmethod
     def collect(
