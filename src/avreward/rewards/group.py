@@ -13,8 +13,9 @@ from torch import Tensor
 from avreward.clip import Clip, Group
 from avreward.errors import AvrewardError
 from avreward.rewards.algebra import WeightedSum
-from avreward.rewards.base import MissingScore, Reward, Rewards
+from avreward.rewards.base import Reward
 from avreward.rewards.preference import Preference
+from avreward.rewards.results import MissingScore, Rewards
 
 EPSILON = 1e-4  # beside the spread, as in TRL: candidates that hardly differ get no large values
 ALONE = "it is the only candidate that could be judged, so there is nothing to compare it with"
@@ -84,8 +85,8 @@ class Standardized(GroupReward):
         rewards = self.reward.evaluate(candidates, batch_size)
         rows, reasons = _comparable(rewards.reasons)
         if self.per_term and isinstance(self.reward, WeightedSum):
-            columns = {name: column[rows] for name, column in rewards.terms.items()}
-            parts = [(weight, part.compute(columns)) for weight, part in self.reward.parts]
+            prompts = [clip.prompt for clip in candidates]
+            parts = [(w, part.combine(rewards.scores, prompts).values[rows]) for w, part in self.reward.parts]
         else:
             parts = [(1.0, rewards.values[rows])]
         found = torch.stack([weight * standardized(column) for weight, column in parts]).sum(dim=0)

@@ -13,9 +13,10 @@ from torch import Tensor
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.base import Work
-from avreward.rewards.base import MissingScore, Reward
+from avreward.rewards.base import Reward
 from avreward.rewards.judge import Judge
 from avreward.rewards.outcomes import BradleyTerry
+from avreward.rewards.results import MissingScore
 
 if TYPE_CHECKING:
     from avreward.raters.lmm.rater import LmmRater
