@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lmm_folders import agav_folder, omni_folder  # noqa: F401  # fixtures
 from toy_raters import Toy
 from typer.testing import CliRunner
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,14 +99,19 @@ def with_adapter(module: nn.Module, path: str | PathLike[str], allow: Sequence[s
 
 @contextmanager
 def _quiet() -> Iterator[None]:
+    """`transformers` says nothing but errors, and shows progress on a terminal only."""
     from transformers.utils import logging
 
-    before = logging.get_verbosity()
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _check(folder: Path, info: Mapping[str, Any], allow: Sequence[str]) -> None:

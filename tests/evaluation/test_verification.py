@@ -1,0 +1,174 @@
+"""Does a rater give the scores that were published?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from toy_raters import Toy, both, sound
+
+from avreward import Clip
+from avreward.errors import AvrewardError
+from avreward.evaluation.verification import Row, Verification, read_published, verify
+
+
+class Named(Clip):
+    """A clip that came from a file of some name."""
+
+    @property
+    def name(self) -> str:
+        return self.called
+
+
+def named(clip: Clip, name: str) -> Clip:
+    other = object.__new__(Named)
+    other.__dict__.update(clip.__dict__)
+    other.called = name
+    return other
+
+
+CLIPS = [named(both(power, 0.5), f"clip_{i}.mp4") for i, power in enumerate((0.2, 0.4, 0.8))]
+SCORES = {f"clip_{i}": {"power": power, "brightness": 0.5} for i, power in enumerate((0.2, 0.4, 0.8))}
+
+
+class Half(Toy):
+    """It runs in bfloat16."""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"dtype": "bfloat16"}
+
+
+def test_scores_that_agree() -> None:
+    result = verify(Toy(), CLIPS, SCORES)
+    assert result.passed
+    assert result.verdict == "verified: all 6 scores agree with the published ones"
+    assert [(row.clip, row.dimension) for row in result.rows[:2]] == [
+        ("clip_0.mp4", "power"),
+        ("clip_0.mp4", "brightness"),
+    ]
+    assert result.order == {"power": pytest.approx(1)}  # a dimension without differences has no order
+
+
+@pytest.mark.parametrize(("rater", "relative", "absolute"), [(Toy(), 0.01, 0.25), (Half(), 0.04, 1.0)])
+def test_what_half_precision_explains(rater, relative: float, absolute: float) -> None:
+    for off, agrees in ((0.99, True), (1.01, False)):
+        for sign in (1, -1):
+            # ours is 0.2; the published score is off by that share of what is allowed
+            published = (0.2 + sign * off * absolute) / (1 - off * relative)
+            result = verify(rater, CLIPS[:1], {"clip_0": {"power": published}})
+            assert result.passed == agrees
+
+
+def test_the_worst_is_named_and_the_order_told() -> None:
+    far = {name: {**scores, "power": scores["power"] + 10} for name, scores in SCORES.items()}
+    far["clip_1"]["power"] += 0.1
+    result = verify(Toy(), CLIPS, far)
+    assert not result.passed
+    assert result.verdict == (
+        "not verified: 3 of 6 scores differ, most power of clip_1.mp4: 0.4000 instead of 10.5000; the order is right, "
+        "so look at precision or preprocessing"
+    )
+    swapped = far | {"clip_0": far["clip_2"], "clip_2": far["clip_0"]}
+    assert "order" not in verify(Toy(), CLIPS, swapped).verdict
+
+
+def test_a_score_that_is_missing_differs() -> None:
+    silent = named(sound(0.2), "clip_0.wav")
+    result = verify(Toy(), [silent], {"clip_0": {"power": 0.2, "brightness": 0.5}})
+    assert [row.agrees for row in result.rows] == [True, False]
+    assert "most brightness of clip_0.wav: nan instead of 0.5000" in result.verdict
+
+
+def test_names_are_matched_by_their_beginning() -> None:
+    published = {"clip_1": {"power": 0.4}, "clip_10": {"power": 0.2}, "clip_1_b": {"power": 0.8}}
+    clips = [
+        named(both(power, 0.5), name)
+        for power, name in ((0.2, "clip_10.mp4"), (0.4, "clip_1 (1).mp4"), (0.8, "clip_1_b.mp4"))
+    ]
+    result = verify(Toy(), clips, published)
+    assert [row.published for row in result.rows] == [0.2, 0.4, 0.8]  # the longest that fits; no digit may follow
+    assert result.passed
+    with pytest.raises(
+        AvrewardError, match=r"clip_12\.mp4: no published scores .* known are names that begin with clip_1"
+    ):
+        verify(Toy(), [named(both(0.2, 0.5), "clip_12.mp4")], published)
+
+
+def test_clips_that_are_not_known_are_left_out() -> None:
+    result = verify(Toy(), [*CLIPS, named(both(0.2, 0.2), "other.mp4")], SCORES)
+    assert len(result.rows) == 6
+
+
+def test_nothing_compared_is_nothing_verified() -> None:
+    with pytest.raises(AvrewardError, match="no published scores"):
+        verify(Toy(), CLIPS, {"clip_0": {}})
+
+
+def test_a_dimension_that_the_rater_lacks() -> None:
+    with pytest.raises(
+        AvrewardError, match="toy: has no dimension 'loudness'; it has power, brightness, overall, peak"
+    ):
+        verify(Toy(), CLIPS, {"clip_0": {"loudness": 1.0}})
+
+
+def test_no_gradients_are_recorded() -> None:
+    audio = torch.full((1, 64), 0.5, dtype=torch.float64, requires_grad=True)
+    result = verify(Toy(), [named(Clip(audio=audio, sample_rate=16000), "clip_0")], {"clip_0": {"power": 0.25}})
+    assert result.passed
+
+
+def test_rows() -> None:
+    assert Row("c", "d", 10.0, 10.35, 0.35).agrees
+    assert not Row("c", "d", 10.0, float("nan"), 9.0).agrees
+    assert not Row("c", "d", 10.0, float("inf"), float("inf")).agrees
+    assert Verification((Row("c", "d", 1.0, 1.0, 0.1),), {}).passed
+
+
+# ---- tables
+
+
+def table(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "published.csv"
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_table(tmp_path, encoding: str) -> None:
+    text = 'clip,audio_quality,overall\n"a, b",50.5,60\nc,,61\n\nd,1e1,\n'
+    assert read_published(table(tmp_path, text, encoding)) == {
+        "a, b": {"audio_quality": 50.5, "overall": 60.0},
+        "c": {"overall": 61.0},
+        "d": {"audio_quality": 10.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no rows, or no columns `clip`"),
+        ("clip,overall\n", "no rows"),
+        ("name,overall\na,1\n", "no columns `clip`"),
+        ("clip\na\n", "at least one dimension"),
+        ("clip,overall\na,good\n", r"line 2: a score isn't a number .*good"),
+        ("clip,overall\na,1\nb,nan\n", r"line 3: a score isn't a number"),
+        ("clip,overall\na,inf\n", r"line 2: a score isn't a number"),
+        ("clip,overall\na,1,2\n", r"line 2: a score isn't a number"),
+        ("clip,overall\n,1\n", r"line 2: no name under clip"),
+        ("clip,overall\na,1\na,2\n", r"line 3: clip 'a' a second time"),
+    ],
+)
+def test_tables_that_are_none(tmp_path, text: str, said: str) -> None:
+    with pytest.raises(AvrewardError, match=rf"published\.csv.*{said}"):
+        read_published(table(tmp_path, text))
+
+
+def test_files_that_cannot_be_read(tmp_path) -> None:
+    with pytest.raises(AvrewardError, match="can't be read as CSV"):
+        read_published(tmp_path / "absent.csv")
+    with pytest.raises(AvrewardError, match="can't be read as CSV"):
+        read_published(table(tmp_path, "clip,überall\n", "latin-1"))
+    with pytest.raises(AvrewardError, match="can't be read as CSV"):
+        read_published(tmp_path)
