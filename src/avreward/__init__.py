@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from avreward.raters.scores import Dimension, Scores
     from avreward.rewards.base import Reward, Rewards
     from avreward.rewards.expression import parse_reward
+    from avreward.rewards.files import load_reward
     from avreward.rewards.stream import score_files
     from avreward.selection.best_of_n import Selection, best_of_n
 
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "best_of_n",
     "load_rater",
+    "load_reward",
     "parse_reward",
     "score_files",
 ]
@@ -55,6 +57,7 @@ _HOMES = {
     "Selection": "selection.best_of_n",
     "best_of_n": "selection.best_of_n",
     "load_rater": "raters.hub",
+    "load_reward": "rewards.files",
     "parse_reward": "rewards.expression",
     "score_files": "rewards.stream",
 }

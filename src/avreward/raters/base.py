@@ -69,6 +69,8 @@ class Rater(ABC):
         prompt_anchored: whether it reads the prompt.
         differentiable: whether gradients reach the clip's tensors.
         per_clip: judges clip by clip, so a batch is no faster and threads may judge side by side.
+        source: ``rater`` and options as `load_rater` was asked for it, so that a file can name it; `None` where the
+            rater was made otherwise.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Rater(ABC):
     prompt_anchored: bool = False
     differentiable: bool = True
     per_clip: bool = False
+    source: Mapping[str, Any] | None = None
 
     @property
     def settings(self) -> Mapping[str, str]:

@@ -37,6 +37,10 @@ class UnknownRater(AvrewardError, KeyError):
         return str(self.args[0])
 
 
+PATH_OPTIONS = ("adapter", "base", "audio_video", "video_text", "audio_text")
+"""Options of raters that name a folder."""
+
+
 def _signals() -> Rater:
     from avreward.raters.signals.rater import SignalsRater
 
@@ -66,7 +70,14 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
     if name in RATERS:
         if options:
             raise AvrewardError(f"{name}: takes no options, so not {', '.join(options)}; leave them out")
-        return RATERS[str(name)]()
+        rater = RATERS[str(name)]()
+    else:
+        rater = _from_folder(name, options)
+    rater.source = {"rater": _findable(name), **_kept(options)}
+    return rater
+
+
+def _from_folder(name: str | PathLike[str], options: Mapping[str, Any]) -> Rater:
     from avreward.raters.lmm.loading import Loading
 
     common = {field.name for field in fields(Loading)}
@@ -80,6 +91,24 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
     if unknown:
         raise AvrewardError(f"{name}: no option {unknown[0]!r}; there are {', '.join([*known, *sorted(common)])}")
     return loader(folder, config, loading, **own)
+
+
+def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that scores depend on, as plain values; where a rater runs is another machine's matter."""
+    kept = {key: value for key, value in options.items() if key not in ("device", "device_map", "checkpointing")}
+    return {key: _findable(value) if key in PATH_OPTIONS and value else _plain(value) for key, value in kept.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | int | float | None):
+        return value
+    return [*value] if isinstance(value, list | tuple) else str(value).removeprefix("torch.")
+
+
+def _findable(name: Any) -> str:
+    """A folder's whole path, so that it is found from elsewhere; any other name as it is."""
+    folder = Path(name).expanduser()
+    return str(folder.resolve()) if name not in RATERS and folder.is_dir() else str(name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

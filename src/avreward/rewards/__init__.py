@@ -3,6 +3,7 @@
 from avreward.rewards.algebra import Product, WeightedSum
 from avreward.rewards.base import MissingScore, Reward, Rewards, Term
 from avreward.rewards.expression import ExpressionError, parse_reward
+from avreward.rewards.files import load_reward, save_reward
 from avreward.rewards.functions import above, below, clip, maximum, minimum, softmin
 from avreward.rewards.per_prompt import PerPrompt
 from avreward.rewards.stream import Scored, score_files
@@ -20,9 +21,11 @@ __all__ = [
     "above",
     "below",
     "clip",
+    "load_reward",
     "maximum",
     "minimum",
     "parse_reward",
+    "save_reward",
     "score_files",
     "softmin",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from avreward.raters.scores import Scores
 from avreward.raters.shared import Shared
 from avreward.rewards.base import Reward, Rewards
 from avreward.rewards.pipeline import Stages
+from avreward.rewards.store import Store
+from avreward.rewards.store_run import Found, Keeper
 
 BATCH = 8  # clips that a rater judges together, unless it judges clip by clip
 
@@ -32,6 +34,7 @@ class Scored:
         scores: name of each rater → its scores, one row; all missing where there is an `error`.
         rewards: one row; `None` where a bare rater was passed.
         error: why the file can't be used; `None` where it can.
+        known: whether all of it came from a store.
     """
 
     path: Path | None
@@ -39,24 +42,30 @@ class Scored:
     scores: dict[str, Scores]
     rewards: Rewards | None
     error: str | None
+    known: bool = False
 
 
 @dataclass(frozen=True)
 class _Decoded:
     path: Path | None
     clip: Clip | None
-    samples: tuple[Sample, ...]  # one a rater
     error: str | None
+    found: Found  # what a store has, for each rater
+    samples: tuple[Sample | None, ...] = ()  # one a rater, where its scores aren't known
+    failures: tuple[str | None, ...] = ()  # for each rater, why it can't see the clip
 
 
 def score_files(
     files: Iterable[str | PathLike[str] | Clip],
     target: Reward | Rater,
     *,
+    also: Sequence[Rater] = (),
     decode_threads: int | None = None,
     compute_threads: int | None = None,
     prefetch: int | None = None,
     batch_size: int | None = None,
+    store: Store | None = None,
+    retry_missing: bool = False,
 ) -> Iterator[Scored]:
     """Scores `files` one after the other, in their order, while the next ones are decoded.
 
@@ -67,11 +76,15 @@ def score_files(
     Args:
         files: paths, or clips that are opened already; drawn as they are needed.
         target: a reward, or a rater where the scores alone are wanted.
+        also: more raters whose scores are wanted, beside those that `target` reads.
         decode_threads: how many files are decoded side by side (*optional*, all cores).
         compute_threads: how many clips are judged side by side, each on one core (*optional*, all cores). Raters that
             judge in batches have one thread, which uses torch's own threads.
         prefetch: how many decoded clips may wait (*optional*, the threads' number and a batch); bounds memory.
         batch_size: for raters that judge in batches (*optional*, 8).
+        store: where scores are kept (*optional*). Clips whose scores are there are not decoded, and new ones are
+            written a batch at a time, within about a second; scores are on the CPU.
+        retry_missing: judge again what the store says is missing, unless the clip itself lacks what it takes.
 
     Closing the iterator, or an interrupt, drops what waits and ends the threads after the file each is busy with.
 
@@ -80,12 +93,13 @@ def score_files(
     """
     if isinstance(files, str | PathLike | Clip):
         raise TypeError(f"files: a single {type(files).__name__}; pass a list, such as [{files!r}]")
-    raters = target.raters if isinstance(target, Reward) else (target,)
+    raters = _raters([*(target.raters if isinstance(target, Reward) else (target,)), *also])
     alone = all(rater.per_clip for rater in raters)
     decoders = _count("decode_threads", decode_threads, _cores())
     judges = _count("compute_threads", compute_threads, _cores()) if alone else 1
     batch = 1 if alone else _count("batch_size", batch_size, BATCH)
-    run = _Run(target, raters, decoders)
+    keeper = Keeper(store, raters, retry_missing)
+    run = _Run(target, raters, decoders, keeper)
     stages = Stages(
         run.decode,
         run.judge,
@@ -95,49 +109,93 @@ def score_files(
         batch=batch,
         enter=lambda judges: settle(alone=alone or not judges),
     )
-    return stages.run(files)
+    return _flushed(stages.run(files), keeper)
+
+
+def _flushed(results: Iterator[Scored], keeper: Keeper) -> Iterator[Scored]:
+    try:
+        yield from results
+    finally:
+        keeper.flush()
 
 
 class _Run:
     """Decodes and judges for one run, with the memory that its clips share."""
 
-    def __init__(self, target: Reward | Rater, raters: tuple[Rater, ...], decoders: int) -> None:
-        self.target, self.raters = target, raters
+    def __init__(self, target: Reward | Rater, raters: tuple[Rater, ...], decoders: int, keeper: Keeper) -> None:
+        self.target, self.raters, self.keeper = target, raters, keeper
         # Clips decoded side by side must not push each other's shared track out: two tracks for each thread.
         self.work = [Work(loaded=Shared(max(LOADED_AT_ONCE, 2 * decoders))) for _ in raters]
 
     def decode(self, file: str | PathLike[str] | Clip) -> _Decoded:
         path = file.path if isinstance(file, Clip) else Path(file)
         try:
-            clip = file if isinstance(file, Clip) else Clip.open(file)
+            clip = file if isinstance(file, Clip) else self.keeper.open(file)
         except MediaError as error:
-            return _Decoded(path, None, (), str(error))
+            return _Decoded(path, None, str(error), Found((), ()))
+        found = self.keeper.find(clip)
+        if failed := [known.error for known in found.known if known and known.error]:
+            return _Decoded(path, clip, _joined(failed), found)
         with torch.no_grad():
-            samples = tuple(rater.load(clip, work) for rater, work in zip(self.raters, self.work, strict=True))
-        failed = {why for sample in samples for track, why in sample.missing.items() if why != clip.missing.get(track)}
-        return _Decoded(path, clip, samples, "; ".join(sorted(failed)) or None)
+            samples = tuple(
+                rater.load(clip, work) if known is None else None
+                for rater, work, known in zip(self.raters, self.work, found.known, strict=True)
+            )
+        failures = tuple(None if sample is None else _failure(sample) for sample in samples)
+        return _Decoded(path, clip, _joined(failures), found, samples, failures)
 
     def judge(self, batch: Sequence[_Decoded]) -> list[Scored]:
         good = [decoded for decoded in batch if decoded.error is None]
         with torch.no_grad():
-            judged = [
-                _rows(rater.rate([decoded.samples[i] for decoded in good], work)) if good else []
-                for i, (rater, work) in enumerate(zip(self.raters, self.work, strict=True))
-            ]
+            judged = [self.rows(i, good) for i in range(len(self.raters))]
         rows = zip(*judged, strict=True)
         return [self.scored(d, next(rows)) if d.error is None else self.bad(d, d.error) for d in batch]
 
+    def rows(self, i: int, good: Sequence[_Decoded]) -> list[Scores]:
+        """One row a clip by one rater: those that the store has, and the others judged together."""
+        new = [(decoded, sample) for decoded in good if (sample := decoded.samples[i]) is not None]
+        rated = _rows(self.raters[i].rate([sample for _, sample in new], self.work[i])) if new else []
+        if self.keeper.store is not None:
+            rated = [replace(row, values=row.values.cpu(), present=row.present.cpu()) for row in rated]
+            for (decoded, sample), row in zip(new, rated, strict=True):
+                self.keeper.keep(i, sample.clip, decoded.found.keys[i], row)
+        fresh = iter(rated)
+        return [known.scores if (known := decoded.found.known[i]) else next(fresh) for decoded in good]
+
     def scored(self, decoded: _Decoded, rows: Sequence[Scores], error: str | None = None) -> Scored:
         scores = {rater.name: row for rater, row in zip(self.raters, rows, strict=True)}
-        rewards = self.target.combine(scores) if isinstance(self.target, Reward) else None
-        return Scored(decoded.path, decoded.clip, scores, rewards, error)
+        prompts = [decoded.clip.prompt if decoded.clip else None]
+        rewards = self.target.combine(scores, prompts) if isinstance(self.target, Reward) else None
+        known = bool(decoded.found.known) and None not in decoded.found.known
+        return Scored(decoded.path, decoded.clip, scores, rewards, error, known)
 
     def bad(self, decoded: _Decoded, error: str) -> Scored:
         nothing = [Scores.collect([({}, {d.name: error for d in r.dimensions}, {})], r.dimensions) for r in self.raters]
+        for i, why in enumerate(decoded.failures):
+            if why is not None and decoded.clip is not None:  # for the rater that failed alone: others may not care
+                self.keeper.keep(i, decoded.clip, decoded.found.keys[i], nothing[i], why)
         scored = self.scored(decoded, nothing, error)
         if scored.rewards:
             scored.rewards.reasons[0] = error  # once for the file, not once for each term
         return scored
+
+
+def _raters(raters: Sequence[Rater]) -> tuple[Rater, ...]:
+    """Each once; two of one name are an error."""
+    found: dict[str, Rater] = {}
+    for rater in raters:
+        if found.setdefault(rater.name, rater).fingerprint != rater.fingerprint:
+            raise ValueError(f"two different raters are called {rater.name!r}; set another .name on one of them")
+    return tuple(found.values())
+
+
+def _failure(sample: Sample) -> str | None:
+    """Why a track that is there can't be decoded."""
+    return _joined(why for track, why in sample.missing.items() if why != sample.clip.missing.get(track))
+
+
+def _joined(reasons: Iterable[str | None]) -> str | None:
+    return "; ".join(sorted({why for why in reasons if why is not None})) or None
 
 
 def _rows(scores: Scores) -> list[Scores]:
