@@ -5,6 +5,7 @@ from avreward.rewards.base import MissingScore, Reward, Rewards, Term
 from avreward.rewards.expression import ExpressionError, parse_reward
 from avreward.rewards.files import load_reward, save_reward
 from avreward.rewards.functions import above, below, clip, maximum, minimum, softmin
+from avreward.rewards.normalize import minmax, rank, zscore
 from avreward.rewards.per_prompt import PerPrompt
 from avreward.rewards.stream import Scored, score_files
 
@@ -24,8 +25,11 @@ __all__ = [
     "load_reward",
     "maximum",
     "minimum",
+    "minmax",
     "parse_reward",
+    "rank",
     "save_reward",
     "score_files",
     "softmin",
+    "zscore",
 ]
