@@ -59,6 +59,10 @@ def test_a_text_with_the_clips_own_words() -> None:
     assert rendered("{other} {}").parts[0].ids == ids("{other} {}")
 
 
+def test_half_a_character_in_a_prompt() -> None:
+    assert rendered("{prompt}", clip=film(prompt="a \ud800 dog")).parts[0].ids == ids("a ? dog")
+
+
 def test_fields_of_a_prompt() -> None:
     assert fields(["{prompt}", VIDEO, Read("{texts.speech} {texts.x}"), "{no}"]) == {
         "prompt",

@@ -96,7 +96,8 @@ def _add_text(
 
 
 def _filled(text: str, clip: Clip) -> str:
-    return _FIELD.sub(lambda field: text_of(clip, field[1]), text)
+    # half a character, as of a file name that is no text, would be an error of the tokenizer
+    return _FIELD.sub(lambda field: text_of(clip, field[1]).encode("utf-8", "replace").decode(), text)
 
 
 def text_of(clip: Clip, name: str) -> str:
