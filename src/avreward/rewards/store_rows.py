@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.raters.base import Rater
@@ -77,7 +76,7 @@ def encode(
     """
     names, dtype = scores.names, str(scores.values.dtype).removeprefix("torch.")
     table, presence = scores.values.detach().double().tolist(), scores.present.tolist()
-    sigma: Tensor | None = getattr(scores, "sigma", None)
+    sigma = scores.sigma
     sigmas = [[math.nan] * len(names)] * len(table) if sigma is None else sigma.detach().double().tolist()
     rows = []
     for i, (values, present) in enumerate(zip(table, presence, strict=True)):
@@ -118,7 +117,7 @@ def decode(row: ScoreRow, clip: Clip, dimensions: tuple[Dimension, ...]) -> Know
         [{name: tuple(parts) for name, parts in note.get("basis", {}).items()}],
     )
     if "sigma" in note:
-        vars(scores)["sigma"] = torch.tensor([[note["sigma"].get(name, math.nan) for name in names]], dtype=dtype)
+        scores.sigma = torch.tensor([[note["sigma"].get(name, math.nan) for name in names]], dtype=dtype)
     return Known(scores, error)
 
 

@@ -154,9 +154,9 @@ class _Run:
     def rows(self, i: int, good: Sequence[_Decoded]) -> list[Scores]:
         """One row a clip by one rater: those that the store has, and the others judged together."""
         new = [(decoded, sample) for decoded in good if (sample := decoded.samples[i]) is not None]
-        rated = _rows(self.raters[i].rate([sample for _, sample in new], self.work[i])) if new else []
+        rated = self.raters[i].rate([sample for _, sample in new], self.work[i]).split() if new else []
         if self.keeper.store is not None:
-            rated = [replace(row, values=row.values.cpu(), present=row.present.cpu()) for row in rated]
+            rated = [_on_cpu(row) for row in rated]
             for (decoded, sample), row in zip(new, rated, strict=True):
                 self.keeper.keep(i, sample.clip, decoded.found.keys[i], row)
         fresh = iter(rated)
@@ -198,13 +198,9 @@ def _joined(reasons: Iterable[str | None]) -> str | None:
     return "; ".join(sorted({why for why in reasons if why is not None})) or None
 
 
-def _rows(scores: Scores) -> list[Scores]:
-    return [
-        Scores(value[None], present[None], [reasons], scores.dimensions, [basis])
-        for value, present, reasons, basis in zip(
-            scores.values, scores.present, scores.reasons, scores.basis, strict=True
-        )
-    ]
+def _on_cpu(row: Scores) -> Scores:
+    sigma = None if row.sigma is None else row.sigma.cpu()
+    return replace(row, values=row.values.cpu(), present=row.present.cpu(), sigma=sigma)
 
 
 def _cores() -> int:
