@@ -243,3 +243,20 @@ def test_one_file_is_no_list(single: Any) -> None:
 
 def test_no_files() -> None:
     assert list(score_files([], Toy()["power"])) == []
+
+
+class Unsure(Toy):
+    """Says how uncertain it is."""
+
+    def rate(self, samples, work=None):
+        scores = super().rate(samples, work)
+        scores.sigma = scores.values / 10
+        return scores
+
+
+@pytest.mark.parametrize("per_clip", [True, False])
+def test_how_uncertain_scores_are_is_kept(per_clip):
+    clips = [sound(0.5), sound(0.25)]
+    scored = list(score_files(clips, 2 * Unsure(per_clip=per_clip)["power"]))
+    assert [s.scores["toy"].sigma[0, 0].item() for s in scored] == pytest.approx([0.05, 0.025])
+    assert [s.rewards.sigma.item() for s in scored] == pytest.approx([0.1, 0.05])
