@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.raters.base import Rater
@@ -76,8 +77,7 @@ def encode(
     """
     names, dtype = scores.names, str(scores.values.dtype).removeprefix("torch.")
     table, presence = scores.values.detach().double().tolist(), scores.present.tolist()
-    sigma = scores.sigma
-    sigmas = [[math.nan] * len(names)] * len(table) if sigma is None else sigma.detach().double().tolist()
+    sigmas = None if scores.sigma is None else scores.sigma.detach().double().tolist()
     rows = []
     for i, (values, present) in enumerate(zip(table, presence, strict=True)):
         kept = [value for value, there in zip(values, present, strict=True) if there and not math.isnan(value)]
@@ -92,8 +92,8 @@ def encode(
             }
         if scores.basis[i]:
             note["basis"] = scores.basis[i]
-        if spread := {name: s for name, s in zip(names, sigmas[i], strict=True) if not math.isnan(s)}:
-            note["sigma"] = spread
+        if sigmas is not None:
+            note["sigma"] = {name: sigma for name, sigma in zip(names, sigmas[i], strict=True) if not math.isnan(sigma)}
         text = json.dumps(note) if note else None
         rows.append(ScoreRow(rater.id, keys[i], len(names) - len(kept), struct.pack(f"<{len(kept)}d", *kept), text))
     return rows
@@ -109,15 +109,17 @@ def decode(row: ScoreRow, clip: Clip, dimensions: tuple[Dimension, ...]) -> Know
     kept = iter(struct.unpack(f"<{len(row.value) // 8}d", row.value))
     present = [name not in missing for name in names]
     dtype = getattr(torch, note.get("dtype", "float32"))
+    sigma: Tensor | None = None
+    if "sigma" in note:
+        sigma = torch.tensor([[note["sigma"].get(name, math.nan) for name in names]], dtype=dtype)
     scores = Scores(
         torch.tensor([[next(kept) if there else math.nan for there in present]], dtype=dtype),
         torch.tensor([present]),
         [missing],
         dimensions,
         [{name: tuple(parts) for name, parts in note.get("basis", {}).items()}],
+        sigma,
     )
-    if "sigma" in note:
-        scores.sigma = torch.tensor([[note["sigma"].get(name, math.nan) for name in names]], dtype=dtype)
     return Known(scores, error)
 
 

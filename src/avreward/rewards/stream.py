@@ -154,11 +154,12 @@ class _Run:
     def rows(self, i: int, good: Sequence[_Decoded]) -> list[Scores]:
         """One row a clip by one rater: those that the store has, and the others judged together."""
         new = [(decoded, sample) for decoded in good if (sample := decoded.samples[i]) is not None]
-        rated = self.raters[i].rate([sample for _, sample in new], self.work[i]).split() if new else []
-        if self.keeper.store is not None:
-            rated = [_on_cpu(row) for row in rated]
-            for (decoded, sample), row in zip(new, rated, strict=True):
-                self.keeper.keep(i, sample.clip, decoded.found.keys[i], row)
+        rated: list[Scores] = []
+        if new:
+            scores = self.raters[i].rate([sample for _, sample in new], self.work[i])
+            rated = (scores if self.keeper.store is None else _on_cpu(scores)).split()  # as those that the store has
+        for (decoded, sample), row in zip(new, rated, strict=True):
+            self.keeper.keep(i, sample.clip, decoded.found.keys[i], row)
         fresh = iter(rated)
         return [known.scores if (known := decoded.found.known[i]) else next(fresh) for decoded in good]
 
@@ -166,8 +167,8 @@ class _Run:
         scores = {rater.name: row for rater, row in zip(self.raters, rows, strict=True)}
         prompts = [decoded.clip.prompt if decoded.clip else None]
         rewards = self.target.combine(scores, prompts) if isinstance(self.target, Reward) else None
-        known = bool(decoded.found.known) and None not in decoded.found.known
-        return Scored(decoded.path, decoded.clip, scores, rewards, error, known)
+        known = decoded.found.known if not decoded.samples else ()  # what is not decoded was known, or can't be opened
+        return Scored(decoded.path, decoded.clip, scores, rewards, error, bool(known))
 
     def bad(self, decoded: _Decoded, error: str) -> Scored:
         nothing = [Scores.collect([({}, {d.name: error for d in r.dimensions}, {})], r.dimensions) for r in self.raters]
@@ -198,9 +199,9 @@ def _joined(reasons: Iterable[str | None]) -> str | None:
     return "; ".join(sorted({why for why in reasons if why is not None})) or None
 
 
-def _on_cpu(row: Scores) -> Scores:
-    sigma = None if row.sigma is None else row.sigma.cpu()
-    return replace(row, values=row.values.cpu(), present=row.present.cpu(), sigma=sigma)
+def _on_cpu(scores: Scores) -> Scores:
+    sigma = None if scores.sigma is None else scores.sigma.cpu()
+    return replace(scores, values=scores.values.cpu(), present=scores.present.cpu(), sigma=sigma)
 
 
 def _cores() -> int:
