@@ -113,6 +113,12 @@ class Store:
                 return sum(self._ask(Shard.count))
             return len(set[tuple[bytes, bytes]]().union(*self._ask(lambda shard: set(shard.keys()))))
 
+    @property
+    def files(self) -> int:
+        """How many files it consists of, without those that can't be read."""
+        with self._lock:
+            return len(self._shards())
+
     def compact(self) -> None:
         """Merges all files that can be read into one; a look-up is quicker the fewer there are.
 

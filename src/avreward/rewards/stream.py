@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -66,7 +66,7 @@ def score_files(
     batch_size: int | None = None,
     store: Store | None = None,
     retry_missing: bool = False,
-) -> Iterator[Scored]:
+) -> Generator[Scored, None, None]:
     """Scores `files` one after the other, in their order, while the next ones are decoded.
 
     A file that can't be opened or decoded becomes a `Scored` with an `error`, and the run goes on; any other exception
@@ -112,7 +112,7 @@ def score_files(
     return _flushed(stages.run(files), keeper)
 
 
-def _flushed(results: Iterator[Scored], keeper: Keeper) -> Iterator[Scored]:
+def _flushed(results: Iterator[Scored], keeper: Keeper) -> Generator[Scored, None, None]:
     try:
         yield from results
     finally:

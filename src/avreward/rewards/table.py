@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,7 +71,8 @@ class TableWriter:
         metadata: how groups were formed, the reward's expression, …: in a Parquet file's metadata under ``avreward``
             as JSON. A JSONL line stands alone: its `metadata` is the same for all.
 
-    Raises `MediaError` that names `path` where it can't be written.
+    Raises `MediaError` that names `path` where it can't be written. Warns when rows of two fingerprints meet: scores
+    that were made with other settings are not on one scale.
     """
 
     def __init__(self, path: Path, scores: Sequence[str], metadata: Mapping[str, Any]) -> None:
@@ -82,6 +84,7 @@ class TableWriter:
         self.rows = 0
         self._part = path.with_name(f".{path.name}.part")
         self._waiting: list[dict[str, Any]] = []
+        self._fingerprints: set[str] = set()
         with _writing(path):
             self._sink: _Sink = (_Parquet if path.suffix.lower() == ".parquet" else _Lines)(self._part, self)
 
@@ -92,6 +95,7 @@ class TableWriter:
             raise KeyError(f"the table has no column {', '.join(sorted(unknown))}")
         self._waiting.append({name: _clean(row.get(name), kind) for name, kind in self.columns})
         self.rows += 1
+        self._compare(row.get("fingerprint"))
         if len(self._waiting) >= ROWS_AT_ONCE:
             self._flush()
 
@@ -110,6 +114,17 @@ class TableWriter:
                 self.kept = self._part.replace(self.path.with_suffix(f".partial{self.path.suffix}"))
             else:
                 self._part.unlink()
+
+    def _compare(self, fingerprint: str | None) -> None:
+        known = len(self._fingerprints)
+        if fingerprint is not None:
+            self._fingerprints.add(fingerprint)
+        if known == 1 and len(self._fingerprints) == 2:
+            both = " and ".join(sorted(self._fingerprints))
+            remedy = "compare no rows of different fingerprints, or score all clips with the same settings"
+            warnings.warn(
+                f"{self.path}: scores of different settings are in one table ({both}); {remedy}", stacklevel=3
+            )
 
     def _flush(self) -> None:
         if self._waiting:
