@@ -24,7 +24,7 @@ def test_parquet(run, toy, files, tmp_path):
         "reward", "sigma", "reasons", "seconds", "fps", "width", "height", "sample_rate", "loudness", "motion", "seed",
         "fingerprint",
     ]  # fmt: skip
-    assert metadata == {"group_by": "parent", "reward": "toy.overall", "rater": "toy"}
+    assert metadata == {"group_by": "parent", "reward": "toy.overall", "raters": {"toy": "toy 1"}}
     loud, silent = rows
     assert loud["clip"] == str(files.loud)
     assert loud["reward"] == pytest.approx(loud["toy.overall"])
@@ -114,8 +114,8 @@ def test_an_interrupt_keeps_what_was_done(run, toy, files, tmp_path, monkeypatch
 
     real = stream.score_files
 
-    def interrupted(paths, target):
-        yield from real([files.loud, files.soft], target)
+    def interrupted(paths, target, **options):
+        yield from real([files.loud, files.soft], target, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("avreward.rewards.stream.score_files", interrupted)

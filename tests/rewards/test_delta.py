@@ -43,11 +43,11 @@ def test_a_weighted_sum_is_exact() -> None:
 def test_small_errors_spread_as_draws_do(reward: Reward) -> None:
     generator = torch.Generator().manual_seed(0)
     sigma = torch.tensor([0.002, 0.005])
-    drawn = torch.tensor([0.6, 0.4]) + sigma * torch.randn(20_000, 2, generator=generator)
-    values = reward.combine({"toy": scores(drawn.tolist(), torch.zeros(20_000, 2).tolist(), TOY)}).values
+    drawn = torch.tensor([0.6, 0.4]) + sigma * torch.randn(4_000, 2, generator=generator)
+    values = reward.combine({"toy": scores(drawn.tolist(), torch.zeros(4_000, 2).tolist(), TOY)}).values
     told = reward.combine({"toy": scores([[0.6, 0.4]], [sigma.tolist()], TOY)}).sigma
     assert told is not None
-    assert told.item() == pytest.approx(values.std().item(), rel=0.03)
+    assert told.item() == pytest.approx(values.std().item(), rel=0.05)
 
 
 def test_what_is_unknown_and_what_is_certain() -> None:

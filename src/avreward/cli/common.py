@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -24,10 +24,14 @@ SOME_FAILED = 1  # the rest was judged
 NOTHING = 3  # no file could be judged, or the result could not be written
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
-RaterName = Annotated[
-    str,
+RaterNames = Annotated[
+    list[str] | None,
     typer.Option(
-        "--rater", "-r", help="Who judges: signals, a checkpoint's folder, or its name on the Hugging Face hub."
+        "--rater",
+        "-r",
+        help="Who judges: signals, a checkpoint's folder, or its name on the Hugging Face hub; NAME=FOLDER gives it a "
+        "name of your own. Once for each rater. Default: signals, or the raters that the reward's file names.",
+        show_default=False,
     ),
 ]
 
@@ -97,23 +101,57 @@ def rater_of(name: str) -> Rater:
         raise typer.BadParameter(_text(error), param_hint="--rater") from error
 
 
-def reward_of(expression: str | None, rater: Rater) -> Reward:
-    """The reward that `expression` writes over the dimensions of `rater`; a wrong one is a usage error.
+def raters_of(names: list[str] | None) -> dict[str, Rater]:
+    """The raters asked for, by the names that expressions know them by; none where nobody was.
 
-    Without an expression it is `overall`, or the only dimension of a rater that has no such one.
+    ``NAME=FOLDER`` names a rater itself. A wrong one, or one name for two, is a usage error.
     """
-    from avreward.rewards.expression import ExpressionError, parse_reward
+    raters: dict[str, Rater] = {}
+    for text in names or ():
+        alias, _, source = text.partition("=")
+        named = bool(source) and alias.isidentifier() and not Path(text).expanduser().is_dir()
+        rater = rater_of(source if named else text)
+        if named:
+            rater.name = alias
+        if rater.name in raters:
+            problem = (
+                f"two raters are called {rater.name}; name one of them yourself, as in {rater.name}2={source or text}"
+            )
+            raise typer.BadParameter(problem, param_hint="--rater")
+        raters[rater.name] = rater
+    return raters
 
-    if expression is None:
-        names = [dimension.name for dimension in rater.dimensions]
-        if "overall" not in names and len(names) > 1:
-            problem = f"{rater.name} has no overall score; say what counts, of {', '.join(names)}"
-            raise typer.BadParameter(problem, param_hint="--reward")
-        expression = "overall" if "overall" in names else names[0]
+
+def reward_of(text: str | None, raters: Mapping[str, Rater] | Rater) -> Reward:
+    """The reward in the file `text`, or the one that it writes as an expression; a wrong one is a usage error.
+
+    Without raters an expression is over `signals`, and a file names its own. Without a text the reward is `overall`, or
+    the only dimension of a single rater that has no such one.
+    """
+    from avreward.raters.base import Rater as Single
+    from avreward.rewards.files import load_reward, reward_file
+
+    given = {raters.name: raters} if isinstance(raters, Single) else dict(raters)
+    if not given and (text is None or reward_file(text) is None):
+        given = raters_of(["signals"])
     try:
-        return parse_reward(expression, {rater.name: rater})
-    except ExpressionError as error:
+        return load_reward(_what_counts(given) if text is None else text, given)
+    except (AvrewardError, ValueError) as error:
         raise typer.BadParameter(_text(error), param_hint="--reward") from error
+
+
+def _what_counts(raters: Mapping[str, Rater]) -> str:
+    """What a reward is by default."""
+    names = [f"{alias}.{dimension.name}" for alias, rater in raters.items() for dimension in rater.dimensions]
+    overall = [name for name in names if name.endswith(".overall")]
+    if len(raters) > 1:
+        problem = f"there are several raters; say what counts, such as {' + '.join(overall) or names[0]}"
+        raise typer.BadParameter(problem, param_hint="--reward")
+    if not overall and len(names) > 1:
+        listed = ", ".join(name.partition(".")[2] for name in names)
+        problem = f"{next(iter(raters))} has no overall score; say what counts, of {listed}"
+        raise typer.BadParameter(problem, param_hint="--reward")
+    return overall[0] if overall else names[0]
 
 
 def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:

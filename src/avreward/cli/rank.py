@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli.common import SOME_FAILED, RaterName, rater_of, reward_of, shown, writable
+from avreward.cli.common import SOME_FAILED, RaterNames, raters_of, reward_of, shown, writable
 
 if TYPE_CHECKING:
     from avreward.clip import Clip
@@ -24,9 +24,12 @@ def rank(
     ] = None,
     reward: Annotated[
         str | None,
-        typer.Option(help='What counts, such as "0.4 * audio_quality + 0.6 * av_consistency". Default: overall.'),
+        typer.Option(
+            help='What counts: an expression, such as "0.4 * audio_quality + 0.6 * av_consistency", or the YAML file '
+            "or folder of a reward. Default: overall."
+        ),
     ] = None,
-    rater: RaterName = "signals",
+    rater: RaterNames = None,
     prompt: Annotated[str | None, typer.Option(help="What the candidates were asked for.")] = None,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Rank candidates with different tracks (with and without sound) together.")
@@ -54,7 +57,7 @@ def rank(
     twice = sorted({str(path) for path in clips if clips.count(path) > 1})
     if twice:
         raise typer.BadParameter(f"{twice[0]} is given twice; name each candidate once", param_hint="CLIPS")
-    chosen = reward_of(reward, rater_of(rater))
+    chosen = reward_of(reward, raters_of(rater))
 
     from avreward.cli import ranking
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,19 +14,21 @@ from avreward.cli.common import (
     INTERRUPTED,
     NOTHING,
     SOME_FAILED,
-    RaterName,
+    RaterNames,
     complain,
     progress,
-    rater_of,
+    raters_of,
     reward_of,
     stderr,
     writable,
 )
+from avreward.cli.stored import NoStore, RetryMissing, StorePath, store_of
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from avreward.clip import Clip
+    from avreward.rewards.store import Store
     from avreward.rewards.stream import Scored
 
 
@@ -42,9 +45,12 @@ def score(
     out: Annotated[Path, typer.Option(help="The table: .parquet or .jsonl.", show_default=False)],
     reward: Annotated[
         str | None,
-        typer.Option(help='Also a column with this reward, such as "overall - signals.clipping".'),
+        typer.Option(
+            help='Also a column with this reward: an expression, such as "overall - signals.clipping", or the YAML '
+            "file or folder of a reward."
+        ),
     ] = None,
-    rater: RaterName = "signals",
+    rater: RaterNames = None,
     prompts: Annotated[
         Path | None, typer.Option(help="CSV or JSONL with the columns clip and prompt: what each clip was asked for.")
     ] = None,
@@ -55,53 +61,70 @@ def score(
             "Default: the prompt where --prompts is given, else the folder."
         ),
     ] = None,
+    store: StorePath = None,
+    no_store: NoStore = False,
+    retry_missing: RetryMissing = False,
 ) -> None:
     """Score many clips and write a table, one row a clip, while the run goes on.
 
     A file that can't be scored is a row with its reason. On Ctrl-C the rows so far are kept, as a table of their
-    own beside the one asked for (`scores.partial.parquet`).
+    own beside the one asked for (`scores.partial.parquet`). Scores are also kept in a store beside the table
+    (`scores.parquet.store`): the same command goes on where a run was interrupted or killed.
     """
     from avreward.rewards.table import ENDINGS, TableWriter, read_prompts
 
     writable(out, "--out", ENDINGS)
-    judge = rater_of(rater)
-    chosen = None if reward is None else reward_of(reward, judge)
+    asked_for = raters_of(rater or (["signals"] if reward is None else None))
+    chosen = None if reward is None else reward_of(reward, asked_for)
+    judges = {judge.name: judge for judge in [*asked_for.values(), *(chosen.raters if chosen else ())]}
     asked = {} if prompts is None else read_prompts(prompts)
     formed = group_by or (GroupBy.PROMPT if prompts is not None else GroupBy.PARENT)
 
     from avreward.rewards.stream import score_files
 
-    target = judge if chosen is None else chosen
-    columns = [f"{judge.name}.{dimension.name}" for dimension in judge.dimensions]
-    metadata = {"group_by": formed.value, "reward": None if chosen is None else repr(chosen), "rater": judge.name}
-    failed = 0
+    target = chosen or next(iter(judges.values()))
+    fingerprint = chosen.fingerprint if chosen else "+".join(judge.fingerprint for judge in judges.values())
+    columns = [f"{judge.name}.{dimension.name}" for judge in judges.values() for dimension in judge.dimensions]
+    metadata = {
+        "group_by": formed.value,
+        "reward": None if chosen is None else repr(chosen),
+        "raters": {name: judge.fingerprint for name, judge in judges.items()},
+    }
+    failed = known = 0
+    kept = store_of(store, no_store, out, judges.values())
     table = TableWriter(out, columns, metadata)
     try:
-        with table, progress("Scoring", len(clips)) as step:
-            for path, scored in zip(clips, score_files(_opened(clips, asked), target), strict=True):
+        opened = _opened(clips, asked, kept)
+        rows = score_files(opened, target, also=list(judges.values()), store=kept, retry_missing=retry_missing)
+        with nullcontext() if kept is None else kept, table, progress("Scoring", len(clips)) as step, closing(rows):
+            for path, scored in zip(clips, rows, strict=True):
                 step(path.name)
+                known += scored.known
                 problem = scored.error or (scored.rewards.reasons[0] if scored.rewards else None)
                 if problem:
                     failed += 1
                     complain(problem if problem.startswith(str(path)) else f"{path}: {problem}")
-                table.add(clip=str(path), fingerprint=target.fingerprint, **_row(scored, formed))
+                table.add(clip=str(path), fingerprint=fingerprint, **_row(scored, formed))
     except KeyboardInterrupt as interrupt:
         complain(f"interrupted: the {table.rows} rows so far are in {table.kept}" if table.rows else "interrupted")
         raise typer.Exit(INTERRUPTED) from interrupt
-    stderr().print(f"{table.rows - failed} of {table.rows} clips scored, in {out}", markup=False, soft_wrap=True)
+    origin = f" ({known} known from {kept.path})" if kept is not None and known else ""
+    summary = f"{table.rows - failed} of {table.rows} clips scored{origin}, in {out}"
+    stderr().print(summary, markup=False, soft_wrap=True)
     if failed:
         raise typer.Exit(NOTHING if failed == len(clips) else SOME_FAILED)
 
 
-def _opened(paths: list[Path], prompts: Mapping[str, str]) -> Iterator[str | PathLike[str] | Clip]:
+def _opened(paths: list[Path], prompts: Mapping[str, str], store: Store | None) -> Iterator[str | PathLike[str] | Clip]:
     """Paths, or clips where a prompt is known, under the path as given or the file's name alone."""
     from avreward.clip import Clip
     from avreward.errors import MediaError
 
+    opened = Clip.open if store is None else store.open
     for path in paths:
         prompt = prompts.get(str(path), prompts.get(path.name))
         try:
-            yield path if prompt is None else Clip.open(path, prompt=prompt)
+            yield path if prompt is None else opened(path, prompt=prompt)
         except MediaError:
             yield path  # so that it fails in its turn
 
