@@ -121,9 +121,7 @@ def _read(path: Path, given: Mapping[str, Source]) -> Reward:
         hint = "" if raters else "; it names no raters: write them under raters, or pass raters={name: rater}"
         raise ExpressionError(f"{path}: {error}{hint}") from error
     if content.get("fingerprint", reward.fingerprint) != reward.fingerprint:
-        told = (
-            "its raters or their settings aren't those it was saved with, so its values may differ; fit and save anew"
-        )
+        told = "its raters or their settings are others than when it was saved: values may differ; save it anew"
         warnings.warn(f"{path}: {told}", UserWarning, stacklevel=3)
     return reward
 
@@ -164,9 +162,11 @@ def _load(path: Path, alias: object, told: object) -> Rater:
         raise AvrewardError(f"{path}: the rater {alias} has no name; {remedy}")
     where = {key: _inside(path, alias, str(options[key])) for key in hub.PATH_OPTIONS if options.get(key)}
     try:
-        return _loaded({str(alias): hub.load_rater(_inside(path, alias, name), **options | where)})[str(alias)]
+        rater = hub.load_rater(_inside(path, alias, name), **options | where)
     except (AvrewardError, TypeError) as error:
         raise AvrewardError(f"{path}: the rater {alias}: {error}") from error
+    rater.name = str(alias)
+    return rater
 
 
 def _inside(path: Path, alias: object, name: str) -> str:
