@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -87,6 +87,11 @@ class Rater(ABC):
     def settings(self) -> Mapping[str, str]:
         """What a reader of a report should know of how it looks at clips: label → value."""
         return {}
+
+    @property
+    def decoding(self) -> Hashable:
+        """Names how it decodes and encodes clips: raters of equal `decoding` may share samples and one `Work`."""
+        return self.fingerprint
 
     @abstractmethod
     def load_track(self, clip: Clip, track: Track) -> Any:

@@ -2,6 +2,8 @@
 
 from avreward.rewards.algebra import Product, WeightedSum
 from avreward.rewards.base import MissingScore, Reward, Rewards, Term
+from avreward.rewards.calibrate import fit_linear, fit_logistic, mos
+from avreward.rewards.calibrated import calibrated
 from avreward.rewards.expression import ExpressionError, parse_reward
 from avreward.rewards.files import load_reward, save_reward
 from avreward.rewards.functions import above, below, clip, maximum, minimum, softmin
@@ -21,11 +23,15 @@ __all__ = [
     "WeightedSum",
     "above",
     "below",
+    "calibrated",
     "clip",
+    "fit_linear",
+    "fit_logistic",
     "load_reward",
     "maximum",
     "minimum",
     "minmax",
+    "mos",
     "parse_reward",
     "rank",
     "save_reward",

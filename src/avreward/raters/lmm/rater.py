@@ -115,6 +115,11 @@ class LmmRater(Rater):
         }
 
     @property
+    def decoding(self) -> Hashable:
+        """Raters on one backbone decode and encode alike, whatever they ask; what a class adds is in its settings."""
+        return type(self), self.backbone, tuple(sorted(self.settings.items()))
+
+    @property
     def origin(self) -> dict[str, Any]:
         """What loading needs beside the weights, as JSON; `AvrewardError` for a rater that can't be saved."""
         raise AvrewardError(f"{self.name}: put together by hand, so no loader knows it; save its module yourself")
