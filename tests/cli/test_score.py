@@ -34,7 +34,7 @@ def test_parquet(run, toy, files, tmp_path):
     assert silent["toy.power"] is None
     assert silent["sample_rate"] is None
     assert {"dimension": "toy.power", "reason": "no sound track"} in silent["reasons"]
-    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.parquet", "scores.parquet.store"]
 
 
 def test_json_lines(run, toy, files, tmp_path):
@@ -127,7 +127,7 @@ def test_an_interrupt_keeps_what_was_done(run, toy, files, tmp_path, monkeypatch
     rows, *_ = read(tmp_path / "scores.partial.parquet")
     assert len(rows) == 2
     assert "scores.partial.parquet" in result.stderr
-    assert len(list(tmp_path.iterdir())) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, f"{out.name}.store", "scores.partial.parquet"]
 
 
 @pytest.mark.parametrize("out", ["scores.csv", "scores", "nowhere/scores.parquet"])

@@ -167,8 +167,8 @@ class _Run:
         scores = {rater.name: row for rater, row in zip(self.raters, rows, strict=True)}
         prompts = [decoded.clip.prompt if decoded.clip else None]
         rewards = self.target.combine(scores, prompts) if isinstance(self.target, Reward) else None
-        known = decoded.found.known if not decoded.samples else ()  # what is not decoded was known, or can't be opened
-        return Scored(decoded.path, decoded.clip, scores, rewards, error, bool(known))
+        known = any(decoded.found.known) and not any(decoded.samples)
+        return Scored(decoded.path, decoded.clip, scores, rewards, error, known)
 
     def bad(self, decoded: _Decoded, error: str) -> Scored:
         nothing = [Scores.collect([({}, {d.name: error for d in r.dimensions}, {})], r.dimensions) for r in self.raters]
