@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 import torch
-from torch import Tensor
 from toy_raters import Toy, both, picture
 
 from avreward.raters.scores import Scores
@@ -14,17 +11,10 @@ from avreward.rewards.base import Reward, Rewards
 from avreward.rewards.functions import clip, minimum, softmin
 
 
-@dataclass
-class Uncertain(Scores):
-    """Scores that know how uncertain they are."""
-
-    sigma: Tensor | None = None
-
-
-def scores(values: list[list[float]], sigma: list[list[float]], toy: Toy, grad: bool = False) -> Uncertain:
+def scores(values: list[list[float]], sigma: list[list[float]], toy: Toy, grad: bool = False) -> Scores:
     table = torch.tensor([[*row, 0.0, 0.0] for row in values], dtype=torch.float64, requires_grad=grad)
     spread = torch.tensor([[*row, 0.0, 0.0] for row in sigma], dtype=torch.float64, requires_grad=grad)
-    return Uncertain(table, ~table.isnan(), [{} for _ in values], toy.dimensions, sigma=spread)
+    return Scores(table, ~table.isnan(), [{} for _ in values], toy.dimensions, sigma=spread)
 
 
 TOY = Toy()
@@ -100,8 +90,8 @@ def test_no_clips() -> None:
     assert rewards.sigma.shape == (0,)
 
 
-def _empty() -> Uncertain:
-    return Uncertain(torch.zeros(0, 4), torch.zeros(0, 4).bool(), [], TOY.dimensions, sigma=torch.zeros(0, 4))
+def _empty() -> Scores:
+    return Scores(torch.zeros(0, 4), torch.zeros(0, 4).bool(), [], TOY.dimensions, sigma=torch.zeros(0, 4))
 
 
 def test_rewards_with_and_without_concatenate() -> None:

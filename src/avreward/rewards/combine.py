@@ -20,14 +20,16 @@ Prompts = Sequence[str | None]
 
 def combined(reward: Reward, scores: Mapping[str, Scores], prompts: Prompts | None) -> Rewards:
     """What `Reward.combine` returns; the arguments are those of it."""
-    absent = [rater.name for rater in reward.raters if rater.name not in scores]
+    terms = reward.terms
+    names = list(dict.fromkeys(term.rater.name for term in terms))
+    absent = [name for name in names if name not in scores]
     if absent:
         raise KeyError(f"{reward}: no scores of {', '.join(absent)}; there are those of {', '.join(scores) or 'none'}")
-    used = {rater.name: scores[rater.name] for rater in reward.raters}
-    columns = _columns(reward, used)
+    used = {name: scores[name] for name in names}
+    columns = _columns(terms, used)
     weights = _weights(reward, used, columns, prompts)
     complete = torch.stack([
-        *(_usable(term, used[term.rater.name]).to(columns[term.name].device) for term in reward.terms),
+        *(_usable(term, used[term.rater.name]).to(columns[term.name].device) for term in terms),
         *(weight.isfinite() for weight in weights.values()),
     ]).all(0)  # fmt: skip
     # Only rows with every score enter the graph: a NaN in it would reach the gradients even at weight zero.
@@ -35,13 +37,13 @@ def combined(reward: Reward, scores: Mapping[str, Scores], prompts: Prompts | No
     computed = reward.compute(rows)
     finite = computed.isfinite()
     present = complete.index_put((complete,), finite)
-    sigma = sigma_of(reward.compute, rows, {name: own[complete] for name, own in _sigmas(reward, used).items()})
+    sigma = sigma_of(reward.compute, rows, {name: own[complete] for name, own in _sigmas(terms, used).items()})
     return Rewards(
         _spread(computed, finite, present),
         present,
         [None if there else _reason(reward, used, prompts, i) for i, there in enumerate(present.tolist())],
         columns,
-        [_basis(reward, used, i) for i in range(len(present))],
+        _bases(terms, used, len(present)),
         used,
         None if sigma is None else _spread(sigma.to(computed), finite, present),
     )
@@ -52,9 +54,9 @@ def _spread(computed: Tensor, finite: Tensor, present: Tensor) -> Tensor:
     return computed.new_full((len(present),), float("nan")).index_put((present,), computed[finite])
 
 
-def _columns(reward: Reward, scores: Mapping[str, Scores]) -> dict[str, Tensor]:
+def _columns(terms: Sequence[Term], scores: Mapping[str, Scores]) -> dict[str, Tensor]:
     """Name of each term → its scores (clips,), all on the device of the first."""
-    columns = {term.name: scores[term.rater.name][term.dimension] for term in reward.terms}
+    columns = {term.name: scores[term.rater.name][term.dimension] for term in terms}
     devices = [column.device for column in columns.values()]
     return {name: column.to(devices[0]) for name, column in columns.items()}
 
@@ -74,14 +76,13 @@ def _weights(
     return {repr(w): like.new_tensor([w.weigh(prompt)[0] for prompt in prompts]) for w in reward.prompt_weights}
 
 
-def _sigmas(reward: Reward, scores: Mapping[str, Scores]) -> dict[str, Tensor]:
+def _sigmas(terms: Sequence[Term], scores: Mapping[str, Scores]) -> dict[str, Tensor]:
     """Name of each term whose rater knows how uncertain it is → its standard deviations (clips,)."""
     found: dict[str, Tensor] = {}
-    for term in reward.terms:
+    for term in terms:
         own = scores[term.rater.name]
-        sigma: Tensor | None = getattr(own, "sigma", None)
-        if sigma is not None:
-            found[term.name] = sigma[:, own.column(term.dimension)]
+        if own.sigma is not None:
+            found[term.name] = own.sigma[:, own.column(term.dimension)]
     return found
 
 
@@ -109,12 +110,12 @@ def _reason(reward: Reward, scores: Mapping[str, Scores], prompts: Prompts | Non
     return told or f"{reward}: the value is too large to be a finite number"
 
 
-def _basis(reward: Reward, scores: Mapping[str, Scores], clip: int) -> tuple[str, ...]:
-    """The dimensions that one clip's fused terms were made of, with the rater's name where there are several."""
-    several = len(reward.raters) > 1
-    parts = {
-        f"{term.rater.name}.{part}" if several else part: None  # a dict keeps the order
-        for term in reward.terms
-        for part in scores[term.rater.name].basis[clip].get(term.dimension, ())
-    }
-    return tuple(parts)
+def _bases(terms: Sequence[Term], scores: Mapping[str, Scores], clips: int) -> list[tuple[str, ...]]:
+    """For each clip, the dimensions that its fused terms were made of; with the raters' names where several are read."""
+    several = len(scores) > 1
+    found: list[dict[str, None]] = [{} for _ in range(clips)]  # a dict keeps the order
+    for term in terms:
+        for parts, basis in zip(found, scores[term.rater.name].basis, strict=True):
+            for part in basis.get(term.dimension, ()):
+                parts[f"{term.rater.name}.{part}" if several else part] = None
+    return [tuple(parts) for parts in found]
