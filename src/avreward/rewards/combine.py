@@ -111,7 +111,7 @@ def _reason(reward: Reward, scores: Mapping[str, Scores], prompts: Prompts | Non
 
 
 def _bases(terms: Sequence[Term], scores: Mapping[str, Scores], clips: int) -> list[tuple[str, ...]]:
-    """For each clip, the dimensions that its fused terms were made of; with the raters' names where several are read."""
+    """For each clip, the dimensions that its fused terms were made of; the raters' names too where several are read."""
     several = len(scores) > 1
     found: list[dict[str, None]] = [{} for _ in range(clips)]  # a dict keeps the order
     for term in terms:
