@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -59,14 +59,8 @@ class PublicRater(LmmRater):
             raise AvrewardError(f"answers: {answers!r} isn't known; use one of {', '.join(get_args(Answers))}")
         self.answers = answers
         usable = [asked for asked in ASKED if set(asked.slots) <= set(backbone.tracks)]
-        questions = [_question(backbone, asked, answers) for asked in usable]
-        needs: dict[str, frozenset[str]] = {}
-        for asked, question in zip(usable, questions, strict=True):  # a clip needs what all ways of asking need
-            needs[asked.dimension] = needs.get(asked.dimension, question.needs) & question.needs
-        dimensions = [
-            Dimension(dimension, 0, 100, need, description=f"asked: {_first(usable, dimension, answers)}")
-            for dimension, need in needs.items()
-        ]
+        questions = [question_of(backbone, asked, answers) for asked in usable]
+        dimensions = dimensions_of(usable, questions, answers)
         super().__init__(name, backbone, questions, dimensions, checkpointing=checkpointing)
 
     @property
@@ -108,7 +102,8 @@ def load(
     )
 
 
-def _question(backbone: Backbone, asked: Asked, answers: Answers) -> Question:
+def question_of(backbone: Backbone, asked: Asked, answers: Answers) -> Question:
+    """What the model reads to answer one question about a clip."""
     slots = [Slot(track) for track in asked.slots]
     readout: Readout
     if answers == "levels":
@@ -121,7 +116,18 @@ def _question(backbone: Backbone, asked: Asked, answers: Answers) -> Question:
     return Question((asked.dimension,), tuple(prompt), readout)
 
 
-def _first(usable: list[Asked], dimension: str, answers: Answers) -> str:
+def dimensions_of(asked: Sequence[Asked], questions: Sequence[Question], answers: Answers) -> list[Dimension]:
+    """The dimensions that are asked about, each once; `questions` are those of `asked`."""
+    needs: dict[str, frozenset[str]] = {}
+    for one, question in zip(asked, questions, strict=True):  # a clip needs what all ways of asking need
+        needs[one.dimension] = needs.get(one.dimension, question.needs) & question.needs
+    return [
+        Dimension(dimension, 0, 100, need, description=f"asked: {_first(asked, dimension, answers)}")
+        for dimension, need in needs.items()
+    ]
+
+
+def _first(usable: Sequence[Asked], dimension: str, answers: Answers) -> str:
     """The question as it stands in the description of a dimension."""
     asked = next(asked for asked in usable if asked.dimension == dimension)
     return asked.question.strip() if answers == "levels" else asked.yes_no + YES_NO_PLEASE
