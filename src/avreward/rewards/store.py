@@ -242,4 +242,4 @@ def _listed(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreError(f"{folder}: the store can't be read ({error.strerror}); check its permissions") from error
+        raise StoreError(f"{folder}: the store can't be read ({error.strerror}); check the path, or name another") from error
