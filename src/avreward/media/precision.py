@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -31,6 +32,18 @@ def full_precision(function: Function) -> Function:
             return function(*args, **kwargs)
 
     return cast(Function, guarded)
+
+
+@contextmanager
+def no_autocast() -> Iterator[None]:
+    """Within, nothing is cast to half precision: a caller who trains under autocast gets the score that everyone gets.
+
+    >>> with torch.autocast("cpu", torch.bfloat16), no_autocast():
+    ...     (torch.eye(2) @ torch.eye(2)).dtype
+    torch.float32
+    """
+    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        yield
 
 
 def widened(tensor: Tensor) -> Tensor:

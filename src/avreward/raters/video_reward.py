@@ -17,6 +17,7 @@ from avreward.media.sampling_rules import QwenFrames
 from avreward.raters.lmm.backbones.qwen2_vl import Qwen2Vl
 from avreward.raters.lmm.parts import Prompt, Read, Slot
 from avreward.raters.lmm.rater import LmmRater, Question
+from avreward.raters.lmm.readout import applied
 from avreward.raters.lmm.weights import load_matching, read_weights, weight_files
 from avreward.raters.scores import Dimension
 
@@ -66,8 +67,7 @@ class Rewards:
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """(4,), or (2,) where only the first two tokens were read."""
-        scores: Tensor = self.head(hidden)
-        scores = scores if scores.dtype == torch.float64 else scores.float()
+        scores = applied(self.head, hidden)
         raw = scores[:, 0] if scores.shape[1] == 1 else scores.diagonal()
         means, deviations = raw.new_tensor(self.norms)[: len(raw)].T
         rewards = (raw - means) / deviations

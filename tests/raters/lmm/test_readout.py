@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from lmm_checks import noise
 from tiny_tokenizer import WORDS, tiny_tokenizer
 from torch import Tensor, nn
+from toy_backbone import toy_rater
 
+from avreward import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.lmm.readout import LEVEL_WORDS, BinaryConfidence, FiveLevels, Regression, first_tokens
 
@@ -140,3 +142,22 @@ def test_words_that_begin_alike_are_an_error() -> None:
 def test_a_word_that_joins_its_stem_is_an_error() -> None:
     with pytest.raises(AvrewardError, match="joins 'ent' with the text 'excell' before it; use another stem"):
         first_tokens(TOKENIZER, "excell", ["ent"])
+
+
+def test_a_score_is_finer_than_the_type_of_the_network() -> None:
+    """In bfloat16 scores around 50 would come in steps of a quarter."""
+    head = nn.Linear(64, 3, bias=False).to(torch.bfloat16)
+    hidden = torch.randn(1, 64, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    scores = Regression(head)(hidden)
+    torch.testing.assert_close(scores, (hidden.double() @ head.weight.double().T)[0].float())
+    assert scores.dtype == torch.float32
+
+
+def test_autocast_changes_no_score() -> None:
+    rater, clip = (
+        toy_rater(),
+        Clip(video=torch.rand(8, 3, 32, 32), fps=8, audio=torch.rand(8000) - 0.5, sample_rate=16000),
+    )
+    plain = rater([clip]).values
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(rater([clip]).values, plain, rtol=0, atol=0, equal_nan=True)

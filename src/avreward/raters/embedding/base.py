@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avreward.errors import AvrewardError
-from avreward.media.precision import widened
+from avreward.media.precision import no_autocast, widened
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.embedding.checkpoint import preprocessing, read_network
@@ -144,7 +144,7 @@ class EmbeddingRater(Rater):
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Scores for what `load` decoded."""
         work, fingerprint = work or Work(), self.fingerprint
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable), no_autocast():
             return Scores.collect([self._row(sample, work, fingerprint) for sample in samples], self.dimensions)
 
     def _row(self, sample: Sample, work: Work, fingerprint: str) -> Row:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from avreward.clip import Clip, Group
 from avreward.errors import AvrewardError
+from avreward.media.precision import no_autocast
 from avreward.raters.base import Sample, Work
 from avreward.raters.lmm.decoding import read
 from avreward.raters.lmm.parts import Encoded, Prompt, Slot
-from avreward.raters.lmm.readout import first_tokens
+from avreward.raters.lmm.readout import applied, first_tokens
 from avreward.raters.lmm.template import Rendered, render
 
 if TYPE_CHECKING:
@@ -51,12 +52,12 @@ def compare(rater: LmmRater, clips: Sequence[Clip] | Group) -> Tensor:
     keys = [clip.keys["audio"] for clip in candidates]
     ring = sorted(range(count), key=keys.__getitem__)
     orders = [ring[first:] + ring[:first] for first in range(count)]
-    sequences = [_rendered(rater, [samples[i] for i in order], prompt, work) for order in orders]
+    with no_autocast():
+        sequences = [_rendered(rater, [samples[i] for i in order], prompt, work) for order in orders]
+        answers = read(rater.backbone, sequences)
     chosen = torch.zeros(count)
-    for order, hidden in zip(orders, read(rater.backbone, sequences), strict=True):
-        logits: Tensor = rater.backbone.head(hidden[-1:])[0]
-        wide = logits if logits.dtype == torch.float64 else logits.float()
-        places = wide[list(numbers)].softmax(dim=-1)
+    for order, hidden in zip(orders, answers, strict=True):
+        places = applied(rater.backbone.head, hidden[-1], numbers).softmax(dim=-1)
         chosen = chosen.to(places).index_add(0, torch.tensor(order, device=places.device), places)
     same = torch.tensor([[float(one == other) for other in keys] for one in keys]).to(chosen)
     return same @ (chosen / same.sum(dim=1)) / count

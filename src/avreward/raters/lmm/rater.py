@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip, Group
 from avreward.errors import AvrewardError
+from avreward.media.precision import no_autocast
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.checkpointing import checkpointed
@@ -144,14 +145,15 @@ class LmmRater(Rater):
 
     def load_track(self, clip: Clip, track: Track) -> Any:
         """What the backbone makes of a track, up to its network's input."""
-        return self.backbone.load(clip, track)
+        with no_autocast():
+            return self.backbone.load(clip, track)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Scores for what `load` decoded. A batch that doesn't fit into memory is halved, unless its graph is kept."""
         graph = builds_graph(self.module, [loaded for sample in samples for loaded in sample.tracks.values()])
-        rows = self._batches.run(
-            partial(self._rows, work=work or Work(), lean=self.checkpointing and graph), samples, graph
-        )
+        lean = self.checkpointing and graph
+        with no_autocast():
+            rows = self._batches.run(partial(self._rows, work=work or Work(), lean=lean), samples, graph)
         return Scores.collect(rows, self.dimensions)
 
     def _rows(

@@ -90,7 +90,7 @@ class Regression:
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """(n,)."""
-        scores: Tensor = self.head(hidden).to(_wide(hidden))  # (positions, rows)
+        scores = applied(self.head, hidden)  # (positions, rows)
         positions, rows = scores.shape
         if positions == 1 or rows == 1:
             return scores.flatten()
@@ -120,9 +120,22 @@ def first_tokens(tokenizer: PreTrainedTokenizerBase, stem: str, words: Sequence[
     return tuple(ids)
 
 
+def applied(head: Head, hidden: Tensor, rows: Sequence[int] | None = None) -> Tensor:
+    """`head(hidden)`, or the entries `rows` of it alone, in float32 or wider: (…, rows).
+
+    In bfloat16 a score of 50 would come in steps of a quarter, and near candidates would tie.
+    """
+    if type(head) is nn.Linear:  # not what quantizes or adapts one
+        wanted = slice(None) if rows is None else list(rows)
+        wide = _wide(hidden)
+        out = hidden.to(wide) @ head.weight[wanted].to(hidden.device, wide).T
+        return out if head.bias is None else out + head.bias[wanted].to(out)
+    out = head(hidden).to(_wide(hidden))
+    return out if rows is None else out[..., list(rows)]
+
+
 def _probabilities(head: Head, hidden: Tensor, ids: tuple[int, ...]) -> Tensor:
-    logits = head(hidden[-1:])[0].to(_wide(hidden))
-    return logits[list(ids)].softmax(dim=-1)
+    return applied(head, hidden[-1], ids).softmax(dim=-1)
 
 
 def _wide(hidden: Tensor) -> torch.dtype:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property, partial
 from importlib.resources import files
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from avreward.clip import Clip
+from avreward.media.precision import no_autocast
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.signals.explain import Explanation, explain
@@ -84,7 +83,7 @@ class SignalsRater(Rater):
 
     def load_track(self, clip: Clip, track: Track) -> Any:
         """A `Picture`, or a tuple of `Sound` stretches."""
-        with _no_autocast():
+        with no_autocast():
             return load_picture(clip) if track == "video" else load_sound(clip)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
@@ -92,7 +91,7 @@ class SignalsRater(Rater):
         work = work or Work()
         rows = []
         for sample in samples:
-            with _no_autocast():
+            with no_autocast():
                 values, reasons = self.measure(sample, work)
                 fused, basis = self.fusion.fuse(values)
             rows.append(({**fused, **values}, self._missing(fused, reasons), {"overall": basis} if basis else {}))
@@ -130,13 +129,6 @@ class SignalsRater(Rater):
                 every = why or sorted(set(reasons.values()))
                 reasons = {**reasons, dimension.name: "; ".join(dict.fromkeys(every))}
         return reasons
-
-
-@contextmanager
-def _no_autocast() -> Iterator[None]:
-    """Measures in full precision for a caller who trains under autocast, too: the same score for the same clip."""
-    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-        yield
 
 
 def _measured(views: Mapping[str, Stretches]) -> dict[str, Tensor]:
