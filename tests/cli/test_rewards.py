@@ -48,6 +48,15 @@ def test_a_reward_in_a_file_brings_its_raters(run, toys, files, tmp_path):
     assert json.loads(given.stdout)["raters"] == {"a": "weights of other", "b": "weights of signals"}
 
 
+def test_a_file_of_other_settings_costs_a_line(run, toys, files, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("reward: a.power\nraters: {a: some/model}\nfingerprint: 0123\n")
+    result = run("rank", files.loud, "--reward", path)
+    assert result.exit_code == 0
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"avreward: {path}: its raters or their settings are others than when it was saved")
+
+
 def test_the_table_has_the_columns_of_all_raters(run, toys, files, tmp_path):
     out = tmp_path / "scores.parquet"
     result = run("score", files.loud, "-r", "a=one", "-r", "b=two", "--reward", "2*b.power", "--out", out)

@@ -47,6 +47,9 @@ def test_what_is_unknown_and_what_is_certain() -> None:
     assert rewards.sigma is not None
     assert rewards.sigma[:3].isnan().all()  # unknown, missing, unknown
     assert rewards.sigma[3].item() == pytest.approx(1.0)  # a clipped score is as certain as its bound
+    least = minimum(A, 2 * B).combine({"toy": given})
+    assert least.sigma is not None
+    assert least.sigma[2].item() == pytest.approx(0.1)  # what is unknown doesn't count where the other decides
     one = A.combine({"toy": given})
     assert one.sigma is not None
     assert one.sigma[2].item() == pytest.approx(0.1)  # the other dimension's is of no interest

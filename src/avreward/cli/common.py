@@ -134,10 +134,24 @@ def reward_of(text: str | None, raters: Mapping[str, Rater] | Rater) -> Reward:
     given = {raters.name: raters} if isinstance(raters, Single) else dict(raters)
     if not given and (text is None or reward_file(text) is None):
         given = raters_of(["signals"])
-    try:
-        return load_reward(_what_counts(given) if text is None else text, given)
-    except (AvrewardError, ValueError) as error:
-        raise typer.BadParameter(_text(error), param_hint="--reward") from error
+    with _warnings_in_one_line():
+        try:
+            return load_reward(_what_counts(given) if text is None else text, given)
+        except (AvrewardError, ValueError) as error:
+            raise typer.BadParameter(_text(error), param_hint="--reward") from error
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    import warnings
+
+    with warnings.catch_warnings(record=True) as told:
+        yield
+    for warning in told:
+        if warning.category is UserWarning:
+            complain(str(warning.message))
+        else:  # meant for programmers
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _what_counts(raters: Mapping[str, Rater]) -> str:
