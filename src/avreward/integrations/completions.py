@@ -11,7 +11,7 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
 
 Render = Callable[..., Clip]
-"""``render(text, **columns)``: what a text-to-audio or text-to-video pipeline makes of a completion."""
+"""``render(text, /, **columns)``: what a text-to-audio or text-to-video pipeline makes of a completion."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Completions:
 
     Args:
         render: called as ``render(text, prompt=…, **columns)`` with the row's columns (*optional*; without it, a text
-            is a path). A `MediaError` that it raises means that this text has no clip.
+            is a path). Write its first parameter as ``text, /``: the dataset may have a column of that name. A
+            `MediaError` that it raises means that this text has no clip.
         video_column: names the column with each row's video, a path or a `Clip` (*optional*): the picture that the
             completion's sound goes with. Rows may leave it `None`.
         prompt_column: names the column with what the clip was asked to show (*optional*; without it the clip's own
