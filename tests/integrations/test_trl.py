@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from toy_raters import Reading, Toy, both, picture, sound
 from torch import nn
+from toy_raters import Reading, Toy, both, picture, sound
 
 from avreward import AvrewardError, Clip, MediaError
 from avreward.integrations.completions import text_of
@@ -177,9 +177,7 @@ def test_conversations_and_prompts() -> None:
     own = [both(0.25, 0.5).with_prompt("its own")]
     call(trl_reward(reward), own)
     assert seen[-1] == ("rated", "its own")
-    assert (
-        text_of([{"role": "assistant", "content": None, "text": "x"}] + [{"role": "assistant", "content": "y"}]) == "y"
-    )
+    assert text_of([{"role": "assistant", "content": None, "text": "x"}, {"role": "assistant", "content": "y"}]) == "y"
 
 
 @pytest.mark.parametrize(
