@@ -237,6 +237,7 @@ def test_any_words_are_a_reward_or_one_line(text: str) -> None:
 
 def test_many_parentheses_side_by_side() -> None:
     assert parse_reward("+".join(["(-(brightness))"] * 200), RATERS) == -200 * A
+    assert parse_reward("+".join(["min(brightness, 1)"] * 200), RATERS) == 200 * minimum(A, 1)
 
 
 @given(st.text(alphabet="brightness.toypwe 0123456789e+-*/()^\n", max_size=30))
