@@ -9,6 +9,7 @@ from avreward.rewards.files import load_reward, save_reward
 from avreward.rewards.functions import above, below, clip, maximum, minimum, softmin
 from avreward.rewards.normalize import minmax, rank, zscore
 from avreward.rewards.per_prompt import PerPrompt
+from avreward.rewards.store import Store
 from avreward.rewards.stream import Scored, score_files
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Reward",
     "Rewards",
     "Scored",
+    "Store",
     "Term",
     "WeightedSum",
     "above",
