@@ -114,10 +114,10 @@ def request(scene: str) -> dict[str, str]:
     return {"prompt": f"the sound of a {scene}", "scene": f"a {scene} sound"}
 
 
-def evaluate(model: Any, tokenizer: Any, reward: Reward, seed: int, count: int) -> Tensor:
-    """Rewards (count,) of fresh samples: words, noise and all that training never sees."""
+def evaluate(model: Any, tokenizer: Any, reward: Reward, seed: int) -> Tensor:
+    """Rewards (FRESH,) of fresh samples: words, noise and all that training never sees."""
     torch.manual_seed(10**6 + seed)
-    rows = [request(list(SCENES)[i % len(SCENES)]) for i in range(count)]
+    rows = [request(list(SCENES)[i % len(SCENES)]) for i in range(FRESH)]
     asked = tokenizer([row["prompt"] for row in rows], return_tensors="pt", return_token_type_ids=False)
     model.eval()
     with torch.no_grad():
@@ -128,23 +128,23 @@ def evaluate(model: Any, tokenizer: Any, reward: Reward, seed: int, count: int) 
         return reward(clips)
 
 
-def train(reward: Reward, seed: int, control: bool, steps: int = STEPS, fresh: int = FRESH) -> tuple[Tensor, Tensor]:
-    """Rewards (fresh,) of fresh samples before and after training."""
+def train(reward: Reward, seed: int, control: bool) -> tuple[Tensor, Tensor]:
+    """Rewards (FRESH,) of fresh samples before and after training."""
     model, tokenizer = writer(seed)
-    before = evaluate(model, tokenizer, reward, seed, fresh)
+    before = evaluate(model, tokenizer, reward, seed)
     functions, weights = trl_rewards(reward, render=Synthesizer(seed), prompt_column="scene")
     if control:
         functions = [Shuffled(function, seed) for function in functions]
     with TemporaryDirectory() as folder:
         config = GRPOConfig(
-            output_dir=folder, use_cpu=True, bf16=False, seed=seed, max_steps=steps, learning_rate=RATE,
+            output_dir=folder, use_cpu=True, bf16=False, seed=seed, max_steps=STEPS, learning_rate=RATE,
             lr_scheduler_type="constant", per_device_train_batch_size=GROUP * GROUPS, num_generations=GROUP,
             max_completion_length=LENGTH, reward_weights=weights, multi_objective_aggregation="normalize_then_sum",
             report_to=[], save_strategy="no", logging_steps=10, disable_tqdm=True,
         )  # fmt: skip
         dataset = Dataset.from_list([request(scene) for scene in SCENES] * GROUPS)
         GRPOTrainer(model, functions, config, dataset, processing_class=tokenizer).train()
-    return before, evaluate(model, tokenizer, reward, seed, fresh)
+    return before, evaluate(model, tokenizer, reward, seed)
 
 
 def composite() -> Reward:

@@ -1,0 +1,64 @@
+"""The recipe that trains a language model to write prompts for sounds."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+
+import grpo_sound_writer as recipe
+import pytest
+import torch
+
+from avreward.integrations.trl import trl_rewards
+
+
+def test_the_smallest_form(monkeypatch, capsys, tmp_path) -> None:
+    for name, value in {"STEPS": 2, "GROUP": 2, "GROUPS": 2, "FRESH": 4}.items():
+        monkeypatch.setattr(recipe, name, value)
+    monkeypatch.setattr(sys, "argv", ["grpo_sound_writer.py", "--seeds", "0", "--json", str(tmp_path / "out.json")])
+    recipe.main()
+    out = capsys.readouterr().out
+    assert "reward: 0.1*signals.audio_quality + pitch.match" in out
+    assert "| seed | before | after |" in out
+    first, over = json.loads((tmp_path / "out.json").read_text())
+    assert first == over
+    assert all(value == value for value in first.values())
+
+
+def test_training_changes_the_writer_and_the_control_gets_others_rewards() -> None:
+    def function(completions: list[str], **columns: object) -> list[float | None]:
+        return [float(text) for text in completions]
+
+    function.__name__ = "own"
+    first, second = recipe.Shuffled(function, 3), recipe.Shuffled(function, 3)
+    texts = [str(i) for i in range(20)]
+    shuffled = first(completions=texts)
+    assert sorted(shuffled) == [float(text) for text in texts] != shuffled
+    assert second(completions=texts) == shuffled  # terms of one clip stay together
+    assert first(completions=texts) != shuffled  # another batch, another order
+
+
+def test_the_reward_tells_sounds_apart_and_reads_the_prompt() -> None:
+    render, reward = recipe.Synthesizer(0), recipe.composite()
+    low, high = "the sound of a low", "the sound of a high"
+    texts = [("clear rumble clean", low), ("clear rumble clean", high), ("blaring rumble noisy", low)]
+    good, other, bad = reward([render(text).with_prompt(prompt) for text, prompt in texts]).tolist()
+    assert good > other + 3
+    assert good > bad + 1
+    assert reward.prompt_anchored
+    assert len(reward.raters) == 2
+    assert render("whistle").audio.ne(render("whistle").audio).any()  # fresh noise
+
+
+def test_the_functions_can_be_pickled() -> None:
+    functions, _ = trl_rewards(recipe.composite(), render=recipe.Synthesizer(0), prompt_column="scene")
+    batch = {"prompts": ["x"], "completions": ["clear hum"], "scene": ["a low sound"]}
+    copies = pickle.loads(pickle.dumps(functions))
+    for function, copy in zip(functions, copies, strict=True):
+        assert copy(**batch) == pytest.approx(function(**batch), rel=1e-4)
+
+
+def test_a_change_and_its_error() -> None:
+    before, after = torch.tensor([0.0, 2.0]), torch.tensor([4.0, 6.0])
+    assert recipe.row_of(before, after, after, before) == pytest.approx([1, 5, 4, 2**0.5, -4, 2**0.5])
