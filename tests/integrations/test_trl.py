@@ -177,6 +177,8 @@ def test_conversations_and_prompts() -> None:
     own = [both(0.25, 0.5).with_prompt("its own")]
     call(trl_reward(reward), own)
     assert seen[-1] == ("rated", "its own")
+    call(trl_reward(reward, video_column="video"), own, video=[picture(0.5, prompt="the video's")])
+    assert seen[-1] == ("rated", "its own")
     assert text_of([{"role": "assistant", "content": None, "text": "x"}, {"role": "assistant", "content": "y"}]) == "y"
 
 
