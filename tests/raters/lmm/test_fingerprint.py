@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,14 @@ def test_every_tensor_counts_by_name_type_shape_and_value() -> None:
     seen.add(weights_hash(module))
     seen.add(weights_hash(nn.ModuleDict({"other": module})))
     assert len(seen) == 7
+
+
+def test_equal_bytes_of_another_type_are_another_weight() -> None:
+    one, other = (nn.Linear(2, 2).to(kind) for kind in (torch.float16, torch.bfloat16))
+    for module in (one, other):
+        for weight in module.parameters():
+            weight.data.zero_()
+    assert weights_hash(one) != weights_hash(other)
 
 
 def test_place_and_layout_make_no_difference() -> None:
@@ -116,7 +125,13 @@ def test_a_change_in_the_weights_is_seen() -> None:
 
 def test_weights_are_hashed_once(monkeypatch) -> None:
     calls = []
-    monkeypatch.setattr(room, "weights_hash", lambda module: calls.append(1) or weights_hash(module))
+
+    def slowly(module: nn.Module) -> str:
+        calls.append(1)
+        time.sleep(0.02)
+        return weights_hash(module)
+
+    monkeypatch.setattr(room, "weights_hash", slowly)
     of = Fingerprint("n", nn.Linear(2, 2))
     found, barrier = [], threading.Barrier(4)
 

@@ -125,10 +125,13 @@ def test_a_folder_that_holds_something_else(rater, agav_folder, tmp_path) -> Non
         rater.save_pretrained(tmp_path / "notes.txt")
 
 
-def test_a_writing_that_broke_off_is_no_rater(rater, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("again", [False, True])
+def test_a_writing_that_broke_off_is_no_rater(rater, tmp_path, monkeypatch, again: bool) -> None:
     def stop(_) -> str:
         raise KeyboardInterrupt
 
+    if again:  # over one that was whole
+        rater.save_pretrained(tmp_path / "r")
     monkeypatch.setattr(room, "card", stop)
     with pytest.raises(KeyboardInterrupt):
         rater.save_pretrained(tmp_path / "r")

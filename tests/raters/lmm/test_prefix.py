@@ -39,14 +39,14 @@ def test_a_row_with_gaps() -> None:
 def test_rows_go_on_from_the_row_they_name_and_nothing_changes_in_place() -> None:
     before = past([3, 5])
     copies = [(k.clone(), v.clone()) for k, v in before.layers]
-    cache = PrefixCache(2, before, [1, 0, 1], keep=True)
+    cache = PrefixCache(2, before, [1, 0, 0], keep=True)
     assert cache.get_seq_length() == 5
     new = noise(3, 2, 2, 4, seed=20), noise(3, 2, 2, 4, seed=21)
     for layer in range(2):
         for _ in range(2):  # a layer may run again
             keys, values = cache.update(*new, layer)
-            assert torch.equal(keys, torch.cat([before.layers[layer][0][[1, 0, 1]], new[0]], dim=2))
-            assert torch.equal(values, torch.cat([before.layers[layer][1][[1, 0, 1]], new[1]], dim=2))
+            assert torch.equal(keys, torch.cat([before.layers[layer][0][[1, 0, 0]], new[0]], dim=2))
+            assert torch.equal(values, torch.cat([before.layers[layer][1][[1, 0, 0]], new[1]], dim=2))
             assert cache.get_seq_length() == 5
     kept = cache.kept(torch.ones(3, 7, dtype=torch.bool))
     assert [k.shape for k, _ in kept.layers] == [(3, 2, 7, 4)] * 2
