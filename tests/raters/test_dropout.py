@@ -14,6 +14,7 @@ from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
 from avreward.raters.dropout import dropout_passes
 from avreward.raters.ensemble import EnsembleRater
+from avreward.raters.lmm.parts import Tokens
 from avreward.raters.scores import Dimension, Scores
 
 
@@ -36,8 +37,17 @@ class Linear(Rater):
         return Scores.collect([({"power": self.module(p.expand(4096))[0]}, {}, {}) for p in powers], self.dimensions)
 
 
+class Shaky(ToyBackbone):
+    """Drops feature tokens, too: an encoder that isn't run draws nothing."""
+
+    def encode(self, track, loaded):
+        name, tokens = super().encode(track, loaded)
+        return [name, Tokens(self.module.drop(tokens.values))]
+
+
 def dropping(**options):
-    backbone = ToyBackbone()
+    backbone = Shaky()
+    backbone.module.drop = nn.Dropout(0.2)
     for layer in backbone.module.language.layers:
         layer.mlp = nn.Sequential(layer.mlp, nn.Dropout(0.2))
     backbone.module.eval()
@@ -55,9 +65,9 @@ def test_the_rate_and_the_spread_are_those_of_the_formula():
 
 def test_the_modules_and_rates_are_told():
     passes = dropout_passes(dropping(), 2)
-    assert passes[0].dropped == {f"language.layers.{i}.mlp.1": 0.2 for i in range(3)}
+    assert passes[0].dropped == {"drop": 0.2, **{f"language.layers.{i}.mlp.1": 0.2 for i in range(3)}}
     assert dropout_passes(dropping(), 2, p=0.5)[1].dropped == dict.fromkeys(passes[0].dropped, 0.5)
-    assert passes[0].settings["dropout"] == "3 modules, p = 0.2, seed 0"
+    assert passes[0].settings["dropout"] == "4 modules, p = 0.2, seed 0"
     assert not any(part.training for part in passes[0].module.modules())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from avreward.rewards.calibrate import fit_linear, fit_logistic, mos
 from avreward.rewards.calibrated import calibrated, load_calibrations, save_calibrations
 from avreward.rewards.curves import Linear, Logistic, calibration_from
 from avreward.rewards.expression import parse_reward
+from avreward.rewards.files import load_reward
 from avreward.rewards.nodes import states_of
 
 RISING = Logistic(4.6, 1.4, 52.0, 11.0, low=1.0, high=5.0)
@@ -145,6 +147,14 @@ def test_what_is_flat_or_two_valued_is_an_error():
         fit_linear([1.0, 2.0, 3.0], [1.0, 2.0, 1.0])
 
 
+def test_a_calibrated_reward_is_saved_in_a_folder_and_loaded(tmp_path):
+    toy = Toy()
+    reward = 0.5 * mos(toy["power"], LINE) + mos(toy["brightness"], RISING)
+    again = load_reward(reward.save(tmp_path / "mine"), {"toy": toy})
+    assert again == reward
+    assert again([both(0.5, 0.25)]) == reward([both(0.5, 0.25)])
+
+
 def test_a_calibrated_reward():
     toy = Toy()
     curve = Logistic(5.0, 1.0, 0.5, 0.1, low=1.0, high=5.0)
@@ -211,6 +221,16 @@ def test_gradients_pass_a_calibrated_rater_and_none_is_spoilt_by_a_missing_score
     found.values[found.present].sum().backward()
     assert wave.grad.isfinite().all()
     assert wave.grad.abs().sum() > 0
+
+    class Given(Toy):
+        def rate(self, samples, work=None):
+            self.values = super().rate(samples).values.detach().requires_grad_()
+            return replace(super().rate(samples), values=self.values)
+
+    given = Given()
+    found = calibrated(given, {"power": RISING})([sound(0.5), picture(0.5)])
+    found.values[found.present].sum().backward()
+    assert given.values.grad.isfinite().all()
 
 
 def test_a_curve_against_the_dimension_is_refused():

@@ -12,6 +12,7 @@ from toy_raters import Reading, Toy, picture, sound
 from avreward.errors import AvrewardError
 from avreward.rewards.base import MissingScore, Term
 from avreward.rewards.expression import parse_reward
+from avreward.rewards.files import load_reward
 from avreward.rewards.nodes import states_of
 from avreward.rewards.normalize import ZScore, minmax, rank, zscore
 
@@ -87,6 +88,15 @@ def test_gradients_are_those_of_finite_differences(normalize, check_gradient):
     x = points.clone().requires_grad_()
     reward.compute({TERM: x}).sum().backward()
     assert (x.grad > 0).all()
+
+
+def test_references_that_are_close_together_stay_apart():
+    reward = fitted(rank, [2.0**24, 2.0**24 + 1, 2.0**24 + 2])  # in float32 the first two are one
+    x = torch.tensor([2.0**24, 2.0**24 + 2], requires_grad=True)
+    found = reward.compute({TERM: x})
+    found.sum().backward()
+    assert found.tolist() == pytest.approx([1 / 6, 5 / 6])
+    assert x.grad.isfinite().all()
 
 
 def test_far_beyond_the_reference_the_gradient_is_a_number():
@@ -181,3 +191,10 @@ def test_sigma_is_divided_by_the_spread():
     reward = zscore(Term(toy, "power"), [1.0, 2.0, 3.0, 4.0])
     sigma = reward.combine({"toy": scores}).sigma
     assert sigma.tolist() == pytest.approx([0.3 / np.std([1, 2, 3, 4], ddof=1)] * 2)
+
+
+@ALL
+def test_it_is_saved_in_a_folder_and_loaded(normalize, tmp_path):
+    toy = Toy()
+    reward = 2 * normalize(toy["power"], [1.0, 2.0, 4.0]) - toy["brightness"]
+    assert load_reward(reward.save(tmp_path / "mine"), {"toy": toy}) == reward
