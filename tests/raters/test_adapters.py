@@ -49,6 +49,7 @@ def test_each_gives_the_scores_of_its_merged_model(folders):
         found = r(CLIPS).values
         torch.testing.assert_close(found, merged(CLIPS).values, equal_nan=True, rtol=1e-4, atol=1e-4)
         assert (found[0] - before[0]).abs().min() > 1e-3
+        assert not found.requires_grad  # while it works its weights stay frozen
     assert torch.equal(rater(CLIPS).values.nan_to_num(), before.nan_to_num())  # the bare base still is what it was
     assert torch.equal(raters[0](CLIPS).values.nan_to_num(), raters[0](CLIPS).values.nan_to_num())
 
