@@ -185,9 +185,8 @@ def mos(reward: Reward, calibration: Calibration) -> Reward:
 
     Raises `ValueError` for a curve that falls: a reward that people disagree with.
 
-    >>> reward = 0.5 * rater["audio_quality"] + 0.5 * rater["sharpness"]
-    >>> mos(reward, fit_logistic(reward(clips), opinions))
-    mos(0.5*signals.audio_quality + 0.5*signals.sharpness, state=7a10c3d2)
+    >>> mos(rater["audio_quality"], fit_linear([0.0, 50.0, 100.0], [1.0, 3.0, 5.0]))
+    mos(signals.audio_quality, state=24632447)
     """
     return Mos(reward, calibration.state)
 
