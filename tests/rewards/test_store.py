@@ -220,6 +220,33 @@ def test_threads(store: Store) -> None:
     assert len(shards(store)) == 1
 
 
+def test_all_merge_at_once(store: Store) -> None:
+    """Nobody waits for another who waits for him, and no row falls between two files."""
+    toy = Toy()
+    clips = [sound(0.001 * i) for i in range(1, 121)]
+    scores, errors = toy(clips).split(), []
+
+    def work(start: int) -> None:
+        try:
+            with Store(store.path) as own:
+                for i in range(start, len(clips), 4):
+                    own.put(toy, [clips[i]], scores[i])
+                    own.compact()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert None not in store.get(toy, clips)
+    store.compact()
+    assert len(shards(store)) == 1
+    assert len(store) == len(clips)
+
+
 def test_many_keys_at_once(store: Store) -> None:
     toy = Toy()
     clips = [sound(0.0001 * i) for i in range(1, 1101)]

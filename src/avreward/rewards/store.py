@@ -21,7 +21,7 @@ from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
 from avreward.rewards.store_files import name_of, recalled
 from avreward.rewards.store_rows import clip_key, encode, judged, rater_row
-from avreward.rewards.store_shard import PATTERN, RaterRow, Rows, ScoreRow, Shard, StoreError, writing
+from avreward.rewards.store_shard import PATTERN, RaterRow, Rows, ScoreRow, Shard, StoreError, Unreadable
 
 Answer = TypeVar("Answer")
 
@@ -126,13 +126,11 @@ class Store:
         """
         with self._lock:
             for shard in [shard for shard in self._shards() if shard is not self._own]:
-                with writing(shard.path):
-                    try:
-                        shard.drain(self._writer())
-                    except sqlite3.OperationalError:
-                        raise  # the disk, not what is on it
-                    except sqlite3.DatabaseError as error:
-                        self._give_up(shard.path, error)
+                try:
+                    while not self._writer().merge(shard):
+                        self._own = None  # another process has merged the file into its own
+                except Unreadable as error:
+                    self._give_up(shard.path, error.args[0])
             self._shards()
 
     def close(self) -> None:
@@ -242,4 +240,6 @@ def _listed(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreError(f"{folder}: the store can't be read ({error.strerror}); check the path, or name another") from error
+        raise StoreError(
+            f"{folder}: the store can't be read ({error.strerror}); check the path, or name another"
+        ) from error

@@ -40,6 +40,10 @@ class StoreError(AvrewardError):
     """A store that can't be read or written."""
 
 
+class Unreadable(Exception):
+    """A file can't be read; the argument is what SQLite says."""
+
+
 class RaterRow(NamedTuple):
     """A rater as it was when it judged; `id` is a hash of `fingerprint` and `dimensions` (JSON, their names)."""
 
@@ -148,22 +152,84 @@ class Shard:
 
         Raises `StoreError` that names the file and the reason.
         """
+        with self._transaction() as there:
+            if there:
+                self._insert(rows)
+            return there
+
+    def merge(self, source: Shard, batch: int = 5000) -> bool:
+        """Takes in all rows of another file and removes it; `False` where this file was itself merged meanwhile.
+
+        A file that its process is writing this very moment is left for another time: to wait for it while it may be
+        waiting for this one would be a deadlock. Raises `Unreadable` if the other file is damaged, else as `write`.
+        """
+        with self._transaction() as there:
+            if there and source.hold():
+                try:
+                    for rows in source.everything(batch):
+                        self._insert(rows)
+                    self._database.execute("COMMIT")
+                    source.path.unlink()
+                    source.path.with_name(f"{source.path.name}-journal").unlink(missing_ok=True)
+                finally:
+                    source.release()
+            return there
+
+    @contextmanager
+    def _transaction(self) -> Iterator[bool]:
+        """What is done within is done at one stroke or not at all. `False`: there is no file by that name any more."""
         with writing(self.path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                # Asked while the file is locked against `drain`, which removes it.
-                if not self.there:
-                    self._database.execute("ROLLBACK")
-                    return False
-                self._database.executemany(_PUT_RATER, rows.raters)
-                self._database.executemany(_PUT_SCORE, rows.scores)
-                self._database.executemany(_PUT_FILE, rows.files)
-                self._database.execute("COMMIT")
+                # Asked while the file is locked against `merge` by another process, which removes it.
+                yield self.there
+                if self._database.in_transaction:
+                    self._database.execute("COMMIT")
             except BaseException:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
+
+    def _insert(self, rows: Rows) -> None:
+        self._database.executemany(_PUT_RATER, rows.raters)
+        self._database.executemany(_PUT_SCORE, rows.scores)
+        self._database.executemany(_PUT_FILE, rows.files)
+
+    def hold(self) -> bool:
+        """Keeps every other process from the file, if it is there and nobody is writing it."""
+        self._database.execute("PRAGMA busy_timeout = 0")
+        try:
+            self._database.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return False
+            raise Unreadable(error) from error
+        except sqlite3.Error as error:
+            raise Unreadable(error) from error
+        finally:
+            self._database.execute(f"PRAGMA busy_timeout = {_WAIT * 1000:.0f}")
+        if not self.there:
+            self.release()
+            return False
         return True
+
+    def release(self) -> None:
+        """Ends `hold`."""
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+
+    def everything(self, batch: int) -> Iterator[Rows]:
+        """All rows, so many at a time."""
+        try:
+            yield Rows(raters=self.raters())
+            scores = self._database.execute("SELECT * FROM scores")
+            while some := scores.fetchmany(batch):
+                yield Rows(scores=[ScoreRow(*row) for row in some])
+            media = self._database.execute("SELECT * FROM files")
+            while some := media.fetchmany(batch):
+                yield Rows(files=[FileRow(*row) for row in some])
+        except sqlite3.Error as error:  # what the consumer raises doesn't come by here
+            raise Unreadable(error) from error
 
     def scores(self, rater: bytes, clips: Sequence[bytes]) -> list[ScoreRow]:
         """The rows of `rater` on those of `clips` that there are, in any order."""
@@ -194,24 +260,6 @@ class Shard:
     def keys(self) -> Iterator[tuple[bytes, bytes]]:
         """(rater, clip) of each row."""
         yield from self._database.execute("SELECT rater, clip FROM scores")
-
-    def drain(self, into: Shard, batch: int = 5000) -> None:
-        """Copies all rows to another file and removes this one; no process can write to it meanwhile."""
-        self._database.execute("BEGIN EXCLUSIVE")
-        try:
-            if not self.there:
-                return
-            into.write(Rows(raters=self.raters()))
-            scores = self._database.execute("SELECT * FROM scores")
-            while some := scores.fetchmany(batch):
-                into.write(Rows(scores=[ScoreRow(*row) for row in some]))
-            media = self._database.execute("SELECT * FROM files")
-            while some := media.fetchmany(batch):
-                into.write(Rows(files=[FileRow(*row) for row in some]))
-            self.path.unlink()
-            self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
-        finally:
-            self._database.execute("ROLLBACK")
 
     def close(self) -> None:
         """Ends the connection; the empty journal of a file that was written goes with it."""
