@@ -53,7 +53,7 @@ def made(drawn) -> Clip:
     return Clip(**(picture(*seen) if seen else {}), **(sound(*heard) if heard else {}), prompt=prompt)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     mix=st.lists(TRACKS, min_size=1, max_size=7),
     batch=st.integers(1, 7),
@@ -66,7 +66,7 @@ def test_neighbours_padding_and_batches_make_no_difference(rater, mix, batch, wo
         check_alone(rater, clips, rater(clips, batch_size=batch))
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_sequences_side_by_side_and_one_after_the_other(rater, data) -> None:
     """Sequences over a few parts, so that many begin alike, end within each other, or are the same."""
@@ -170,6 +170,25 @@ def test_a_picture_is_encoded_and_read_once() -> None:
     assert rater.backbone.calls == {"video": 1, "audio": 6}
     assert len(calls) == 3
     assert calls[0] == shared
+
+
+def test_a_picture_is_read_once_though_its_dubs_end_in_the_next_batch() -> None:
+    """Three videos under one long text, five dubs each, in batches of eight: 5 + 3, then 2 + 5."""
+    backbone = ToyBackbone()
+    text = "A long text that all of these sequences begin with, before anything is seen: "
+    regression = Regression(nn.Linear(32, 1, bias=False))
+    question = Question(("fit",), (text, Slot("video"), Slot("audio"), "Do they fit?"), regression)
+    rater = LmmRater("toy", backbone, [question], [Dimension("fit", 0, 1, frozenset({"video", "audio"}))])
+    clips = [
+        Clip(**picture(40, video)).with_audio(sound(800, dub)["audio"], 16000) for video in range(3) for dub in range(5)
+    ]
+    with counted(backbone) as calls:
+        scores = rater(clips)
+    beginning = len(backbone.tokenizer(text).input_ids)
+    seen, rest = 7 + 160, 15 * 13  # with the text around it; the sound and the question
+    assert beginning + 3 * seen + rest <= sum(calls) < beginning + 3.5 * seen + rest
+    assert backbone.calls == {"video": 3, "audio": 5}
+    check_alone(rater, clips, scores)
 
 
 def test_questions_about_one_clip_share_it(monkeypatch) -> None:

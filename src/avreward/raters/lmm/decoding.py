@@ -18,7 +18,7 @@ from avreward.raters.lmm.template import Rendered
 from avreward.raters.lmm.tree import Node, Unit, grow, units
 
 WORTH = 64  # tokens that a shared beginning must spare; another run of the decoder costs about as much
-PREFIXES = 2  # shared beginnings kept for later batches: tens of megabytes each at full size
+PREFIXES = 3  # shared beginnings kept for later batches: a text, a picture after it, a sound after that; 100 MB each
 
 Prefixes = OrderedDict[tuple[Hashable, ...], "Prefix"]
 
@@ -65,12 +65,10 @@ def read(
         past = known.prefix.past if known else None
         for row in level:
             row.before = (known.prefix.hidden,) if known else ()
-        first = True
         while level:
             level, past = _run(backbone, sequences, positions, level, past, lengths, found)
-            if first and prefixes is not None and share and past is not None and not known:
-                _remember(prefixes, level, past, flat)
-            first = False
+            if prefixes is not None and share and past is not None:
+                _remember(prefixes, level[-1], past, flat)
     return [_gathered(parts, sequence.reads) for parts, sequence in zip(found, sequences, strict=True)]
 
 
@@ -211,15 +209,16 @@ def _continued(flat: Sequence[Sequence[Unit]], prefixes: Prefixes | None) -> lis
         keys = tuple(unit.key for unit in sequence)
         known = [prefix for prefix in prefixes or () if len(prefix) < len(keys) and keys[: len(prefix)] == prefix]
         groups.setdefault(max(known, key=len, default=()), []).append(i)
+    for key in groups:
+        if prefixes and key in prefixes:
+            prefixes.move_to_end(key)
     return [(_Known(key, prefixes[key]) if key and prefixes else None, group) for key, group in groups.items()]
 
 
-def _remember(prefixes: Prefixes, level: Sequence[_Row], past: Past, flat: Sequence[Sequence[Unit]]) -> None:
-    """Keeps the beginnings that the rows of `level` go on from."""
-    for parent in dict.fromkeys(row.parent for row in level):
-        row = next(row for row in level if row.parent == parent)
-        key = tuple(unit.key for unit in flat[row.node.members[0]][: row.node.start])
-        prefixes[key] = Prefix(past.row(parent), torch.cat(row.before))
-        prefixes.move_to_end(key)
-        while len(prefixes) > PREFIXES:
-            prefixes.popitem(last=False)
+def _remember(prefixes: Prefixes, row: _Row, past: Past, flat: Sequence[Sequence[Unit]]) -> None:
+    """Keeps the beginning that `row` goes on from: the last one of its level, as later batches begin like the last."""
+    key = tuple(unit.key for unit in flat[row.node.members[0]][: row.node.start])
+    prefixes[key] = Prefix(past.row(row.parent), torch.cat(row.before))
+    prefixes.move_to_end(key)
+    while len(prefixes) > PREFIXES:
+        prefixes.popitem(last=False)
