@@ -19,7 +19,7 @@ from avreward.clip import Clip
 from avreward.raters.scores import Scores
 from avreward.rewards.store import Store
 from avreward.rewards.store_rows import clip_key, decode, encode, rater_row
-from avreward.rewards.store_shard import VERSION, Shard, StoreError
+from avreward.rewards.store_shard import VERSION, Rows, Shard, StoreError
 
 CLIPS = [sound(0.1), picture(0.4), both(0.2, 0.3)]
 
@@ -185,6 +185,17 @@ def test_the_fuller_of_two_files_counts(tmp_path: Path) -> None:
             same(store.get(toy, CLIPS[2:])[0], scores)
 
 
+def test_the_newer_reason_counts(tmp_path: Path) -> None:
+    toy, reasons = Toy(), ["out of memory", "out of time"]
+    for reason in reasons:
+        with Store(tmp_path) as store:
+            nothing = Scores.collect([({}, {d.name: reason for d in toy.dimensions}, {})], toy.dimensions)
+            store.put(toy, CLIPS[:1], nothing)
+            (found,) = store.get(toy, CLIPS[:1])
+            assert found is not None
+            assert found.reasons[0]["power"] == reason
+
+
 def test_stores_side_by_side(store: Store) -> None:
     """What one writes the other finds at once; one whose file is merged goes on in a new one."""
     toy, other = Toy(), Store(store.path)
@@ -245,6 +256,23 @@ def test_all_merge_at_once(store: Store) -> None:
     store.compact()
     assert len(shards(store)) == 1
     assert len(store) == len(clips)
+
+
+def test_what_is_being_written_is_not_merged(store: Store) -> None:
+    toy, other = Toy(), Store(store.path)
+    for each, clip in ((store, CLIPS[0]), (other, CLIPS[1])):
+        each.put(toy, [clip], toy([clip]))
+    writer = other._writer()
+    with writer._transaction():
+        store.compact()
+        assert len(shards(store)) == 2
+    store.compact()
+    assert len(shards(store)) == 1
+    assert not writer.write(Rows())  # it is told that its file is gone
+    last = Shard(shards(store)[0])
+    assert not writer.merge(last)
+    assert last.there
+    assert None not in other.get(toy, CLIPS[:2])
 
 
 def test_many_keys_at_once(store: Store) -> None:
