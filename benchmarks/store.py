@@ -220,7 +220,7 @@ def resume_table(folder: Path, count: int, distinct: int) -> Iterator[str]:
         ("the same for one clip: the start", command(paths[:1]), 1),
         ("the folder was moved: each file is read, none judged", moved, count),
     )
-    yield f"| {count} clips, 5 s, 480p, `signals` | wall s | CPU s | CPU ms a clip | wall, of scoring | CPU, of scoring |"
+    yield f"| {count} clips, 5 s, 480p, `signals` | wall s | CPU s | CPU ms a clip | wall / scoring | CPU / scoring |"
     yield "|---|---|---|---|---|---|"
     for name, spent, clips in rows:
         shares = f"{spent.wall / estimate.wall:.2%} | {spent.cpu / estimate.cpu:.2%}"

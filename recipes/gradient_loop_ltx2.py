@@ -107,9 +107,11 @@ def train(reward: Reward, seed: int, control: bool, steps: int = STEPS, fresh: i
     return before, evaluate(pipe, judged, seed, fresh)
 
 
-def error(values: Tensor) -> float:
-    """Standard error of the mean."""
-    return float(values.std() / len(values) ** 0.5)
+def row(name: str, columns: Tensor) -> dict[str, Any]:
+    """Means of before, after, change and the control's change (4, n), the latter two with standard errors."""
+    means, errors = columns.mean(1).tolist(), (columns.std(1) / columns.shape[1] ** 0.5).tolist()
+    names = ("before", "after", "change", "control")
+    return {"seed": name, **dict(zip(names, means, strict=True)), "change_se": errors[2], "control_se": errors[3]}
 
 
 def main() -> None:
@@ -118,19 +120,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", type=Path, help="write the numbers here, too")
     arguments = parser.parse_args()
-    reward, rows, found = composite(), [], []
+    reward, found = composite(), []
     for seed in arguments.seeds:
         (before, after), (start, end) = (train(reward, seed, control) for control in (False, True))
         found.append(torch.stack([before, after, after - before, end - start]))
-        rows.append([str(seed), *found[-1][:2].mean(1).tolist(), *sum(([float(d.mean()), error(d)] for d in found[-1][2:]), [])])
-    means = torch.stack(found).mean(2)  # a row a seed: before, after, change, change of the control
-    rows.append(["all", *means[:, :2].mean(0).tolist(), *sum(([float(d.mean()), error(d)] for d in means.T[2:]), [])])
-    print(f"reward: {reward}\n| seed | before | after | change | ± SE | control's change | ± SE |\n|---|---|---|---|---|---|---|")
-    for seed, *numbers in rows:
-        print(f"| {seed} | " + " | ".join(f"{number:.3f}" for number in numbers) + " |")
+    # A seed's error is that of the evaluation noise; the last row's is that over seeds, training included.
+    rows = [row(str(seed), columns) for seed, columns in zip(arguments.seeds, found, strict=True)]
+    rows.append(row("all", torch.stack([columns.mean(1) for columns in found], 1)))
+    print(f"reward: {reward}\n| seed | before | after | change | control's change |\n|---|---|---|---|---|")
+    for r in rows:
+        changes = " | ".join(f"{r[name]:+.2f} ± {r[name + '_se']:.2f}" for name in ("change", "control"))
+        print(f"| {r['seed']} | {r['before']:.2f} | {r['after']:.2f} | {changes} |")
     if arguments.json:
-        names = ("seed", "before", "after", "change", "change_se", "control", "control_se")
-        arguments.json.write_text(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"reward": repr(reward), "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -63,15 +63,19 @@ def tiny_ltx2(seed: int = 0, width: int = 8) -> Any:
             audio_attention_head_dim=8, audio_cross_attention_dim=16, num_layers=2, caption_channels=CAPTION,
             rope_double_precision=False, rope_type="split",
         )  # fmt: skip
-        connector = {"num_attention_heads": 2, "attention_head_dim": 4, "num_layers": 1, "num_learnable_registers": None}
+        connector = {
+            "num_attention_heads": 2,
+            "attention_head_dim": 4,
+            "num_layers": 1,
+            "num_learnable_registers": None,
+        }
         connectors = LTX2TextConnectors(
             caption_channels=CAPTION, text_proj_in_factor=LAYERS, connector_rope_base_seq_len=32,
             rope_double_precision=False, rope_type="split",
             **{f"{track}_connector_{key}": value for track in ("video", "audio") for key, value in connector.items()},
         )  # fmt: skip
-        parts = {
-            "vae": vae, "audio_vae": audio_vae, "vocoder": vocoder, "transformer": transformer, "connectors": connectors,
-        }  # fmt: skip
+    parts = {"vae": vae, "audio_vae": audio_vae, "vocoder": vocoder, "transformer": transformer}
+    parts["connectors"] = connectors
     for part in parts.values():
         part.eval().requires_grad_(False)
     scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05)
@@ -86,4 +90,7 @@ def prompt_embeds(prompts: Sequence[str], tokens: int = 4) -> dict[str, Tensor]:
         torch.randn(tokens, CAPTION * LAYERS, generator=torch.Generator().manual_seed(sum(prompt.encode())))
         for prompt in prompts
     ]
-    return {"prompt_embeds": torch.stack(rows), "prompt_attention_mask": torch.ones(len(rows), tokens, dtype=torch.long)}
+    return {
+        "prompt_embeds": torch.stack(rows),
+        "prompt_attention_mask": torch.ones(len(rows), tokens, dtype=torch.long),
+    }

@@ -41,7 +41,7 @@ class LatentReward:
         count (`int`): for the last two.
         context (`int`, *optional*): decode each chosen frame with this many latents around it (before it, where the
             decoder is causal) instead of all that it depends on. Cheaper, and no longer what the pipeline would decode.
-        size (`tuple[int, int, int]`, *optional*): (num_frames, height, width) of the pipeline's call, for packed latents.
+        size (`tuple[int, int, int]`, *optional*): num_frames, height, width of the pipeline's call, for packed latents.
         seconds (`float`, *optional*): cut the sound to this length, as the audio pipelines do.
         slice_size (`int`): samples judged together, and computed again together.
         checkpointing (`bool`): False keeps everything for the backward pass: faster, if it fits.
@@ -75,8 +75,8 @@ class LatentReward:
     ) -> None:
         if frames not in ("all", "first", "last", "uniform", "random"):
             raise ValueError(f"frames: {frames!r} isn't known; use all, first, last, uniform or random")
-        for name, number in (("count", count), ("context", 1 if context is None else context), ("slice_size", slice_size)):
-            if number < 1:
+        for name, number in {"count": count, "context": context, "slice_size": slice_size}.items():
+            if number is not None and number < 1:
                 raise ValueError(f"{name}: {number} is less than 1; use a positive whole number")
         self.picture, self.sound = decoders(pipeline, size)
         for part in ("vae", "audio_vae", "vocoder"):
@@ -140,9 +140,7 @@ class LatentReward:
             raise AvrewardError("fps: the latents are of film, whose speed they don't tell; give the frames per second")
         return choose(total, self.frames, self.count, self.generator)
 
-    def _rate(
-        self, rows: list[tuple[list[int], str | None]], picture: Tensor | None, sound: Tensor | None
-    ) -> Tensor:
+    def _rate(self, rows: list[tuple[list[int], str | None]], picture: Tensor | None, sound: Tensor | None) -> Tensor:
         return self.reward(self._clips(rows, picture, sound))
 
     def _clips(

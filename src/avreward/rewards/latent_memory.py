@@ -26,7 +26,7 @@ def slim(function: Callable[..., Any], *tensors: Any, keep: bool) -> Any:
 
 @contextmanager
 def slim_calls(modules: Sequence[nn.Module], keep: bool) -> Iterator[None]:
-    """Within, each call of one of `modules` is a `slim` one: a tile, a frame or a sound, as the autoencoder cuts them."""
+    """Within, each call of one of `modules` is a `slim` one: a tile, a frame, a sound, as the autoencoder cuts them."""
     with ExitStack() as stack:
         for module in modules:
             plain = module.forward
@@ -51,7 +51,9 @@ def _forward(forward: Callable[..., Any], keep: bool, *args: Any, feat_cache: An
     return result
 
 
-def _with_cache(forward: Callable[..., Any], kwargs: dict[str, Any], count: int, *tensors: Any) -> tuple[Any, list[Any]]:
+def _with_cache(
+    forward: Callable[..., Any], kwargs: dict[str, Any], count: int, *tensors: Any
+) -> tuple[Any, list[Any]]:
     features = list(tensors[count:])
     return _unclamped(forward, *tensors[:count], feat_cache=features, **{**kwargs, "feat_idx": [0]}), features
 
