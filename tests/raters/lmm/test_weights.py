@@ -83,7 +83,9 @@ def _run() -> dict:
     return {}
 
 
-@pytest.mark.parametrize("content", [Recorded(), {"a": Recorded(), "b": torch.zeros(1)}, [Recorded()]], ids=["alone", "named", "listed"])
+@pytest.mark.parametrize(
+    "content", [Recorded(), {"a": Recorded(), "b": torch.zeros(1)}, [Recorded()]], ids=["alone", "named", "listed"]
+)
 def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, content) -> None:
     Recorded.ran = False
     torch.save(content, tmp_path / "pytorch_model.bin")
