@@ -8,8 +8,8 @@ Differentiable Rewards", ICLR 2024, arXiv:2309.17400, section 4). Pipeline and r
 runs on a CPU: what counts is that the reward of fresh noise rises. With real ones, change `build` and the constants.
 
 The control is trained alike, but its rewards are mixed up between the samples: in each batch a random half of them is
-turned round. It must not rise. (Handing each sample another's gradient would be a weaker control: what all gradients
-have in common survives that.)
+turned round. It must not rise. (Handing each sample another's gradient would be no control: what the gradients of all
+samples have in common survives that, and here it is nearly everything.)
 """
 
 from __future__ import annotations

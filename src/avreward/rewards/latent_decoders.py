@@ -169,7 +169,7 @@ def _waveform(vae: Any) -> SoundDecoder:
 
 
 def _mel(vae: Any, vocoder: Any) -> SoundDecoder:
-    """AudioLDM 2 and MusicLDM: a picture of the log-mel, and a vocoder."""
+    """AudioLDM 2: a picture of the log-mel, and a vocoder."""
 
     def prepare(latents: Tensor) -> Tensor:
         _check(latents, 4, "(batch, channels, time, mel)")
