@@ -191,10 +191,16 @@ def test_zeros_for_missing_sound(agav_folder, rater) -> None:
 LENGTHS = {
     "one frame": (Clip(**picture(1), **sound(16_000)), 16_000),
     "0.1 s of sound": (film(3, 1600), 1600),
-    "one sample": (film(3, 1), 1),
+    "one window": (film(3, 400), 400),
     "a minute": (Clip(video=noise(60, 3, 24, 24), fps=1, audio=noise(1, 960_000) - 0.5, sample_rate=16000), 960_000),
     "odd shapes": (Clip(video=noise(7, 3, 11, 301), fps=30, audio=noise(2, 30_011) - 0.5, sample_rate=44100), 30_011),
 }
+
+
+def test_sound_shorter_than_a_window_is_missing(rater) -> None:
+    scores = rater([film(3, 399)])
+    assert not scores.present.any()
+    assert "too short" in scores.reasons[0]["overall"]
 
 
 @pytest.mark.parametrize("kind", LENGTHS)

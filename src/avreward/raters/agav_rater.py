@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -131,7 +130,6 @@ class AgavRater(LmmRater):
         if (self.scheme, task) == ("last", "v2a"):
             self.published = PUBLISHED
         super().__init__("agav", backbone, [question], dimensions, checkpointing=checkpointing)
-        self._identities["network"] = json.dumps(backbone.module.config.to_dict(), sort_keys=True)
         self.backbone: AgavBackbone = backbone
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -30,7 +31,8 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, score: st
     `score`: ``"cosine"``, or ``"probability"`` where the model has a calibrated one. Raises `AvrewardError` for options
     of `loading` that these small models don't have.
     """
-    unusable = [name for name in ("adapter", "device_map") if getattr(loading, name) is not None]
+    usable = {"device", "dtype", "rounding", "revision"}
+    unusable = [f.name for f in fields(loading) if f.name not in usable and getattr(loading, f.name) != f.default]
     if unusable:
         raise AvrewardError(f"{unusable[0]}: not for embedding raters, which are small; leave it out")
     room, name = MODELS[config["model_type"]]

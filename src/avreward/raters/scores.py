@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -119,6 +119,9 @@ class Scores:
         """One `Scores` from several of the same dimensions, in order."""
         if not parts:
             raise ValueError("no scores to concatenate; pass at least one")
+        like = next((p.values for p in parts if p.present.any()), parts[0].values)
+        # a part without a single score doesn't know the rater's device and type
+        parts = [replace(p, values=p.values.to(like), present=p.present.to(like.device)) for p in parts]
         sigmas = [torch.full_like(p.values, float("nan")) if p.sigma is None else p.sigma for p in parts]
         return cls(
             torch.cat([p.values for p in parts]),

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import xxhash
 from torch import Tensor, nn
+
+_NOT_THE_NETWORK = frozenset(
+    {"_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype", "use_cache", "gradient_ratio"}
+    | {"_attn_implementation", "_attn_implementation_autoset", "attn_implementation", "_attn_implementation_internal"}
+)
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -55,9 +62,25 @@ class Fingerprint:
 
 
 def fingerprint(name: str, module: nn.Module, settings: Mapping[str, str]) -> str:
-    """``name:`` and 16 hex digits of the weights and of every setting."""
-    text = "\n".join([weights_hash(module), *(f"{key}={value!r}" for key, value in sorted(settings.items()))])
+    """``name:`` and 16 hex digits of the weights, of what the network's configuration adds, and of every setting."""
+    told = (f"{key}={value!r}" for key, value in sorted(settings.items()))
+    text = "\n".join([weights_hash(module), configuration(module), *told])
     return f"{name}:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def configuration(module: nn.Module) -> str:
+    """What a network's configuration says that no weight shows (rotary base, activations, heads …), as JSON.
+
+    Paths, versions and what `settings` name already are left out. Empty for a network without a configuration.
+    """
+    config = getattr(module, "config", None)
+    return json.dumps(_lean(config.to_dict()), sort_keys=True, default=str) if hasattr(config, "to_dict") else ""
+
+
+def _lean(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _lean(inner) for key, inner in value.items() if key not in _NOT_THE_NETWORK}
+    return [_lean(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _version(tensor: Tensor) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 
 from avreward.clip import Clip
+from avreward.errors import MediaError
 from avreward.media.fbank import beats_fbank
 from avreward.media.resize import resize
 from avreward.media.rounding import Rounding, to_int16
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 RATE = 16000
+LEAST = 400  # samples: a window of the filter bank; less would be scored as silence
 _SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"  # what Qwen2's chat template adds by itself
 
 
@@ -79,6 +81,9 @@ class AgavBackbone(Backbone):
             frames = clip.frames(FramePlan(self.frames))
             return resize(frames, (self.side, self.side), "bicubic", self.rounding) * 2 - 1
         sound = to_int16(clip.sound(RATE, 1)[0], self.rounding)
+        if len(sound) < LEAST:
+            problem = f"its sound of {len(sound) / RATE:.4f} s is too short for AGAV-Rater"
+            raise MediaError(clip.path or "clip", problem, "give at least 25 ms")
         return beats_fbank(joined_clips(sound, RATE, reach_end=self.reach_end), self.rounding)
 
     def encode(self, track: Track, loaded: Tensor) -> Encoded:
