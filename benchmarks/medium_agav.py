@@ -1,4 +1,4 @@
-"""An AGAV-Rater of 130 million random weights with the published token counts, for benchmarks on a CPU."""
+"""An AGAV-Rater of 145 million random weights with the published token counts, for benchmarks on a CPU."""
 
 from __future__ import annotations
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import GOLDENS, _has
+
+GOLDENS = Path(os.environ.get("AVREWARD_GOLDENS") or Path(__file__).parent / "goldens")
 
 # What the tests find a case by, beside its name.
 KNOWN = {
@@ -16,6 +20,12 @@ KNOWN = {
     "agav_losses": (),
     "videoreward": ("frame_table", "resize_table", "tensor_names.rewards_output_dim3", "tensors.video0_resized"),
 }
+
+
+def _has(data: Any, keys: list[str]) -> bool:
+    if isinstance(data, list):
+        return any(_has(entry, keys) for entry in data)
+    return not keys or (isinstance(data, dict) and keys[0] in data and _has(data[keys[0]], keys[1:]))
 
 
 @pytest.mark.parametrize("case", KNOWN)

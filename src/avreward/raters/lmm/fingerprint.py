@@ -13,7 +13,16 @@ import xxhash
 from torch import Tensor, nn
 
 _NOT_THE_NETWORK = frozenset(
-    {"_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype", "use_cache", "gradient_ratio"}
+    {
+        "_name_or_path",
+        "auto_map",
+        "transformers_version",
+        "architectures",
+        "dtype",
+        "torch_dtype",
+        "use_cache",
+        "gradient_ratio",
+    }
     | {"_attn_implementation", "_attn_implementation_autoset", "attn_implementation", "_attn_implementation_internal"}
 )
 
@@ -73,7 +82,7 @@ def configuration(module: nn.Module) -> str:
 
     Paths, versions and what `settings` name already are left out. Empty for a network without a configuration.
     """
-    config = getattr(module, "config", None)
+    config: Any = getattr(module, "config", None)
     return json.dumps(_lean(config.to_dict()), sort_keys=True, default=str) if hasattr(config, "to_dict") else ""
 
 
