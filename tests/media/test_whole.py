@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from media_files import write
 
@@ -47,7 +47,9 @@ def used(file: Path) -> None:
 @given(name=st.sampled_from(sorted(KINDS)), share=st.floats(0, 1, exclude_max=True))
 def test_any_cut_is_an_error(tmp_path: Path, files: dict[str, bytes], name: str, share: float) -> None:
     data = files[name]
-    (tmp_path / name).write_bytes(data[: min(int(len(data) * share), len(data) - 2)])
+    cut = data[: min(int(len(data) * share), len(data) - 2)]
+    assume(not (name == "x.gif" and cut.endswith(b";")))  # by chance the byte that closes a GIF
+    (tmp_path / name).write_bytes(cut)
     with pytest.raises(MediaError):
         used(tmp_path / name)
 
