@@ -118,6 +118,8 @@ def test_loop_latents_of_ltx2_decode_like_returned_ones():
     assert held["latents"].ndim == held["audio_latents"].ndim == 3
     reward = LatentReward(case.pipeline, look, fps=8, size=(9, 32, 32))
     torch.testing.assert_close(reward(*held.values()), reward(*returned))
+    for decoder, packed, plain in zip((reward.picture, reward.sound), held.values(), returned, strict=True):
+        torch.testing.assert_close(decoder.prepare(packed), plain)
 
 
 def test_gradients_by_finite_differences():
@@ -191,6 +193,8 @@ def test_only_what_the_chosen_frames_need_is_decoded():
     assert calls(pipelines.ltx_vae(), noise(1, 4, 6, 2, 2), frames="first") == [6]  # it looks ahead
     assert calls(pipelines.ltx_vae(), noise(1, 4, 9, 2, 2), frames="last", context=2) == [3]
     assert calls(pipelines.ltx_vae(), noise(1, 4, 9, 2, 2), frames="first", context=2) == [3]
+    assert calls(pipelines.wan_vae(), noise(1, 4, 9, 2, 2), frames="first", context=2) == [1]
+    assert calls(pipelines.wan_vae(), noise(1, 4, 9, 2, 2), frames="last", context=2) == [1] * 3
     assert len(calls(pipelines.image_vae(), noise(1, 4, 9, 4, 4), frames="uniform", count=2)) == 2
 
 
