@@ -1,4 +1,4 @@
-"""How often the 95 % interval of `avreward.evaluation.agreement` holds the truth, beside two simpler ones.
+"""How often the 95 % interval of `avreward.studies._agreement` holds the truth, beside two simpler ones.
 
     python benchmarks/agreement_coverage.py [--runs 2000] [--seed 0]
 
@@ -16,8 +16,8 @@ from math import sqrt
 import numpy as np
 from scipy.stats import norm
 
-from avreward.evaluation.agreement import clustered
 from avreward.evaluation.intervals import wilson
+from avreward.studies._agreement import clustered
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ import torch
 from avreward import Clip
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
-from avreward.rewards import Reward, above, clip, minimum, parse_reward, softmin
+from avreward.rewards.base import Reward
+from avreward.rewards.expression import parse_reward
+from avreward.rewards.functions import above, clamp, minimum, softmin
 
 SIZE = 256  # of the matrices
 NAMES = ("first", "second", "third")
@@ -44,9 +46,9 @@ class Busy(Rater):
         self.judged, self.spent = 0, 0.0
         self.matrix = torch.linspace(-1, 1, SIZE * SIZE).reshape(SIZE, SIZE) / SIZE
 
-    def load_track(self, clip: Clip, track: Track) -> Any:
+    def load_track(self, clamp: Clip, track: Track) -> Any:
         """The picture."""
-        return clip.video
+        return clamp.video
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """The mean of each colour."""
@@ -76,7 +78,7 @@ def of_everything(raters: Sequence[Rater]) -> Reward:
         0.4 * a["red"] * b["red"]
         + minimum(a["green"], b["green"], 0.9)
         + softmin(a["blue"], c["red"], temperature=0.1)
-        - 2 * clip(c["green"], 0, 0.8)
+        - 2 * clamp(c["green"], 0, 0.8)
         + 10 * above(c["blue"] - 0.5 * a["red"], 0.2)
     )
 

@@ -22,8 +22,9 @@ from torch import Tensor
 from avreward import Clip
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
-from avreward.rewards import fit_linear, fit_logistic, minmax, rank, zscore
-from avreward.rewards.curves import Calibration, Linear, Logistic
+from avreward.raters.wrappers.calibration_curves import Calibration, Linear, Logistic
+from avreward.rewards.calibration import fit_linear, fit_logistic
+from avreward.rewards.normalize import minmax, percentile, zscore
 
 CURVES: dict[str, Calibration] = {
     "logistic": Logistic(4.6, 1.4, 50.0, 10.0, low=1.0, high=5.0),
@@ -83,7 +84,7 @@ def normalized(outlier: bool) -> list[tuple[str, float, float, float]]:
     clips = torch.cat([inside, beyond])
     raw = Skewed()["score"]
     rows = []
-    for normalize in (zscore, minmax, rank):
+    for normalize in (zscore, minmax, percentile):
         made = normalize(raw, reference).compute({raw.name: clips})
         first, second = torch.combinations(torch.arange(HELD_OUT)).T
         order = ((clips[first] - clips[second]) * (made[first] - made[second]) > 0).double().mean()

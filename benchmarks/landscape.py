@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
+from avreward.generators._stochastic import NoiseLevel, row_noise, stochastic_step
+from avreward.generators.base import Condition, Cost, Noise
 from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.scores import Dimension, Scores
-from avreward.selection.generation import Condition, Cost, Noise
-from avreward.selection.stochastic import Level, row_noise, stochastic_step
 
 SIDE, MODES, WIDTH = 8, 6, 0.35  # samples have SIDE numbers; of MODES Gaussians of this standard deviation
 
@@ -74,7 +74,7 @@ class Walk:
         now, after = (1 - (self.step + i) / self.total for i in (0, 1))
         self.seen = self.landscape.clean(self.x, now)
         own = [torch.Generator().manual_seed(seed) for seed in seeds or range(self.rows)]
-        levels = Level(1 - now, now), Level(1 - after, after)
+        levels = NoiseLevel(1 - now, now), NoiseLevel(1 - after, after)
         self.x = stochastic_step(self.x, self.seen, *levels, row_noise(self.x, own), spread)
         self.step += 1
         self.cost.steps += self.rows

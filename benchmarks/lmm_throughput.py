@@ -28,7 +28,7 @@ from torch import Tensor
 
 from avreward import Clip, score_files
 from avreward.media.sampling import FramePlan
-from avreward.raters.agav_rater import AgavRater
+from avreward.raters.agav.rater import AgavRater
 
 AIM, OUTSIDE = 0.9, 1.2
 

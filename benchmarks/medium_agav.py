@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from avreward import Clip
-from avreward.raters.agav_rater import AgavRater
+from avreward.raters.agav._backbone import AgavBackbone
+from avreward.raters.agav._network import AgavConfig
+from avreward.raters.agav.rater import AgavRater
 from avreward.raters.base import Sample
-from avreward.raters.lmm.agav_network import AgavConfig
-from avreward.raters.lmm.backbones.agav import AgavBackbone
-from avreward.raters.lmm.encoders.beats import BeatsConfig
+from avreward.raters.encoders.beats import BeatsConfig
 
 PICTURE_TOKENS, FRAMES, SIDE = 1352, 16, 384
 

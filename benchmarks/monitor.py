@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from avreward.evaluation.intervals import wilson
-from avreward.rewards.monitor import RewardMonitor
+from avreward.training.monitor import RewardMonitor
 
 STEPS, TURN = 300, 150
 Course = NDArray[np.float64]

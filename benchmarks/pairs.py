@@ -83,14 +83,14 @@ def make_table(path: Path, clips: int) -> None:
 
 def once(table: Path, case: str, out: Path) -> dict[str, float]:
     """What `avreward pairs` does; seconds, pairs and peak memory."""
-    from avreward.rewards.scored_table import read_table
-    from avreward.selection.export import export
-    from avreward.selection.pairs import Rule, pairs
-    from avreward.selection.pool import pool_of
+    from avreward.scoring.table_reader import read_table
+    from avreward.selection.candidates import candidates_of
+    from avreward.selection.pairs.export import export_pairs
+    from avreward.selection.pairs.make import PairRule, make_pairs
 
     options, form = CASES[case]
     began, worked = time.perf_counter(), time.process_time()
-    found = export(pairs(pool_of(read_table(table)), Rule(**options)), out, form)
+    found = export_pairs(make_pairs(candidates_of(read_table(table)), PairRule(**options)), out, form)
     took, cpu = time.perf_counter() - began, time.process_time() - worked
     return {"seconds": took, "cpu": cpu, "pairs": len(found), "gigabytes": peak()}
 

@@ -28,8 +28,8 @@ from rich.console import Console
 from rich.progress import track
 
 from avreward import Clip, load_rater
-from avreward.datasets.perturbations import PERTURBATIONS, changed
-from avreward.datasets.scenes import scene
+from avreward.datasets.synthetic._perturbations import PERTURBATIONS, changed
+from avreward.datasets.synthetic.scenes import scene
 from avreward.evaluation.correlation import srcc
 from avreward.evaluation.intervals import wilson
 from avreward.raters.base import Rater, Work

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from avreward import Clip, Reward, load_rater, parse_reward
-from avreward.datasets.scenes import scene
+from avreward.audit._statistics import Difference, Verdict, count_above, median
+from avreward.audit.probes import ProbeResults, run_probes
+from avreward.datasets.synthetic.scenes import scene
+from avreward.report._card_page import SAID, interval, signed
 from avreward.report.card import pieces, reward_card, write_card
-from avreward.report.card_data import Card
-from avreward.report.card_page import SAID, interval, signed
-from avreward.rewards.probe_statistics import Difference, Verdict, count_above, median
-from avreward.rewards.probes import Probed, run_probes
+from avreward.report.card_data import RewardCard
 
 FIRST_SCENE = 700_000
 SECONDS = 2.0
@@ -42,7 +42,7 @@ def clips_of(scenes: int, files: Sequence[Path]) -> dict[str, Clip]:
     return made | {f"{path.parent.name}/{path.name}": Clip.open(path) for path in files}
 
 
-def card_of(reward: Reward, held_out: Reward | None, clips: dict[str, Clip], name: str) -> Card:
+def card_of(reward: Reward, held_out: Reward | None, clips: dict[str, Clip], name: str) -> RewardCard:
     """A card, with progress on standard error."""
     with Progress(console=Console(file=sys.stderr)) as bar:
         task = bar.add_task(name, total=pieces(len(clips)))
@@ -63,7 +63,7 @@ def line(name: str, middle: float | None, gain: Difference | None, above: str, v
     )
 
 
-def show(probed: Probed, title: str) -> None:
+def show(probed: ProbeResults, title: str) -> None:
     """The table, the highest first."""
     real = median(probed.real.values) or 0.0
     print(f"| {title} | {TITLES}\n|---|---|---|---|---|---|\n| *real clips* | {real:.1f} | 0 | | | |")
@@ -73,7 +73,7 @@ def show(probed: Probed, title: str) -> None:
         print(line(outcome.probe.name, median(there), outcome.to_median, above, outcome.verdict))
 
 
-def show_card(card: Card) -> None:
+def show_card(card: RewardCard) -> None:
     """A card's figures."""
     real = median(card.real) or 0.0
     print(f"| {card.name} | {TITLES}\n|---|---|---|---|---|---|")

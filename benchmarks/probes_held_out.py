@@ -1,6 +1,6 @@
 """A second set of degenerate inputs, drawn at random and kept apart: only for a last check of what was mended.
 
-Other kinds than those of `avreward.rewards.probe_inputs`, with parameters that a seed draws, alone, in pairs, and mixed
+Other kinds than those of `avreward.audit.inputs`, with parameters that a seed draws, alone, in pairs, and mixed
 with the first set's. Whoever changes a measurement to please this set must draw another one.
 """
 
@@ -12,8 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from avreward.rewards import probe_pictures, probe_sounds
-from avreward.rewards.probe_inputs import Probe
+from avreward.audit import _audio_inputs as probe_sounds
+from avreward.audit import _video_inputs as probe_pictures
+from avreward.audit.inputs import Probe
 
 Dice = torch.Generator
 FIRST = (probe_pictures.black, probe_pictures.white_noise, probe_pictures.stripes, probe_pictures.one_colour)

@@ -23,11 +23,11 @@ import torch
 from medium_agav import PICTURE_TOKENS, dubs, flops, machine, medium_rater
 from torch import Tensor
 
-from avreward.raters.agav_rater import AgavRater
+from avreward.raters.agav.rater import AgavRater
 from avreward.raters.base import Sample, Work
-from avreward.raters.lmm.decoding import read
-from avreward.raters.lmm.parts import Tokens
-from avreward.raters.lmm.template import Rendered
+from avreward.raters.lmm._decoding import read
+from avreward.raters.lmm._template import Rendered
+from avreward.raters.lmm.prompt import Tokens
 
 AIM = 0.8  # of the limit, at N = 8
 RUNS = 1

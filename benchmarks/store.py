@@ -39,7 +39,7 @@ from avreward import load_rater, score_files
 from avreward.clip import Clip
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, Scores
-from avreward.rewards.store import Store
+from avreward.scoring.store.store import Store
 
 BATCH = 1000
 SETTLED = 3.0  # seconds until a file is old enough to be remembered

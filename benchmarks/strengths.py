@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from avreward.errors import AvrewardError
-from avreward.rewards.outcomes import BradleyTerry, Davidson, RaoKupper
-from avreward.rewards.strengths import Model, Strengths, fit
+from avreward.preferences.bradley_terry import Model, Strengths, fit_strengths
+from avreward.preferences.models import BradleyTerry, Davidson, RaoKupper
 
 ITEMS, TIMES = 8, 20
 TRUE: dict[Model, BradleyTerry | Davidson | RaoKupper] = {
@@ -54,7 +54,7 @@ def simulate(model: Model, generator: torch.Generator) -> tuple[Tensor, Strength
     truth -= truth.mean()
     first, second = torch.tensor(PAIRS).repeat(TIMES, 1).T
     drawn = TRUE[model](truth[first] - truth[second]).multinomial(1, generator=generator)[:, 0]
-    return truth, fit(range(ITEMS), first.tolist(), second.tolist(), 1 - drawn / 2, model)
+    return truth, fit_strengths(range(ITEMS), first.tolist(), second.tolist(), 1 - drawn / 2, model)
 
 
 def coverage(model: Model, simulations: int, seed: int) -> Coverage:

@@ -29,14 +29,14 @@ import numpy as np
 import torch
 
 from avreward import Clip, load_rater, score_files
-from avreward.datasets.scenes import scene
-from avreward.media.resize import resize
+from avreward.datasets.synthetic.scenes import scene
+from avreward.media._resize import resize
 
 FIRST = 300_000  # seed of the first synthesized clip
 PROBE = """
 import sys
 from avreward import Clip, load_rater
-import avreward.datasets.scenes
+import avreward.datasets.synthetic.scenes
 rater = load_rater("signals")
 if len(sys.argv) > 1:
     scores = rater([Clip.open(sys.argv[1])])

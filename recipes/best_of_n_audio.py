@@ -14,8 +14,8 @@ from reranked import parser_of, show
 from tiny_pipelines import tiny_stable_audio
 
 from avreward import load_rater
-from avreward.integrations.diffusers import DiffusersSampler
-from avreward.selection import BestOfN
+from avreward.generators.diffusers.sampler import DiffusersSampler
+from avreward.selection.search.search import BestOfN
 
 CALL: dict[str, Any] = {"audio_end_in_s": 0.5, "num_inference_steps": 4}
 # A real one: {"audio_end_in_s": 10.0, "num_inference_steps": 100}

@@ -15,8 +15,8 @@ from tiny_ltx2 import PLAIN
 from tiny_pipelines import tiny_ltx2_with_text
 
 from avreward import load_rater
-from avreward.integrations.diffusers import DiffusersSampler
-from avreward.selection import BestOfN
+from avreward.generators.diffusers.sampler import DiffusersSampler
+from avreward.selection.search.search import BestOfN
 
 CALL: dict[str, Any] = {
     "height": 32,

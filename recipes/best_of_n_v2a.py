@@ -16,9 +16,9 @@ from reranked import parser_of, show
 from tiny_v2a import tiny_v2a
 
 from avreward import Clip, load_rater
-from avreward.datasets.scenes import scene
-from avreward.integrations.diffusers import DiffusersSampler
-from avreward.selection import BestOfN
+from avreward.datasets.synthetic.scenes import scene
+from avreward.generators.diffusers.sampler import DiffusersSampler
+from avreward.selection.search.search import BestOfN
 
 CALL: dict[str, Any] = {"num_inference_steps": 12}
 

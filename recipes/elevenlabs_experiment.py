@@ -19,16 +19,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from avreward.cli.common import progress, raters_of, reward_of, stdout
+from avreward.cli._common import progress, raters_of, reward_of, stdout
 from avreward.errors import AvrewardError, MediaError
-from avreward.evaluation import agav_paper
-from avreward.evaluation.agreement import Agreement, agreement, by_category
-from avreward.evaluation.choices import Choices
+from avreward.generators.base import GeneratorStopped
+from avreward.generators.folder import FolderGenerator
 from avreward.integrations.descriptions import DescriptionTable, prompt_of, read_column
-from avreward.report.choice_prepare import of_video, prepare
-from avreward.report.choice_server import ChoiceServer
-from avreward.selection.folder import FolderGenerator
-from avreward.selection.generation import GivenUp
+from avreward.studies import agav_paper
+from avreward.studies._agreement import Agreement, agreement, by_category
+from avreward.studies._prepare import of_video, prepare
+from avreward.studies.choices import Choices
+from avreward.studies.server import ChoiceServer
 
 
 def make(options: argparse.Namespace) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def make(options: argparse.Namespace) -> dict[str, Any]:
     try:
         with progress("Preparing", len(options.videos)) as step:
             prepare(choices, options.videos, generate, reward, count, step=step, **tables)
-    except GivenUp as error:
+    except GeneratorStopped as error:
         print(f"stopped: {error}", file=sys.stderr)
     return {"experiment": str(choices.path), **about, **state(choices)}
 

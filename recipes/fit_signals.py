@@ -3,13 +3,13 @@
     python recipes/fit_signals.py --scenes 110 --jobs 2
 
 Method. Scenes are synthesized (seeds from 0 on; the held-out benchmark and the demo use others) and each gets every
-controlled defect of `avreward.datasets.perturbations` at three severities, and those of `MORE` below, for the
-measurements that the others leave alone (hum, loudness, exposure, dropped frames). A scene as it was made is to score
-90 on every dimension, one with a mild, medium or strong defect 70, 50 and 30 on the dimension concerned, one with a
-defect that has no severity 40. For `dynamic_degree` the time stamps are stretched (×4 … ×1/2) and the score is to be
-the percentile among all of these. Each measurement's weight and reference are fitted by gradient descent on the Huber
-loss to those targets plus a logistic loss that wants every defect to lower the score of its own scene; its scale is
-the spread over clean scenes. No real clip is involved. The result is ``src/avreward/raters/signals/fusion.json``.
+controlled defect of `avreward.datasets.synthetic._perturbations` at three severities, and those of `MORE` below, for
+the measurements that the others leave alone (hum, loudness, exposure, dropped frames). A scene as it was made is to
+score 90 on every dimension, one with a mild, medium or strong defect 70, 50 and 30 on the dimension concerned, one
+with a defect that has no severity 40. For `dynamic_degree` the time stamps are stretched (×4 … ×1/2) and the score is
+to be the percentile among all of these. Each measurement's weight and reference are fitted by gradient descent on the
+Huber loss to those targets plus a logistic loss that wants every defect to lower the score of its own scene; its scale
+is the spread over clean scenes. No real clip is involved. The result is ``src/avreward/raters/signals/fusion.json``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from torch import Tensor
 from torch.nn.functional import huber_loss, softplus
 
 from avreward import Clip
-from avreward.datasets.perturb_picture import frozen_order
-from avreward.datasets.perturbations import PERTURBATIONS
-from avreward.datasets.scenes import scene
+from avreward.datasets.synthetic._perturb_video import frozen_order
+from avreward.datasets.synthetic._perturbations import PERTURBATIONS
+from avreward.datasets.synthetic.scenes import scene
 from avreward.raters.base import Work
-from avreward.raters.signals.fusion import DIMENSIONS, Fusion, badness
-from avreward.raters.signals.measurement import MEASUREMENTS, feeding
+from avreward.raters.signals._fusion import DIMENSIONS, Fusion, badness
+from avreward.raters.signals._measurement import MEASUREMENTS, feeding
 from avreward.raters.signals.rater import SignalsRater
 
 TARGETS = (90.0, 70.0, 50.0, 30.0)  # as made, mild, medium, strong

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from tiny_tokenizer import tiny_tokenizer
 
-from avreward.raters.lmm.agav_keys import ours_to_official
-from avreward.raters.lmm.agav_network import AgavConfig, AgavNetwork
-from avreward.raters.lmm.encoders.beats import BeatsConfig
+from avreward.raters.agav._keys import ours_to_official
+from avreward.raters.agav._network import AgavConfig, AgavNetwork
+from avreward.raters.encoders.beats import BeatsConfig
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<video>")
 

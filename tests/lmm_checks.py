@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from avreward import Clip
 from avreward.raters.base import Work
+from avreward.raters.lmm._template import Rendered
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.parts import Text, Tokens
+from avreward.raters.lmm.prompt import Text, Tokens
 from avreward.raters.lmm.rater import LmmRater
-from avreward.raters.lmm.template import Rendered
 from avreward.raters.scores import Scores
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from avreward.rewards.scored_table import ScoredTable, read_table
-from avreward.rewards.table import TableWriter
+from avreward.scoring.table_reader import ScoredTable, read_table
+from avreward.scoring.table_writer import TableWriter
 
 SCORES = ("toy.quality", "toy.sync")
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from media_files import frames, remux, tones, write
 
-from avreward.clip import Clip, Group
+from avreward.clip import Clip
 from avreward.errors import MediaError
+from avreward.group import Group
+from avreward.media.resampling import resample
 from avreward.media.sampling import AllFrames, FramePlan, Spread
-from avreward.media.sound import resample
 
 VIDEO = frames(6, 20, 30)
 WAVE = torch.from_numpy(tones(0.5, 16000, 2))
@@ -250,8 +251,8 @@ def test_clips_travel_between_processes(tmp_path: Path) -> None:
 
 def test_opening_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "v.mp4", sound="aac")
-    monkeypatch.setattr("avreward.media.walk._Walk.frame", None)
-    monkeypatch.setattr("avreward.media.waveform._decoded", None)
+    monkeypatch.setattr("avreward.media._seek._Walk.frame", None)
+    monkeypatch.setattr("avreward.media._waveform._decoded", None)
     clip = Clip.open(file)
     assert (len(clip.times), clip.seconds, clip.sample_rate, clip.fps) == (
         12,

@@ -7,12 +7,12 @@ from typer.testing import CliRunner
 
 from avreward.cli.main import app
 from avreward.clip import Clip
-from avreward.datasets.demo import BEST, DEFECTS, demo_candidates
-from avreward.media.threads import one_core
+from avreward.datasets.synthetic.demo import BEST, DEFECTS, demo_candidates
+from avreward.media._threads import one_core
 from avreward.raters.hub import load_rater
-from avreward.report.media import browser_plays
-from avreward.rewards.stream import score_files
-from avreward.selection import select
+from avreward.report._media import browser_plays
+from avreward.scoring.run import score_files
+from avreward.selection._best_of_n import select
 
 SEEDS = range(1, 21)  # counted from `FIRST_SEED`; the demonstration itself takes 0
 

@@ -33,8 +33,8 @@ from tiny_agav_rater import write_tiny
 
 import avreward
 from avreward import Clip, load_rater
-from avreward.datasets.scenes import scene
-from avreward.rewards.nodes import FUNCTIONS
+from avreward.datasets.synthetic.scenes import scene
+from avreward.rewards.function_base import FUNCTIONS
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 MODULES = ["avreward", *sorted(found.name for found in pkgutil.walk_packages(avreward.__path__, "avreward."))]

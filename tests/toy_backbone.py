@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from avreward import Clip
 from avreward.media.sampling import AllFrames, FramePlan
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.parts import Encoded, Prompt, Slot, Text, Tokens
+from avreward.raters.lmm.prompt import Encoded, Prompt, Slot, Text, Tokens
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import BinaryConfidence, FiveLevels, first_tokens
 from avreward.raters.scores import Dimension

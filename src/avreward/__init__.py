@@ -7,78 +7,59 @@
 'dub2.mp4'
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from avreward._lazy import lazy_exports
+
 if TYPE_CHECKING:
-    from avreward.clip import Clip, Group
-    from avreward.errors import AvrewardError, MediaError
-    from avreward.raters.base import Rater
-    from avreward.raters.hub import load_rater
-    from avreward.raters.scores import Dimension, Scores
-    from avreward.rewards.base import Reward, Rewards
-    from avreward.rewards.expression import parse_reward
-    from avreward.rewards.files import load_reward
-    from avreward.rewards.stream import score_files
-    from avreward.selection.best_of_n import Selection, best_of_n
-    from avreward.selection.search import BestOfN, Search
+    from avreward.clip import Clip as Clip
+    from avreward.errors import AvrewardError as AvrewardError
+    from avreward.errors import MediaError as MediaError
+    from avreward.group import Group as Group
+    from avreward.raters.base import Rater as Rater
+    from avreward.raters.hub import load_rater as load_rater
+    from avreward.raters.scores import Dimension as Dimension
+    from avreward.raters.scores import Scores as Scores
+    from avreward.rewards.base import Reward as Reward
+    from avreward.rewards.expression import parse_reward as parse_reward
+    from avreward.rewards.io import load_reward as load_reward
+    from avreward.rewards.io import save_reward as save_reward
+    from avreward.rewards.results import Rewards as Rewards
+    from avreward.scoring.run import score_files as score_files
+    from avreward.selection._best_of_n import Selection as Selection
+    from avreward.selection._best_of_n import best_of_n as best_of_n
+    from avreward.selection.search.search import BestOfN as BestOfN
+    from avreward.selection.search.search import Search as Search
 
     __version__: str
 
-__all__ = [
-    "AvrewardError",
-    "BestOfN",
-    "Clip",
-    "Dimension",
-    "Group",
-    "MediaError",
-    "Rater",
-    "Reward",
-    "Rewards",
-    "Scores",
-    "Search",
-    "Selection",
-    "__version__",
-    "best_of_n",
-    "load_rater",
-    "load_reward",
-    "parse_reward",
-    "score_files",
-]
-
-# Name → the module that has it. They are imported on first use: torch alone takes more than a second.
-_HOMES = {
-    "AvrewardError": "errors",
-    "BestOfN": "selection.search",
-    "Clip": "clip",
-    "Dimension": "raters.scores",
-    "Group": "clip",
-    "MediaError": "errors",
-    "Rater": "raters.base",
-    "Reward": "rewards.base",
-    "Rewards": "rewards.base",
-    "Scores": "raters.scores",
-    "Search": "selection.search",
-    "Selection": "selection.best_of_n",
-    "best_of_n": "selection.best_of_n",
-    "load_rater": "raters.hub",
-    "load_reward": "rewards.files",
-    "parse_reward": "rewards.expression",
-    "score_files": "rewards.stream",
-}
+_get, _dir, __all__ = lazy_exports(
+    __name__,
+    {
+        "clip": ["Clip"],
+        "errors": ["AvrewardError", "MediaError"],
+        "group": ["Group"],
+        "raters.base": ["Rater"],
+        "raters.hub": ["load_rater"],
+        "raters.scores": ["Dimension", "Scores"],
+        "rewards.base": ["Reward"],
+        "rewards.expression": ["parse_reward"],
+        "rewards.io": ["load_reward", "save_reward"],
+        "rewards.results": ["Rewards"],
+        "scoring.run": ["score_files"],
+        "selection._best_of_n": ["Selection", "best_of_n"],
+        "selection.search.search": ["BestOfN", "Search"],
+    },
+)
+__all__ += ["__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+    if name != "__version__":
+        return _get(name)
+    from importlib.metadata import version
 
-        value: Any = version("avreward")
-    elif name in _HOMES:
-        value = getattr(import_module(f"avreward.{_HOMES[name]}"), name)
-    else:
-        raise AttributeError(f"module 'avreward' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    return version("avreward")
 
 
 def __dir__() -> list[str]:

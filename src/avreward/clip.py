@@ -11,14 +11,13 @@ from types import MappingProxyType
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.group import Group as Group
-from avreward.media.checks import check_alone, check_path, check_sound_format, check_texts
-from avreward.media.container import FileStamp, Limits
-from avreward.media.encode import save
-from avreward.media.index import MediaIndex, read_index
-from avreward.media.keys import LazyKeys, text_key
+from avreward.media._checks import check_alone, check_path, check_sound_format, check_texts
+from avreward.media._container import FileStamp, Limits
+from avreward.media._encode import save
+from avreward.media._index import MediaIndex, read_index
+from avreward.media._keys import LazyKeys, text_key
+from avreward.media._tracks import AudioTrack, FileAudio, FileVideo, VideoTrack, tensor_audio, tensor_video
 from avreward.media.sampling import AllFrames, FramePlan
-from avreward.media.tracks import FilePicture, FileSound, Picture, Sound, tensor_picture, tensor_sound
 
 
 class Clip:
@@ -60,8 +59,8 @@ class Clip:
         check_alone(audio, "audio", sample_rate=sample_rate)
         if video is None and audio is None and prompt is None and not texts:
             raise MediaError("Clip", "nothing is given", "give video, audio or a text; for a file use Clip.open(path)")
-        self._picture: Picture | None = tensor_picture(video, fps, times) if video is not None else None
-        self._sound: Sound | None = tensor_sound(audio, sample_rate) if audio is not None else None
+        self._picture: VideoTrack | None = tensor_video(video, fps, times) if video is not None else None
+        self._sound: AudioTrack | None = tensor_audio(audio, sample_rate) if audio is not None else None
         absent = {"video": video, "audio": audio}
         self._missing = {name: f"no {name} was given" for name, tensor in absent.items() if tensor is None}
         self._path: Path | None = None
@@ -99,16 +98,16 @@ class Clip:
                 sound. Nothing is used in part: a frame that doesn't decode is an error when it is asked for.
         """
         index = read_index(FileStamp.of(check_path(path)), Limits(max_seconds, max_side, max_pixels))
-        picture = FilePicture(index) if index.picture is not None else None
-        sound = FileSound(index) if index.sound is not None else None
+        picture = FileVideo(index) if index.picture is not None else None
+        sound = FileAudio(index) if index.sound is not None else None
         return cls._of_file(index, picture, sound, prompt, texts)
 
     @classmethod
     def _of_file(
         cls,
         index: MediaIndex,
-        picture: FilePicture | None,
-        sound: FileSound | None,
+        picture: FileVideo | None,
+        sound: FileAudio | None,
         prompt: str | None,
         texts: Mapping[str, str] | None,
     ) -> Clip:
@@ -278,7 +277,7 @@ class Clip:
         """
         if isinstance(audio, Clip) and sample_rate is not None:
             raise MediaError("sample_rate", "it is given with a clip, which knows its own", "leave it out")
-        sound = audio._with_sound() if isinstance(audio, Clip) else tensor_sound(audio, sample_rate)
+        sound = audio._with_sound() if isinstance(audio, Clip) else tensor_audio(audio, sample_rate)
         return self._derived(_sound=sound, _missing={k: why for k, why in self._missing.items() if k != "audio"})
 
     def with_prompt(self, prompt: str | None, texts: Mapping[str, str] | None = None) -> Clip:
@@ -313,16 +312,16 @@ class Clip:
         sound = f", {self._sound.channels} channels at {self._sound.rate} Hz" if self._sound is not None else ""
         return f"<Clip {self.name}: {self.seconds:.2f} s{frames}{sound}>"
 
-    def _tracks(self) -> dict[str, Picture | Sound]:
+    def _tracks(self) -> dict[str, VideoTrack | AudioTrack]:
         tracks = {"video": self._picture, "audio": self._sound}
         return {name: track for name, track in tracks.items() if track is not None}
 
-    def _with_picture(self) -> Picture:
+    def _with_picture(self) -> VideoTrack:
         if self._picture is None:
             raise MediaError(self._path or "clip", self._missing["video"], "give a clip with a picture")
         return self._picture
 
-    def _with_sound(self) -> Sound:
+    def _with_sound(self) -> AudioTrack:
         if self._sound is None:
             remedy = "give a clip with sound, or add it by with_audio"
             raise MediaError(self._path or "clip", self._missing["audio"], remedy)

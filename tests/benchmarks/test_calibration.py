@@ -16,7 +16,7 @@ def test_the_right_curve_is_near_the_truth(name):
 def test_order_is_kept_and_an_outlier_does_not_squeeze_ranks(outlier):
     rows = {name: (order, low, high) for name, order, low, high in normalized(outlier)}
     assert [order for order, _, _ in rows.values()] == [1.0, 1.0, 1.0]
-    assert rows["rank"][2] - rows["rank"][1] > 0.4
+    assert rows["percentile"][2] - rows["percentile"][1] > 0.4
 
 
 def test_the_tables(capsys):

@@ -3,7 +3,7 @@
 import pairs as benchmark
 import pytest
 
-from avreward.rewards.scored_table import read_table
+from avreward.scoring.table_reader import read_table
 
 
 @pytest.fixture(scope="module")

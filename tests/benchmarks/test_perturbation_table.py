@@ -4,7 +4,7 @@ import perturbations
 import pytest
 from perturbations import Trial, summarize
 
-from avreward.datasets.perturbations import PERTURBATIONS
+from avreward.datasets.synthetic._perturbations import PERTURBATIONS
 from avreward.raters.hub import load_rater
 
 

@@ -9,8 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from avreward import load_rater
-from avreward.cli.common import NOTHING
-from avreward.raters.lmm.agav_keys import ours_to_official
+from avreward.cli._common import NOTHING
+from avreward.raters.agav._keys import ours_to_official
 
 
 def types(folder) -> set[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scored_tables import pools, varied, write
 
-from avreward.cli.common import NOTHING
+from avreward.cli._common import NOTHING
 
 
 @pytest.fixture(scope="module")

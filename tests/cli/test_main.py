@@ -54,7 +54,7 @@ def test_an_error_is_one_line(run, files, monkeypatch):
     def broken(name="signals"):
         raise AvrewardError("weights.safetensors: half of\nit is missing; download it again")
 
-    monkeypatch.setattr("avreward.rewards.stream.score_files", lambda *a, **k: broken())
+    monkeypatch.setattr("avreward.scoring.run.score_files", lambda *a, **k: broken())
     result = run("rank", files.loud)
     assert result.exit_code == 3
     assert result.stderr == "avreward: weights.safetensors: half of it is missing; download it again\n"
@@ -65,7 +65,7 @@ def test_an_interrupt(run, toy, files, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr("avreward.rewards.stream.score_files", interrupted)
+    monkeypatch.setattr("avreward.scoring.run.score_files", interrupted)
     assert run("rank", files.loud).exit_code == 130
 
 

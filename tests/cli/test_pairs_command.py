@@ -5,8 +5,8 @@ import json
 import pytest
 from scored_tables import varied, write
 
-from avreward.cli.common import NOTHING
-from avreward.selection.export import read_pairs
+from avreward.cli._common import NOTHING
+from avreward.selection.pairs.export import read_pairs
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from lmm_checks import alone
 from media_files import write
 
 from avreward import Clip, load_rater
-from avreward.raters.lmm.agav_network import AgavNetwork
-from avreward.raters.lmm.backbones.agav import AgavBackbone
+from avreward.raters.agav._backbone import AgavBackbone
+from avreward.raters.agav._network import AgavNetwork
 
 
 @pytest.fixture(scope="module")

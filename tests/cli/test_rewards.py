@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 from toy_raters import Toy
 
-from avreward.rewards.table import METADATA_KEY
+from avreward.scoring.table_writer import METADATA_KEY
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from pyarrow import parquet
 
 from avreward import Clip
-from avreward.rewards.table import METADATA_KEY
+from avreward.scoring.table_writer import METADATA_KEY
 
 
 def read(path):
@@ -165,7 +165,7 @@ def test_prompts_that_say_too_much_or_too_little(run, toy, files, tmp_path, text
 
 
 def test_an_interrupt_keeps_what_was_done(run, toy, files, tmp_path, monkeypatch):
-    import avreward.rewards.stream as stream
+    import avreward.scoring.run as stream
 
     real = stream.score_files
 
@@ -173,7 +173,7 @@ def test_an_interrupt_keeps_what_was_done(run, toy, files, tmp_path, monkeypatch
         yield from real([files.loud, files.soft], target, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("avreward.rewards.stream.score_files", interrupted)
+    monkeypatch.setattr("avreward.scoring.run.score_files", interrupted)
     out = tmp_path / "scores.parquet"
     out.write_text("an older table")
     result = run("score", files.loud, files.soft, files.silent, "--out", out)
@@ -188,7 +188,7 @@ def test_an_interrupt_keeps_what_was_done(run, toy, files, tmp_path, monkeypatch
 FULL = """
 import resource, signal, sys
 from avreward.cli.main import app
-from avreward.rewards import table
+from avreward.scoring import table_writer as table
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write fails as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 app(sys.argv[2:])

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from avreward import Clip, load_rater
-from avreward.cli.common import NOTHING, SOME_FAILED
-from avreward.raters.agav_rater import PUBLISHED
+from avreward.cli._common import NOTHING, SOME_FAILED
+from avreward.raters.agav.rater import PUBLISHED
 
 NAMES = ("audio_quality", "av_consistency", "overall")
 

@@ -2,7 +2,7 @@ from functools import cache
 
 import pytest
 
-from avreward.datasets.scenes import KINDS, Scene, scene
+from avreward.datasets.synthetic.scenes import KINDS, Scene, scene
 
 
 @cache

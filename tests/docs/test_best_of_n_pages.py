@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from avreward.selection.strategies import STRATEGIES
+from avreward.selection.search.strategies import STRATEGIES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

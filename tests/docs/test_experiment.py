@@ -10,8 +10,8 @@ import media_files
 import torch
 
 from avreward import Clip
-from avreward.evaluation.choices import Choices
-from avreward.report.choice_server import ChoiceServer
+from avreward.studies.choices import Choices
+from avreward.studies.server import ChoiceServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "experiment.md"
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avreward.evaluation import krcc, plcc, srcc
+from avreward.evaluation.correlation import krcc, plcc, srcc
 
 PAIRS = st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=2, max_size=12).filter(
     lambda pairs: all(len(set(side)) > 1 for side in zip(*pairs, strict=True))

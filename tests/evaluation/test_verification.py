@@ -10,7 +10,7 @@ from toy_raters import Toy, both, sound
 
 from avreward import Clip
 from avreward.errors import AvrewardError
-from avreward.evaluation.verification import Row, Verification, read_published, verify
+from avreward.evaluation.verification import Verification, VerificationRow, read_published, verify
 
 
 class Named(Clip):
@@ -130,10 +130,10 @@ def test_no_gradients_are_recorded() -> None:
 
 
 def test_rows() -> None:
-    assert Row("c", "d", 10.0, 10.35, 0.35).agrees
-    assert not Row("c", "d", 10.0, float("nan"), 9.0).agrees
-    assert not Row("c", "d", 10.0, float("inf"), float("inf")).agrees
-    assert Verification((Row("c", "d", 1.0, 1.0, 0.1),), {}).passed
+    assert VerificationRow("c", "d", 10.0, 10.35, 0.35).agrees
+    assert not VerificationRow("c", "d", 10.0, float("nan"), 9.0).agrees
+    assert not VerificationRow("c", "d", 10.0, float("inf"), float("inf")).agrees
+    assert Verification((VerificationRow("c", "d", 1.0, 1.0, 0.1),), {}).passed
 
 
 # ---- tables

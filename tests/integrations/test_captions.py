@@ -15,7 +15,7 @@ from avreward import Clip
 from avreward.errors import MediaError
 from avreward.integrations import captions
 from avreward.integrations.captions import LmmDescriber
-from avreward.raters.lmm.parts import Text
+from avreward.raters.lmm.prompt import Text
 
 
 def film(seed: int = 0) -> Clip:

@@ -16,13 +16,13 @@ from toy_raters import Toy, picture
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
-from avreward.integrations.diffusers import DiffusersSampler
-from avreward.integrations.diffusers_output import clips_of, frame_rate, sample_rate
-from avreward.integrations.diffusers_steps import Seen, Stepper, predicted_clean
-from avreward.selection import BestOfN, Search
-from avreward.selection.generation import Condition, Cost, Noise
-from avreward.selection.pruning import Drafts, Halving
-from avreward.selection.steering import Beam, Steering
+from avreward.generators.base import Condition, Cost, Noise
+from avreward.generators.diffusers._output import clips_of, frame_rate, sample_rate
+from avreward.generators.diffusers._steps import ObservedScheduler, ObservedStep, predicted_clean
+from avreward.generators.diffusers.sampler import DiffusersSampler
+from avreward.selection.search.pruning import Drafts, Halving
+from avreward.selection.search.search import BestOfN, Search
+from avreward.selection.search.steering import Beam, Steering
 
 FAMILIES = {make.__name__: make for make in (wan, ltx, ltx2, stable_audio, audioldm2)}
 PICTURE, SOUND = {"wan", "ltx", "ltx2"}, {"ltx2", "stable_audio", "audioldm2"}
@@ -246,12 +246,12 @@ def test_the_step_looks_like_the_schedulers_and_survives_a_deep_copy() -> None:
 
     scheduler, seen = DDIMScheduler(), []
 
-    def listen(step: Seen) -> Tensor:
+    def listen(step: ObservedStep) -> Tensor:
         seen.append(step.track)
         return step.result
 
     signature = inspect.signature(scheduler.step)
-    scheduler.step = Stepper(scheduler, listen, None)
+    scheduler.step = ObservedScheduler(scheduler, listen, None)
     assert inspect.signature(scheduler.step) == signature
     other = copy.deepcopy(scheduler)
     for own in (scheduler, other):

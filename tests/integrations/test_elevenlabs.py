@@ -12,10 +12,10 @@ from elevenlabs_server import KEY, sound_server
 
 from avreward import BestOfN, Clip, load_rater
 from avreward.errors import AvrewardError, MediaError
+from avreward.generators.base import GeneratorStopped, name_of
 from avreward.integrations.budget import Budget
 from avreward.integrations.descriptions import DescriptionTable, prompt_of
 from avreward.integrations.elevenlabs import ElevenLabs, ServiceError
-from avreward.selection.generation import GivenUp, name_of
 
 pytest.importorskip("elevenlabs", reason="no ElevenLabs SDK; pip install 'avreward[elevenlabs]'")
 
@@ -111,7 +111,7 @@ def test_a_refused_key_ends_it_for_all(tmp_path, monkeypatch):
     with sound_server() as server:
         generate = generator(server, tmp_path)
         for seed in (0, 1):
-            with pytest.raises(GivenUp, match=r"status 401 .*ELEVENLABS_API_KEY"):
+            with pytest.raises(GeneratorStopped, match=r"status 401 .*ELEVENLABS_API_KEY"):
                 generate(silent(), seed)
         assert len(server.requests) == 1
     assert generate.budget.spent == 0
@@ -155,10 +155,10 @@ def test_the_budget_is_never_passed_not_even_by_a_later_run(tmp_path):
         for seed in range(3):
             generate(clip, seed)
         assert generate.budget.spent == 180
-        with pytest.raises(GivenUp, match="180 of 200 credits are spent, and the next request may cost 40"):
+        with pytest.raises(GeneratorStopped, match="180 of 200 credits are spent, and the next request may cost 40"):
             generate(clip, 3)
         later = generator(server, tmp_path, credits=200)
-        with pytest.raises(GivenUp, match=r"180 of 200 .*spent\.jsonl"):
+        with pytest.raises(GeneratorStopped, match=r"180 of 200 .*spent\.jsonl"):
             later(clip, 3)
         assert later(clip, 2).has_audio  # what is stored costs nothing
         assert len(server.requests) == 3
@@ -198,7 +198,7 @@ def test_a_full_disk_ends_it_for_all_before_more_is_paid(tmp_path, monkeypatch, 
         generate = generator(server, tmp_path, concurrency=1)
 
         def failed(seed: int) -> str:
-            with pytest.raises(GivenUp, match="No space left on device") as caught:
+            with pytest.raises(GeneratorStopped, match="No space left on device") as caught:
                 generate(clip, seed)
             return str(caught.value)
 
@@ -216,7 +216,7 @@ def test_a_limit_that_is_none_is_refused(tmp_path, limits):
 def test_two_runs_at_a_time_share_one_limit(tmp_path):
     one, other = (Budget(tmp_path, credits=100, calls=3) for _ in range(2))
     one.charge(80)
-    with pytest.raises(GivenUp, match="80 of 100 credits are spent, and the next request may cost 80"):
+    with pytest.raises(GeneratorStopped, match="80 of 100 credits are spent, and the next request may cost 80"):
         other.charge(80)
     one.settle(80, 10)
     other.charge(80)
@@ -227,7 +227,7 @@ def test_two_runs_at_a_time_share_one_limit(tmp_path):
         for i in range(20):
             try:
                 budget.charge(1)
-            except GivenUp:
+            except GeneratorStopped:
                 return i
         return 20
 
@@ -244,7 +244,7 @@ def test_the_key_follows_no_redirect(tmp_path):
 def test_every_attempt_counts_as_a_call(tmp_path):
     with sound_server("500", "500", "500") as server:
         generate = generator(server, tmp_path, calls=2)
-        with pytest.raises(GivenUp, match="all 2 calls are made"):
+        with pytest.raises(GeneratorStopped, match="all 2 calls are made"):
             generate(silent(), 0)
         assert len(server.requests) == 2
 
@@ -279,11 +279,11 @@ def test_best_of_n_goes_on_when_one_candidate_fails(tmp_path):
 def test_best_of_n_ends_when_the_budget_is_spent_or_the_key_refused(tmp_path, monkeypatch):
     with sound_server() as server:
         reward = load_rater("signals")["audio_quality"]
-        with pytest.raises(GivenUp, match="120 of 150 credits are spent"):
+        with pytest.raises(GeneratorStopped, match="120 of 150 credits are spent"):
             BestOfN(generator(server, tmp_path, credits=150), reward, n=4)(silent())
         assert len(server.requests) == 2
         monkeypatch.setenv("ELEVENLABS_API_KEY", "sk_wrong")
-        with pytest.raises(GivenUp, match=r"status 401 .*ELEVENLABS_API_KEY"):
+        with pytest.raises(GeneratorStopped, match=r"status 401 .*ELEVENLABS_API_KEY"):
             BestOfN(generator(server, tmp_path), reward, n=4)(silent())
         assert len(server.requests) == 3
 

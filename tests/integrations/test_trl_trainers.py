@@ -10,7 +10,7 @@ from toy_raters import Toy, sound
 from trl_checks import trained
 
 from avreward import Clip, MediaError
-from avreward.integrations.trl import trl_reward, trl_rewards
+from avreward.integrations.trl.rewards import trl_reward, trl_rewards
 
 
 def render(text: str, /, **columns: Any) -> Clip:

@@ -15,7 +15,7 @@ from media_files import frames, tones, write
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
-from avreward.media import encode
+from avreward.media import _encode as encode
 from avreward.media.sampling import FramePlan, Spread
 
 WAVE = torch.from_numpy(tones(1.0, 44100, 2))

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from avreward.errors import MediaError
 from avreward.media.fbank import Fbank, beats_fbank
+from avreward.media.resampling import joined_clips
 from avreward.media.rounding import to_bfloat16
-from avreward.media.sound import joined_clips
 
 
 def music(samples: int, rate: int = 16000, seed: int = 0) -> Tensor:

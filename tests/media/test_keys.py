@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from media_files import frames, remux, repacked, tones, write
 
 from avreward.clip import Clip
-from avreward.media import keys
-from avreward.media.keys import tensor_key
+from avreward.media import _keys as keys
+from avreward.media._keys import tensor_key
 
 WAVE = torch.from_numpy(tones(1.0, 16000, 1))
 
@@ -45,8 +45,8 @@ def test_dubs_of_one_video_share_its_key(tmp_path: Path) -> None:
 def test_a_key_needs_no_decoding_of_sound_or_more_than_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = Clip.open(write(tmp_path / "x.mp4", sound="aac"))
     assert clip.height  # this takes one frame, for its orientation
-    monkeypatch.setattr("avreward.media.walk._Walk._decoded", None)
-    monkeypatch.setattr("avreward.media.waveform._decoded", None)
+    monkeypatch.setattr("avreward.media._seek._Walk._decoded", None)
+    monkeypatch.setattr("avreward.media._waveform._decoded", None)
     assert set(dict(clip.keys)) == {"video", "audio"}
 
 

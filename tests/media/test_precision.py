@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from avreward.media._resize import resize
 from avreward.media.fbank import Fbank, beats_fbank
 from avreward.media.logmel import LogMel
-from avreward.media.resize import resize
-from avreward.media.sound import remix, resample
+from avreward.media.resampling import remix, resample
 
 # sizes and rates that no other test uses: what they keep is made here
 TRANSFORMS = {

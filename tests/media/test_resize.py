@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.errors import MediaError
-from avreward.media.resize import resize
+from avreward.media._resize import resize
 from avreward.media.rounding import to_uint8_levels
 
 MODES = ["area", "bilinear", "bicubic", "nearest"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media.sampling import AllFrames, FramePlan, Rule, Spread, Windows, duration, on_display
+from avreward.media.sampling import AllFrames, FramePlan, FrameRule, Spread, Windows, duration, on_display
 from avreward.media.sampling_rules import (
     AgavRaterFrames,
     AigvAssessorFrames,
@@ -21,7 +21,7 @@ from avreward.media.sampling_rules import (
     UniformFrames,
 )
 
-RULES: list[Rule] = [
+RULES: list[FrameRule] = [
     AllFrames(),
     Windows(seconds=0.5, most=3),
     Windows(seconds=1.0, most=1),
@@ -141,7 +141,7 @@ def test_qwen_frames_are_rounded_down_today() -> None:
     fps=st.sampled_from([1.0, 7.5, 8.0, 23.976, 24.0, 25.0, 29.97, 30.0, 59.94, 120.0]),
     late=st.sampled_from([0.0, 0.25, 3.0]),
 )
-def test_rules_stay_within_the_clip(rule: Rule, frames: int, fps: float, late: float) -> None:
+def test_rules_stay_within_the_clip(rule: FrameRule, frames: int, fps: float, late: float) -> None:
     times = stamps(frames, fps) + late
     indices = rule(times)
     assert indices.dtype == torch.int64
@@ -152,7 +152,7 @@ def test_rules_stay_within_the_clip(rule: Rule, frames: int, fps: float, late: f
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_rules_are_named_in_full_and_refuse_nothing_to_see(rule: Rule) -> None:
+def test_rules_are_named_in_full_and_refuse_nothing_to_see(rule: FrameRule) -> None:
     assert eval(repr(rule)) == rule
     with pytest.raises(MediaError, match="times"):
         rule(torch.zeros(0, dtype=torch.float64))

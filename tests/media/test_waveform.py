@@ -15,9 +15,9 @@ from media_files import remux, repacked, tones, write
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
-from avreward.media import waveform
-from avreward.media.sound import remix, resample
-from avreward.media.waveform import resampled
+from avreward.media import _waveform as waveform
+from avreward.media._waveform import resampled
+from avreward.media.resampling import remix, resample
 
 
 def sound_file(path: Path, sound: str, **given: object) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from avreward import load_rater
 from avreward.errors import AvrewardError
 from avreward.raters import hub
-from avreward.raters.agav_rater import AgavRater
+from avreward.raters.agav.rater import AgavRater
 from avreward.raters.hub import LOADERS, UnknownRater, folder_of, kind_of, read_config
 from avreward.raters.signals.rater import SignalsRater
 

@@ -15,8 +15,8 @@ from elevenlabs_server import KEY, sound_server
 from headless import chromium
 
 from avreward import Clip
-from avreward.evaluation.choices import Choices
-from avreward.report.choice_server import ChoiceServer
+from avreward.studies.choices import Choices
+from avreward.studies.server import ChoiceServer
 
 CATEGORIES = ("Sea", "Fire", "Sea", "Fire", "Sea")
 NAMES = [f"{kind.lower()}{i}" for i, kind in enumerate(CATEGORIES)]

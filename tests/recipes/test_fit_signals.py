@@ -4,7 +4,7 @@ import fit_signals as recipe
 import pytest
 import torch
 
-from avreward.raters.signals.fusion import Fusion, shipped
+from avreward.raters.signals._fusion import Fusion, shipped
 
 DIMENSIONS = ("audio_quality", "av_consistency", "static_quality", "temporal_smoothness", "dynamic_degree", "overall")
 

@@ -12,7 +12,7 @@ from tiny_ltx2 import PLAIN, prompt_embeds
 from toy_raters import Toy
 
 from avreward.clip import Clip
-from avreward.rewards import PerPrompt
+from avreward.rewards.per_prompt import PerPrompt
 
 PROMPTS = [recipe.prompt("clean", 0), recipe.prompt("bad", 1)]
 

@@ -11,7 +11,7 @@ import grpo_sound_writer as recipe
 import pytest
 import torch
 
-from avreward.integrations.trl import trl_rewards
+from avreward.integrations.trl.rewards import trl_rewards
 
 
 def test_the_smallest_form(monkeypatch, capsys, tmp_path) -> None:

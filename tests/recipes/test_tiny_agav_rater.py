@@ -14,7 +14,7 @@ from tiny_agav_rater import SPECIAL, main, random_network, tiny_config, write_ti
 from tiny_tokenizer import WORDS, tiny_tokenizer
 
 from avreward import load_rater
-from avreward.raters.lmm.agav_keys import ours_to_official
+from avreward.raters.agav._keys import ours_to_official
 
 
 def test_the_command(tmp_path, monkeypatch, capsys) -> None:

@@ -13,8 +13,8 @@ from tiny_v2a.network import seen
 from tiny_v2a.train import train
 
 from avreward import Clip, load_rater
-from avreward.datasets.scenes import scene
-from avreward.integrations.diffusers import DiffusersSampler
+from avreward.datasets.synthetic.scenes import scene
+from avreward.generators.diffusers.sampler import DiffusersSampler
 
 RATE = 16000
 

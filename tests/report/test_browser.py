@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from avreward.clip import Clip
-from avreward.report.data import Bar, Candidate, Failure, Measurement, Page
-from avreward.report.media import media_of
+from avreward.report._media import media_of
+from avreward.report.data import Bar, CandidateView, FailedFile, MeasurementView, Page
 from avreward.report.page import write_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -41,13 +41,17 @@ def page(tmp_path_factory) -> Path:
         value = 95.0 - 6 * place
         bars = [Bar(d, value, 0, 100, "good", others=(30.0, 60.0)) for d in ("overall", "temporal_smoothness")]
         bars.append(Bar("av_consistency", None, 0, 100, reason="a long reason why there is no score for this one"))
-        measurements = [Measurement("attack_decay_asymmetry", 0.1, "LUFS", 3.0, "a source with a long name, 1998")] * 3
+        measurements = [
+            MeasurementView("attack_decay_asymmetry", 0.1, "LUFS", 3.0, "a source with a long name, 1998")
+        ] * 3
         media = media_of(Clip.open(folder / name), folder / "page.html", name)
-        candidates.append(Candidate(name, value, bars, media, measurements=measurements, facts=["1.5 s", "96 × 64"]))
+        candidates.append(
+            CandidateView(name, value, bars, media, measurements=measurements, facts=["1.5 s", "96 × 64"])
+        )
     return write_page(
         Page(
             candidates,
-            failures=[Failure("averylongfilename" * 9 + ".mp4", "the file is empty")],
+            failures=[FailedFile("averylongfilename" * 9 + ".mp4", "the file is empty")],
             settings={"Reward fingerprint": "0123456789abcdef" * 8},
             notes=["signals does not read the prompt"],
             same_picture=True,

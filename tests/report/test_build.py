@@ -9,9 +9,9 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.scores import Dimension
 from avreward.report import build
+from avreward.report._measured import costliest, measured
 from avreward.report.build import Details, bars_of, facts, settings, unread_prompt, write_report
-from avreward.report.data import Measurement
-from avreward.report.measured import costliest, measured
+from avreward.report.data import MeasurementView
 from avreward.selection import best_of_n
 
 
@@ -92,7 +92,7 @@ def test_measurements(rater):
 
 
 def test_the_costliest_are_the_reasons():
-    rows = [Measurement(name, 1.0, feeds=feeds, points=points) for name, feeds, points in (
+    rows = [MeasurementView(name, 1.0, feeds=feeds, points=points) for name, feeds, points in (
         ("a", "power", 3.0), ("b", "other", 50.0), ("c", "power", 0.2), ("d", "power", 9.0), ("e", "", None),
     )]  # fmt: skip
     assert [m.name for m in costliest(rows, {"power"})] == ["d", "a"]

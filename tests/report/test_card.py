@@ -9,21 +9,25 @@ import torch
 from toy_raters import Reading, Toy
 
 from avreward import Clip
+from avreward.audit._statistics import Difference
+from avreward.audit.inputs import PROBES
+from avreward.report._card_page import chart, interval, nice, render_card, signed
 from avreward.report.card import pieces, reward_card, write_card
-from avreward.report.card_data import Card, Climbed, Cost, Curve, Row, Spread
-from avreward.report.card_page import chart, interval, nice, render_card, signed
-from avreward.rewards.probe_inputs import PROBES
-from avreward.rewards.probe_statistics import Difference
+from avreward.report.card_data import AscentSummary, CardCurve, Dispersion, ProbeRow, RewardCard, ScoringCost
 
 NASTY = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{ 7*7 }}"
 
 
-def card(**more) -> Card:
+def card(**more) -> RewardCard:
     gain = Difference(-3.0, -4.0, -2.0, -1.5, 5)
     rows = [
-        Row("silence", "nothing", ["audio"], [1.0, 2.0, None], 1.5, gain, gain, 0, 0, gain, "never", ["too quiet"]),
-        Row("loud", "a lot", ["audio"], [9.0, 8.0, 9.0], 9.0, Difference(4, 3, 5, 2, 3), gain, 3, 3, None, "beats"),
-        Row("swapped prompt", "?", ["prompt"], [None] * 3, None, None, None, 0, 0, None, "missing", ["no prompt"]),
+        ProbeRow(
+            "silence", "nothing", ["audio"], [1.0, 2.0, None], 1.5, gain, gain, 0, 0, gain, "never", ["too quiet"]
+        ),
+        ProbeRow(
+            "loud", "a lot", ["audio"], [9.0, 8.0, 9.0], 9.0, Difference(4, 3, 5, 2, 3), gain, 3, 3, None, "beats"
+        ),
+        ProbeRow("swapped prompt", "?", ["prompt"], [None] * 3, None, None, None, 0, 0, None, "missing", ["no prompt"]),
     ]
     parts = {
         "name": "mine", "expression": "0.4*audio_quality", "fingerprint": "f00d", "raters": {"toy": "toy 1"},
@@ -31,13 +35,13 @@ def card(**more) -> Card:
         "held_out": "toy.other", "held_out_fingerprint": "beef", "clips": ["a.mp4", "b.mp4", "c.mp4"],
         "real": [4.0, 5.0, 6.0], "real_held_out": [1.0, 2.0, None], "failed": {"d.mp4": "the file is empty"},
         "probes": rows,
-        "best_of": Curve([1, 2, 3], [0.0, 1.0, 1.5], [0.0, 0.5, -0.5], 2.0, 1.0, 3, "twelve candidates"),
-        "steps": Curve([0, 1], [0.0, 2.0], [], 2.0, None, 3),
-        "climbed": Climbed(gain, Difference(1, None, None, None, 3), 2.5, 0.5, {"b.mp4": "no gradient"}),
-        "gradient_snr": {"video": Spread(0.5, 0.1, 2.0, 3)}, "cost": Cost(0.25, 0.2, 512.0, 3, "a machine"),
+        "best_of": CardCurve([1, 2, 3], [0.0, 1.0, 1.5], [0.0, 0.5, -0.5], 2.0, 1.0, 3, "twelve candidates"),
+        "steps": CardCurve([0, 1], [0.0, 2.0], [], 2.0, None, 3),
+        "climbed": AscentSummary(gain, Difference(1, None, None, None, 3), 2.5, 0.5, {"b.mp4": "no gradient"}),
+        "gradient_snr": {"video": Dispersion(0.5, 0.1, 2.0, 3)}, "cost": ScoringCost(0.25, 0.2, 512.0, 3, "a machine"),
         "seed": 7, "notes": ["nothing reads the prompt"],
     }  # fmt: skip
-    return Card(**(parts | more))
+    return RewardCard(**(parts | more))
 
 
 def test_everything_is_on_it() -> None:
@@ -54,10 +58,10 @@ def test_everything_is_on_it() -> None:
 
 
 def test_no_text_becomes_markup_and_nothing_is_fetched() -> None:
-    row = Row(NASTY, NASTY, ["audio"], [None], None, None, None, 0, 0, None, "missing", [NASTY])
+    row = ProbeRow(NASTY, NASTY, ["audio"], [None], None, None, None, 0, 0, None, "missing", [NASTY])
     named = {"name": NASTY, "expression": NASTY, "held_out": NASTY, "fingerprint": NASTY, "raters": {NASTY: NASTY}}
     nasty = card(**named, clips=[NASTY], failed={NASTY: NASTY}, notes=[NASTY], settings={NASTY: NASTY})
-    for one in (nasty, card(probes=[row], best_of=Curve(note=NASTY))):
+    for one in (nasty, card(probes=[row], best_of=CardCurve(note=NASTY))):
         text = render_card(one)
         assert "<script" not in text
         assert "<img" not in text
@@ -84,11 +88,11 @@ def test_both_lines_are_drawn_on_one_scale() -> None:
     assert ends["trained"] == pytest.approx(up["0"] + 0.75 * (up["1"] - up["0"]))
     assert ends["held out"] == pytest.approx(up["−0.5"])
     assert drawn.trained.count("L") == 2
-    raw = chart(Curve([0, 1], [0.0, 2.0], [0.0, 1.0], 2.0, None, 3), "steps")
+    raw = chart(CardCurve([0, 1], [0.0, 2.0], [0.0, 1.0], 2.0, None, 3), "steps")
     assert raw.unit == "the rewards' own units"
-    nothing = chart(Curve(note="why"), "N")
+    nothing = chart(CardCurve(note="why"), "N")
     assert (nothing.trained, nothing.note) == ("", "why")
-    holes = chart(Curve([0, 1, 2], [0.0, None, 2.0], [], 1.0), "steps")
+    holes = chart(CardCurve([0, 1, 2], [0.0, None, 2.0], [], 1.0), "steps")
     assert holes.trained.count("L") == 1
 
 

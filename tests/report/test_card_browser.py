@@ -4,8 +4,8 @@ import pytest
 from report.test_browser import CHROMEDRIVER, CHROMIUM, chrome, opened  # noqa: F401  # a fixture
 from report.test_card import card
 
+from avreward.audit._statistics import Difference
 from avreward.report.card import write_card
-from avreward.rewards.probe_statistics import Difference
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="no Chromium or no ChromeDriver")
 

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from avreward.report.charts import Chart, Line, round_numbers
-from avreward.report.curve import span
-from avreward.selection.resampling import Estimate
+from avreward.report._charts import Chart, Line, round_numbers
+from avreward.report.curve_page import span
+from avreward.selection.best_of_k.bootstrap import Estimate
 
 
 def chart(*lines, **options):

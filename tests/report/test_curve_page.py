@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from avreward.report.curve import _marks
+from avreward.report.curve_page import _marks
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from avreward.clip import Clip
-from avreward.report.media import browser_plays, media_of, own_file, relative_url
+from avreward.report._media import browser_plays, media_of, own_file, relative_url
 
 
 def moving(height: int = 32, width: int = 48, frames: int = 12) -> Clip:

@@ -6,34 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from avreward.report.data import Bar, Candidate, Failure, Measurement, Media, Page
+from avreward.report.data import Bar, CandidateView, FailedFile, MeasurementView, Page, PlayableMedia
 from avreward.report.page import area, number, render, words, write_page, write_whole
 
 NASTY = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{ 7*7 }}"
 
 
-def candidate(name: str, reward: float, **more) -> Candidate:
+def candidate(name: str, reward: float, **more) -> CandidateView:
     bars = [
         Bar("audio_quality", reward, 0, 100, "good", others=(10.0,), description="how good it sounds"),
         Bar("av_consistency", None, 0, 100, reason="no sound track"),
     ]
     measurements = [
-        Measurement("clipping", 0.5, "%", 1.25, "a paper", "lower", feeds="audio_quality", points=12.34),
-        Measurement("onset_motion", None, note="nothing moves"),
+        MeasurementView("clipping", 0.5, "%", 1.25, "a paper", "lower", feeds="audio_quality", points=12.34),
+        MeasurementView("onset_motion", None, note="nothing moves"),
     ]
-    media = more.pop("media", Media("./a.mp4", "video", sound=(0.1, 0.9), motion=(0.0, 1.0)))
+    media = more.pop("media", PlayableMedia("./a.mp4", "video", sound=(0.1, 0.9), motion=(0.0, 1.0)))
     more = {"measurements": measurements, "reasons": measurements[:1], "facts": ["4.0 s", "64 × 48"]} | more
-    return Candidate(name, reward, bars, media, **more)
+    return CandidateView(name, reward, bars, media, **more)
 
 
-def page(*candidates: Candidate, **more) -> Page:
+def page(*candidates: CandidateView, **more) -> Page:
     return Page(candidates or [candidate("one.mp4", 70.0), candidate("two.mp4", 50.0)], **more)
 
 
 def test_everything_is_on_it():
     text = render(
         page(
-            failures=[Failure("broken.mp4", "the file is empty")],
+            failures=[FailedFile("broken.mp4", "the file is empty")],
             prompt="a ball bounces",
             expression="0.4*audio_quality",
             notes=["signals does not read the prompt"],
@@ -56,14 +56,18 @@ def test_everything_is_on_it():
 def test_no_text_becomes_markup(where):
     one = candidate(NASTY if where == "name" else "a", 1.0, caption=NASTY)
     if where in ("problem", "url"):
-        media = Media("", "video", problem=NASTY) if where == "problem" else Media(NASTY, "video", poster=NASTY)
+        media = (
+            PlayableMedia("", "video", problem=NASTY)
+            if where == "problem"
+            else PlayableMedia(NASTY, "video", poster=NASTY)
+        )
         one = candidate("a", 1.0, media=media)
     text = render(
         page(
             one,
             candidate("b", 0.5),
             prompt=NASTY if where == "prompt" else "",
-            failures=[Failure(NASTY, NASTY)] if where in ("failure", "reason") else [],
+            failures=[FailedFile(NASTY, NASTY)] if where in ("failure", "reason") else [],
             settings={NASTY: NASTY} if where == "setting" else {},
             notes=[NASTY] if where == "note" else [],
             expression=NASTY if where == "expression" else "x",
@@ -91,14 +95,14 @@ def test_one_candidate_needs_no_comparison():
 
 
 def test_no_candidate_is_a_page_too():
-    assert "Nothing could be ranked" in render(Page([], failures=[Failure("a", "b")]))
+    assert "Nothing could be ranked" in render(Page([], failures=[FailedFile("a", "b")]))
 
 
 def test_sound_alone_and_nothing_to_play():
-    text = render(page(candidate("a.wav", 1, media=Media("./a.wav", "audio"))))
+    text = render(page(candidate("a.wav", 1, media=PlayableMedia("./a.wav", "audio"))))
     assert "<audio" in text
     assert "<video" not in text
-    text = render(page(candidate("a.mp4", 1, media=Media("", "video", problem="Nothing to play: gone"))))
+    text = render(page(candidate("a.mp4", 1, media=PlayableMedia("", "video", problem="Nothing to play: gone"))))
     assert "Nothing to play: gone" in text
     assert "<video" not in text
 
@@ -155,8 +159,8 @@ def test_area_closes_its_path():
 
 def test_no_dimension_of_a_composite_reward_is_left_out_of_the_glance() -> None:
     bars = [Bar("audio_quality", 50.0, 0, 100), Bar("av_consistency", 60.0, 0, 100)]
-    media = Media("a.mp4", "video")
-    one = Candidate("a", 1.0, bars, media)
+    media = PlayableMedia("a.mp4", "video")
+    one = CandidateView("a", 1.0, bars, media)
     composite = Page([one], expression="0.4*signals.audio_quality + 0.6*signals.av_consistency")
     single = Page([one], expression="signals.av_consistency", own="av_consistency")
     assert composite.columns == ["audio_quality", "av_consistency"]

@@ -15,7 +15,7 @@ from avreward.errors import AvrewardError
 from avreward.rewards.algebra import same_for_all
 from avreward.rewards.base import Reward
 from avreward.rewards.expression import ExpressionError, parse_reward
-from avreward.rewards.functions import above, below, clip, maximum, minimum, softmin
+from avreward.rewards.functions import above, below, clamp, maximum, minimum, softmin
 from avreward.rewards.per_prompt import PerPrompt
 
 TOY, READING = Toy("toy"), Reading("reading")
@@ -45,13 +45,13 @@ A, B = TOY["brightness"], TOY["overall"]
         ("min(brightness, overall, 0.3)", minimum(A, B, 0.3)),
         ("max( brightness,overall ) - 1", maximum(A, B) - 1),
         ("softmin(brightness, overall, temperature=1/10)", softmin(A, B, temperature=0.1)),
-        ("clip(brightness, -1, 0.2) + clip(overall, low = 0.4)", clip(A, -1, 0.2) + clip(B, 0.4)),
-        ("clip(brightness, high=2*0.1)", clip(A, high=0.2)),
+        ("clamp(brightness, -1, 0.2) + clamp(overall, low = 0.4)", clamp(A, -1, 0.2) + clamp(B, 0.4)),
+        ("clamp(brightness, high=2*0.1)", clamp(A, high=0.2)),
         (
             "overall + 10*above(brightness, 0.5) + below(overall - brightness, 0)",
             B + 10 * above(A, 0.5) + below(B - A, 0),
         ),
-        ("min(clip(brightness*overall, 0, 1), (2))", minimum(clip(A * B, 0, 1), 2)),
+        ("min(clamp(brightness*overall, 0, 1), (2))", minimum(clamp(A * B, 0, 1), 2)),
     ],
 )
 def test_what_expressions_mean(text: str, reward: Reward) -> None:
@@ -87,7 +87,11 @@ def test_what_expressions_mean(text: str, reward: Reward) -> None:
         ("1e308*brightness*10", 17, "finite number"),
         ("(" * 60 + "brightness" + ")" * 60, 51, "nested more than 50 deep"),
         ("-" * 9999 + "brightness", 51, "nested more than 50 deep"),
-        ("__import__('os').system('true')", 1, "unknown function '__import__'; there are above, below, clip, max, min"),
+        (
+            "__import__('os').system('true')",
+            1,
+            "unknown function '__import__'; there are above, below, clamp, max, min",
+        ),
         ("mn(brightness, 1)", 1, "unknown function 'mn'; did you mean min"),
         ("2*softmn(brightness, 1)", 3, "unknown function 'softmn'; did you mean softmin"),
         ("brightness(2)", 1, "'brightness' is a score, not a function; write * before the parenthesis"),
@@ -98,12 +102,12 @@ def test_what_expressions_mean(text: str, reward: Reward) -> None:
         ("min(brightness overall)", 16, "'overall' where + - * / , or ) should be"),
         ("min(brightness,)", 16, "')' where a number or the name of a score should be"),
         ("min(,brightness)", 5, "',' where a number or the name of a score should be"),
-        ("clip(brightness)", 1, "clip: there is no bound; give low, high or both"),
-        ("clip(brightness, 0, 1, 2)", 1, "aren't the arguments of clip; write clip(reward, low=None, high=None)"),
-        ("clip(brightness, 1, 0)", 1, "clip: low, 1, is above high, 0; swap them"),
-        ("clip(brightness, lo=1)", 1, "write clip(reward, low=None, high=None)"),
-        ("clip(2, 0, 1)", 1, "clip: none of the arguments is a reward"),
-        ("clip(brightness, overall)", 1, "clip: toy.overall is a reward; use a number there"),
+        ("clamp(brightness)", 1, "clamp: there is no bound; give low, high or both"),
+        ("clamp(brightness, 0, 1, 2)", 1, "aren't the arguments of clamp; write clamp(reward, low=None, high=None)"),
+        ("clamp(brightness, 1, 0)", 1, "clamp: low, 1, is above high, 0; swap them"),
+        ("clamp(brightness, lo=1)", 1, "write clamp(reward, low=None, high=None)"),
+        ("clamp(2, 0, 1)", 1, "clamp: none of the arguments is a reward"),
+        ("clamp(brightness, overall)", 1, "clamp: toy.overall is a reward; use a number there"),
         ("above(brightness)", 1, "write above(reward, threshold)"),
         ("above(brightness, overall)", 1, "above: toy.overall is a reward; use a number there"),
         ("softmin(brightness, overall)", 1, "write softmin(*rewards, temperature=…)"),
@@ -185,8 +189,8 @@ def grown(parts: st.SearchStrategy[Reward]) -> st.SearchStrategy[Reward]:
         several.map(lambda given: minimum(*given)),
         several.map(lambda given: maximum(*given)),
         st.builds(lambda given, t: softmin(*given, temperature=t), several, st.floats(0.01, 10)),
-        st.builds(lambda part, low, more: clip(part, low, low + more), parts, SMALL, st.floats(0, 4)),
-        st.builds(lambda part, low: clip(part, low), parts, SMALL),
+        st.builds(lambda part, low, more: clamp(part, low, low + more), parts, SMALL, st.floats(0, 4)),
+        st.builds(lambda part, low: clamp(part, low), parts, SMALL),
         st.builds(above, parts, SMALL),
         st.builds(below, parts, SMALL),
     )
@@ -225,7 +229,7 @@ def test_every_reward_reads_back_with_its_values(reward: Reward) -> None:
     assert again == reward
     assert again.terms == reward.terms
     clips = [both(0.5, 0.25), sound(0.5, prompt="hello"), both(0.125, 0.75)]
-    clips = [clip.with_prompt("hello") if i else clip for i, clip in enumerate(clips)]
+    clips = [clamp.with_prompt("hello") if i else clamp for i, clamp in enumerate(clips)]
     first, second = reward.evaluate(clips), again.evaluate(clips)
     assert torch.equal(first.present, second.present)
     assert torch.equal(first.values[first.present], second.values[second.present])
@@ -244,7 +248,7 @@ def test_the_expression_shown_reads_back(reward: Reward, scale: float) -> None:
 
 WORDS = [
     "min(",
-    "clip(",
+    "clamp(",
     "softmin(",
     "above(",
     ")",

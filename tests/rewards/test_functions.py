@@ -16,8 +16,8 @@ from toy_raters import Reading, Toy, both, picture, sound
 from avreward.clip import Clip
 from avreward.rewards.algebra import Product
 from avreward.rewards.base import Reward
-from avreward.rewards.functions import above, below, clip, maximum, minimum, softmin
-from avreward.rewards.nodes import FUNCTIONS, Fitted, Function, register, state_hash, states_of
+from avreward.rewards.function_base import FUNCTIONS, Fitted, Function, register_function, state_hash, states_of
+from avreward.rewards.functions import above, below, clamp, maximum, minimum, softmin
 
 LEVELS = st.floats(0, 1, allow_subnormal=False)
 
@@ -34,9 +34,9 @@ def test_what_the_functions_compute(a: float, b: float, t: float) -> None:
         (lambda x, y: (x + 1) * (y - t) * x, (a + 1) * (b - t) * a),
         (lambda x, y: minimum(x, y, t), min(a, b, t)),
         (lambda x, y: maximum(x, y, t), max(a, b, t)),
-        (lambda x, y: clip(x, t / 2, t), min(max(a, t / 2), t)),
-        (lambda x, y: clip(x, low=t), max(a, t)),
-        (lambda x, y: clip(x, high=t), min(a, t)),
+        (lambda x, y: clamp(x, t / 2, t), min(max(a, t / 2), t)),
+        (lambda x, y: clamp(x, low=t), max(a, t)),
+        (lambda x, y: clamp(x, high=t), min(a, t)),
         (lambda x, y: above(x, t), -max(0.0, t - a)),
         (lambda x, y: below(x, t), -max(0.0, a - t)),
         (lambda x, y: 3 * above(x - y, 0.1) + 1, -3 * max(0.0, 0.1 - (a - b)) + 1),
@@ -63,7 +63,7 @@ BUILDS: list[Callable[[Toy], Reward]] = [
     lambda toy: toy["power"] * toy["brightness"] * (toy["overall"] - 2),
     lambda toy: softmin(toy["power"], 2 * toy["brightness"], toy["overall"], temperature=0.3),
     lambda toy: minimum(toy["power"], 3 * toy["brightness"]) + maximum(toy["overall"], 0.1),
-    lambda toy: clip(3 * toy["power"] - toy["brightness"], -10, 10) * toy["peak"],
+    lambda toy: clamp(3 * toy["power"] - toy["brightness"], -10, 10) * toy["peak"],
     lambda toy: above(toy["power"], 0.9) - 2 * below(toy["brightness"], 0.1),
 ]
 
@@ -99,7 +99,7 @@ def test_who_gets_the_gradient() -> None:
     first, second = gradient(lambda x, y: softmin(x, y, temperature=0.5), 0.25, 0.75)
     assert first == pytest.approx(1 / (1 + math.exp(-1)))
     assert first + second == pytest.approx(1)
-    assert gradient(lambda x, y: clip(x, 0, 0.2) + clip(y, 0, 1), 0.25, 0.75) == (0, 1)
+    assert gradient(lambda x, y: clamp(x, 0, 0.2) + clamp(y, 0, 1), 0.25, 0.75) == (0, 1)
     assert gradient(lambda x, y: above(x, 0.5) + above(y, 0.5), 0.25, 0.75) == (1, 0)
     assert gradient(lambda x, y: below(x, 0.5) + below(y, 0.5), 0.25, 0.75) == (0, -1)
     assert gradient(lambda x, y: x * y, 0.25, 0.75) == (0.75, 0.25)
@@ -123,7 +123,7 @@ def test_no_gradient_of_a_missing_score_gets_in() -> None:
 
 def test_a_tree_reads_each_rater_once_and_declares_all() -> None:
     first, second, reading = Toy("first"), Toy("second"), Reading("reading")
-    reward = minimum(first["power"] * second["power"], clip(first["peak"], 0, 1)) + above(
+    reward = minimum(first["power"] * second["power"], clamp(first["peak"], 0, 1)) + above(
         softmin(second["overall"], reading["faithful"], temperature=1) - first["power"], 0.5
     )
     assert [rater.name for rater in reward.raters] == ["first", "second", "reading"]
@@ -173,9 +173,9 @@ def test_too_large_a_product_is_missing() -> None:
         (lambda a: minimum(a, "2"), TypeError, "min: '2' is neither a reward nor a number"),
         (lambda a: maximum(a, math.nan), ValueError, "max: nan is not a finite number"),
         (lambda a: softmin(a, a, temperature=-1), ValueError, "temperature -1 isn't positive"),
-        (lambda a: clip(a), ValueError, "no bound"),
-        (lambda a: clip(a, 2, 1), ValueError, "low, 2, is above high, 1"),
-        (lambda a: clip(a, a), TypeError, "clip: toy.power is a reward; use a number there"),
+        (lambda a: clamp(a), ValueError, "no bound"),
+        (lambda a: clamp(a, 2, 1), ValueError, "low, 2, is above high, 1"),
+        (lambda a: clamp(a, a), TypeError, "clamp: toy.power is a reward; use a number there"),
         (lambda a: above(a, a), TypeError, "above: toy.power is a reward"),
         (lambda a: below(a, math.inf), ValueError, "below: inf"),
         (lambda a: above(1, 2), TypeError, "none of the arguments is a reward"),
@@ -189,7 +189,7 @@ def test_wrong_arguments(build: Callable[[Reward], Reward], error: type[Exceptio
 def test_two_raters_of_one_name_are_refused_everywhere() -> None:
     first, second = Toy(), Toy()
     second.fingerprint = "toy 2"
-    for build in (minimum, lambda a, b: a * b, lambda a, b: clip(a, 0, 1) + b):
+    for build in (minimum, lambda a, b: a * b, lambda a, b: clamp(a, 0, 1) + b):
         with pytest.raises(ValueError, match="two different raters are called 'toy'"):
             build(first["power"], second["power"])
 
@@ -236,6 +236,6 @@ def test_a_name_stands_for_one_function() -> None:
             return values[0]
 
     with pytest.raises(ValueError, match="min: there is a function of this name already"):
-        register("min", Other)
-    register("min", minimum)
+        register_function("min", Other)
+    register_function("min", minimum)
     assert FUNCTIONS["min"].build is minimum

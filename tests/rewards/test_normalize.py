@@ -12,11 +12,11 @@ from toy_raters import Reading, Toy, picture, sound
 from avreward.errors import AvrewardError
 from avreward.rewards.base import MissingScore, Term
 from avreward.rewards.expression import parse_reward
-from avreward.rewards.files import load_reward
-from avreward.rewards.nodes import states_of
-from avreward.rewards.normalize import ZScore, minmax, rank, zscore
+from avreward.rewards.function_base import states_of
+from avreward.rewards.io import load_reward
+from avreward.rewards.normalize import ZScore, minmax, percentile, zscore
 
-ALL = pytest.mark.parametrize("normalize", [zscore, minmax, rank])
+ALL = pytest.mark.parametrize("normalize", [zscore, minmax, percentile])
 NUMBERS = st.lists(st.integers(-1000, 1000).map(lambda i: i / 8), min_size=2, max_size=20)
 TERM = "toy.power"
 
@@ -35,19 +35,21 @@ def test_the_numbers_of_the_formulas():
     assert at(fitted(zscore, reference), [2.5, 4.232050807568877]).tolist() == pytest.approx([0.0, 1.0])
     assert at(fitted(minmax, reference), [1.0, 2.0, 5.0, 9.0]).tolist() == pytest.approx([0.0, 0.25, 1.0, 2.0])
     # mid-ranks: 0.5/4, (1 + 1)/4, 3.5/4, and half-way between the last two
-    assert at(fitted(rank, reference), [1.0, 2.0, 5.0, 3.5]).tolist() == pytest.approx([0.125, 0.5, 0.875, 0.6875])
+    assert at(fitted(percentile, reference), [1.0, 2.0, 5.0, 3.5]).tolist() == pytest.approx(
+        [0.125, 0.5, 0.875, 0.6875]
+    )
 
 
 def test_the_rank_beyond_the_reference_fades_towards_the_ends():
     reference = [1.0, 2.0, 2.0, 5.0]
     std = np.std(reference, ddof=1)
-    found = at(fitted(rank, reference), [5 + std, 1 - std, 1e9, -1e9]).tolist()
+    found = at(fitted(percentile, reference), [5 + std, 1 - std, 1e9, -1e9]).tolist()
     assert found == pytest.approx([1 - 0.125 * np.exp(-1), 0.125 * np.exp(-1), 1.0, 0.0])
 
 
 def test_the_rank_is_the_share_of_the_reference_below():
     values = torch.rand(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert at(fitted(rank, values), [0.25, 0.9]).tolist() == pytest.approx([0.25, 0.9], abs=0.03)
+    assert at(fitted(percentile, values), [0.25, 0.9]).tolist() == pytest.approx([0.25, 0.9], abs=0.03)
 
 
 @ALL
@@ -75,7 +77,7 @@ def test_the_scale_of_the_rater_makes_no_difference(normalize, reference, values
 @given(NUMBERS, NUMBERS)
 def test_a_rank_is_a_share(reference, values):
     assume(len(set(reference)) > 1)
-    found = at(fitted(rank, reference), [*values, -1e308, 1e308])
+    found = at(fitted(percentile, reference), [*values, -1e308, 1e308])
     assert (found >= 0).all()
     assert (found <= 1).all()
 
@@ -91,7 +93,7 @@ def test_gradients_are_those_of_finite_differences(normalize, check_gradient):
 
 
 def test_references_that_are_close_together_stay_apart():
-    reward = fitted(rank, [2.0**24, 2.0**24 + 1, 2.0**24 + 2])  # in float32 the first two are one
+    reward = fitted(percentile, [2.0**24, 2.0**24 + 1, 2.0**24 + 2])  # in float32 the first two are one
     x = torch.tensor([2.0**24, 2.0**24 + 2], requires_grad=True)
     found = reward.compute({TERM: x})
     found.sum().backward()
@@ -101,7 +103,7 @@ def test_references_that_are_close_together_stay_apart():
 
 def test_far_beyond_the_reference_the_gradient_is_a_number():
     x = torch.tensor([-1e30, 1e30], requires_grad=True)
-    fitted(rank, [0.0, 1e-3]).compute({TERM: x}).sum().backward()
+    fitted(percentile, [0.0, 1e-3]).compute({TERM: x}).sum().backward()
     assert x.grad.isfinite().all()
 
 

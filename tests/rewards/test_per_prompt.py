@@ -10,7 +10,7 @@ import torch
 from toy_raters import Toy, both, picture
 
 from avreward.rewards.per_prompt import PerPrompt
-from avreward.rewards.stream import score_files
+from avreward.scoring.run import score_files
 
 
 def shout(prompt: str) -> float:
@@ -53,7 +53,7 @@ def test_other_prompts() -> None:
 def test_a_function_of_the_prompt() -> None:
     reward = PerPrompt(shout) * Toy()["power"]
     assert reward([asked("hi"), asked("rain")]).tolist() == pytest.approx([1.0, 2.0])
-    assert repr(reward) == "per_prompt(test_per_prompt.shout)*toy.power"
+    assert repr(reward) == f"per_prompt({__name__}.shout)*toy.power"
     assert pickle.loads(pickle.dumps(reward)) == reward
     with pytest.raises(ValueError, match="'': inf is not a finite number"):
         PerPrompt(lambda_free)([asked("")])

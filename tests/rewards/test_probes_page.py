@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from avreward.rewards.probe_inputs import PROBES
+from avreward.audit.inputs import PROBES
 
 PAGE = Path(__file__).parents[2] / "docs" / "probes.md"
 

@@ -10,8 +10,8 @@ import torch
 from trl_checks import trained
 
 from avreward import Clip, load_reward, score_files
-from avreward.integrations.trl import trl_rewards
-from avreward.rewards.nodes import FUNCTIONS
+from avreward.integrations.trl.rewards import trl_rewards
+from avreward.rewards.function_base import FUNCTIONS
 
 PAGE = Path(__file__).parents[2] / "docs" / "rewards.md"
 

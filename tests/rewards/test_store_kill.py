@@ -15,7 +15,7 @@ import pytest
 from toy_raters import Toy, sound
 
 from avreward.clip import Clip
-from avreward.rewards.store import Store
+from avreward.scoring.store.store import Store
 
 KILLS, BATCH = 25, 20
 
@@ -26,7 +26,7 @@ import os, sys, random
 sys.path[:0] = {path!r}
 from toy_raters import Toy
 from test_store_kill import clips_of
-from avreward.rewards.store import Store
+from avreward.scoring.store.store import Store
 for line in sys.stdin:
     if os.fork() == 0:
         writer, store, toy = int(line), Store({store!r}), Toy()

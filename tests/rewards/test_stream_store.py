@@ -15,10 +15,11 @@ from avreward.clip import Clip
 from avreward.errors import MediaError
 from avreward.raters.base import Sample, Track, Work
 from avreward.raters.scores import Scores
-from avreward.rewards import store_files, stream
-from avreward.rewards.store import Store
-from avreward.rewards.store_shard import StoreError
-from avreward.rewards.stream import Scored, score_files
+from avreward.scoring import run as stream
+from avreward.scoring.run import Scored, score_files
+from avreward.scoring.store import _files as store_files
+from avreward.scoring.store._shard import StoreError
+from avreward.scoring.store.store import Store
 
 LEVELS = [0.1, 0.4, 0.2, 0.3]
 
@@ -215,7 +216,7 @@ def test_an_early_end_keeps_what_was_judged(files: list[Path], store: Store) -> 
 def test_rows_are_written_while_the_run_goes_on(
     files: list[Path], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avreward.rewards.store_run.SECONDS_AT_ONCE", 0.0)
+    monkeypatch.setattr("avreward.scoring.store._keeper.SECONDS_AT_ONCE", 0.0)
     rows = score_files(files, Toy(), store=store)
     other = Store(store.path)
     for count, _ in enumerate(rows, start=1):

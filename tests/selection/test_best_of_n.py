@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_raters import Toy, both, picture, sound
 
-from avreward.clip import Clip, Group
+from avreward.clip import Clip
+from avreward.group import Group
 from avreward.rewards.base import MissingScore, Rewards
-from avreward.selection import best_of_n, select
+from avreward.selection import best_of_n
+from avreward.selection._best_of_n import select
 
 
 def known(values: list[float | None], basis: list[tuple[str, ...]] | None = None) -> Rewards:

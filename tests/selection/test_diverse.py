@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from avreward.errors import AvrewardError
 from avreward.rewards.results import Rewards
-from avreward.selection.best_of_n import select
+from avreward.selection._best_of_n import select
 from avreward.selection.diverse import diverse_top_k
 
 

@@ -5,7 +5,7 @@ import torch
 
 from avreward import BestOfN, Clip, load_rater
 from avreward.errors import AvrewardError, MediaError
-from avreward.selection.folder import FolderGenerator
+from avreward.generators.folder import FolderGenerator
 
 
 def tone(path, pitch: float):

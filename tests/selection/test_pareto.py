@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from avreward.errors import AvrewardError
 from avreward.raters.scores import Dimension, Scores
 from avreward.rewards.results import MissingScore
-from avreward.selection.pareto import fronts_of, pareto
+from avreward.selection._pareto import fronts_of, pareto_front
 
 DIMENSIONS = (
     Dimension("quality", 0, 10, frozenset({"video"})),
@@ -49,12 +49,12 @@ def test_as_the_definition_says(values):
 
 def test_directions_and_missing_scores():
     nan = float("nan")
-    found = pareto("abcde", scores([[5, 5, 0, 0], [5, 1, 0, 9], [9, 5, 0, 0], [nan, 0, 0, 0], [4, 4, 0, 0]]))
+    found = pareto_front("abcde", scores([[5, 5, 0, 0], [5, 1, 0, 9], [9, 5, 0, 0], [nan, 0, 0, 0], [4, 4, 0, 0]]))
     assert found.dimensions == ("quality", "noise")
     assert found.front == (1, 2)  # less noise is better
     assert found.fronts[1:] == ((0, 4),)
     assert found.missing == {3: "quality: the clip is silent"}
-    assert pareto("abcde", scores([[5, 5, 0, 0]] * 5), ["noise"]).front == (0, 1, 2, 3, 4)
+    assert pareto_front("abcde", scores([[5, 5, 0, 0]] * 5), ["noise"]).front == (0, 1, 2, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_directions_and_missing_scores():
 )
 def test_bad_input(candidates, dimensions, error, problem):
     with pytest.raises(error, match=problem):
-        pareto(candidates, scores([[float("nan"), 1, 1, 1]]), dimensions)
+        pareto_front(candidates, scores([[float("nan"), 1, 1, 1]]), dimensions)

@@ -8,11 +8,11 @@ import pytest
 from toy_raters import Toy, sound
 
 from avreward.clip import Clip
-from avreward.selection import BestOfN, Search
-from avreward.selection.adaptive import AdaptiveN
-from avreward.selection.noise_search import Evolution, ZeroOrder
-from avreward.selection.pruning import Drafts, Halving
-from avreward.selection.steering import Beam, Steering
+from avreward.selection.search.adaptive import AdaptiveN
+from avreward.selection.search.noise_search import Evolution, ZeroOrder
+from avreward.selection.search.pruning import Drafts, Halving
+from avreward.selection.search.search import BestOfN, Search
+from avreward.selection.search.steering import Beam, Steering
 
 asked: list[int] = []
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from avreward import Clip
 from avreward.cli.main import app
-from avreward.selection.export import read_pairs
+from avreward.selection.pairs.export import read_pairs
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -70,8 +70,8 @@ def test_statistics_page(dubs, monkeypatch, capsys):
 
 
 def test_every_format_and_option_is_on_the_page():
-    from avreward.selection.export import NAMES
-    from avreward.selection.matching import TOLERANCES
+    from avreward.selection.pairs.export import NAMES
+    from avreward.selection.pairs.matching import TOLERANCES
 
     text = (DOCS / "pairs.md").read_text(encoding="utf-8")
     assert [name for name in (*NAMES, *TOLERANCES) if f"`{name}`" not in text and f"--format {name}" not in text] == []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avreward.errors import AvrewardError
-from avreward.selection.sorting import merge_sort, repeats_needed, sorting_error
+from avreward.selection._sorting import merge_sort, repeats_needed, sorting_error
 
 
 @given(st.lists(st.integers(0, 9), max_size=40))

@@ -7,8 +7,8 @@ import torch
 
 from avreward import Clip
 from avreward.errors import AvrewardError
-from avreward.rewards.group import Tournament
-from avreward.rewards.preference import FromModel, Preference
+from avreward.preferences.group_rewards import Tournament
+from avreward.preferences.preference import FromModel, Preference
 from avreward.rewards.results import MissingScore
 from avreward.selection.tournament import by_sorting, round_robin, swiss
 

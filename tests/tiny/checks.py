@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avreward import Clip
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.parts import Slot, Text, Tokens
+from avreward.raters.lmm.prompt import Slot, Text, Tokens
 
 
 def parts_of(backbone: Backbone, pieces: Sequence[Any], clip: Clip) -> list[Text | Tokens]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avreward import Clip
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.parts import Text, Tokens
+from avreward.raters.lmm.prompt import Text, Tokens
 
 
 def noise(samples: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from avreward.cli.common import stderr
+from avreward.cli._common import stderr
 
 
 def convert(
@@ -27,9 +27,9 @@ def convert(
     Old `.bin` and `.pth` files are read without running code. Nothing may be missing or left over.
     """
     from avreward.errors import AvrewardError
+    from avreward.raters.checkpoints._weights import stored_type
     from avreward.raters.hub import RATERS, folder_of, load_rater
     from avreward.raters.lmm.rater import LmmRater
-    from avreward.raters.lmm.weights import stored_type
 
     if source in RATERS:
         raise AvrewardError(f"{source}: comes with the package and has no checkpoint; name one that has")

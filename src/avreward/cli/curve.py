@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli.common import stderr, stdout, writable
+from avreward.cli._common import stderr, stdout, writable
 
 if TYPE_CHECKING:
-    from avreward.selection.curve import Curve
+    from avreward.selection.best_of_k._curve import BestOfKCurve
 
 LISTED = 12  # rows of the printed table
 REASONS = 5
@@ -53,12 +53,12 @@ def curve(
     """
     writable(report, "--report", (".html", ".htm"))
 
-    from avreward.report.curve import write_curve
-    from avreward.rewards.scored_table import read_table
-    from avreward.selection.curve import curve as measured
-    from avreward.selection.pool import pool_of
+    from avreward.report.curve_page import write_curve
+    from avreward.scoring.table_reader import read_table
+    from avreward.selection.best_of_k._curve import best_of_k_curve as measured
+    from avreward.selection.candidates import candidates_of
 
-    found = measured(pool_of(read_table(table), reward, group_by), second, gain, level, resamples, seed)
+    found = measured(candidates_of(read_table(table), reward, group_by), second, gain, level, resamples, seed)
     if report is not None:
         from avreward.errors import AvrewardError
 
@@ -71,11 +71,11 @@ def curve(
     _print_json(found, table) if as_json else _print(found)
 
 
-def _print(found: Curve) -> None:
+def _print(found: BestOfKCurve) -> None:
     from rich import box
     from rich.table import Table
 
-    from avreward.report.curve import notes, span
+    from avreward.report.curve_page import notes, span
     from avreward.report.page import number
 
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -117,7 +117,7 @@ def print_missing(missing: Any) -> None:
         stderr().print(f"left out: {rest} × {len(listed) - REASONS} other reasons", markup=False)
 
 
-def _needed(found: Curve) -> str:
+def _needed(found: BestOfKCurve) -> str:
     assert found.needed is not None
     most = f"more than {len(found.points)}"
     if found.needed.k is None:
@@ -135,7 +135,7 @@ def _shown(last: int) -> list[int]:
     return [*(2**i for i in range(int(math.log2(last)) + 1) if 2**i < last), last]
 
 
-def _print_json(found: Curve, table: Path) -> None:
+def _print_json(found: BestOfKCurve, table: Path) -> None:
     told = {"table": str(table), "prompts": found.prompts, "candidates": found.candidates, **asdict(found)}
     typer.echo(json.dumps(_finite(told), indent=2, allow_nan=False, ensure_ascii=False))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from avreward.cli.common import SOME_FAILED, progress, rater_of, reward_of, stdout
+from avreward.cli._common import SOME_FAILED, progress, rater_of, reward_of, stdout
 
 
 def demo(
@@ -22,9 +22,9 @@ def demo(
     1 if it does not.
     """
     from avreward.clip import Clip
-    from avreward.datasets.demo import BEST, DEFECTS, demo_candidates
+    from avreward.datasets.synthetic.demo import BEST, DEFECTS, demo_candidates
     from avreward.errors import AvrewardError
-    from avreward.media.threads import one_core
+    from avreward.media._threads import one_core
 
     try:
         with progress("Making clips", len(DEFECTS) + 1) as step, one_core():
@@ -33,7 +33,7 @@ def demo(
         raise AvrewardError(f"{out}: can't be written ({error.strerror or error}); choose another --out") from error
     chosen = reward_of("overall", rater_of("signals"))
 
-    from avreward.cli import ranking
+    from avreward.cli import _ranking as ranking
 
     result = ranking.run({path.name: partial(Clip.open, path) for path in files.values()}, chosen)
     captions = {files[defect.name].name: f"Planted: {defect.told}." for defect in DEFECTS}

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from avreward.cli import convert, curve, demo, pairs, probe, rank, raters, score, verify
-from avreward.cli.common import INTERRUPTED, NOTHING, complain
+from avreward.cli._common import INTERRUPTED, NOTHING, complain
 from avreward.errors import AvrewardError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # such errors name no file, least of all standard output

@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli.common import progress, stderr, stdout
+from avreward.cli._common import progress, stderr, stdout
 from avreward.cli.curve import GroupColumn, RewardColumn, print_missing
 
 if TYPE_CHECKING:
-    from avreward.selection.pairs import Pairs
+    from avreward.selection.pairs.make import PreferencePairs
 
 
-class Which(StrEnum):
+class WhichPairs(StrEnum):
     """Which pairs are made."""
 
     BEST_WORST = "best-worst"
     ALL = "all"
 
 
-class Conflicts(StrEnum):
+class ConflictRule(StrEnum):
     """What happens to a pair whose chosen clip is worse in a named dimension."""
 
     KEEP = "keep"
     DROP = "drop"
 
 
-class To(StrEnum):
+class ExportTarget(StrEnum):
     """Formats."""
 
     DATASETS = "datasets"
@@ -51,16 +51,16 @@ def pairs(
     table: Annotated[Path, typer.Argument(help="A scored table: .parquet or .jsonl.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The folder to write: new or empty.", show_default=False)],
     to: Annotated[
-        To, typer.Option("--format", help="datasets loses nothing; the others have a sidecar.")
-    ] = To.DATASETS,
+        ExportTarget, typer.Option("--format", help="datasets loses nothing; the others have a sidecar.")
+    ] = ExportTarget.DATASETS,
     reward: RewardColumn = None,
     group_by: GroupColumn = None,
-    which: Annotated[Which, typer.Option("--pairs", help="One a group, or every one.")] = Which.BEST_WORST,
+    which: Annotated[WhichPairs, typer.Option("--pairs", help="One a group, or every one.")] = WhichPairs.BEST_WORST,
     margin: Annotated[float, typer.Option(help="The rewards differ by more than this.")] = 0.0,
     sigmas: Annotated[float | None, typer.Option(help="… and by more than this many standard errors.")] = None,
     match: Annotated[list[str] | None, typer.Option(metavar="NAME[=TOLERANCE]", help=MATCH)] = None,
     dimension: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help=DIMENSION)] = None,
-    conflicts: Annotated[Conflicts, typer.Option(help="Pairs that contradict a --dimension.")] = Conflicts.KEEP,
+    conflicts: Annotated[ConflictRule, typer.Option(help="Pairs that contradict a --dimension.")] = ConflictRule.KEEP,
     test: Annotated[float, typer.Option(help="Share of the groups that are for testing.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     embed: Annotated[
@@ -76,23 +76,25 @@ def pairs(
     Candidates are compared within their group: `--group-by`, or as the table was grouped. The folder appears when it is
     complete.
     """
-    from avreward.rewards.scored_table import read_table
-    from avreward.selection.pairs import Rule
-    from avreward.selection.pairs import pairs as made
-    from avreward.selection.pool import pool_of
+    from avreward.scoring.table_reader import read_table
+    from avreward.selection.candidates import candidates_of
+    from avreward.selection.pairs.make import PairRule
+    from avreward.selection.pairs.make import make_pairs as made
 
-    rule = Rule(
-        "best_worst" if which is Which.BEST_WORST else "all", margin, sigmas, _matched(match or []),
+    rule = PairRule(
+        "best_worst" if which is WhichPairs.BEST_WORST else "all", margin, sigmas, _matched(match or []),
         tuple(dimension or ()), conflicts.value, test, seed,
     )  # fmt: skip
     labels = dict(_split(text, "--label") for text in label or ())
-    found = made(pool_of(read_table(table), reward, group_by), rule)
+    found = made(candidates_of(read_table(table), reward, group_by), rule)
     written = _written(found, out, to, embed, labels)
     _print(written, out, to)
 
 
-def _written(found: Pairs, out: Path, to: To, embed: bool, labels: dict[str, str]) -> Pairs:
-    from avreward.selection.export import export
+def _written(
+    found: PreferencePairs, out: Path, to: ExportTarget, embed: bool, labels: dict[str, str]
+) -> PreferencePairs:
+    from avreward.selection.pairs.export import export_pairs
 
     done = 0
     with progress("Writing", 100) as step:
@@ -103,11 +105,11 @@ def _written(found: Pairs, out: Path, to: To, embed: bool, labels: dict[str, str
             for _ in range(100 * done // len(found) - 100 * before // len(found)):
                 step()
 
-        return export(found, out, to.value, embed=embed, labels=labels, step=percent)
+        return export_pairs(found, out, to.value, embed=embed, labels=labels, step=percent)
 
 
 def _matched(texts: list[str]) -> dict[str, float | None]:
-    from avreward.selection.matching import TOLERANCES
+    from avreward.selection.pairs.matching import TOLERANCES
 
     found: dict[str, float | None] = {}
     for text in texts:
@@ -127,8 +129,8 @@ def _split(text: str, option: str) -> tuple[str, str]:
     return name, column
 
 
-def _print(found: Pairs, out: Path, to: To) -> None:
-    from avreward.selection.pair_card import rule_in_words, share_a_prompt
+def _print(found: PreferencePairs, out: Path, to: ExportTarget) -> None:
+    from avreward.selection.pairs._card import rule_in_words, share_a_prompt
 
     console = stdout()
     for sentence in rule_in_words(found):
@@ -141,7 +143,7 @@ def _print(found: Pairs, out: Path, to: To) -> None:
         text = f"{who} the chosen one in {_share(before)} without matching, {_share(after)} here."
         console.print(text, markup=False, soft_wrap=True)
     lone = int((~share_a_prompt(found)).sum())
-    if lone and to is not To.DATASETS:
+    if lone and to is not ExportTarget.DATASETS:
         text = (
             f"{lone} of the pairs have no common prompt: their text is empty. avreward score --prompts FILE gives one."
         )

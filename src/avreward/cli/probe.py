@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli.common import (
+from avreward.cli._common import (
     SOME_FAILED,
     RaterNames,
     complain,
@@ -21,13 +21,13 @@ from avreward.cli.common import (
     stdout,
     writable,
 )
-from avreward.cli.prompts import prompts_of
+from avreward.cli._prompts import prompts_of
 
 FEW = 5  # clips; below there are no intervals
 
 if TYPE_CHECKING:
     from avreward.clip import Clip
-    from avreward.report.card_data import Card
+    from avreward.report.card_data import RewardCard
 
 
 def probe(
@@ -63,7 +63,7 @@ def probe(
     other = None if against is None else reward_of(against, raters, "--against")
 
     from avreward.errors import AvrewardError
-    from avreward.media.threads import one_core
+    from avreward.media._threads import one_core
     from avreward.report.card import pieces, reward_card, write_card
 
     opened, failed = _opened(clips, prompts)
@@ -110,15 +110,15 @@ def _opened(paths: list[Path], prompts: Path | None) -> tuple[dict[str, Clip], d
     return opened, failed
 
 
-def _print(card: Card) -> None:
+def _print(card: RewardCard) -> None:
     """The card's figures for a person."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    from avreward.report.card_page import SAID, interval, signed
+    from avreward.audit._statistics import median
+    from avreward.report._card_page import SAID, interval, signed
     from avreward.report.page import ABSENT, number
-    from avreward.rewards.probe_statistics import median
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Degenerate input", overflow="fold")
@@ -148,9 +148,9 @@ def _print(card: Card) -> None:
         console.print(escape(note), style="yellow", soft_wrap=True)
 
 
-def _summary(card: Card) -> list[str]:
+def _summary(card: RewardCard) -> list[str]:
     """Gradient ascent and cost, a line each."""
-    from avreward.report.card_page import interval, signed
+    from avreward.report._card_page import interval, signed
     from avreward.report.page import milliseconds, number
 
     lines = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli.common import SOME_FAILED, RaterNames, raters_of, reward_of, shown, writable
+from avreward.cli._common import SOME_FAILED, RaterNames, raters_of, reward_of, shown, writable
 
 if TYPE_CHECKING:
     from avreward.clip import Clip
@@ -59,7 +59,7 @@ def rank(
         raise typer.BadParameter(f"{twice[0]} is given twice; name each candidate once", param_hint="CLIPS")
     chosen = reward_of(reward, raters_of(rater))
 
-    from avreward.cli import ranking
+    from avreward.cli import _ranking as ranking
 
     result = ranking.run(_candidates(clips, video, prompt), chosen, mixed)
     if report is not None:

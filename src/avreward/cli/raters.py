@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli.common import stdout
+from avreward.cli._common import stdout
 
 if TYPE_CHECKING:
     from avreward.raters.base import Rater
@@ -29,7 +29,7 @@ def raters(
     A name in the list can stand in `--reward`, alone (`audio_quality`) or with its rater
     (`signals.audio_quality`).
     """
-    from avreward.cli.common import rater_of
+    from avreward.cli._common import rater_of
     from avreward.raters.hub import RATERS
 
     loaded = [rater_of(name, "NAMES") for name in dict.fromkeys([*RATERS, *(names or ())])]

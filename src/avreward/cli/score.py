@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli.common import (
+from avreward.cli._common import (
     INTERRUPTED,
     NOTHING,
     SOME_FAILED,
@@ -22,15 +22,15 @@ from avreward.cli.common import (
     stderr,
     writable,
 )
-from avreward.cli.prompts import prompts_of
-from avreward.cli.stored import NoStore, RetryMissing, StorePath, store_of
+from avreward.cli._prompts import prompts_of
+from avreward.cli._store import NoStore, RetryMissing, StorePath, store_of
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from avreward.clip import Clip
-    from avreward.rewards.store import Store
-    from avreward.rewards.stream import Scored
+    from avreward.scoring.run import Scored
+    from avreward.scoring.store.store import Store
 
 
 class GroupBy(StrEnum):
@@ -72,7 +72,7 @@ def score(
     own beside the one asked for (`scores.partial.parquet`). Scores are also kept in a store beside the table
     (`scores.parquet.store`): the same command goes on where a run was interrupted or killed.
     """
-    from avreward.rewards.table import ENDINGS, TableWriter
+    from avreward.scoring.table_writer import ENDINGS, TableWriter
 
     writable(out, "--out", ENDINGS)
     asked_for = raters_of(rater or (["signals"] if reward is None else None))
@@ -81,7 +81,7 @@ def score(
     asked = prompts_of(clips, prompts)
     formed = group_by or (GroupBy.PROMPT if prompts is not None else GroupBy.PARENT)
 
-    from avreward.rewards.stream import score_files
+    from avreward.scoring.run import score_files
 
     target = chosen or next(iter(judges.values()))
     fingerprint = chosen.fingerprint if chosen else "+".join(judge.fingerprint for judge in judges.values())
@@ -144,7 +144,7 @@ def _nothing(scored: Scored) -> str | None:
 def _row(scored: Scored, formed: GroupBy) -> dict[str, Any]:
     from avreward.errors import MediaError
     from avreward.raters.scores import as_row
-    from avreward.rewards.table import covariates
+    from avreward.scoring.table_writer import covariates
 
     row: dict[str, Any] = {}
     reasons: dict[str, str] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli.common import SOME_FAILED, stdout
+from avreward.cli._common import SOME_FAILED, stdout
 
 if TYPE_CHECKING:
     from avreward.evaluation.verification import Verification

@@ -1,1 +1,19 @@
-"""Data that raters are fitted and checked with: synthetic scenes and controlled defects."""
+"""Data that raters are fitted to and checked with."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.datasets.synthetic._perturbations import PERTURBATIONS as PERTURBATIONS
+    from avreward.datasets.synthetic._perturbations import Perturbation as Perturbation
+    from avreward.datasets.synthetic.scenes import Scene as Scene
+    from avreward.datasets.synthetic.scenes import scene as scene
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "synthetic._perturbations": ["PERTURBATIONS", "Perturbation"],
+        "synthetic.scenes": ["Scene", "scene"],
+    },
+)

@@ -1,7 +1,26 @@
 """How good raters are: agreement with human judgments, and how sure that is."""
 
-from avreward.evaluation.correlation import krcc, plcc, srcc
-from avreward.evaluation.intervals import wilson
-from avreward.evaluation.pair_accuracy import PairAccuracy, pair_accuracy
+from typing import TYPE_CHECKING
 
-__all__ = ["PairAccuracy", "krcc", "pair_accuracy", "plcc", "srcc", "wilson"]
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.evaluation._pair_accuracy import PairAccuracy as PairAccuracy
+    from avreward.evaluation._pair_accuracy import pair_accuracy as pair_accuracy
+    from avreward.evaluation.correlation import krcc as krcc
+    from avreward.evaluation.correlation import plcc as plcc
+    from avreward.evaluation.correlation import srcc as srcc
+    from avreward.evaluation.intervals import wilson as wilson
+    from avreward.evaluation.verification import Verification as Verification
+    from avreward.evaluation.verification import read_published as read_published
+    from avreward.evaluation.verification import verify as verify
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "_pair_accuracy": ["PairAccuracy", "pair_accuracy"],
+        "correlation": ["krcc", "plcc", "srcc"],
+        "intervals": ["wilson"],
+        "verification": ["Verification", "read_published", "verify"],
+    },
+)

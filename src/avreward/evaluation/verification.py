@@ -24,7 +24,7 @@ TOLERANCE = (0.01, 0.25)  # of the score, and in addition
 
 
 @dataclass(frozen=True)
-class Row:
+class VerificationRow:
     """One clip and dimension: the published score, ours, and by how much they may differ."""
 
     clip: str
@@ -50,7 +50,7 @@ class Verification:
         order: rank correlation (SRCC) of published scores and ours by dimension; of three clips or more that differ.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[VerificationRow, ...]
     order: Mapping[str, float]
     left: tuple[str, ...] = ()
     expected: int = 0
@@ -99,7 +99,7 @@ def verify(rater: Rater, clips: Sequence[Clip], published: Published) -> Verific
         scores = rater([clip for clip, _ in matched])
     relative, absolute = TOLERANCES.get(rater.settings.get("dtype", ""), TOLERANCE)
     rows = [
-        Row(clip.name, name, value, float(scores[name][i]), relative * abs(value) + absolute)
+        VerificationRow(clip.name, name, value, float(scores[name][i]), relative * abs(value) + absolute)
         for i, (clip, expected) in enumerate(matched)
         for name, value in expected.items()
     ]
@@ -145,7 +145,7 @@ def _names(clip: Clip, key: str) -> bool:
     return clip.name.startswith(key) and not rest[:1].isdigit()
 
 
-def _order(rows: Sequence[Row]) -> dict[str, float]:
+def _order(rows: Sequence[VerificationRow]) -> dict[str, float]:
     found = {}
     for dimension in dict.fromkeys(row.dimension for row in rows):
         own = [row for row in rows if row.dimension == dimension and math.isfinite(row.ours)]

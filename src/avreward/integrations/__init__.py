@@ -1,1 +1,35 @@
-"""Rewards for other people's trainers: TRL's GRPO and RLOO, Flow-Factory, verl-omni, CachedSearch."""
+"""Rewards for other people's trainers and services: TRL, Flow-Factory, verl-omni, CachedSearch, ElevenLabs."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.integrations.budget import Budget as Budget
+    from avreward.integrations.callables import CachedSearchVerifier as CachedSearchVerifier
+    from avreward.integrations.callables import FlowFactoryReward as FlowFactoryReward
+    from avreward.integrations.callables import VerlOmniReward as VerlOmniReward
+    from avreward.integrations.captions import LmmDescriber as LmmDescriber
+    from avreward.integrations.descriptions import DescriptionTable as DescriptionTable
+    from avreward.integrations.descriptions import prompt_of as prompt_of
+    from avreward.integrations.descriptions import read_column as read_column
+    from avreward.integrations.elevenlabs import ElevenLabs as ElevenLabs
+    from avreward.integrations.elevenlabs import ServiceError as ServiceError
+    from avreward.integrations.trl.monitor import RewardMonitorCallback as RewardMonitorCallback
+    from avreward.integrations.trl.rewards import AsyncTrlReward as AsyncTrlReward
+    from avreward.integrations.trl.rewards import TrlReward as TrlReward
+    from avreward.integrations.trl.rewards import trl_reward as trl_reward
+    from avreward.integrations.trl.rewards import trl_rewards as trl_rewards
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "budget": ["Budget"],
+        "callables": ["CachedSearchVerifier", "FlowFactoryReward", "VerlOmniReward"],
+        "captions": ["LmmDescriber"],
+        "descriptions": ["DescriptionTable", "prompt_of", "read_column"],
+        "elevenlabs": ["ElevenLabs", "ServiceError"],
+        "trl.monitor": ["RewardMonitorCallback"],
+        "trl.rewards": ["AsyncTrlReward", "TrlReward", "trl_reward", "trl_rewards"],
+    },
+)

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TextIO
 
 from avreward.errors import MediaError
-from avreward.selection.generation import GivenUp
+from avreward.generators.base import GeneratorStopped
 
 LEDGER = "spent.jsonl"
 
@@ -37,7 +37,8 @@ class Budget:
         >>> budget.charge(40)
         Traceback (most recent call last):
         ...
-        avreward.selection.generation.GivenUp: budget: 65 of 100 credits are spent, and the next request may cost 40...
+        avreward.generators.base.GeneratorStopped: budget: 65 of 100 credits are spent, and the next request may cost
+        40...
     """
 
     def __init__(
@@ -55,15 +56,17 @@ class Budget:
                 self._read(file)
 
     def charge(self, credits: float) -> None:
-        """Counts a request that may cost `credits`; raises `GivenUp`, and counts nothing, where that is too much."""
+        """Counts a request that may cost `credits`; raises `GeneratorStopped`, and counts nothing, where that is
+        too much.
+        """
         with self._opened() as file:
             where = "" if self._ledger is None else f" (counted in {self._ledger})"
             if self.made + 1 > self.calls:
-                raise GivenUp(f"budget: all {self.calls} calls are made{where}; allow more, or stop here")
+                raise GeneratorStopped(f"budget: all {self.calls} calls are made{where}; allow more, or stop here")
             if self.spent + credits > self.credits:
                 told = f"{self.spent:g} of {self.credits:g} credits are spent"
                 cost = f"the next request may cost {credits:g}"
-                raise GivenUp(f"budget: {told}, and {cost}{where}; allow more, or stop here")
+                raise GeneratorStopped(f"budget: {told}, and {cost}{where}; allow more, or stop here")
             self._count(file, credits, 1)
 
     def settle(self, charged: float, cost: float) -> None:

@@ -9,10 +9,10 @@ import torch
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
+from avreward.raters.lmm._decoding import read
+from avreward.raters.lmm._template import Rendered, render
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.decoding import read
-from avreward.raters.lmm.parts import Encoded, Slot, Text
-from avreward.raters.lmm.template import Rendered, render
+from avreward.raters.lmm.prompt import Encoded, Slot, Text
 
 QUESTION = (
     "Describe in one short sentence the sounds that belong to this video: what makes them, how they sound, and when "

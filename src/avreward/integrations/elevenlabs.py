@@ -16,11 +16,11 @@ from typing import Any
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
+from avreward.generators._identity import run_key
+from avreward.generators.base import GeneratorStopped, name_of
 from avreward.integrations.budget import Budget
 from avreward.integrations.descriptions import Describe, prompt_of
-from avreward.selection.generation import GivenUp, name_of
-from avreward.selection.journal import run_key
-from avreward.selection.loop import whole
+from avreward.selection.search._loop import whole
 
 KEY = "ELEVENLABS_API_KEY"
 SHORTEST, LONGEST = 0.5, 30.0  # seconds that the API makes
@@ -64,8 +64,9 @@ class ElevenLabs:
         pause: seconds before the second attempt, doubled for each further one.
         base_url: of the API (*optional*).
 
-    Raises `ServiceError` where no attempt gave a sound, `GivenUp` where none is worth trying any more (the budget is
-    spent, the key refused, the disk full), `MediaError` for a clip without picture or description, or too long.
+    Raises `ServiceError` where no attempt gave a sound, `GeneratorStopped` where none is worth trying any more (the
+    budget is spent, the key refused, the disk full), `MediaError` for a clip without picture or description, or too
+    long.
 
     >>> generate = ElevenLabs("answers", credits=5_000)          # doctest: +SKIP
     >>> found = BestOfN(generate, reward, n=4)(Clip.open("silent.mp4", prompt="a kettle whistles"))  # doctest: +SKIP
@@ -134,7 +135,7 @@ class ElevenLabs:
             try:
                 with self._line, self._writing():
                     if self._given_up is not None:
-                        raise GivenUp(self._given_up)
+                        raise GeneratorStopped(self._given_up)
                     told = self._ask(part, text, seconds)
                 _check(part, seconds)
             except _Failed as failed:
@@ -178,7 +179,7 @@ class ElevenLabs:
         except OSError as error:
             why = f"can't be written ({error.strerror or error})"
             self._given_up = f"{self.folder}: it {why}; make room, or name another folder"
-            raise GivenUp(self._given_up) from error
+            raise GeneratorStopped(self._given_up) from error
 
     @contextmanager
     def _translated(self, charged: float) -> Iterator[None]:
@@ -197,7 +198,7 @@ class ElevenLabs:
                 raise _Failed(f"status {status} ({_said(error.body)})", wait) from error
             if status in _REMEDIES:
                 self._given_up = f"ElevenLabs: status {status} ({_said(error.body)}); {_REMEDIES[status]}"
-                raise GivenUp(self._given_up) from error
+                raise GeneratorStopped(self._given_up) from error
             raise ServiceError(f"ElevenLabs: status {status} ({_said(error.body)}); change the request") from error
         except httpx.TimeoutException as error:
             raise _Failed("no answer in time") from error

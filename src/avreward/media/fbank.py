@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media.precision import full_precision, widened
+from avreward.media._precision import full_precision, widened
 from avreward.media.rounding import Rounding, to_bfloat16
 
 Window = Literal["povey", "hann", "hamming"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.errors import MediaError
-from avreward.media.precision import full_precision, widened
+from avreward.media._precision import full_precision, widened
 
 _RATE, _POINTS, _HOP = 16000, 400, 160
 _FLOOR = 1e-10

@@ -20,7 +20,7 @@ _STAMP_ERROR = 5e-4
 _GRID = 16
 
 
-class Rule(Protocol):
+class FrameRule(Protocol):
     """Chooses frames: `times`, float64 (n,) ascending display times in seconds, to int64 (k,) indices.
 
     Indices may repeat and need not ascend. The result depends on `times` alone.
@@ -118,7 +118,7 @@ class FramePlan:
     (112, 288, 256, 256)
     """
 
-    rule: Rule
+    rule: FrameRule
     size: tuple[int, int] | None = None
     max_side: int | None = None
     crop: int | None = None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media.sampling import Rule, check_positive, check_times, duration, interval, on_display, slack
+from avreward.media.sampling import FrameRule, check_positive, check_times, duration, interval, on_display, slack
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class SlowPathway:
     tensor([ 0, 99])
     """
 
-    fast: Rule
+    fast: FrameRule
     ratio: int = 4
 
     def __post_init__(self) -> None:

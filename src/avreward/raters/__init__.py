@@ -1,1 +1,59 @@
-"""Clip → scores: the rater contract and the raters that come with the package."""
+"""Clip → scores: the contract of a rater, and the raters that come with the package."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.raters.agav.rater import AgavRater as AgavRater
+    from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
+    from avreward.raters.avbench.rater import load_avbench as load_avbench
+    from avreward.raters.base import Rater as Rater
+    from avreward.raters.base import Sample as Sample
+    from avreward.raters.base import Track as Track
+    from avreward.raters.base import Work as Work
+    from avreward.raters.checkpoints.loading import Loading as Loading
+    from avreward.raters.embedding.base import EmbeddingRater as EmbeddingRater
+    from avreward.raters.hub import UnknownRater as UnknownRater
+    from avreward.raters.hub import load_rater as load_rater
+    from avreward.raters.lmm.rater import LmmRater as LmmRater
+    from avreward.raters.scores import Dimension as Dimension
+    from avreward.raters.scores import Scores as Scores
+    from avreward.raters.shared import Shared as Shared
+    from avreward.raters.signals.rater import SignalsRater as SignalsRater
+    from avreward.raters.video_reward.rater import VideoRewardRater as VideoRewardRater
+    from avreward.raters.wrappers._calibrated import CalibratedRater as CalibratedRater
+    from avreward.raters.wrappers._calibrated import calibrated as calibrated
+    from avreward.raters.wrappers.adapters import AdaptedRater as AdaptedRater
+    from avreward.raters.wrappers.adapters import adapted as adapted
+    from avreward.raters.wrappers.calibration_curves import Calibration as Calibration
+    from avreward.raters.wrappers.calibration_curves import Linear as Linear
+    from avreward.raters.wrappers.calibration_curves import Logistic as Logistic
+    from avreward.raters.wrappers.dropout import dropout_passes as dropout_passes
+    from avreward.raters.wrappers.ensemble import EnsembleRater as EnsembleRater
+    from avreward.raters.zero_shot._phrasings import phrasings as phrasings
+    from avreward.raters.zero_shot.rater import PublicRater as PublicRater
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "agav.rater": ["AgavRater"],
+        "avbench.rater": ["AvBenchRater", "load_avbench"],
+        "base": ["Rater", "Sample", "Track", "Work"],
+        "checkpoints.loading": ["Loading"],
+        "embedding.base": ["EmbeddingRater"],
+        "hub": ["UnknownRater", "load_rater"],
+        "lmm.rater": ["LmmRater"],
+        "scores": ["Dimension", "Scores"],
+        "shared": ["Shared"],
+        "signals.rater": ["SignalsRater"],
+        "video_reward.rater": ["VideoRewardRater"],
+        "wrappers._calibrated": ["CalibratedRater", "calibrated"],
+        "wrappers.adapters": ["AdaptedRater", "adapted"],
+        "wrappers.calibration_curves": ["Calibration", "Linear", "Logistic"],
+        "wrappers.dropout": ["dropout_passes"],
+        "wrappers.ensemble": ["EnsembleRater"],
+        "zero_shot._phrasings": ["phrasings"],
+        "zero_shot.rater": ["PublicRater"],
+    },
+)

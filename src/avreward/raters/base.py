@@ -46,7 +46,7 @@ class Work:
         loaded: decoded tracks.
         results: what is small: measurements, embeddings.
         tokens: a track's feature tokens: some ten megabytes each in a large model.
-        prefixes: beginnings that a language model has read; see `avreward.raters.lmm.decoding`.
+        prefixes: beginnings that a language model has read; see `avreward.raters.lmm._decoding`.
     """
 
     loaded: Shared = field(default_factory=lambda: Shared(LOADED_AT_ONCE))

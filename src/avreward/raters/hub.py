@@ -24,11 +24,11 @@ _OLD_WEIGHTS = ("*.bin", "*.bin.index.json", "*.pth")
 _REST = ("*.json", "*.txt", "*.model", "*.jinja")
 
 LOADERS: Mapping[str, str] = MappingProxyType({
-    "agav": "avreward.raters.agav_rater",
-    "public": "avreward.raters.public_lmm",
-    "video_reward": "avreward.raters.video_reward",
-    "avbench": "avreward.raters.avbench",
-    "embedding": "avreward.raters.embedding_models",
+    "agav": "avreward.raters.agav.rater",
+    "public": "avreward.raters.zero_shot.rater",
+    "video_reward": "avreward.raters.video_reward.rater",
+    "avbench": "avreward.raters.avbench.rater",
+    "embedding": "avreward.raters.embedding._models",
 })  # fmt: skip
 """Kind of folder → the module whose ``load(folder, config, loading, **options)`` reads it."""
 
@@ -60,7 +60,8 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
     Args:
         name: ``"signals"`` (the embedded default, no download); a folder with a checkpoint, in its published layout or
             as `save_pretrained` writes it; or a repository on the hub, such as ``"caoyuqin/AGAV-Rater"``.
-        **options: how the network is put into memory, see `avreward.raters.lmm.loading.Loading` (`device`, `dtype`,
+        **options: how the network is put into memory, see `avreward.raters.checkpoints.loading.Loading` (`device`,
+        `dtype`,
             `attention`, `rounding`, `checkpointing`, …), and what the rater itself takes, see its page in the docs.
 
     Raises:
@@ -81,7 +82,7 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
 
 
 def _from_folder(name: str | PathLike[str], options: Mapping[str, Any]) -> Rater:
-    from avreward.raters.lmm.loading import Loading
+    from avreward.raters.checkpoints.loading import Loading
 
     common = {field.name for field in fields(Loading)}
     loading = Loading(**{key: value for key, value in options.items() if key in common})
@@ -129,7 +130,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     if is_dataclass(value):
-        from avreward.raters.lmm.look import plain
+        from avreward.raters.lmm._preprocessing import plain
 
         return plain(value)
     if isinstance(value, str | int | float | None):
@@ -159,9 +160,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def kind_of(folder: Path, config: Mapping[str, Any]) -> str:
     """Which of `LOADERS` reads the folder; raises `AvrewardError` that says what was expected where none does."""
-    from avreward.raters.embedding_models import MODELS
-    from avreward.raters.lmm.folder import FORMAT
-    from avreward.raters.public_lmm import FAMILIES
+    from avreward.raters.checkpoints._folder import FORMAT
+    from avreward.raters.embedding._models import MODELS
+    from avreward.raters.zero_shot.rater import FAMILIES
 
     if config.get("format") == "avreward":
         for name in ("options", "settings"):

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
-from avreward.media.threads import one_core
+from avreward.media._threads import one_core
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, level_of
-from avreward.report.data import Bar, Candidate, Failure, Measurement, Media, Page
-from avreward.report.measured import costliest, measured
-from avreward.report.media import media_of
+from avreward.report._measured import costliest, measured
+from avreward.report._media import media_of
+from avreward.report.data import Bar, CandidateView, FailedFile, MeasurementView, Page, PlayableMedia
 from avreward.report.page import write_page
 from avreward.rewards.base import Reward
-from avreward.selection.best_of_n import Selection
+from avreward.selection._best_of_n import Selection
 
 TICKS = 24  # other candidates drawn in one bar; of more, evenly chosen ones, so that a page of 500 stays light
 THREADS = 4  # candidates made playable side by side: libav's own threads do the rest
@@ -43,7 +43,7 @@ class Details:
     """
 
     names: Sequence[str] = ()
-    failures: Sequence[Failure] = ()
+    failures: Sequence[FailedFile] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     captions: Mapping[str, str] = field(default_factory=dict)
     wall_s: float | None = None
@@ -66,7 +66,7 @@ def write_report(
     prompts = {clip.prompt for clip in ranked}
     page = Page(
         candidates=_candidates(path, picked, reward, names, details),
-        failures=[*(Failure(names[i], why) for i, why in picked.missing.items()), *details.failures],
+        failures=[*(FailedFile(names[i], why) for i, why in picked.missing.items()), *details.failures],
         expression=repr(reward),
         prompt=(next(iter(prompts)) or "") if len(prompts) == 1 else "",
         notes=unread_prompt(reward),
@@ -80,11 +80,11 @@ def write_report(
 
 def _candidates(
     path: Path, picked: Selection[Clip], reward: Reward, names: Sequence[str], details: Details
-) -> list[Candidate]:
+) -> list[CandidateView]:
     """The ranked candidates, best first, with their media and measurements."""
     rewards, clips = picked.rewards, picked.candidates
 
-    def draw(i: int) -> tuple[Media, list[Measurement]]:
+    def draw(i: int) -> tuple[PlayableMedia, list[MeasurementView]]:
         media = media_of(clips[i], path, f"{i + 1:02d}-{Path(names[i]).stem}", details.copy_media)
         measurements = measured(clips[i], reward.raters, rewards.scores, i)
         details.step(names[i])
@@ -97,7 +97,7 @@ def _candidates(
     one_basis = len({rewards.basis[i] for i in picked.order}) == 1
     one_prompt = len({clips[i].prompt for i in picked.order}) == 1
     return [
-        Candidate(
+        CandidateView(
             name=names[i],
             reward=float(rewards.values[i].detach()),
             bars=bars[i],

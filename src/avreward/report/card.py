@@ -17,33 +17,33 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from avreward.audit._statistics import count_above, median, sd
+from avreward.audit._variants import variants
+from avreward.audit.ascent import Climb, climb
+from avreward.audit.gradient_noise import gradient_snr
+from avreward.audit.inputs import PROBES
+from avreward.audit.probes import Judge, ProbeOutcome, ProbeResults, run_probes, whole_clip
 from avreward.clip import Clip
+from avreward.report._card_page import render_card
 from avreward.report.build import own_dimension, unread_prompt
-from avreward.report.card_data import Card, Climbed, Cost, Curve, Row, Spread
-from avreward.report.card_page import render_card
+from avreward.report.card_data import AscentSummary, CardCurve, Dispersion, ProbeRow, RewardCard, ScoringCost
 from avreward.report.page import write_whole
+from avreward.rewards._prompt_warning import ignores_prompt
 from avreward.rewards.base import Reward
-from avreward.rewards.gradient_noise import gradient_snr
-from avreward.rewards.probe_ascent import Climb, climb
-from avreward.rewards.probe_inputs import PROBES
-from avreward.rewards.probe_statistics import count_above, median, sd
-from avreward.rewards.probe_variants import variants
-from avreward.rewards.probes import Judge, Outcome, Probed, run_probes, whole_clip
-from avreward.rewards.unanchored import unanchored
-from avreward.selection.statistics import chosen_value
+from avreward.selection.best_of_k.estimators import chosen_value
 
 MOST_GRADIENTS = 6  # clips that gradients are taken of, evenly chosen: each takes some dozen passes both ways
 Step = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class _Run:
+class _CardRun:
     """What all parts of a card are about: the clips that took part, by name."""
 
     reward: Reward
     held_out: Reward | None
     clips: Mapping[str, Clip]
-    probed: Probed
+    probed: ProbeResults
     seed: int
     step: Step
 
@@ -71,7 +71,7 @@ def reward_card(
     settings: Mapping[str, str] | None = None,
     failed: Mapping[str, str] | None = None,
     step: Step = lambda doing: None,
-) -> Card:
+) -> RewardCard:
     """Measures a reward: probes, best-of-N, gradient steps, gradient noise, cost.
 
     Args:
@@ -95,12 +95,12 @@ def reward_card(
     called = [f"{i + 1} {clip.name}" for i, clip in enumerate(clips)] if names is None else list(names)
     probed = run_probes(reward, clips, held_out=held_out, names=called, seed=seed, step=step)
     taking_part = dict(zip(called, clips, strict=True))
-    run = _Run(reward, held_out, {n: taking_part[n] for n in probed.names}, probed, seed, step)
+    run = _CardRun(reward, held_out, {n: taking_part[n] for n in probed.names}, probed, seed, step)
     few = run.few
     real = probed.real.values, probed.held_out.values if probed.held_out else None
     climbed = climb(reward, list(few.values()), held_out=held_out, names=list(few), real=real, step=step)
     own = own_dimension(reward)
-    return Card(
+    return RewardCard(
         name=name or repr(reward),
         expression=repr(reward),
         fingerprint=reward.fingerprint,
@@ -133,15 +133,15 @@ def pieces(clips: int) -> int:
     return clips * (3 + len(PROBES)) + 2 * min(clips, MOST_GRADIENTS)
 
 
-def write_card(card: Card, path: str | PathLike[str]) -> Path:
+def write_card(card: RewardCard, path: str | PathLike[str]) -> Path:
     """Writes the card at one stroke: as JSON where the name ends in ``.json``, else as a page; returns the path."""
     path = Path(path)
     return write_whole(path, card.to_json() if path.suffix.lower() == ".json" else render_card(card))
 
 
-def _row(outcome: Outcome, probed: Probed) -> Row:
+def _row(outcome: ProbeOutcome, probed: ProbeResults) -> ProbeRow:
     values, real = outcome.trained.values, probed.real.values
-    return Row(
+    return ProbeRow(
         name=outcome.probe.name,
         about=outcome.probe.about,
         replaces=outcome.probe.replaces,
@@ -157,7 +157,7 @@ def _row(outcome: Outcome, probed: Probed) -> Row:
     )
 
 
-def _best_of(run: _Run) -> Curve:
+def _best_of(run: _CardRun) -> CardCurve:
     """Mean gain over N = 1, from each clip's pool: itself and its variants with one defect each."""
     judge = Judge(run.reward, run.held_out)
     lines: list[list[list[float]]] = [[] for _ in judge.rewards]
@@ -172,38 +172,38 @@ def _best_of(run: _Run) -> Curve:
             line.append(chosen_value(scores[:1], seen[None])[0].tolist() if len(pool) else [])
     longest = min(map(len, lines[0]))
     if not longest:
-        return Curve(note="There is no curve: of one clip no candidate has all the rewards.")
+        return CardCurve(note="There is no curve: of one clip no candidate has all the rewards.")
     gains = [[statistics.fmean(each[n] - each[0] for each in line) for n in range(longest)] for line in lines]
     note = f"Candidates: each clip and its variants with one controlled defect each, {longest} in all."
-    return Curve(
+    return CardCurve(
         list(range(1, longest + 1)), gains[0], gains[1] if run.held_out else [], *run.sds, len(run.clips), note
     )
 
 
-def _steps(run: _Run, climbed: Climb) -> Curve:
+def _steps(run: _CardRun, climbed: Climb) -> CardCurve:
     reasons = list(dict.fromkeys(way.reason for way in climbed.ways if way.reason))
     if climbed.gain is None:
-        return Curve(note="; ".join(reasons))
+        return CardCurve(note="; ".join(reasons))
     held = climbed.held_out if climbed.held_out_gain else []
-    return Curve(list(range(len(climbed.trained))), climbed.trained, held, *run.sds, climbed.gain.clips)
+    return CardCurve(list(range(len(climbed.trained))), climbed.trained, held, *run.sds, climbed.gain.clips)
 
 
-def _climbed(climbed: Climb) -> Climbed:
+def _climbed(climbed: Climb) -> AscentSummary:
     reasons = {way.name: way.reason for way in climbed.ways if way.reason}
-    return Climbed(climbed.gain, climbed.held_out_gain, climbed.disagreement, climbed.opposed, reasons)
+    return AscentSummary(climbed.gain, climbed.held_out_gain, climbed.disagreement, climbed.opposed, reasons)
 
 
-def _gradients(run: _Run) -> dict[str, Spread]:
+def _gradients(run: _CardRun) -> dict[str, Dispersion]:
     found: dict[str, list[float]] = {}
     for number, (name, clip) in enumerate(run.few.items()):
         run.step(f"{name}: gradient noise")
         if run.reward.differentiable:
             for track, ratio in gradient_snr(run.reward, clip, seed=run.seed + number).items():
                 found.setdefault(track, []).append(ratio)
-    return {t: Spread(statistics.median(each), min(each), max(each), len(each)) for t, each in found.items()}
+    return {t: Dispersion(statistics.median(each), min(each), max(each), len(each)) for t, each in found.items()}
 
 
-def _cost(run: _Run) -> Cost:
+def _cost(run: _CardRun) -> ScoringCost:
     wall, cpu = [], []
     for name, clip in run.clips.items():
         run.step(f"{name}: cost")
@@ -215,11 +215,11 @@ def _cost(run: _Run) -> Cost:
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {device}"
-    return Cost(statistics.median(wall), statistics.median(cpu), most, len(wall), machine)
+    return ScoringCost(statistics.median(wall), statistics.median(cpu), most, len(wall), machine)
 
 
-def _notes(run: _Run) -> list[str]:
-    told = unanchored(run.reward, run.clips.values())
+def _notes(run: _CardRun) -> list[str]:
+    told = ignores_prompt(run.reward, run.clips.values())
     if told is None:
         return [
             line.replace("the ranking says nothing", "the reward says nothing") for line in unread_prompt(run.reward)

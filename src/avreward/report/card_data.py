@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from avreward.rewards.probe_statistics import Difference, Verdict
+from avreward.audit._statistics import Difference, Verdict
 
 VERSION = 1  # of the JSON's layout
 
 
 @dataclass(frozen=True)
-class Row:
+class ProbeRow:
     """One probe, over all clips.
 
     Args:
@@ -26,7 +26,7 @@ class Row:
         to_own: how far it is above the real clip that it was made from, on average.
         above_median, above_own: how many of `values` are above the median real clip, and above their own one.
         held_out_to_own: as `to_own`, by the held-out reward.
-        verdict: see `avreward.rewards.probe_statistics.verdict_of`.
+        verdict: see `avreward.audit._statistics.verdict_of`.
         reasons: why values are missing, each reason once.
     """
 
@@ -50,7 +50,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Curve:
+class CardCurve:
     """Mean gains of the trained and of the held-out reward along something, in the rewards' own units.
 
     Args:
@@ -71,7 +71,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Spread:
+class Dispersion:
     """Median, least and greatest of one number a clip."""
 
     median: float
@@ -81,7 +81,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Climbed:
+class AscentSummary:
     """Gradient ascent: the whole gain of the trained and of the held-out reward, and how far they disagree.
 
     `disagreement`: trained less held-out gain, in standard deviations of the real clips; `opposed`: share of the clips
@@ -96,7 +96,7 @@ class Climbed:
 
 
 @dataclass(frozen=True)
-class Cost:
+class ScoringCost:
     """What judging one clip takes, decoding included, on the machine that `machine` names.
 
     `seconds` and `cpu_seconds` are medians over `clips` clips; `memory_mb` is the most that the whole process held.
@@ -110,7 +110,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Card:
+class RewardCard:
     """A reward card.
 
     Args:
@@ -146,12 +146,12 @@ class Card:
     real: Sequence[float | None]
     real_held_out: Sequence[float | None]
     failed: Mapping[str, str]
-    probes: Sequence[Row]
-    best_of: Curve
-    steps: Curve
-    climbed: Climbed
-    gradient_snr: Mapping[str, Spread]
-    cost: Cost
+    probes: Sequence[ProbeRow]
+    best_of: CardCurve
+    steps: CardCurve
+    climbed: AscentSummary
+    gradient_snr: Mapping[str, Dispersion]
+    cost: ScoringCost
     seed: int
     notes: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict)

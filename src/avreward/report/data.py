@@ -38,7 +38,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class MeasurementView:
     """One measurement behind the dimensions.
 
     Args:
@@ -63,7 +63,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Media:
+class PlayableMedia:
     """What the browser plays, and what it shows before.
 
     Args:
@@ -86,7 +86,7 @@ class Media:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateView:
     """One candidate, as far as the page tells of it.
 
     `facts` are short strings such as ``"640 × 360"``; `basis` the dimensions that the reward was made of, where that
@@ -97,14 +97,14 @@ class Candidate:
     name: str
     reward: float
     bars: Sequence[Bar]
-    media: Media
+    media: PlayableMedia
     sigma: float | None = None
-    measurements: Sequence[Measurement] = ()
+    measurements: Sequence[MeasurementView] = ()
     facts: Sequence[str] = ()
     basis: Sequence[str] = ()
     caption: str = ""
     level: str | None = None
-    reasons: Sequence[Measurement] = ()
+    reasons: Sequence[MeasurementView] = ()
 
     @property
     def cost_ms(self) -> float:
@@ -113,7 +113,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedFile:
     """A candidate that was not ranked, and why."""
 
     name: str
@@ -136,8 +136,8 @@ class Page:
         wall_s: what opening, decoding and rating took.
     """
 
-    candidates: Sequence[Candidate]
-    failures: Sequence[Failure] = ()
+    candidates: Sequence[CandidateView]
+    failures: Sequence[FailedFile] = ()
     expression: str = "overall"
     prompt: str = ""
     notes: Sequence[str] = ()

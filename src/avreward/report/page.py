@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avreward.report.data import Bar, Measurement, Page
+from avreward.report.data import Bar, MeasurementView, Page
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -67,12 +67,12 @@ def _policy(script: str) -> str:
 
 
 @cache
-def environment() -> Environment:
-    """Templates of this folder, escaping what goes in, with the filters that all pages share."""
+def environment(*folders: Path) -> Environment:
+    """Return the templates of `folders` and of this one, escaping what goes in, with the filters that pages share."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader([*folders, HERE]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -146,7 +146,7 @@ def area(values: Sequence[float], axis: float, height: float) -> str:
     return f"M0 {coordinate(axis)}{''.join(tops)}V{coordinate(axis)}z"
 
 
-def groups(measurements: Sequence[Measurement]) -> list[tuple[str, list[Measurement]]]:
+def groups(measurements: Sequence[MeasurementView]) -> list[tuple[str, list[MeasurementView]]]:
     """The measurements by the dimension that they feed, in their order."""
     return [(feeds, list(group)) for feeds, group in groupby(measurements, key=lambda m: m.feeds)]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from avreward.clip import Clip
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, Scores
-from avreward.rewards.combine import combined
+from avreward.rewards._combine import combined
 from avreward.rewards.results import MissingScore, Rewards
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ class Reward(ABC):
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Writes the reward to a YAML file or a folder; see `avreward.rewards.files.save_reward`."""
-        from avreward.rewards.files import save_reward  # late, since it builds on this file
+        """Writes the reward to a YAML file or a folder; see `avreward.rewards.io.save_reward`."""
+        from avreward.rewards.io import save_reward  # late, since it builds on this file
 
         return save_reward(self, path)
 

@@ -15,7 +15,7 @@ from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
 from avreward.rewards.algebra import same_for_all, weighted_sum
 from avreward.rewards.base import Reward, Term
-from avreward.rewards.nodes import FUNCTIONS, State
+from avreward.rewards.function_base import FUNCTIONS, State
 
 TOKEN = re.compile(
     r"""\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
@@ -49,7 +49,7 @@ def parse_reward(
 
     Args:
         expression: numbers, names, ``+ - * /``, parentheses, and functions: ``min(a, b)``, ``max(a, b)``,
-            ``softmin(a, b, temperature=5)``, ``clip(a, 0, 80)``, ``above(a, 50)``, ``below(a, 50)`` and others. A name
+            ``softmin(a, b, temperature=5)``, ``clamp(a, 0, 80)``, ``above(a, 50)``, ``below(a, 50)`` and others. A name
             is a rater's and a dimension's (``signals.clipping``), or a dimension's alone where only one rater has it.
         raters: what the expression may use: name → rater.
         states: what was fitted, by its hash, for functions that name it (*optional*; `load_reward` reads it from a

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from avreward.rewards.algebra import number
 from avreward.rewards.base import Reward
-from avreward.rewards.nodes import Function, finite, register
+from avreward.rewards.function_base import Function, finite, register_function
 
 
 class Minimum(Function):
@@ -46,14 +46,14 @@ class SoftMinimum(Function):
         return -temperature * torch.logsumexp(torch.stack(values) / -temperature, 0)
 
 
-class Clipped(Function):
-    """See `clip`."""
+class Clamped(Function):
+    """See `clamp`."""
 
-    name = "clip"
+    name = "clamp"
 
     def __init__(self, reward: Reward, low: float | None = None, high: float | None = None) -> None:
         if low is None and high is None:
-            raise ValueError("clip: there is no bound; give low, high or both")
+            raise ValueError("clamp: there is no bound; give low, high or both")
         self.low = None if low is None else finite(self.name, low)
         self.high = None if high is None else finite(self.name, high)
         if self.low is None or self.high is None:
@@ -61,7 +61,7 @@ class Clipped(Function):
         else:
             super().__init__(reward, self.low, self.high)
             if self.low > self.high:
-                raise ValueError(f"clip: low, {number(self.low)}, is above high, {number(self.high)}; swap them")
+                raise ValueError(f"clamp: low, {number(self.low)}, is above high, {number(self.high)}; swap them")
 
     def apply(self, *values: Tensor) -> Tensor:
         """The value, held in the range, clip by clip."""
@@ -126,15 +126,15 @@ def softmin(*rewards: Reward | float, temperature: float) -> Reward:
     return SoftMinimum(*rewards, temperature=temperature)
 
 
-def clip(reward: Reward, low: float | None = None, high: float | None = None) -> Reward:
+def clamp(reward: Reward, low: float | None = None, high: float | None = None) -> Reward:
     """The reward held between `low` and `high`, one of them *optional*; outside, no gradient passes.
 
     More than enough of one thing then can't pay for the lack of another.
 
-    >>> clip(rater["audio_quality"], 0, 80)
-    clip(signals.audio_quality, 0, 80)
+    >>> clamp(rater["audio_quality"], 0, 80)
+    clamp(signals.audio_quality, 0, 80)
     """
-    return Clipped(reward, low, high)
+    return Clamped(reward, low, high)
 
 
 def above(reward: Reward, threshold: float) -> Reward:
@@ -158,9 +158,9 @@ def below(reward: Reward, threshold: float) -> Reward:
     return Below(reward, finite("below", threshold))
 
 
-register("min", minimum)
-register("max", maximum)
-register("softmin", softmin)
-register("clip", clip)
-register("above", above)
-register("below", below)
+register_function("min", minimum)
+register_function("max", maximum)
+register_function("softmin", softmin)
+register_function("clamp", clamp)
+register_function("above", above)
+register_function("below", below)

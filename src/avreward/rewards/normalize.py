@@ -12,7 +12,7 @@ from torch import Tensor
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.rewards.base import Reward
-from avreward.rewards.nodes import Fitted, State, register
+from avreward.rewards.function_base import Fitted, State, register_function
 
 Reference = Sequence[Clip] | Sequence[float] | Tensor
 """Clips, or values of the reward itself (n,)."""
@@ -57,10 +57,10 @@ class MinMax(Normalizer):
         return (x - low) / (self.fitted("high", x) - low)
 
 
-class Rank(Normalizer):
-    """See `rank`."""
+class Percentile(Normalizer):
+    """See `percentile`."""
 
-    name = "rank"
+    name = "percentile"
     keys = ("values", "shares", "std")
 
     def apply(self, *values: Tensor) -> Tensor:
@@ -100,8 +100,8 @@ def zscore(reward: Reward, reference: Reference) -> Reward:
 def minmax(reward: Reward, reference: Reference) -> Reward:
     """``(x − low)/(high − low)`` of `reward`: 0 at the worst clip of `reference`, 1 at the best.
 
-    Clips outside get values outside; ``clip(minmax(…), 0, 1)`` holds them, without a gradient. Two clips decide the
-    scale: a reference with one outlier squeezes all others together, and `rank` or `zscore` serve better.
+    Clips outside get values outside; ``clamp(minmax(…), 0, 1)`` holds them, without a gradient. Two clips decide the
+    scale: a reference with one outlier squeezes all others together, and `percentile` or `zscore` serve better.
 
     The arguments and errors are those of `zscore`.
 
@@ -112,7 +112,7 @@ def minmax(reward: Reward, reference: Reference) -> Reward:
     return MinMax(reward, {"low": values.min(), "high": values.max()})
 
 
-def rank(reward: Reward, reference: Reference) -> Reward:
+def percentile(reward: Reward, reference: Reference) -> Reward:
     """The share of `reference` that a clip beats, in [0, 1]: the empirical distribution function, made continuous.
 
     A value that occurs in the reference gets its mid-rank, ``(clips below it + half of those equal to it)/n``;
@@ -123,13 +123,13 @@ def rank(reward: Reward, reference: Reference) -> Reward:
 
     The arguments and errors are those of `zscore`. All of the reference's different values are saved with the reward.
 
-    >>> rank(rater["overall"], [50.0, 60.0, 60.0, 70.0])
-    rank(signals.overall, state=3c13134e)
+    >>> percentile(rater["overall"], [50.0, 60.0, 60.0, 70.0])
+    percentile(signals.overall, state=3c13134e)
     """
-    values = reference_values("rank", reward, reference)
+    values = reference_values("percentile", reward, reference)
     at, counts = values.unique(return_counts=True)
     shares = (counts.cumsum(0) - counts / 2) / len(values)
-    return Rank(reward, {"values": at, "shares": shares, "std": values.std()})
+    return Percentile(reward, {"values": at, "shares": shares, "std": values.std()})
 
 
 def reference_values(name: str, reward: Reward, reference: Reference) -> Tensor:
@@ -160,6 +160,6 @@ def reference_values(name: str, reward: Reward, reference: Reference) -> Tensor:
     return wide
 
 
-register("zscore", ZScore.from_state, fitted=True)
-register("minmax", MinMax.from_state, fitted=True)
-register("rank", Rank.from_state, fitted=True)
+register_function("zscore", ZScore.from_state, fitted=True)
+register_function("minmax", MinMax.from_state, fitted=True)
+register_function("percentile", Percentile.from_state, fitted=True)

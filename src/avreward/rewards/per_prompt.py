@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avreward.errors import AvrewardError
 from avreward.rewards.base import Reward
-from avreward.rewards.nodes import State, finite, register, state_hash
+from avreward.rewards.function_base import State, finite, register_function, state_hash
 
 
 class PerPrompt(Reward):
@@ -96,4 +96,4 @@ class PerPrompt(Reward):
         return f"per_prompt({self.weights.__module__}.{self.weights.__qualname__})"
 
 
-register("per_prompt", PerPrompt.from_state, fitted=True)
+register_function("per_prompt", PerPrompt.from_state, fitted=True)

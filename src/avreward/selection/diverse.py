@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from avreward.errors import AvrewardError
-from avreward.rewards.group import distances_between, standardized
-from avreward.selection.best_of_n import Selection
+from avreward.preferences.group_rewards import distances_between, standardized
+from avreward.selection._best_of_n import Selection
 
 Candidate = TypeVar("Candidate")
 
@@ -29,7 +29,8 @@ def diverse_top_k(
         k: 1 to as many as are ranked.
         diversity: λ, from 0 (the k best) to 1 (rewards count for the first only).
         distances: (candidates, candidates), 0 or more and symmetric (*optional*): of features of the clips, say. By
-            default how far the scores that the reward reads are apart, as in `avreward.rewards.group.Diversity`.
+            default how far the scores that the reward reads are apart, as in
+            `avreward.preferences.group_rewards.Diversity`.
 
     Raises `AvrewardError` for other arguments, and where there are neither distances nor scores.
 

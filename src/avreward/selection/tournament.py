@@ -9,19 +9,20 @@ from typing import Any
 
 import torch
 
-from avreward.clip import Clip, Group
+from avreward.clip import Clip
 from avreward.errors import AvrewardError
-from avreward.rewards.group import Tournament
-from avreward.rewards.preference import Preference
+from avreward.group import Group
+from avreward.preferences.group_rewards import Tournament
+from avreward.preferences.preference import Preference
 from avreward.rewards.results import MissingScore, Rewards
-from avreward.selection.best_of_n import Selection, select
-from avreward.selection.sorting import Pair, merge_sort, repeats_needed, sorting_error
+from avreward.selection._best_of_n import Selection, select
+from avreward.selection._sorting import Pair, merge_sort, repeats_needed, sorting_error
 
 Candidates = Sequence[Clip] | Group
 
 
 @dataclass(frozen=True)
-class Played:
+class TournamentRanking:
     """A ranking, and what it took.
 
     Attributes:
@@ -36,13 +37,13 @@ class Played:
     error: float | None = None
 
 
-def round_robin(candidates: Candidates, preference: Preference, batch_size: int | None = None) -> Played:
+def round_robin(candidates: Candidates, preference: Preference, batch_size: int | None = None) -> TournamentRanking:
     """Each against each other, n(n − 1)/2 comparisons; points are the mean probability of winning.
 
-    The same as `avreward.rewards.group.Tournament`, as a ranking. A single candidate that can be compared is ranked
-    without a comparison.
+    The same as `avreward.preferences.group_rewards.Tournament`, as a ranking. A single candidate that can be compared
+    is ranked without a comparison.
 
-    >>> from avreward.rewards.preference import FromReward
+    >>> from avreward.preferences.preference import FromReward
     >>> round_robin(clips, FromReward(reward)).ranking.order
     (1, 2, 0)
     """
@@ -53,12 +54,12 @@ def round_robin(candidates: Candidates, preference: Preference, batch_size: int 
     if not rewards.present.any():
         return _asked(clips, preference, batch_size).alone()
     n = int(rewards.present.sum())
-    return Played(select(clips, rewards), n * (n - 1) // 2)
+    return TournamentRanking(select(clips, rewards), n * (n - 1) // 2)
 
 
 def swiss(
     candidates: Candidates, preference: Preference, rounds: int | None = None, batch_size: int | None = None
-) -> Played:
+) -> TournamentRanking:
     """Rounds in which neighbours in the standings meet who have not met before: about n/2 comparisons a round.
 
     Points are the mean of what each may expect of its comparisons (a win 1, a tie ½, a loss 0). If n is odd, the lowest
@@ -92,7 +93,9 @@ def swiss(
         for (i, j), score in zip(games, asked.scores(games), strict=True):
             met[i][j], met[j][i] = score, 1 - score
         comparisons += len(games)
-    return Played(asked.ranked(_standings(met), {i: _mean(games.values()) for i, games in met.items()}), comparisons)
+    return TournamentRanking(
+        asked.ranked(_standings(met), {i: _mean(games.values()) for i, games in met.items()}), comparisons
+    )
 
 
 def by_sorting(
@@ -101,11 +104,11 @@ def by_sorting(
     accuracy: float | None = None,
     error: float = 0.05,
     batch_size: int | None = None,
-) -> Played:
+) -> TournamentRanking:
     """A merge sort: at most n·⌈log₂ n⌉ comparisons for a judge who is sure, each repeated for one who is not.
 
-    Points are n, n − 1, … 1 in the order found. `Played.error` bounds the probability that the best one is not first,
-    for a judge who prefers the best one to another with probability `accuracy` each time he is asked; see
+    Points are n, n − 1, … 1 in the order found. `TournamentRanking.error` bounds the probability that the best one is
+    not first, for a judge who prefers the best one to another with probability `accuracy` each time he is asked; see
     `sorting.sorting_error`. It says nothing of two candidates that the judge can't tell apart.
 
     Args:
@@ -115,7 +118,7 @@ def by_sorting(
         error: the largest probability allowed; the number of repeats follows.
         batch_size: clips prepared at a time.
 
-    >>> from avreward.rewards.preference import FromReward
+    >>> from avreward.preferences.preference import FromReward
     >>> played = by_sorting(clips, FromReward(reward), accuracy=0.8, error=0.1)
     >>> played.ranking.best_index, played.error <= 0.1
     (1, True)
@@ -134,11 +137,11 @@ def by_sorting(
     line = [asked.fit[i] for i in order]
     points = {i: float(n - place) for place, i in enumerate(line)}
     bound = None if accuracy is None else sorting_error(n, accuracy, repeats)
-    return Played(asked.ranked(line, points), comparisons * repeats, bound)
+    return TournamentRanking(asked.ranked(line, points), comparisons * repeats, bound)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _ComparisonCache:
     """Candidates, prepared once for all comparisons."""
 
     clips: Sequence[Clip]
@@ -166,9 +169,9 @@ class _Asked:
         rewards = Rewards(values, ~values.isnan(), reasons, {}, [() for _ in self.clips], {})
         return Selection(self.clips, tuple(line), rewards, self.missing)
 
-    def alone(self) -> Played:
+    def alone(self) -> TournamentRanking:
         """A single candidate is the best without a comparison."""
-        return Played(self.ranked(self.fit, dict.fromkeys(self.fit, 0.0)), 0)
+        return TournamentRanking(self.ranked(self.fit, dict.fromkeys(self.fit, 0.0)), 0)
 
 
 def _clips(candidates: Candidates) -> Sequence[Clip]:
@@ -180,12 +183,12 @@ def _clips(candidates: Candidates) -> Sequence[Clip]:
     return clips
 
 
-def _asked(clips: Sequence[Clip], preference: Preference, batch_size: int | None) -> _Asked:
+def _asked(clips: Sequence[Clip], preference: Preference, batch_size: int | None) -> _ComparisonCache:
     prepared, unfit = preference.prepare(clips, batch_size)
     if len(unfit) == len(clips):
         names = [clip.name for clip in clips]
         raise MissingScore.of(names, unfit, "give candidates that can be compared, or another preference")
-    return _Asked(clips, preference, prepared, dict(sorted(unfit.items())))
+    return _ComparisonCache(clips, preference, prepared, dict(sorted(unfit.items())))
 
 
 def _standings(met: Mapping[int, Mapping[int, float]]) -> list[int]:

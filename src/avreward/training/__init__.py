@@ -1,1 +1,20 @@
-"""What it takes to train a rater."""
+"""Training raters and generators: losses and the monitor of a run."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.training.losses import pearson_loss as pearson_loss
+    from avreward.training.losses import plcc_loss as plcc_loss
+    from avreward.training.monitor import MonitorState as MonitorState
+    from avreward.training.monitor import RewardDivergence as RewardDivergence
+    from avreward.training.monitor import RewardMonitor as RewardMonitor
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "losses": ["pearson_loss", "plcc_loss"],
+        "monitor": ["MonitorState", "RewardDivergence", "RewardMonitor"],
+    },
+)

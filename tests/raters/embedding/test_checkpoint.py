@@ -13,12 +13,12 @@ from tiny.embedding import tiny_clap, tiny_clip, tiny_naflex, tiny_siglip
 from avreward import Clip, load_rater
 from avreward.errors import AvrewardError
 from avreward.media.sampling import Spread
+from avreward.raters.embedding._checkpoint import preprocessing
+from avreward.raters.embedding._clap_mel import ClapMel
+from avreward.raters.embedding._frames import NaflexPictures, Pictures
 from avreward.raters.embedding.base import EmbeddingRater
-from avreward.raters.embedding.checkpoint import preprocessing
 from avreward.raters.embedding.clap import ClapRater
-from avreward.raters.embedding.clap_mel import ClapMel
 from avreward.raters.embedding.image_text import CLIP_MEAN, CLIP_STD, ImageTextRater
-from avreward.raters.embedding.pictures import NaflexPictures, Pictures
 
 CLIP = Clip(video=torch.rand(3, 3, 40, 30), fps=8, audio=torch.rand(1, 9000), sample_rate=48000, prompt="a good one")
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from avreward import Clip
 from avreward.errors import AvrewardError, MediaError
+from avreward.raters.embedding._clap_mel import ClapMel
 from avreward.raters.embedding.clap import ClapRater
-from avreward.raters.embedding.clap_mel import ClapMel
 
 # a tenth of a second; less than half a window; a window; one sample, one hop, and a lot more than a window
 LENGTHS = (4_800, 50_001, 480_000, 480_001, 480_480, 1_000_003)

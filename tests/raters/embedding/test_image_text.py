@@ -15,8 +15,8 @@ from torch import Tensor
 from avreward import Clip
 from avreward.errors import AvrewardError
 from avreward.media.sampling import AllFrames, Spread
+from avreward.raters.embedding._frames import NaflexPictures
 from avreward.raters.embedding.image_text import ImageTextRater
-from avreward.raters.embedding.pictures import NaflexPictures
 
 RATERS = {"clip": tiny_clip, "siglip": tiny_siglip, "naflex": tiny_naflex}
 each = pytest.mark.parametrize("kind", RATERS)

@@ -10,13 +10,13 @@ from lmm_checks import counted, dubs, film, noise, picture, plainly, small_memor
 from toy_backbone import ToyBackbone, toy_rater
 
 from avreward import Clip
-from avreward.clip import Group
 from avreward.errors import AvrewardError
+from avreward.group import Group
 from avreward.raters.base import Work
-from avreward.raters.lmm.memory import OutOfMemory
-from avreward.raters.lmm.parts import Slot
+from avreward.raters.checkpoints._oom import OutOfMemory
+from avreward.raters.lmm._template import render
+from avreward.raters.lmm.prompt import Slot
 from avreward.raters.lmm.rater import LmmRater
-from avreward.raters.lmm.template import render
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_the_tracks_are_encoded_once_and_the_picture_read_once() -> None:
 
 def test_the_published_instruction(rater, monkeypatch) -> None:
     seen = []
-    monkeypatch.setattr("avreward.raters.lmm.comparison.render", lambda prompt, *_: seen.append(prompt) or 1 / 0)
+    monkeypatch.setattr("avreward.raters.lmm._comparison.render", lambda prompt, *_: seen.append(prompt) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         rater.compare(dubs(2, frames=2))
     text = "".join(part if isinstance(part, str) else f"[{part.track} {part.of}]" for part in seen[0])

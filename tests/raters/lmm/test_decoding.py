@@ -17,12 +17,12 @@ from toy_deep import DeepBackbone
 from avreward import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.base import Work
-from avreward.raters.lmm import decoding
-from avreward.raters.lmm.decoding import PREFIXES, read
-from avreward.raters.lmm.parts import Read, Slot, Text, Tokens
+from avreward.raters.lmm import _decoding as decoding
+from avreward.raters.lmm._decoding import PREFIXES, read
+from avreward.raters.lmm._template import Rendered
+from avreward.raters.lmm.prompt import Read, Slot, Text, Tokens
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import Regression
-from avreward.raters.lmm.template import Rendered
 from avreward.raters.scores import Dimension
 
 BACKBONES = {"toy": ToyBackbone, "positions": ThreeAxes, "deep": DeepBackbone}

@@ -13,11 +13,11 @@ from toy_backbone import ToyBackbone, toy_rater
 
 from avreward import Clip, best_of_n
 from avreward.errors import MediaError
-from avreward.raters.lmm.parts import Read, Slot
+from avreward.raters.lmm.prompt import Read, Slot
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import Regression
 from avreward.raters.scores import Dimension
-from avreward.rewards.stream import score_files
+from avreward.scoring.run import score_files
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from lmm_checks import noise
 
-from avreward.raters.lmm.prefix import Past, PrefixCache
+from avreward.raters.lmm._prefix import Past, PrefixCache
 
 
 def past(lengths: list[int], layers: int = 2) -> Past:

@@ -9,8 +9,8 @@ from tiny_tokenizer import tiny_tokenizer
 
 from avreward import Clip
 from avreward.errors import AvrewardError
-from avreward.raters.lmm.parts import Read, Slot, Text, Tokens
-from avreward.raters.lmm.template import Rendered, fields, render, why_no_text
+from avreward.raters.lmm._template import Rendered, fields, render, why_no_text
+from avreward.raters.lmm.prompt import Read, Slot, Text, Tokens
 
 TOKENIZER = tiny_tokenizer(["<|im_start|>", "<|im_end|>"])
 VIDEO, AUDIO = Slot("video"), Slot("audio")

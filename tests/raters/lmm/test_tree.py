@@ -7,19 +7,19 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avreward.raters.lmm.parts import Text, Tokens
-from avreward.raters.lmm.template import Rendered
-from avreward.raters.lmm.tree import Node, Unit, grow, units
+from avreward.raters.lmm._template import Rendered
+from avreward.raters.lmm._tree import PrefixNode, PrefixUnit, grow, units
+from avreward.raters.lmm.prompt import Text, Tokens
 
 LENGTHS = {"x": 1, "y": 1, "z": 1, "V": 40, "W": 100}
 WORDS = st.lists(st.text("xyzVW", min_size=1, max_size=8), min_size=1, max_size=8)
 
 
-def sequences_of(words: list[str]) -> list[list[Unit]]:
-    return [[Unit(letter, LENGTHS[letter]) for letter in word] for word in words]
+def sequences_of(words: list[str]) -> list[list[PrefixUnit]]:
+    return [[PrefixUnit(letter, LENGTHS[letter]) for letter in word] for word in words]
 
 
-def paths(nodes: list[Node], before: tuple[Node, ...] = ()):
+def paths(nodes: list[PrefixNode], before: tuple[PrefixNode, ...] = ()):
     for node in nodes:
         yield (*before, node)
         yield from paths(node.children, (*before, node))
@@ -68,7 +68,7 @@ def test_text_is_shared_token_by_token_and_a_track_whole() -> None:
 
     tokens = Tokens(torch.zeros(7, 4))
     sequence = Rendered((Text((5, 6)), tokens, Text((6,))), ((5, 6), ("video", "key"), (6,)))
-    assert units(sequence) == [Unit(5, 1), Unit(6, 1), Unit(("video", "key"), 7), Unit(6, 1)]
+    assert units(sequence) == [PrefixUnit(5, 1), PrefixUnit(6, 1), PrefixUnit(("video", "key"), 7), PrefixUnit(6, 1)]
 
 
 def test_equal_sequences_are_one_node() -> None:

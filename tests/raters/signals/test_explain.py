@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from avreward.clip import Clip
-from avreward.datasets.scenes import scene
-from avreward.raters.signals.measurement import MEASUREMENTS
+from avreward.datasets.synthetic.scenes import scene
+from avreward.raters.signals._measurement import MEASUREMENTS
 from avreward.raters.signals.rater import SignalsRater
 
 RATER = SignalsRater()

@@ -5,8 +5,8 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from avreward.raters.signals.fusion import DIMENSIONS, Constants, Fusion, badness, shipped
-from avreward.raters.signals.measurement import MEASUREMENTS, feeding
+from avreward.raters.signals._fusion import DIMENSIONS, Constants, Fusion, badness, shipped
+from avreward.raters.signals._measurement import MEASUREMENTS, feeding
 
 FUSED = [m for m in MEASUREMENTS if m.feeds]
 USUAL = {m.name: torch.tensor(10.0 if m.unit in ("%", "dB", "kHz") else 0.5, dtype=torch.float64) for m in MEASUREMENTS}

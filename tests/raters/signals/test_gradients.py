@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from avreward.clip import Clip
-from avreward.raters.signals.measurement import MEASUREMENTS, NEEDS
+from avreward.raters.signals._measurement import MEASUREMENTS, NEEDS
 from avreward.raters.signals.rater import SignalsRater
 
 RATE, FPS, STEP = 8000, 12, 1e-6

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from conftest import motion, noise
+from signal_inputs import motion, noise
 
-from avreward.raters.signals import motion as measure
-from avreward.raters.signals.smooth import hard, soft
+from avreward.raters.signals import _motion as measure
+from avreward.raters.signals._gates import hard, soft
 
 
 def moving(count=50, speed=1.0, size=(48, 80)):

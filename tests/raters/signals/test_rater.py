@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avreward.clip import Clip
-from avreward.datasets.scenes import scene
+from avreward.datasets.synthetic.scenes import scene
 from avreward.errors import MediaError
 from avreward.raters.base import Work
 from avreward.raters.hub import UnknownRater, load_rater
 from avreward.raters.signals import rater as module
-from avreward.raters.signals.fusion import Constants, Fusion, shipped
+from avreward.raters.signals._fusion import Constants, Fusion, shipped
+from avreward.raters.signals._windows import spans, views_of
 from avreward.raters.signals.rater import SignalsRater
-from avreward.raters.signals.views import spans, views_of
 
 RATER = SignalsRater()
 QUALITY = ("audio_quality", "av_consistency", "static_quality", "temporal_smoothness")
@@ -65,8 +65,8 @@ def test_too_little_to_judge_is_missing_and_says_so():
 
 def test_a_picture_that_clips_share_is_decoded_and_measured_once(scenes, monkeypatch):
     loads, measures = [], []
-    load, measure = module.load_picture, module._measured
-    monkeypatch.setattr(module, "load_picture", lambda clip: loads.append(clip) or load(clip))
+    load, measure = module.load_video, module._measured
+    monkeypatch.setattr(module, "load_video", lambda clip: loads.append(clip) or load(clip))
     monkeypatch.setattr(module, "_measured", lambda views: measures.append(tuple(views)) or measure(views))
     dubs = [scenes[0].with_audio(s.audio, s.sample_rate) for s in scenes]
     shared = RATER(dubs)
@@ -82,7 +82,7 @@ def test_a_damaged_track_makes_the_whole_clip_missing(scenes, monkeypatch):
     def damaged(clip):
         raise MediaError("a.mp4", "frame 28 doesn't decode", "write it again")
 
-    monkeypatch.setattr(module, "load_picture", damaged)
+    monkeypatch.setattr(module, "load_video", damaged)
     scores = RATER([scenes[0]])
     assert not bool(scores.present.any())
     assert "frame 28" in scores.reasons[0]["audio_quality"]

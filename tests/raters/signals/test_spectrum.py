@@ -1,9 +1,9 @@
 import pytest
 import torch
-from conftest import noise, sound
+from signal_inputs import noise, sound
 
-from avreward.raters.signals import spectrum
-from avreward.raters.signals.smooth import hard, soft
+from avreward.raters.signals import _spectrum as spectrum
+from avreward.raters.signals._gates import hard, soft
 
 
 def low_passed(wave, share):

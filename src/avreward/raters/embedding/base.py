@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avreward.errors import AvrewardError
-from avreward.media.precision import no_autocast, widened
+from avreward.media._precision import no_autocast, widened
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Rater, Sample, Work
-from avreward.raters.embedding.checkpoint import preprocessing, read_network
-from avreward.raters.lmm.fingerprint import Fingerprint
-from avreward.raters.lmm.loading import Loading
-from avreward.raters.lmm.memory import Batches, builds_graph
-from avreward.raters.lmm.template import why_no_text
+from avreward.raters.checkpoints._fingerprint import Fingerprint
+from avreward.raters.checkpoints._oom import Batches, builds_graph
+from avreward.raters.checkpoints.loading import Loading
+from avreward.raters.embedding._checkpoint import preprocessing, read_network
+from avreward.raters.lmm._template import why_no_text
 from avreward.raters.scores import Dimension, Scores
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class EmbeddingRater(Rater):
     ) -> Self:
         """The rater of a checkpoint: a folder, or the name of a repository on the hub.
 
-        `device`, `dtype` and `allow` are as for `avreward.raters.lmm.loading.Loading`; `options` are those of the
-        constructor. What the checkpoint's preprocessor files say about sizes, means and rates is followed. Raises
+        `device`, `dtype` and `allow` are as for `avreward.raters.checkpoints.loading.Loading`; `options` are those of
+        the constructor. What the checkpoint's preprocessor files say about sizes, means and rates is followed. Raises
         `AvrewardError` if it is no checkpoint of this kind, or its weights differ.
         """
         module, tokenizer = read_network(folder, cls.model_types, Loading(device=device, dtype=dtype, allow=allow))

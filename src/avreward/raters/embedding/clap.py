@@ -13,8 +13,8 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Track
+from avreward.raters.embedding._clap_mel import ClapMel, Truncation
 from avreward.raters.embedding.base import EmbeddingRater, Score, Side
-from avreward.raters.embedding.clap_mel import ClapMel, Truncation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.media.rounding import Rounding
-from avreward.media.sampling import FramePlan, Rule, Spread
+from avreward.media.sampling import FramePlan, FrameRule, Spread
 from avreward.raters.base import Track
+from avreward.raters.embedding._frames import NaflexPictures, Patched, Pictures
 from avreward.raters.embedding.base import EmbeddingRater, Score, Side
-from avreward.raters.embedding.pictures import NaflexPictures, Patched, Pictures
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -56,7 +56,7 @@ class ImageTextRater(EmbeddingRater):
         pictures: Pictures | NaflexPictures,
         rounding: Rounding = "straight_through",
         score: Score = "cosine",
-        frames: Rule = EIGHT_FRAMES,
+        frames: FrameRule = EIGHT_FRAMES,
     ) -> None:
         self.pictures, self.frames = pictures, frames
         super().__init__(module, tokenizer, rounding, score)

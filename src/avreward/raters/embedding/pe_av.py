@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
-from avreward.media.precision import widened
+from avreward.media._precision import widened
 from avreward.media.rounding import Rounding
-from avreward.media.sampling import FramePlan, Rule, Spread, check_positive, check_times
+from avreward.media.sampling import FramePlan, FrameRule, Spread, check_positive, check_times
 from avreward.raters.base import Track
+from avreward.raters.embedding._frames import Pictures
 from avreward.raters.embedding.base import EmbeddingRater, Score, Side
-from avreward.raters.embedding.pictures import Pictures
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -85,7 +85,7 @@ class PeAvRater(EmbeddingRater):
         pictures: Pictures,
         rounding: Rounding = "straight_through",
         score: Score = "cosine",
-        frames: Rule = MOST_FRAMES,
+        frames: FrameRule = MOST_FRAMES,
     ) -> None:
         self.pictures, self.frames = pictures, frames
         super().__init__(module, tokenizer, rounding, score)

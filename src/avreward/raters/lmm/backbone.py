@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from avreward.clip import Clip
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Track
-from avreward.raters.lmm.parts import Encoded, Prompt, Text, Tokens
+from avreward.raters.lmm.prompt import Encoded, Prompt, Text, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from avreward.clip import Clip, Group
+from avreward.clip import Clip
 from avreward.errors import AvrewardError
-from avreward.media.precision import no_autocast
+from avreward.group import Group
+from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.checkpoints._activation_checkpointing import checkpointed
+from avreward.raters.checkpoints._fingerprint import Fingerprint
+from avreward.raters.checkpoints._folder import push, save
+from avreward.raters.checkpoints._oom import Batches, Item, Result, builds_graph
+from avreward.raters.lmm._comparison import compare
+from avreward.raters.lmm._decoding import read
+from avreward.raters.lmm._template import Rendered, fields, render, why_no_text
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.checkpointing import checkpointed
-from avreward.raters.lmm.comparison import compare
-from avreward.raters.lmm.decoding import read
-from avreward.raters.lmm.fingerprint import Fingerprint
-from avreward.raters.lmm.folder import push, save
-from avreward.raters.lmm.memory import Batches, Item, Result, builds_graph
-from avreward.raters.lmm.parts import Encoded, Prompt, Read, Slot
+from avreward.raters.lmm.prompt import Encoded, Prompt, Read, Slot
 from avreward.raters.lmm.readout import Readout
-from avreward.raters.lmm.template import Rendered, fields, render, why_no_text
 from avreward.raters.scores import Dimension, Scores
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class LmmRater(Rater):
         raise AvrewardError(f"{self.name}: put together by hand, so no loader knows it; save its module yourself")
 
     def save_pretrained(self, folder: str | PathLike[str]) -> Path:
-        """Writes the rater to a folder that `load_rater` reads; see `avreward.raters.lmm.folder.save`."""
+        """Writes the rater to a folder that `load_rater` reads; see `avreward.raters.checkpoints._folder.save`."""
         return save(self, folder)
 
     def push_to_hub(self, repository: str, private: bool = True) -> str:
@@ -192,7 +193,7 @@ class LmmRater(Rater):
         return key, work.tokens.get(key, partial(self.backbone.encode, slot.track, sample.tracks[slot.track]))  # type: ignore[arg-type]
 
     def compare(self, clips: Sequence[Clip] | Group, work: Work | None = None) -> Tensor:
-        """Which of several dubs of one video fits best: see `avreward.raters.lmm.comparison.compare`."""
+        """Which of several dubs of one video fits best: see `avreward.raters.lmm._comparison.compare`."""
         return compare(self, clips, work)
 
     def _asked(self, sample: Sample) -> list[Question]:

@@ -11,14 +11,14 @@ from typing import Any
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.media.precision import no_autocast
+from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
-from avreward.raters.signals.explain import Explanation, explain
-from avreward.raters.signals.fusion import Fusion, shipped
-from avreward.raters.signals.measurement import MEASUREMENTS, NEEDS
-from avreward.raters.signals.smooth import soft
-from avreward.raters.signals.views import HIGHEST_RATE, PLANS, Stretches, load_picture, load_sound, views_of
+from avreward.raters.signals._explain import Explanation, explain
+from avreward.raters.signals._fusion import Fusion, shipped
+from avreward.raters.signals._gates import soft
+from avreward.raters.signals._measurement import MEASUREMENTS, NEEDS
+from avreward.raters.signals._windows import HIGHEST_RATE, PLANS, WindowViews, load_audio, load_video, views_of
 
 _FUSED = (
     ("audio_quality", {"audio"}, "noise, clipping, bandwidth, drop-outs, loudness of the sound"),
@@ -84,7 +84,7 @@ class SignalsRater(Rater):
     def load_track(self, clip: Clip, track: Track) -> Any:
         """A `Picture`, or a tuple of `Sound` stretches."""
         with no_autocast():
-            return load_picture(clip) if track == "video" else load_sound(clip)
+            return load_video(clip) if track == "video" else load_audio(clip)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Scores for what `load` decoded; a picture or sound shared by several clips is measured once."""
@@ -131,7 +131,7 @@ class SignalsRater(Rater):
         return reasons
 
 
-def _measured(views: Mapping[str, Stretches]) -> dict[str, Tensor]:
+def _measured(views: Mapping[str, WindowViews]) -> dict[str, Tensor]:
     """The measurements, in the scores' form, of what there is to see."""
     return {m.name: views[m.view].mean(m, soft) for m in MEASUREMENTS if m.view in views and views[m.view].views}
 

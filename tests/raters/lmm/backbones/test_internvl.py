@@ -13,7 +13,7 @@ from torch import Tensor
 from avreward import Clip
 from avreward.media.sampling import AllFrames
 from avreward.media.sampling_rules import AigvAssessorFrames
-from avreward.raters.lmm.parts import Slot, Tokens
+from avreward.raters.lmm.prompt import Slot, Tokens
 
 QUESTION = "Is it good?"
 # chat_template.jinja of OpenGVLab/InternVL3-78B-hf

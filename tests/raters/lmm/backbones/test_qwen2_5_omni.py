@@ -15,7 +15,7 @@ from torch import Tensor
 from avreward import Clip
 from avreward.errors import AvrewardError, MediaError
 from avreward.media.sampling_rules import QwenFrames
-from avreward.raters.lmm.parts import Slot
+from avreward.raters.lmm.prompt import Slot
 
 QUESTION = "Is this audio and video properly matched?"
 

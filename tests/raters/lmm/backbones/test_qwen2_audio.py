@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avreward import Clip
 from avreward.errors import AvrewardError, MediaError
-from avreward.raters.lmm.parts import Slot
+from avreward.raters.lmm.prompt import Slot
 
 QUESTION = "Is it good?"
 

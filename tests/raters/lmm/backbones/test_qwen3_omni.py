@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avreward import Clip
 from avreward.errors import AvrewardError, MediaError
-from avreward.raters.lmm.parts import Slot
+from avreward.raters.lmm.prompt import Slot
 
 QUESTION = "Is this audio and video properly matched?"
 AS_PUBLISHED = {"padding": True, "truncation": False}  # audio_kwargs of Qwen3OmniMoeProcessor

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avreward import Clip
 from avreward.media.sampling_rules import QwenFrames
-from avreward.raters.lmm.parts import Slot, Tokens
+from avreward.raters.lmm.prompt import Slot, Tokens
 
 QUESTION = "How good is it?"
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avreward import Clip
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.parts import Slot
+from avreward.raters.lmm.prompt import Slot
 
 QUESTION = "How good is it?"
 

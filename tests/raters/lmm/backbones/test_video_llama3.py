@@ -17,7 +17,7 @@ from avreward import Clip
 from avreward.errors import AvrewardError, MediaError
 from avreward.media.sampling import AllFrames
 from avreward.raters.lmm.backbones.video_llama3 import VideoLlama3Frames
-from avreward.raters.lmm.parts import Slot, Tokens
+from avreward.raters.lmm.prompt import Slot, Tokens
 
 QUESTION = "Is it good?"
 

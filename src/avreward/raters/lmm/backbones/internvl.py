@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor, nn
 
 from avreward.clip import Clip
-from avreward.media.precision import widened
-from avreward.media.resize import resize
+from avreward.media._precision import widened
+from avreward.media._resize import resize
 from avreward.media.rounding import Rounding
-from avreward.media.sampling import FramePlan, Rule
+from avreward.media.sampling import FramePlan, FrameRule
 from avreward.media.sampling_rules import AigvAssessorFrames
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.backbones.qwen import chatml
-from avreward.raters.lmm.parts import Encoded, Prompt, Slot, Tokens
+from avreward.raters.lmm.prompt import Encoded, Prompt, Slot, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -54,7 +54,7 @@ class InternVl(Backbone):
         module: nn.Module,
         tokenizer: PreTrainedTokenizerBase,
         rounding: Rounding = "straight_through",
-        frames: Rule = EIGHT_FRAMES,
+        frames: FrameRule = EIGHT_FRAMES,
     ) -> None:
         super().__init__(module, tokenizer, rounding)
         self.frames = frames

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.media.rounding import Rounding
-from avreward.media.sampling import FramePlan, Rule, duration
+from avreward.media.sampling import FramePlan, FrameRule, duration
 from avreward.media.sampling_rules import QwenFrames
 from avreward.raters.base import Track
+from avreward.raters.encoders.mrope import mrope
+from avreward.raters.encoders.qwen_patches import CLIP_MEAN, CLIP_STD, STEP, QwenPatches
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.encoders.mrope import mrope
-from avreward.raters.lmm.encoders.qwen_patches import CLIP_MEAN, CLIP_STD, STEP, QwenPatches
-from avreward.raters.lmm.parts import Encoded, Prompt, Text, Tokens
+from avreward.raters.lmm.prompt import Encoded, Prompt, Text, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ TWO_A_SECOND = QwenFrames(2.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Film:
+class QwenVideo:
     """What a vision tower takes in.
 
     Attributes:
@@ -69,7 +69,7 @@ class Qwen(Backbone):
         module: nn.Module,
         tokenizer: PreTrainedTokenizerBase,
         rounding: Rounding = "straight_through",
-        frames: Rule = TWO_A_SECOND,
+        frames: FrameRule = TWO_A_SECOND,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
     ) -> None:
@@ -123,7 +123,7 @@ class Qwen(Backbone):
         chosen = self.frames(clip.times)
         patches, grid = self.patches(clip.frames(FramePlan(self.frames)), self.rounding)
         times = clip.times[chosen] - clip.times[0]
-        return Film(patches, grid, tuple(times.tolist()), STEP * duration(clip.times) / len(chosen))
+        return QwenVideo(patches, grid, tuple(times.tolist()), STEP * duration(clip.times) / len(chosen))
 
     def encode(self, track: Track, loaded: Any) -> Encoded:
         """One token for each `merge` × `merge` patches, between the delimiters of the published processor."""
@@ -137,7 +137,7 @@ class Qwen(Backbone):
         """Time, row and column of every token, int64 (3, length); see `mrope`."""
         return mrope(parts, self.per_second)
 
-    def _see(self, film: Film) -> Tokens:
+    def _see(self, film: QwenVideo) -> Tokens:
         """The tokens of a whole film."""
         tower = self._tower
         found = tower(
@@ -150,12 +150,12 @@ class Qwen(Backbone):
             deep=tuple(getattr(found, "deepstack_features", ())),
         )
 
-    def _grid(self, film: Film) -> tuple[int, int, int]:
+    def _grid(self, film: QwenVideo) -> tuple[int, int, int]:
         """Steps, rows and columns of tokens."""
         steps, rows, columns = film.grid
         return steps, rows // self.patches.merge, columns // self.patches.merge
 
-    def _seconds(self, film: Film) -> float | None:
+    def _seconds(self, film: QwenVideo) -> float | None:
         """Between two steps, where positions count time."""
         return None
 

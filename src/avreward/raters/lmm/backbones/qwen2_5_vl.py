@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from avreward.raters.lmm.backbones.qwen import Film, Qwen
+from avreward.raters.lmm.backbones.qwen import Qwen, QwenVideo
 
 
 class Qwen2_5Vl(Qwen):
@@ -32,5 +32,5 @@ class Qwen2_5Vl(Qwen):
         """Positions that a second takes on the axis of time."""
         return self._config.vision_config.tokens_per_second
 
-    def _seconds(self, film: Film) -> float:
+    def _seconds(self, film: QwenVideo) -> float:
         return film.seconds

@@ -16,7 +16,7 @@ from avreward.media.rounding import Rounding
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.backbones.qwen import chatml
-from avreward.raters.lmm.parts import Encoded, Prompt, Slot, Tokens
+from avreward.raters.lmm.prompt import Encoded, Prompt, Slot, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,7 +27,7 @@ LEAST = 2 * HOP + 1  # samples that make three frames, the fewest that give a to
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrogram:
+class AudioSpectrogram:
     """What the encoder takes in: `values`, float (bins, 3000), of which the first `frames` are sound."""
 
     values: Tensor
@@ -92,15 +92,15 @@ class Qwen2Audio(Backbone):
         """What is heard, and how."""
         return {"sound": f"{RATE} Hz mono, the first {self.max_seconds:g} s, Whisper log-mel of {self._bins} bins"}
 
-    def load(self, clip: Clip, track: Track) -> Spectrogram:
+    def load(self, clip: Clip, track: Track) -> AudioSpectrogram:
         """The spectrogram of the beginning of the sound."""
         sound = clip.spans([(0.0, self.max_seconds)], RATE, 1)[0][0]
         if len(sound) < LEAST:
             problem = f"its sound of {len(sound) / RATE:.4f} s is too short for Qwen2-Audio"
             raise UnusableTrack(clip.path or "clip", problem, "give more than 20 ms")
-        return Spectrogram(LogMel(self._bins)(sound), -(-len(sound) // HOP))
+        return AudioSpectrogram(LogMel(self._bins)(sound), -(-len(sound) // HOP))
 
-    def encode(self, track: Track, loaded: Spectrogram) -> Encoded:
+    def encode(self, track: Track, loaded: AudioSpectrogram) -> Encoded:
         """A token for each 40 ms, between the delimiters that ``Qwen2AudioProcessor`` writes."""
         from transformers.masking_utils import create_bidirectional_mask
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from avreward.media.rounding import Rounding
-from avreward.media.sampling import Rule
+from avreward.media.sampling import FrameRule
 from avreward.raters.lmm.backbones.qwen import TWO_A_SECOND, Qwen
-from avreward.raters.lmm.parts import Text, Tokens
+from avreward.raters.lmm.prompt import Text, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,7 +50,7 @@ class Qwen2Vl(Qwen):
         module: nn.Module,
         tokenizer: PreTrainedTokenizerBase,
         rounding: Rounding = "straight_through",
-        frames: Rule = TWO_A_SECOND,
+        frames: FrameRule = TWO_A_SECOND,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         plain_positions: bool = False,

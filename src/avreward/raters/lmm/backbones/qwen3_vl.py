@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from avreward.raters.base import Track
+from avreward.raters.encoders.qwen_patches import STEP
 from avreward.raters.lmm.backbones.qwen import Qwen
-from avreward.raters.lmm.encoders.qwen_patches import STEP
-from avreward.raters.lmm.parts import Encoded, Tokens
+from avreward.raters.lmm.prompt import Encoded, Tokens
 
 HALF = (0.5, 0.5, 0.5)
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, UnusableTrack
 from avreward.media.rounding import Rounding
-from avreward.media.sampling import Rule
+from avreward.media.sampling import FrameRule
 from avreward.raters.base import Track
-from avreward.raters.lmm.backbones.qwen import TWO_A_SECOND, Film, Qwen
-from avreward.raters.lmm.parts import Encoded, Tokens
+from avreward.raters.lmm.backbones.qwen import TWO_A_SECOND, Qwen, QwenVideo
+from avreward.raters.lmm.prompt import Encoded, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -46,7 +46,7 @@ class QwenOmni(Qwen):
         module: nn.Module,
         tokenizer: PreTrainedTokenizerBase,
         rounding: Rounding = "straight_through",
-        frames: Rule = TWO_A_SECOND,
+        frames: FrameRule = TWO_A_SECOND,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         max_audio_seconds: float = 300.0,
@@ -100,5 +100,5 @@ class QwenOmni(Qwen):
         found = owner.get_audio_features(features, feature_attention_mask=there).last_hidden_state
         return [self.around_sound[0], Tokens(found), self.around_sound[1]]
 
-    def _seconds(self, film: Film) -> float:
+    def _seconds(self, film: QwenVideo) -> float:
         return self.seconds_per_step

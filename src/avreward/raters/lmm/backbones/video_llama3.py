@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
-from avreward.media.precision import widened
-from avreward.media.resize import resize
+from avreward.media._precision import widened
+from avreward.media._resize import resize
 from avreward.media.rounding import Rounding
-from avreward.media.sampling import FramePlan, Rule, check_positive, duration, slack
+from avreward.media.sampling import FramePlan, FrameRule, check_positive, duration, slack
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.backbones.qwen import chatml
-from avreward.raters.lmm.parts import Encoded, Prompt, Slot, Tokens
+from avreward.raters.lmm.prompt import Encoded, Prompt, Slot, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -57,7 +57,7 @@ class VideoLlama3Frames:
 
 
 @dataclass(frozen=True, eq=False)
-class Film:
+class VideoLlama3Video:
     """What the encoder takes in.
 
     Attributes:
@@ -108,7 +108,7 @@ class VideoLlama3(Backbone):
         module: nn.Module,
         tokenizer: PreTrainedTokenizerBase,
         rounding: Rounding = "straight_through",
-        frames: Rule | None = None,
+        frames: FrameRule | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         compress: bool = True,
@@ -170,7 +170,7 @@ class VideoLlama3(Backbone):
             rounded = [ceil(side * scale / factor) * factor for side in (height, width)]
         return rounded[0], rounded[1]
 
-    def load(self, clip: Clip, track: Track) -> Film:
+    def load(self, clip: Clip, track: Track) -> VideoLlama3Video:
         """The frames in patches, and which tokens are kept."""
         chosen = self.frames(clip.times)
         frames = widened(clip.frames(FramePlan(self.frames)))
@@ -180,14 +180,14 @@ class VideoLlama3(Backbone):
         cut = pixels.reshape(count, 3, rows, MERGE, self._patch, columns, MERGE, self._patch)
         tokens = cut.permute(0, 2, 5, 3, 6, 1, 4, 7).reshape(count, rows * columns, -1)
         times = clip.times[chosen] - clip.times[0]
-        return Film(
+        return VideoLlama3Video(
             tokens.reshape(-1, 3 * self._patch**2),
             (count, rows * MERGE, columns * MERGE),
             tuple(times.tolist()),
             _moving(tokens.detach()) if self.compress else torch.ones_like(tokens[..., 0], dtype=torch.bool),
         )
 
-    def encode(self, track: Track, loaded: Film) -> Encoded:
+    def encode(self, track: Track, loaded: VideoLlama3Video) -> Encoded:
         """Each frame's time and its tokens, as ``VideoLlama3Processor.replace_video_token`` writes them."""
         tower = self._network.vision_model
         features = self._network.get_video_features(

@@ -1,0 +1,24 @@
+"""Can a reward be gamed? Probes, gradient attacks and gradient noise."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.audit.ascent import Ascent as Ascent
+    from avreward.audit.ascent import ascend as ascend
+    from avreward.audit.ascent import climb as climb
+    from avreward.audit.gradient_noise import gradient_snr as gradient_snr
+    from avreward.audit.inputs import Probe as Probe
+    from avreward.audit.probes import ProbeResults as ProbeResults
+    from avreward.audit.probes import run_probes as run_probes
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "ascent": ["Ascent", "ascend", "climb"],
+        "gradient_noise": ["gradient_snr"],
+        "inputs": ["Probe"],
+        "probes": ["ProbeResults", "run_probes"],
+    },
+)

@@ -1,0 +1,267 @@
+"""Probes against gaming: which degenerate inputs a reward prefers to real clips, and by how much."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from avreward.audit._statistics import (
+    Difference,
+    Verdict,
+    mean_difference,
+    median_difference,
+    verdict_of,
+)
+from avreward.audit.inputs import PROBES, Probe, ProbeNotApplicable
+from avreward.clip import Clip
+from avreward.errors import AvrewardError, MediaError
+from avreward.media.sampling import AllFrames, FramePlan
+from avreward.raters.base import Work
+from avreward.raters.scores import Scores
+from avreward.rewards.base import Reward
+
+MOST_BYTES = 3 * 2**30  # of one clip's frames as floats; a probe holds them two or three times
+GRADIENT_BYTES = 2**27  # likewise where gradients are taken: a pass both ways holds some twenty times as much
+
+
+@dataclass
+class ProbeColumn:
+    """The rewards of one kind of clip, one a real clip: `values`, `None` where missing, and `reasons` for those."""
+
+    values: list[float | None] = field(default_factory=list)
+    reasons: list[str | None] = field(default_factory=list)
+
+    def add(self, value: float | None, reason: str | None) -> None:
+        """One more."""
+        self.values.append(value)
+        self.reasons.append(reason)
+
+
+@dataclass(frozen=True)
+class ProbeOutcome:
+    """What became of one probe.
+
+    Attributes:
+        probe: which one.
+        trained: its rewards.
+        held_out: what the held-out reward gives it; `None` where there is no such reward.
+        to_median: how far its median is above that of the real clips that it could be made of.
+        to_own: how far it is above the real clip that it was made from, on average.
+        verdict: see `verdict_of`.
+    """
+
+    probe: Probe
+    trained: ProbeColumn
+    held_out: ProbeColumn | None
+    to_median: Difference | None
+    to_own: Difference | None
+    held_out_to_own: Difference | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class ProbeResults:
+    """All probes of a reward.
+
+    Attributes:
+        names: of the real clips that took part.
+        real, held_out: their rewards.
+        outcomes: one a probe, in the order given.
+        failed: name of each clip that took no part → why.
+    """
+
+    names: list[str]
+    real: ProbeColumn
+    held_out: ProbeColumn | None
+    outcomes: list[ProbeOutcome]
+    failed: dict[str, str]
+
+    @property
+    def beaten_by(self) -> list[str]:
+        """The probes whose median is above the median real clip."""
+        return [outcome.probe.name for outcome in self.outcomes if outcome.verdict == "beats"]
+
+
+def run_probes(
+    reward: Reward,
+    clips: Sequence[Clip],
+    *,
+    held_out: Reward | None = None,
+    probes: Iterable[Probe] | None = None,
+    names: Sequence[str] | None = None,
+    seed: int = 0,
+    step: Callable[[str], None] = lambda doing: None,
+) -> ProbeResults:
+    """Judges real clips and the degenerate inputs made of them.
+
+    A degenerate input that a rater can't judge is missing, with the reason. A real clip without a reward, or one whose
+    fused scores are made of other dimensions than most, takes no part. No gradients.
+
+    Args:
+        reward: what would be trained on.
+        clips: real ones; several, since each is compared with the others' median, and swaps need another.
+        held_out: a reward that would not be trained on, for comparison (*optional*).
+        probes: which (*optional*, all of `PROBES`).
+        names: of the clips (*optional*, their files' names).
+        seed: decides everything random.
+        step: called with a line for each judged clip, real or not.
+
+    Raises `AvrewardError` where no clip has a reward.
+
+    >>> probed = run_probes(load_rater("signals")["audio_quality"], [clip])
+    >>> probed.beaten_by
+    []
+    """
+    chosen = list(PROBES.values() if probes is None else probes)
+    judge = Judge(reward, held_out)
+    called = [f"{i + 1} {clip.name}" for i, clip in enumerate(clips)] if names is None else list(names)
+    kept, real, failed = _real(judge, dict(zip(called, clips, strict=True)), step)
+    others = list(kept.values())
+    columns = [(ProbeColumn(), ProbeColumn() if held_out else None) for _ in chosen]
+    for number, (name, clip) in enumerate(kept.items()):
+        whole = whole_clip(clip)
+        judge.forget()
+        for probe, (trained, other) in zip(chosen, columns, strict=True):
+            step(f"{name}: {probe.name}")
+            found = _judged(judge, probe, whole, seed + number, _partner(others, number, probe))
+            trained.add(*found[0])
+            if other is not None:
+                other.add(*found[1])
+    mine, theirs = ProbeColumn(*map(list, zip(*(r[0] for r in real), strict=True))), None
+    if held_out is not None:
+        theirs = ProbeColumn(*map(list, zip(*(r[1] for r in real), strict=True)))
+    outcomes = [_outcome(p, a, b, mine, theirs, seed) for p, (a, b) in zip(chosen, columns, strict=True)]
+    return ProbeResults(list(kept), mine, theirs, outcomes, failed)
+
+
+Judgment = tuple[float | None, str | None]
+
+
+class Judge:
+    """Gives one clip at a time its reward and its held-out reward; a rater that both read judges once.
+
+    Clips that share a track share the work on it until `forget`.
+    """
+
+    def __init__(self, reward: Reward, held_out: Reward | None) -> None:
+        self.rewards = [reward] if held_out is None else [reward, held_out]
+        self.raters = {rater.fingerprint: rater for one in self.rewards for rater in one.raters}
+        self.basis: tuple[str, ...] = ()  # what the last reward was made of
+        self.forget()
+
+    def forget(self) -> None:
+        """Drops what clips shared."""
+        self.work = {fingerprint: Work() for fingerprint in self.raters}
+
+    def __call__(self, clip: Clip) -> list[Judgment]:
+        """Reward, or why there is none; then the held-out one."""
+        scores: dict[str, Scores] = {}
+        with torch.no_grad():
+            for fingerprint, rater in self.raters.items():
+                work = self.work[fingerprint]
+                scores[fingerprint] = rater.rate([rater.load(clip, work)], work)
+            found = []
+            for reward in self.rewards:
+                rewards = reward.combine({r.name: scores[r.fingerprint] for r in reward.raters}, [clip.prompt])
+                found.append((float(rewards.values[0]) if rewards.present[0] else None, rewards.reasons[0]))
+                if reward is self.rewards[0]:
+                    self.basis = rewards.basis[0]
+        return found
+
+
+def whole_clip(clip: Clip) -> Clip:
+    """The clip with all its frames and its sound in memory.
+
+    Raises `MediaError` where it doesn't decode, or its frames take more than 3 GiB.
+    """
+    if clip.has_video:
+        size = _bytes(clip)
+        if size > MOST_BYTES:
+            remedy = "give a shorter or smaller clip"
+            raise MediaError(clip.path or "clip", f"its frames take {size / 2**30:.1f} GiB, probes allow 3", remedy)
+        whole = Clip(video=clip.video, times=clip.times, prompt=clip.prompt, texts=clip.texts)
+        return whole.with_audio(clip.sound(), clip.sample_rate) if clip.has_audio else whole
+    return Clip(audio=clip.sound(), sample_rate=clip.sample_rate, prompt=clip.prompt, texts=clip.texts)
+
+
+def gradient_clip(clip: Clip) -> Clip:
+    """As `whole_clip`, with the picture scaled down where its frames would take more than 128 MiB."""
+    if not clip.has_video or _bytes(clip) <= GRADIENT_BYTES:
+        return whole_clip(clip)
+    side = int(max(clip.height, clip.width) * math.sqrt(GRADIENT_BYTES / _bytes(clip)))
+    video = clip.frames(FramePlan(AllFrames(), max_side=side))
+    small = Clip(video=video, times=clip.times, prompt=clip.prompt, texts=clip.texts)
+    return small.with_audio(clip.sound(), clip.sample_rate) if clip.has_audio else small
+
+
+def _bytes(clip: Clip) -> int:
+    """What the frames take as floats of four bytes."""
+    return 12 * len(clip.times) * clip.height * clip.width
+
+
+def _real(
+    judge: Judge, clips: Mapping[str, Clip], step: Callable[[str], None]
+) -> tuple[dict[str, Clip], list[list[Judgment]], dict[str, str]]:
+    """The clips that have a reward of one basis, with their rewards, and why others have none."""
+    found: dict[str, tuple[list[Judgment], frozenset[str]]] = {}
+    failed: dict[str, str] = {}
+    for name, clip in clips.items():
+        step(name)
+        try:
+            judge.forget()
+            judged = judge(whole_clip(clip))
+        except MediaError as error:
+            failed[name] = str(error)
+            continue
+        if judged[0][1] is not None:
+            failed[name] = judged[0][1]
+        else:
+            found[name] = judged, frozenset(judge.basis)
+    if not found:
+        why = f" ({next(iter(failed.values()))})" if failed else ""
+        raise AvrewardError(f"none of the {len(clips)} clips has a reward{why}; give at least one that has")
+    common = Counter(basis for _, basis in found.values()).most_common(1)[0][0]
+    for name, (_, basis) in found.items():
+        if basis != common:
+            made, most = (" and ".join(sorted(names)) or "no fused score" for names in (basis, common))
+            failed[name] = f"its reward is made of {made}, that of most clips of {most}; probe it apart"
+    kept = {name: judged for name, (judged, basis) in found.items() if basis == common}
+    return {name: clips[name] for name in kept}, list(kept.values()), failed
+
+
+def _partner(clips: Sequence[Clip], number: int, probe: Probe) -> Clip | None:
+    """The next clip that has something else to swap in."""
+    others = [clips[(number + k) % len(clips)] for k in range(1, len(clips))]
+    if probe.swap == "prompt":
+        others = [clip for clip in others if clip.prompt not in (None, clips[number].prompt)]
+    return next((clip for clip in others if probe.swap != "audio" or clip.has_audio), None)
+
+
+def _judged(judge: Judge, probe: Probe, clip: Clip, seed: int, other: Clip | None) -> list[Judgment]:
+    try:
+        return judge(probe.apply(clip, seed, other))
+    except ProbeNotApplicable as error:
+        return [(None, str(error))] * 2
+
+
+def _outcome(
+    probe: Probe,
+    trained: ProbeColumn,
+    other: ProbeColumn | None,
+    real: ProbeColumn,
+    held_out: ProbeColumn | None,
+    seed: int,
+) -> ProbeOutcome:
+    return ProbeOutcome(
+        probe,
+        trained,
+        other,
+        median_difference(trained.values, real.values, seed),
+        mean_difference(trained.values, real.values),
+        mean_difference(other.values, held_out.values) if other and held_out else None,
+        verdict_of(trained.values, real.values),
+    )

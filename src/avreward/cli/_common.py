@@ -1,0 +1,187 @@
+"""What the commands share: consoles, exit codes, opening files, progress, the rater and the reward asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from avreward.errors import AvrewardError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from avreward.raters.base import Rater
+    from avreward.rewards.base import Reward
+
+SOME_FAILED = 1  # the rest was judged
+# 2 is what typer exits with where the command was called wrongly.
+NOTHING = 3  # no file could be judged, or the result could not be written
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+RaterNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rater",
+        "-r",
+        help="Who judges: signals, a checkpoint's folder, or its name on the Hugging Face hub; NAME=FOLDER gives it a "
+        "name of your own. Once for each rater. Default: signals, or the raters that the reward's file names.",
+        show_default=False,
+    ),
+]
+
+
+class Step(Protocol):
+    """Moves a progress bar on by one; the argument says what is being done."""
+
+    def __call__(self, doing: str = "") -> None:
+        """One step further."""
+
+
+def stderr() -> Console:
+    """For everything that is not the result."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def stdout() -> Console:
+    """For the result. Where that is no terminal and nobody says how wide it is, there is room for the whole table."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200)
+
+
+def shown(path: Path) -> str:
+    """A path as it can be printed: a file's name may be any bytes."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def complain(text: str) -> None:
+    """One line on standard error."""
+    print(f"avreward: {' '.join(text.split())}", file=sys.stderr)  # as it is: a file name is no markup
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Step]:
+    """A progress bar on standard error; nothing is shown where that is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("[dim]{task.fields[doing]}[/dim]", markup=True),
+    )
+    console = stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=total, doing="")
+
+        def step(doing: str = "") -> None:
+            from rich.markup import escape
+
+            bar.update(task, advance=1, doing=escape(doing))
+
+        yield step
+
+
+def rater_of(name: str, option: str = "--rater") -> Rater:
+    """The rater called `name`; another name is a usage error of `option`."""
+    from avreward.raters.hub import load_rater
+
+    try:
+        return load_rater(name)
+    except (KeyError, ValueError, AvrewardError) as error:
+        raise typer.BadParameter(_text(error), param_hint=option) from error
+
+
+def raters_of(names: list[str] | None) -> dict[str, Rater]:
+    """The raters asked for, by the names that expressions know them by; none where nobody was.
+
+    ``NAME=FOLDER`` names a rater itself. A wrong one, or one name for two, is a usage error.
+    """
+    raters: dict[str, Rater] = {}
+    for text in names or ():
+        alias, _, source = text.partition("=")
+        named = bool(source) and alias.isidentifier() and not Path(text).expanduser().is_dir()
+        rater = rater_of(source if named else text)
+        if named:
+            rater.name = alias
+        if rater.name in raters:
+            problem = (
+                f"two raters are called {rater.name}; name one of them yourself, as in {rater.name}2={source or text}"
+            )
+            raise typer.BadParameter(problem, param_hint="--rater")
+        raters[rater.name] = rater
+    return raters
+
+
+def reward_of(text: str | None, raters: Mapping[str, Rater] | Rater, option: str = "--reward") -> Reward:
+    """The reward in the file `text`, or the one that it writes as an expression; a wrong one is a usage error.
+
+    `option` is where the text comes from.
+
+    Without raters an expression is over `signals`, and a file names its own. Without a text the reward is `overall`, or
+    the only dimension of a single rater that has no such one.
+    """
+    from avreward.raters.base import Rater as Single
+    from avreward.rewards.io import load_reward, reward_file
+
+    given = {raters.name: raters} if isinstance(raters, Single) else dict(raters)
+    if not given and (text is None or reward_file(text) is None):
+        given = raters_of(["signals"])
+    with _warnings_in_one_line():
+        try:
+            return load_reward(_what_counts(given) if text is None else text, given)
+        except (AvrewardError, ValueError) as error:
+            raise typer.BadParameter(_text(error), param_hint=option) from error
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    import warnings
+
+    with warnings.catch_warnings(record=True) as told:
+        yield
+    for warning in told:
+        if warning.category is UserWarning:
+            complain(str(warning.message))
+        else:  # meant for programmers
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _what_counts(raters: Mapping[str, Rater]) -> str:
+    """What a reward is by default."""
+    names = [f"{alias}.{dimension.name}" for alias, rater in raters.items() for dimension in rater.dimensions]
+    overall = [name for name in names if name.endswith(".overall")]
+    if len(raters) > 1:
+        problem = f"there are several raters; say what counts, such as {' + '.join(overall) or names[0]}"
+        raise typer.BadParameter(problem, param_hint="--reward")
+    if not overall and len(names) > 1:
+        listed = ", ".join(name.partition(".")[2] for name in names)
+        problem = f"{next(iter(raters))} has no overall score; say what counts, of {listed}"
+        raise typer.BadParameter(problem, param_hint="--reward")
+    return overall[0] if overall else names[0]
+
+
+def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:
+    """Checks an output before the work that fills it: its ending, and that its folder is there."""
+    if path is None:
+        return
+    if path.suffix.lower() not in endings:
+        raise typer.BadParameter(f"{path}: end the name in {' or '.join(dict.fromkeys(endings))}", param_hint=option)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        what = (
+            "this is a directory; name a file" if path.is_dir() else f"there is no folder {path.parent}; make it first"
+        )
+        raise typer.BadParameter(f"{path}: {what}", param_hint=option)
+
+
+def _text(error: Exception) -> str:
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -1,0 +1,23 @@
+"""Synthetic scenes and controlled defects."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.datasets.synthetic._perturbations import PERTURBATIONS as PERTURBATIONS
+    from avreward.datasets.synthetic._perturbations import Perturbation as Perturbation
+    from avreward.datasets.synthetic._perturbations import changed as changed
+    from avreward.datasets.synthetic.demo import demo_candidates as demo_candidates
+    from avreward.datasets.synthetic.scenes import KINDS as KINDS
+    from avreward.datasets.synthetic.scenes import Scene as Scene
+    from avreward.datasets.synthetic.scenes import scene as scene
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "_perturbations": ["PERTURBATIONS", "Perturbation", "changed"],
+        "demo": ["demo_candidates"],
+        "scenes": ["KINDS", "Scene", "scene"],
+    },
+)

@@ -1,0 +1,140 @@
+"""One call of a diffusers pipeline for a few candidates: a noise each, and the prompt encoded once for all."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from avreward.generators.base import Noise, NoiseStream
+from avreward.raters.shared import Shared
+
+PER_PROMPT = ("num_videos_per_prompt", "num_images_per_prompt", "num_waveforms_per_prompt")
+TEXTS = ("prompt", "negative_prompt", "transcription")  # so begin the arguments of which each candidate has one
+# Arguments of which a row belongs to each candidate; one row is repeated.
+BATCHED = ("embeds", "attention_mask", "embeds_mask", "image_embeds")
+
+
+class MixedNoise(TorchFunctionMode):
+    """Lets ``torch.randn`` draw from mixes of noise, for those of `generators` that stand for one.
+
+    A pipeline draws all of its noise with the generators it is given, wherever it does so: no place in it must be
+    known, and picture and sound are treated alike.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator], noises: Sequence[Noise]) -> None:
+        super().__init__()
+        pairs = zip(generators, noises, strict=True)
+        self.streams: dict[int, NoiseStream] = {id(own): noise.stream() for own, noise in pairs}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        stream = self.streams.get(id(kwargs.get("generator"))) if func is torch.randn else None
+        if stream is None:
+            return func(*args, **kwargs)
+        shape = args[0] if args and not isinstance(args[0], int) else args or kwargs["size"]
+        return stream.randn(*shape, dtype=kwargs.get("dtype"))
+
+
+def generators_of(noises: Sequence[Noise]) -> tuple[list[torch.Generator], AbstractContextManager[Any]]:
+    """A generator a candidate, on the CPU so that a seed is the same everywhere; and the mode to call in."""
+    generators = [torch.Generator().manual_seed(noise.parts[0][0]) for noise in noises]
+    plain = all(noise.seed is not None for noise in noises)
+    return generators, nullcontext() if plain else MixedNoise(generators, noises)
+
+
+class EncodedPrompts:
+    """Encodes each prompt once: what a pipeline's ``encode_prompt`` returned for one is repeated for the others."""
+
+    def __init__(self, size: int = 4) -> None:
+        self._known = Shared(size)
+
+    def attach(self, pipeline: Any) -> None:
+        """Puts itself before `pipeline`'s own method; does nothing for a pipeline without one."""
+        encode = getattr(pipeline, "encode_prompt", None)
+        if encode is None:
+            return
+        signature = inspect.signature(encode)
+
+        def once(*arguments: Any, **named: Any) -> Any:
+            bound = signature.bind(*arguments, **named)
+            rows, single = 1, {}
+            for name, value in bound.arguments.items():
+                repeated = isinstance(value, list | tuple) and value and all(item == value[0] for item in value)
+                if repeated and isinstance(value[0], str):
+                    rows, value = max(rows, len(value)), type(value)(value[:1])
+                single[name] = value
+            key = tuple((name, _hashable(value)) for name, value in single.items())
+            if not _nameable(single) or not _is_text(single):
+                return encode(*arguments, **named)
+            bound.arguments.update(single)
+            found = self._known.get(key, lambda: encode(*bound.args, **bound.kwargs))
+            return _repeated(found, rows)
+
+        pipeline.__dict__["encode_prompt"] = once
+
+
+def _is_text(arguments: Mapping[str, Any]) -> bool:
+    """Whether there is a prompt to encode, and for one candidate only."""
+    texts = [value for value in arguments.values() if isinstance(value, str | list | tuple)]
+    counts = [arguments.get(name, 1) for name in PER_PROMPT]
+    return bool(texts) and all(count in (None, 1) for count in counts) and all(_length(t) == 1 for t in texts)
+
+
+def _length(text: Any) -> int:
+    return 1 if isinstance(text, str) else len(text)
+
+
+def _nameable(arguments: Mapping[str, Any]) -> bool:
+    plain = str | int | float | bool | torch.dtype | torch.device | None
+    flat = [v for value in arguments.values() for v in (value if isinstance(value, list | tuple) else [value])]
+    return all(isinstance(value, plain) for value in flat)
+
+
+def _hashable(value: Any) -> Hashable:
+    """A prompt alone and one in a list are the same."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,) if isinstance(value, str) else value
+
+
+def _repeated(value: Any, rows: int) -> Any:
+    """Encoded for one prompt → for `rows` of it: what has one row, or two with that of the negative prompt."""
+    if isinstance(value, Tensor):
+        # (negative, positive) becomes all the negative ones, then all the others, as the pipeline does itself.
+        return value.repeat_interleave(rows, 0) if value.ndim and len(value) in (1, 2) else value.clone()
+    if isinstance(value, list) and len(value) == 1 and rows > 1 and isinstance(value[0], Tensor):
+        return [value[0].clone() for _ in range(rows)]
+    if isinstance(value, list | tuple):
+        return type(value)(_repeated(item, rows) for item in value)
+    return value
+
+
+def prepared(pipeline: Any) -> Any:
+    """A copy of the pipeline with the same networks and a scheduler of its own: what happens to it stays in it."""
+    own = copy.copy(pipeline)
+    for name, part in vars(pipeline).items():
+        if callable(getattr(part, "step", None)) and callable(getattr(part, "set_timesteps", None)):
+            own.__dict__[name] = copy.deepcopy(part)  # past the pipeline's own setter, which would rewrite its config
+    own.__dict__["_progress_bar_config"] = {"disable": True}
+    return own
+
+
+def arguments_of(pipeline: Any, call: Mapping[str, Any], rows: int, steps: int | None) -> dict[str, Any]:
+    """The arguments of a call for `rows` candidates of one condition: texts and their features, a row each."""
+    accepted = inspect.signature(type(pipeline).__call__).parameters
+    found = dict(call)
+    for name, value in call.items():
+        if isinstance(value, str) and rows > 1 and name.startswith(TEXTS):
+            found[name] = [value] * rows
+        elif isinstance(value, Tensor) and name.endswith(BATCHED) and len(value) == 1:
+            found[name] = value.repeat_interleave(rows, 0)
+    if "output_type" in accepted:
+        found.setdefault("output_type", "pt")
+    if steps is not None:
+        found["num_inference_steps"] = steps
+    return found

@@ -1,0 +1,91 @@
+"""Decodes the frames of a picture track that plans ask for, in one pass and at the size asked for.
+
+Colours follow the file's tags (matrix and range; an untagged file counts as BT.601, limited range, as FFmpeg has it)
+and end as 8-bit RGB, high dynamic range without tone mapping. Pixels that aren't square stay as they are stored, which
+is what raters were trained on. A display matrix (rotation, mirroring) is applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avreward.media._container import translated
+from avreward.media._index import MediaIndex
+from avreward.media._seek import picture_track, wanted_frames
+from avreward.media._to_rgb import Orientation, Painter
+from avreward.media.sampling import AllFrames, FramePlan
+
+_UNCONVERTIBLE = "a frame can't be converted to RGB", "convert the file to 8-bit BT.709 first"
+
+
+def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:
+    """Return for each plan its frames, float32 (k, 3, height, width) in [0, 1], decoding the file once.
+
+    Besides what is returned one decoded frame is held at a time. Raise `MediaError` where a frame that is asked for
+    doesn't decode.
+    """
+    picture = picture_track(index)
+    times = picture.times()
+    chosen = [_checked(plan, plan.rule(times), len(times)) for plan in plans]
+    rows: list[dict[int, list[int]]] = [{} for _ in plans]  # where in its view each frame goes
+    for numbers, places in zip(chosen, rows, strict=True):
+        for row, number in enumerate(numbers):
+            places.setdefault(number, []).append(row)
+    painters: dict[FramePlan, Painter] = {}
+    views: list[NDArray[np.float32]] = []
+    for number, frame in wanted_frames(index, sorted(set().union(*chosen))):
+        if not views:
+            turned = Orientation.of(frame)
+            painters = {_geometry(plan): Painter(plan, picture.height, picture.width, turned) for plan in plans}
+            shapes = [painters[_geometry(plan)].shape for plan in plans]
+            with translated(index.stamp.path, "its frames don't fit in memory", "ask for fewer or smaller ones"):
+                views = [np.empty((len(n), 3, *shape), np.float32) for n, shape in zip(chosen, shapes, strict=True)]
+        images: dict[FramePlan, NDArray[np.uint8]] = {}
+        for plan, places, view in zip(plans, rows, views, strict=True):
+            if number in places:
+                size = _geometry(plan)
+                if size not in images:
+                    with translated(index.stamp.path, *_UNCONVERTIBLE):
+                        images[size] = painters[size].image(frame)
+                for row in places[number]:  # numpy, because torch would set all cores to work on one small frame
+                    np.divide(images[size], np.float32(255), out=view[row])
+    return [torch.from_numpy(view) for view in views]
+
+
+def decode_images(index: MediaIndex) -> Iterator[NDArray[np.uint8]]:
+    """Yield all frames one by one, upright, as 8-bit RGB (height, width, 3)."""
+    picture = picture_track(index)
+    painter: Painter | None = None
+    for _, frame in wanted_frames(index, range(picture.count)):
+        if painter is None:
+            painter = Painter(_NATIVE, picture.height, picture.width, Orientation.of(frame))
+        with translated(index.stamp.path, *_UNCONVERTIBLE):
+            image = painter.image(frame)
+        yield np.ascontiguousarray(image.transpose(1, 2, 0))
+
+
+def decode_orientation(index: MediaIndex) -> Orientation:
+    """Return how the frames are turned for display; it takes decoding the first of them."""
+    [(_, frame)] = wanted_frames(index, [0])
+    return Orientation.of(frame)
+
+
+_NATIVE = FramePlan(AllFrames())
+
+
+def _geometry(plan: FramePlan) -> FramePlan:
+    """Return the plan's size without its rule, so that plans of one size share the conversion of a frame."""
+    return replace(plan, rule=_NATIVE.rule)
+
+
+def _checked(plan: FramePlan, numbers: Tensor, count: int) -> list[int]:
+    chosen: list[int] = numbers.tolist()
+    if not chosen or min(chosen) < 0 or max(chosen) >= count:
+        raise IndexError(f"{plan.rule!r} chose frames outside 0..{count - 1}, or none: {chosen[:8]}")
+    return chosen

@@ -1,0 +1,73 @@
+"""What a file was found to hold, as bytes to keep, so that it need not be read again before it is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from dataclasses import asdict
+from fractions import Fraction
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import av
+
+from avreward.media._container import FileStamp, Limits
+from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
+from avreward.media._to_rgb import Orientation
+from avreward.media._tracks import FileAudio, FileVideo
+
+_FRACTIONS, _TUPLES = ("base", "interval", "origin"), ("stamps", "keyframes", "names")
+
+
+def pack(index: MediaIndex, picture: FileVideo | None, sound: FileAudio | None) -> bytes:
+    """Everything about a file's tracks that is known without decoding the whole of them, with their keys.
+
+    Asking for the keys reads the file, and its first frame for how the frames are turned.
+    """
+    content = {
+        "picture": None if index.picture is None else asdict(index.picture),
+        "sound": None if index.sound is None else asdict(index.sound),
+        "missing": index.missing,
+        "orientation": None if picture is None else asdict(picture.orientation),
+        "keys": {name: track.key for name, track in (("video", picture), ("audio", sound)) if track is not None},
+    }
+    return zlib.compress(json.dumps(content, default=_ratio).encode(), 1)
+
+
+def unpack(data: bytes, stamp: FileStamp, limits: Limits) -> tuple[MediaIndex, FileVideo | None, FileAudio | None]:
+    """What `pack` made bytes of, for the file of `stamp` that was opened with `limits`."""
+    content = json.loads(zlib.decompress(data))
+    seen, heard, keys = content["picture"], content["sound"], content["keys"]
+    index = MediaIndex(
+        stamp,
+        limits,
+        None if seen is None else IndexedVideo(**_fields(seen)),
+        None if heard is None else IndexedAudio(**_fields(heard)),
+        content["missing"],
+    )
+    picture = None if seen is None else FileVideo(index, Orientation(**content["orientation"]), keys["video"])
+    return index, picture, None if heard is None else FileAudio(index, keys["audio"])
+
+
+@cache
+def code() -> str:
+    """A hash of the code that finds out what a file holds: another version may find something else."""
+    digest = hashlib.blake2b(av.__version__.encode(), digest_size=16)
+    for entry in sorted(files(__package__).iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".py"):
+            digest.update(entry.read_bytes())
+    return digest.hexdigest()
+
+
+def _ratio(value: Any) -> list[int]:
+    if not isinstance(value, Fraction):
+        raise TypeError(f"{value!r} can't be kept as JSON")
+    return [value.numerator, value.denominator]
+
+
+def _fields(content: dict[str, Any]) -> dict[str, Any]:
+    fractions = {name: Fraction(*content[name]) for name in _FRACTIONS if name in content}
+    tuples = {name: tuple(content[name]) for name in _TUPLES if content.get(name) is not None}
+    return content | fractions | tuples

@@ -1,0 +1,157 @@
+"""Keys that say what a track holds, without decoding it: equal keys, equal content."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from hashlib import blake2b
+from math import lcm
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import torch
+from av.audio.codeccontext import AudioCodecContext
+from torch import Tensor
+
+from avreward.media._channels import guard
+from avreward.media._container import DAMAGED, guarded, reading
+from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.video.stream import VideoStream
+
+_BYTES = 16
+_PIECE = 2**24  # elements hashed at once, so that a tensor on a GPU is copied piece by piece
+_MOST_FILES = 4096
+_MICRO = 1_000_000
+
+
+class SameTensor:
+    """Equal only for one and the same tensor: two with equal values may have different graphs behind them."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SameTensor) and self.tensor is other.tensor
+
+    def __hash__(self) -> int:
+        return id(self.tensor)
+
+
+def text_key(text: str) -> str:
+    """Return a key of a text.
+
+    >>> text_key("a dog barks") == text_key("a dog barks")
+    True
+    """
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_BYTES).hexdigest()
+
+
+def tensor_key(*parts: Tensor | float | int | str) -> str:
+    """Return a key of tensors (content, shape, dtype) and numbers.
+
+    >>> tensor_key(torch.zeros(2, 3)) == tensor_key(torch.zeros(3, 2))
+    False
+    """
+    digest = blake2b(digest_size=_BYTES)
+    for part in parts:
+        if not isinstance(part, Tensor):
+            digest.update(repr(part).encode())
+            continue
+        digest.update(f"{tuple(part.shape)} {part.dtype}".encode())
+        for piece in part.detach().reshape(-1).split(_PIECE):
+            digest.update(piece.contiguous().cpu().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def graph_key(tensor: Tensor) -> SameTensor | None:
+    """Return a key of the tensor itself if it has a graph: equal values on two nodes of it must not share work."""
+    return SameTensor(tensor) if tensor.requires_grad else None
+
+
+class LazyKeys(Mapping[str, str]):
+    """Keys by name, each computed when it is looked up."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], str]]) -> None:
+        self._makers = makers
+
+    def __getitem__(self, name: str) -> str:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def file_keys(index: MediaIndex) -> dict[str, str]:
+    """Return the keys "video" and "audio" of a file's tracks, those that it has.
+
+    A key covers the packets' payload, their time stamps in clip time (to a microsecond), what the decoder is told
+    besides (codec, its setup, colour tags, trimming), and the limits that the file was opened with. The container
+    doesn't count: two files that hold one video under different sounds share the key of the picture. How frames are
+    turned for display isn't covered: the caller adds it. Results are kept by path, size and modification time.
+    """
+    with _lock:
+        digests = _known.get((index.stamp, index.limits))
+    if digests is None:
+        digests = _hash_packets(index)
+        with _lock:
+            _known[index.stamp, index.limits] = digests
+            while len(_known) > _MOST_FILES:
+                _known.popitem(last=False)
+    return dict(digests)
+
+
+_known: OrderedDict[tuple[object, object], dict[str, str]] = OrderedDict()
+_lock = Lock()
+
+
+def _hash_packets(index: MediaIndex) -> dict[str, str]:
+    index.stamp.check()
+    names = {track.stream: name for name, track in (("video", index.picture), ("audio", index.sound)) if track}
+    clocks = {track.stream: _Clock(track) for track in (index.picture, index.sound) if track}
+    with reading(index.stamp.path, index.limits) as container:
+        present: tuple[VideoStream | AudioStream, ...] = (*container.streams.video, *container.streams.audio)
+        streams = [stream for stream in present if stream.index in names]
+        digests = {s.index: blake2b(repr((_setup(s), index.limits)).encode(), digest_size=_BYTES) for s in streams}
+        for packet in guarded(index.stamp.path, container.demux(streams), *DAMAGED):
+            if packet.size == 0:
+                continue
+            number, time = packet.stream_index, packet.pts if packet.pts is not None else packet.dts
+            moment = None if time is None else clocks[number].microseconds(time)
+            trim = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else b""
+            digest = digests[number]
+            digest.update(f"{moment} {packet.is_discard} {trim.hex()} {packet.size} ".encode())
+            digest.update(memoryview(packet))
+    return {names[number]: digest.hexdigest() for number, digest in digests.items()}
+
+
+class _Clock:
+    """Turns a track's time stamps into whole microseconds of clip time."""
+
+    def __init__(self, track: IndexedVideo | IndexedAudio) -> None:
+        scale, shift = track.base * _MICRO, Fraction(1, 2) - track.origin * _MICRO
+        self._unit = lcm(scale.denominator, shift.denominator)
+        self._scale, self._shift = int(scale * self._unit), int(shift * self._unit)
+
+    def microseconds(self, stamp: int) -> int:
+        """Return the nearest microsecond; whole numbers all the way, as fractions take long."""
+        return (stamp * self._scale + self._shift) // self._unit
+
+
+def _setup(stream: VideoStream | AudioStream) -> tuple[object, ...]:
+    """Return what a decoder is told besides the packets."""
+    codec = stream.codec_context
+    common = codec.name, codec.profile, codec.extradata
+    if isinstance(codec, AudioCodecContext):
+        form = codec.format.name if codec.format is not None else None  # a damaged header may name none
+        return *common, codec.sample_rate, guard(codec.layout).name, form
+    return *common, codec.width, codec.height, codec.pix_fmt, codec.colorspace, codec.color_range

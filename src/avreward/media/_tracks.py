@@ -1,0 +1,244 @@
+"""The two tracks of a clip, each from a tensor or from a file, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avreward.media._checks import check_audio, check_times, check_video
+from avreward.media._decode import decode_images, decode_orientation, decode_views
+from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
+from avreward.media._keys import file_keys, graph_key, tensor_key
+from avreward.media._resize import resize
+from avreward.media._to_rgb import Orientation
+from avreward.media._waveform import decode_sound, decode_spans, sound_blocks
+from avreward.media.resampling import remix, resample
+from avreward.media.sampling import FramePlan, interval
+
+
+class VideoTrack(Protocol):
+    """Frames and their display times, float64 (n,) in s; `end` is when the last one goes."""
+
+    @property
+    def times(self) -> Tensor: ...
+    @property
+    def end(self) -> float: ...
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def work_key(self) -> Hashable: ...
+    def views(self, plans: Sequence[FramePlan]) -> list[Tensor]: ...
+    def images(self) -> Iterator[NDArray[np.uint8]]: ...
+
+
+class AudioTrack(Protocol):
+    """A waveform of `channels` at `rate` Hz; `end` is the clip time at which it stops."""
+
+    @property
+    def rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def end(self) -> float: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def work_key(self) -> Hashable: ...
+    def samples(self, rate: int | None, channels: int | None) -> Tensor: ...
+    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]: ...
+    def blocks(self) -> Iterator[Tensor]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class TensorVideo:
+    """Frames in a tensor, float (n, 3, height, width)."""
+
+    video: Tensor
+    times: Tensor
+    lasting: float  # seconds that the last frame is held
+
+    @property
+    def end(self) -> float:
+        return float(self.times[-1]) + self.lasting
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.video.shape[2], self.video.shape[3]
+
+    @cached_property
+    def key(self) -> str:
+        return tensor_key(self.video, self.times)
+
+    @property
+    def work_key(self) -> Hashable:
+        return graph_key(self.video) or self.key
+
+    def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
+        """Return for each plan its frames (k, 3, height, width), on the tensor's device and in its graph."""
+        return [self._view(plan) for plan in plans]
+
+    def _view(self, plan: FramePlan) -> Tensor:
+        numbers = plan.rule(self.times)
+        whole = len(numbers) == len(self.times) and bool((numbers == torch.arange(len(numbers))).all())
+        frames = self.video if whole else self.video.index_select(0, numbers.to(self.video.device))
+        if plan.crop is not None:
+            top, left, height, width = plan.crop_box(*self.size)
+            frames = frames[..., top : top + height, left : left + width]
+        size = plan.output_size(*self.size)
+        return frames if tuple(frames.shape[2:]) == size else resize(frames, size)
+
+    def images(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""
+        for frame in self.video.detach():
+            levels = (frame.float().clamp(0, 1) * 255).round().to(torch.uint8)
+            yield np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class TensorAudio:
+    """A waveform in a tensor, float (channels, samples), that begins at clip time 0."""
+
+    audio: Tensor
+    rate: int
+
+    @property
+    def channels(self) -> int:
+        return self.audio.shape[0]
+
+    @property
+    def end(self) -> float:
+        return self.audio.shape[1] / self.rate
+
+    @cached_property
+    def key(self) -> str:
+        return tensor_key(self.audio, self.rate)
+
+    @property
+    def work_key(self) -> Hashable:
+        return graph_key(self.audio) or self.key
+
+    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+        """Return the waveform, float (channels, samples), in the tensor's graph."""
+        return resample(remix(self.audio, channels or self.channels), self.rate, rate or self.rate)
+
+    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+        """Return parts of the waveform, (start, stop) in seconds each, in the tensor's graph."""
+        whole = self.samples(rate, channels)
+        return [whole[:, round(start * rate) : round(stop * rate)] for start, stop in spans]
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the waveform, float (channels, samples), whole."""
+        yield self.audio
+
+
+@dataclass(frozen=True, eq=False)
+class FileVideo:
+    """The picture track of a file, decoded when it is asked for; how it is turned and its key may be known already."""
+
+    index: MediaIndex
+    known_orientation: Orientation | None = None
+    known_key: str | None = None
+
+    @property
+    def track(self) -> IndexedVideo:
+        assert self.index.picture is not None
+        return self.index.picture
+
+    @cached_property
+    def times(self) -> Tensor:
+        return self.track.times()
+
+    @property
+    def end(self) -> float:
+        return self.track.end
+
+    @cached_property
+    def orientation(self) -> Orientation:
+        return self.known_orientation or decode_orientation(self.index)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.orientation.size(self.track.height, self.track.width)
+
+    @property
+    def key(self) -> str:
+        return self.known_key or tensor_key(file_keys(self.index)["video"], repr(self.orientation))
+
+    @property
+    def work_key(self) -> Hashable:
+        return self.key
+
+    def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
+        """Return for each plan its frames, float32 (k, 3, height, width), from one pass over the file."""
+        return decode_views(self.index, plans)
+
+    def images(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""
+        return decode_images(self.index)
+
+
+@dataclass(frozen=True, eq=False)
+class FileAudio:
+    """The sound track of a file, decoded when it is asked for; its key may be known already."""
+
+    index: MediaIndex
+    known_key: str | None = None
+
+    @property
+    def track(self) -> IndexedAudio:
+        assert self.index.sound is not None
+        return self.index.sound
+
+    @property
+    def rate(self) -> int:
+        return self.track.rate
+
+    @property
+    def channels(self) -> int:
+        return self.track.channels
+
+    @property
+    def end(self) -> float:
+        return self.track.end
+
+    @property
+    def key(self) -> str:
+        return self.known_key or file_keys(self.index)["audio"]
+
+    @property
+    def work_key(self) -> Hashable:
+        return self.key
+
+    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+        """Return the waveform, float32 (channels, samples)."""
+        return decode_sound(self.index, rate, channels)
+
+    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+        """Return parts of the waveform, (start, stop) in seconds each, decoded in one pass."""
+        return decode_spans(self.index, spans, rate, channels)
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the waveform in pieces, float32 (channels, samples)."""
+        return sound_blocks(self.index)
+
+
+def tensor_video(video: Tensor, fps: float | None, times: Tensor | None) -> TensorVideo:
+    """Check frames and their rate or times and make a picture track; the last frame is held for one frame's length."""
+    check_video(video)
+    stamps = check_times(video, fps, times)
+    return TensorVideo(video, stamps, interval(stamps) if fps is None else 1 / fps)
+
+
+def tensor_audio(audio: Tensor, sample_rate: int | None) -> TensorAudio:
+    """Check a waveform, (channels, samples) or (samples,), and make a sound track of it."""
+    waveform, rate = check_audio(audio, sample_rate)
+    return TensorAudio(waveform, rate)

@@ -1,0 +1,242 @@
+"""Decodes a sound track to floats on the clip's clock, mixing and resampling on the way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil, gcd
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avreward.errors import MediaError
+from avreward.media._channels import guard, is_mixable, usual_order
+from avreward.media._container import DAMAGED, LIBAV_ERRORS, guarded, reading, reason, translated
+from avreward.media._index import IndexedAudio, MediaIndex
+from avreward.media.resampling import remix, resample
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+
+_JITTER = 0.010  # seconds that time stamps may stray (Matroska rounds to 1 ms) before they mean a gap or an overlap
+_TAGGED = frozenset({"mp3", "mp3float", "aac"})
+_BATCH = 2**13  # samples handed on at once: few enough that torch works on them with one thread
+_BLOCK = 2**18  # samples resampled at once, and
+_CONTEXT = 2**12  # samples on each side of them, more than the filter reaches; both at the lower of the two rates
+
+
+def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | None = None) -> Tensor:
+    """Return the sound, float32 (channels, samples) in [-1, 1], at `rate` Hz (native: None) from clip time 0 on.
+
+    Sound that starts late is preceded by zeros, gaps are zeros, what lies before 0 is cut. At most a block of the
+    native sound is held at a time. Raise `MediaError` where the track doesn't decode. Its first packet may fail, since
+    it may refer to what was cut off, and so may the last one of MP3 or AAC: tags are often taken for a frame.
+    """
+    track = _track(index)
+    rate, channels = rate or track.rate, channels or track.channels
+    blocks = _converted(index, rate, channels)
+    with translated(index.stamp.path, "its sound doesn't fit in memory", "cut it into shorter files"):
+        out = torch.empty(channels, max(1, ceil(track.end * rate)))
+    filled = 0
+    for block in blocks:
+        stop = filled + block.shape[1]
+        if stop > out.shape[1]:  # the announced end was a little off
+            out = torch.cat([out[:, :filled], out.new_empty(channels, stop - filled + rate)], dim=1)
+        out[:, filled:stop] = block
+        filled = stop
+    return out if filled == out.shape[1] else out[:, :filled].clone()
+
+
+def decode_spans(index: MediaIndex, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+    """Return parts of what `decode_sound` gives, (start, stop) in seconds each, in one pass that holds only them."""
+    edges = [(round(start * rate), round(stop * rate)) for start, stop in spans]
+    kept: list[list[Tensor]] = [[] for _ in spans]
+    here = 0
+    for block in _converted(index, rate, channels):
+        for part, (start, stop) in zip(kept, edges, strict=True):
+            inside = block[:, max(0, start - here) : max(0, stop - here)]
+            if inside.shape[1]:
+                part.append(inside.clone())
+        here += block.shape[1]
+        if here >= max(stop for _, stop in edges):
+            break
+    return [torch.cat(part, dim=1) if part else torch.zeros(channels, 0) for part in kept]
+
+
+def _converted(index: MediaIndex, rate: int, channels: int) -> Iterator[Tensor]:
+    """Yield the sound from clip time 0, mixed and resampled, block by block."""
+    track = _track(index)
+    if channels != track.channels and not is_mixable(track.names):
+        problem = f"no rule makes {channels} channels of {'+'.join(track.names)}"
+        raise MediaError(index.stamp.path, problem, "mix it to mono or stereo first")
+    blocks: Iterator[Tensor] = (remix(block, channels) for block in sound_blocks(index))
+    return resampled(blocks, track.rate, rate) if rate != track.rate else blocks
+
+
+def sound_blocks(index: MediaIndex) -> Iterator[Tensor]:
+    """Yield the native sound from clip time 0, float32 (channels, any) blocks that follow each other without gaps.
+
+    The channels come in FFmpeg's usual order, whatever that of the file.
+    """
+    batch: list[Tensor] = []
+    length = 0
+    for block in _on_the_clock(index, _track(index)):
+        batch.append(block)
+        length += block.shape[1]
+        if length >= _BATCH:
+            yield torch.cat(batch, dim=1)
+            batch, length = [], 0
+    if batch:
+        yield torch.cat(batch, dim=1)
+
+
+def resampled(blocks: Iterator[Tensor], old_rate: int, new_rate: int) -> Iterator[Tensor]:
+    """Yield what `resample` makes of the concatenation of `blocks`, float (channels, any), piece by piece."""
+    old, new = old_rate // gcd(old_rate, new_rate), new_rate // gcd(old_rate, new_rate)
+    # whole multiples of `old` samples become whole multiples of `new`, so that pieces fit together exactly
+    context, size = (ceil(count * max(1, old / new) / old) * old for count in (_CONTEXT, _BLOCK))
+    held: list[Tensor] = []
+    length = done = 0  # samples in `held`, and those of them that were resampled already
+    for block in blocks:
+        held.append(block)
+        length += block.shape[1]
+        while length >= done + size + context:
+            audio = torch.cat(held, dim=1)
+            piece = resample(audio[:, : done + size + context], old, new)
+            yield piece[:, done // old * new : (done + size) // old * new]
+            drop = max(0, done + size - context)
+            held, length, done = [audio[:, drop:]], length - drop, done + size - drop
+    if held:
+        yield resample(torch.cat(held, dim=1), old, new)[:, done // old * new :]
+
+
+def _on_the_clock(index: MediaIndex, track: IndexedAudio) -> Iterator[Tensor]:
+    """Yield the sound from clip time 0 to its announced end."""
+    end, tick = round(track.end * track.rate), ceil(track.base * track.rate)
+    padding: Tensor | None = None
+    for start, placed in _placed(index, track):
+        if padding is not None:  # it wasn't in the last block, so the announced end is wrong
+            yield padding
+            padding = None
+        block, start = placed[:, max(0, -start) :], max(0, start)
+        if start < end < start + block.shape[1] - tick:  # codecs fill their last frame up
+            block, padding = block[:, : end - start], block[:, end - start :]
+        if block.shape[1]:
+            yield block
+
+
+def _placed(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[int, Tensor]]:
+    """Yield (number of its first sample in clip time, block), each following the one before; the first is 0 or less.
+
+    Gaps are filled with zeros and overlaps cut.
+    """
+    here: int | None = None
+    tick = ceil(track.base * track.rate)
+    slack = tick  # sound that starts within a tick of 0 starts at 0
+    for time, block in _decoded(index, track):
+        expected = 0 if here is None else here
+        start = expected if time is None else round((time - float(track.origin)) * track.rate)
+        if abs(start - expected) <= slack:
+            start = expected
+        slack = max(tick, round(_JITTER * track.rate))
+        index.limits.check_seconds(index.stamp.path, (start + block.shape[1]) / track.rate - 1)  # codecs fill up
+        here = min(0, start) if here is None else here
+        if start > here:
+            yield here, torch.zeros(track.channels, start - here)
+            here = start
+        block = block[:, here - start :]
+        yield here, block
+        here += block.shape[1]
+
+
+def _decoded(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[float | None, Tensor]]:
+    """Yield (time on the file's clock, float32 (channels, any)) of each stretch of sound that the decoder gives."""
+    index.stamp.check()
+    path = index.stamp.path
+    with reading(path, index.limits) as container:
+        stream: AudioStream = next(s for s in container.streams.audio if s.index == track.stream)
+        stream.codec_context.thread_count = 1
+        adapt = _Adapter(track)
+        heard, failure = False, None
+        until: float | None = None  # on the file's clock
+        recent: deque[float] = deque(maxlen=16)  # when the latest packets begin
+        for packet in guarded(path, container.demux(stream), *DAMAGED):
+            try:
+                frames = packet.decode()
+            except LIBAV_ERRORS as error:
+                if failure is not None:
+                    raise _undecodable(index, error) from error
+                failure = error
+                continue
+            for frame in frames:
+                guard(frame.layout)
+            if frames and failure is not None and packet.size:
+                if heard:  # it was neither the first packet nor the last
+                    raise _undecodable(index, failure) from failure
+                failure = None
+            if packet.pts is not None and not packet.is_discard:
+                recent.append(float(packet.pts * packet.time_base))
+            for frame in frames:
+                begin = frame.time
+                if begin is not None and until is not None and _lost(until, begin, recent):
+                    raise _undecodable(index, None)
+                until = begin + frame.samples / frame.sample_rate if begin is not None else None
+                with translated(path, "its sound can't be converted", DAMAGED[1]):
+                    pieces = adapt(frame)
+                heard = True
+                yield from pieces
+        if not heard or (failure is not None and stream.codec_context.name not in _TAGGED):
+            raise _undecodable(index, failure) from failure
+
+
+def _lost(until: float, begin: float, packets: Iterable[float]) -> bool:
+    """Return whether packets begin in the gap that a decoder leaves from `until` to `begin`: it dropped them."""
+    return begin > until + _JITTER and any(until - _JITTER < start < begin - _JITTER for start in packets)
+
+
+class _Adapter:
+    """Makes float32 (channels, samples) at the track's rate of what a decoder gives, whatever its format."""
+
+    def __init__(self, track: IndexedAudio) -> None:
+        self._track, self._order = track, usual_order(track.names)
+        self._resampler: AudioResampler | None = None
+        self._for: tuple[object, ...] = ()
+
+    def __call__(self, frame: AudioFrame) -> list[tuple[float | None, Tensor]]:
+        """Return (time, samples) pairs for one frame."""
+        if (frame.sample_rate, frame.layout.nb_channels) == (self._track.rate, self._track.channels):
+            floats = _floats(frame)
+            return [(frame.time, torch.from_numpy(floats if self._order is None else floats[self._order]))]
+        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if self._resampler is None or kind != self._for:  # files glued together may change their rate on the way
+            self._resampler, self._for = AudioResampler("fltp", f"{self._track.channels}c", self._track.rate), kind
+        return [(piece.time, torch.from_numpy(_floats(piece))) for piece in self._resampler.resample(frame)]
+
+
+def _floats(frame: AudioFrame) -> NDArray[np.float32]:
+    data = frame.to_ndarray()  # planar: (channels, samples), packed: (1, samples * channels)
+    if not frame.format.is_planar:
+        data = data.reshape(-1, frame.layout.nb_channels).T
+    floats: NDArray[np.float32] = np.ascontiguousarray(data, dtype=np.float32)
+    if data.dtype == np.uint8:
+        floats -= 128
+        floats /= 128
+    elif data.dtype.kind == "i":
+        floats *= np.float32(2.0 ** (1 - 8 * data.dtype.itemsize))
+    return floats
+
+
+def _track(index: MediaIndex) -> IndexedAudio:
+    if index.sound is None:
+        raise MediaError(index.stamp.path, index.missing["audio"], "give a file with a sound track")
+    return index.sound
+
+
+def _undecodable(index: MediaIndex, error: BaseException | None) -> MediaError:
+    why = f" ({reason(error)})" if error is not None else ""
+    return MediaError(index.stamp.path, f"its sound doesn't decode{why}: the file is damaged or cut short", DAMAGED[1])

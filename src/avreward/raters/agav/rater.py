@@ -1,0 +1,214 @@
+"""AGAV-Rater (Cao et al., ICML 2025, arXiv:2501.18314): audio quality, audio-visual consistency, overall quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError
+from avreward.raters.agav._backbone import RATE, AgavBackbone
+from avreward.raters.base import Sample, Work
+from avreward.raters.lmm.prompt import Prompt, Read, Slot
+from avreward.raters.lmm.rater import LmmRater, Question
+from avreward.raters.lmm.readout import Regression
+from avreward.raters.scores import Dimension
+
+if TYPE_CHECKING:
+    from avreward.raters.checkpoints.loading import Loading
+
+Scheme = Literal["last", "masked"]
+Task = Literal["v2a", "tta", "ttm"]
+
+PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType({
+    f"33_sora_elevenlabs_{clip}": dict(zip(("audio_quality", "av_consistency", "overall"), scores, strict=True))
+    for clip, scores in {
+        2: (50.5938, 63.5000, 52.8438),
+        0: (41.4375, 50.5938, 41.4375),
+        1: (25.7812, 56.4375, 37.8438),
+        4: (21.0000, 52.3438, 33.8125),
+    }.items()
+})  # fmt: skip
+"""Scores that the authors published for the checkpoint, in float16: beginning of a file's name → dimension → score."""
+
+_VIDEO, _AUDIO = Slot("video"), Slot("audio")
+_AV = frozenset({"video", "audio"})
+_TEXT = frozenset({"audio", "prompt"})
+_EXPERIMENTAL = "; experimental: the wording was never published and follows section 4.2"
+_DIMENSIONS: Mapping[Task, tuple[tuple[str, frozenset[str], str], ...]] = {
+    "v2a": (
+        ("audio_quality", _AV, "quality and realism of the sound"),
+        ("av_consistency", _AV, "whether sound and picture belong together"),
+        ("overall", _AV, "the audio-visual whole"),
+    ),
+    "tta": (
+        ("audio_quality", _TEXT, f"quality and realism of the sound{_EXPERIMENTAL}"),
+        ("audio_text", _TEXT, f"whether the sound is what the prompt says{_EXPERIMENTAL}"),
+    ),
+    "ttm": (
+        ("music_quality", _TEXT, f"quality and realism of the music{_EXPERIMENTAL}"),
+        ("music_text", _TEXT, f"whether the music is what the prompt says{_EXPERIMENTAL}"),
+    ),
+}
+# Verbatim from the published inference code; "/n" is a slash and a letter there, too.
+_LAST_USER = (
+    "\nPlease evaluate the audio quality, audio-visual content consistency and overall audio-visual quality of the "
+    "given content one by one. Provide three words to characterize each quality dimension."
+)
+_LAST_ANSWER = "Audio quality: /n, audio-visual consistency: /n, overall audio-visual quality: /n."
+# Section 4.2: what follows the slots, and what stands before each mask.
+_MASKED: Mapping[Task, tuple[str, tuple[str, ...]]] = {
+    "v2a": (
+        "Can you evaluate the audio quality, audio-visual content consistency, and overall audio-visual quality of the "
+        "given content one by one?",
+        ("Audio quality: ", ", audio-visual consistency: ", ", overall audio-visual quality: "),
+    ),
+    "tta": (
+        "The text is {prompt}. Can you evaluate the audio quality and audio-text content consistency of the given "
+        "content one by one?",
+        ("Audio quality: ", ", audio-text consistency: "),
+    ),
+    "ttm": (
+        "The text is {prompt}. Can you evaluate the music quality and music-text content consistency of the given "
+        "content one by one?",
+        ("Music quality: ", ", music-text consistency: "),
+    ),
+}
+
+
+class AgavRater(LmmRater):
+    """AGAV-Rater: three scores of a dubbed video from one pass of a language model that sees and hears it.
+
+    The scores are raw: they were trained by correlation, so their order means something and their scale nothing
+    (published ones lie between 20 and 65). Both tracks are needed; a clip without sound is missing.
+
+    Args:
+        backbone: the network with its preprocessing.
+        scheme: ``"last"``: as the published checkpoint was trained, all scores from the last token of the answer;
+            ``"masked"``: as the paper's section 4.2 has it, one score at each of the masked levels, for new training.
+        task: ``"v2a"`` as published; ``"tta"`` and ``"ttm"`` (text-to-audio, text-to-music; experimental) need a
+            prompt instead of a picture, and always use the masked scheme.
+        zeros_for_missing: give a clip without sound 30 s of zeros, as the original does. Only to reproduce its numbers.
+        checkpointing: as for `LmmRater`.
+
+    Raises `AvrewardError` for an unknown scheme or task, or a head with another number of scores than the task has.
+
+    >>> rater = load_rater("checkpoints/a")  # or "caoyuqin/AGAV-Rater", the published one
+    >>> scores = rater([Clip.open("dub1.mp4")])
+    >>> scores.values.shape, [dimension.name for dimension in scores.dimensions]
+    (torch.Size([1, 3]), ['audio_quality', 'av_consistency', 'overall'])
+    """
+
+    def __init__(
+        self,
+        backbone: AgavBackbone,
+        scheme: Scheme = "last",
+        task: Task = "v2a",
+        *,
+        zeros_for_missing: bool = False,
+        checkpointing: bool = False,
+    ) -> None:
+        for name, value, known in (("scheme", scheme, get_args(Scheme)), ("task", task, get_args(Task))):
+            if value not in known:
+                raise AvrewardError(f"{name}: {value!r} isn't known; use one of {', '.join(known)}")
+        self.scheme: Scheme = "masked" if task != "v2a" else scheme
+        self.task, self.zeros_for_missing = task, zeros_for_missing
+        dimensions = [
+            Dimension(name, float("-inf"), float("inf"), needs, description=text)
+            for name, needs, text in _DIMENSIONS[task]
+        ]
+        rows = backbone.module.config.scores
+        if rows != len(dimensions):
+            raise AvrewardError(
+                f"task: {task!r} has {len(dimensions)} scores, the checkpoint's head {rows}; use another"
+            )
+        prompt = _last(backbone) if self.scheme == "last" else _masked(backbone, task)
+        question = Question(tuple(d.name for d in dimensions), prompt, Regression(backbone.module.regression))
+        if (self.scheme, task) == ("last", "v2a"):
+            self.published = PUBLISHED
+        super().__init__("agav", backbone, [question], dimensions, checkpointing=checkpointing)
+        self.backbone: AgavBackbone = backbone
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What `load` needs beside the weights, as JSON."""
+        network = self.backbone.module.config.to_dict()
+        options = {"scheme": self.scheme, "task": self.task, "reach_end": self.backbone.reach_end}
+        options["zeros_for_missing"] = self.zeros_for_missing
+        return {"rater": "agav", "network": network, "options": options}
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """How clips are looked at."""
+        return {**super().settings, "zeros for missing sound": str(self.zeros_for_missing)}
+
+    def load(self, clip: Clip, work: Work | None = None) -> Sample:
+        """Decodes a clip, see `Rater.load`."""
+        if self.zeros_for_missing and "audio" in clip.missing:
+            clip = clip.with_audio(torch.zeros(30 * RATE), RATE)
+        return super().load(clip, work)
+
+
+def load(
+    folder: Path,
+    config: Mapping[str, Any],
+    loading: Loading,
+    *,
+    scheme: Scheme | None = None,
+    task: Task | None = None,
+    reach_end: bool | None = None,
+    zeros_for_missing: bool | None = None,
+    original_gradients: bool = False,
+) -> AgavRater:
+    """The rater in `folder`, which is laid out as the published checkpoint or as `save_pretrained` writes it.
+
+    Args:
+        folder, config: the folder and its ``config.json``.
+        loading: how the network is put into memory.
+        scheme, task, reach_end, zeros_for_missing: see `AgavRater` and `AgavBackbone` (*optional*: as saved; a
+            published checkpoint is of the scheme ``"last"``).
+        original_gradients: multiply gradients by 0.6 at each layer of BEATs, as the original does, in evaluation too.
+    """
+    from accelerate import init_empty_weights
+
+    from avreward.raters.agav._keys import config_from_official, official_to_ours
+    from avreward.raters.agav._network import AgavConfig, AgavNetwork
+    from avreward.raters.checkpoints._networks import load_tokenizer
+    from avreward.raters.checkpoints._weights import load_matching, read_weights, shapes, weight_files
+
+    if loading.adapter is not None:
+        raise AvrewardError("adapter: AGAV-Rater's checkpoint is merged; leave it out")
+    files = weight_files(folder)
+    ours = config.get("format") == "avreward"
+    sizes = AgavConfig.from_dict(config["network"]) if ours else config_from_official(config, shapes(files))
+    if sizes.audio_features not in (None, sizes.audio.width):
+        problem = f"BEATs gives {sizes.audio.width} channels, its projector reads {sizes.audio_features}"
+        raise AvrewardError(f"{folder}: {problem}; the checkpoint was put together wrongly")
+    with init_empty_weights(include_buffers=False):
+        network = AgavNetwork(sizes, loading.attention)
+    rename = str if ours else official_to_ours
+    load_matching(network, read_weights(files), loading.allow, rename, folder)
+    network.audio.gradient_ratio = 0.6 if original_gradients else 1.0
+    loading.placed(network)
+    given = {"scheme": scheme, "task": task, "reach_end": reach_end}
+    given["zeros_for_missing"] = zeros_for_missing
+    options = {**config.get("options", {}), **{name: value for name, value in given.items() if value is not None}}
+    tokenizer = load_tokenizer(folder)
+    backbone = AgavBackbone(network, tokenizer, loading.rounding, options.pop("reach_end", False))
+    return AgavRater(backbone, **options, checkpointing=loading.checkpointing)
+
+
+def _last(backbone: AgavBackbone) -> Prompt:
+    return tuple(backbone.chat([_VIDEO, _AUDIO, _LAST_USER], [_LAST_ANSWER], closed=True))
+
+
+def _masked(backbone: AgavBackbone, task: Task) -> Prompt:
+    """Section 4.2. The sound stands first: dubs of one video can't share the language model's work on the picture."""
+    question, stems = _MASKED[task]
+    slots = [_AUDIO, _VIDEO] if task == "v2a" else [_AUDIO]
+    answer = [part for stem in stems for part in (stem, Read("[Mask]"))]
+    return tuple(backbone.chat([*slots, question], [*answer, "."], closed=True))

@@ -1,0 +1,17 @@
+"""Reading, matching, placing and saving weights; fingerprints; memory back-off."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.raters.checkpoints._oom import OutOfMemory as OutOfMemory
+    from avreward.raters.checkpoints.loading import Loading as Loading
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "_oom": ["OutOfMemory"],
+        "loading": ["Loading"],
+    },
+)

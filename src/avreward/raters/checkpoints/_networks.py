@@ -1,0 +1,144 @@
+"""Networks of `transformers`, loaded with every difference between the file and the model said aloud."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from avreward.errors import AvrewardError
+from avreward.raters.checkpoints._weights import listed, not_allowed, read_weights, weight_files, whole
+from avreward.raters.checkpoints.loading import Loading, in_memory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def load_network(name: str, folder: str | PathLike[str], config: Mapping[str, Any], loading: Loading) -> nn.Module:
+    """The network of class `name` in `transformers`, from its own layout or from ours, with an adapter merged in.
+
+    No remote code runs. Raises `AvrewardError` that lists missing and unexpected weights, unless `loading.allow` names
+    them; and for a folder that `transformers` can't read.
+    """
+    import transformers
+
+    network_class = getattr(transformers, name)
+    arguments: dict[str, Any] = {"dtype": loading.torch_dtype, "attn_implementation": loading.attention}
+    if loading.attention == "sdpa":  # what transformers takes by itself, wherever a network has it
+        del arguments["attn_implementation"]
+    if config.get("format") == "avreward":
+        sizes = network_class.config_class.from_dict(dict(config["network"]))
+        arguments |= {"config": sizes, "state_dict": read_weights(weight_files(Path(folder)))}
+    if Path(folder).is_dir():
+        whole(Path(folder))
+    where = loading.device_map if loading.device_map is not None else {"": str(loading.torch_device)}
+    source = None if "state_dict" in arguments else folder
+    try:
+        with _quiet():  # it reports differences at length, and _check says the same
+            module, info = network_class.from_pretrained(
+                source,
+                device_map=where,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # left to _check, too
+                trust_remote_code=False,
+                **arguments,
+            )
+    except UnpicklingError as error:
+        raise AvrewardError(
+            f"{folder}: its weights hold something other than tensors, which isn't safe to read; convert them to "
+            "safetensors where they were made"
+        ) from error
+    except torch.OutOfMemoryError:
+        raise
+    except ImportError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise AvrewardError(f"{folder}: its network needs a package that isn't there ({reason})") from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise AvrewardError(f"{folder}: transformers can't load {name} from it ({reason})") from error
+    _check(folder, info, loading.allow)
+    _zero(in_memory(module), info["missing_keys"])
+    return module if loading.adapter is None else with_adapter(module, loading.adapter, loading.allow)
+
+
+def load_tokenizer(folder: str | PathLike[str]) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`; raises `AvrewardError` if there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        with _quiet():  # it looks at config.json, too, and complains about a model type of which it knows nothing
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise AvrewardError(
+            f"{folder}: no tokenizer that can be read ({reason}); expected is tokenizer.json"
+        ) from error
+
+
+def with_adapter(module: nn.Module, path: str | PathLike[str], allow: Sequence[str] = ()) -> nn.Module:
+    """`module` with a LoRA adapter (`peft`'s folder or hub name) merged into its weights.
+
+    Raises `AvrewardError` for one that can't be read, or that holds other weights than it says, unless `allow` names
+    them.
+    """
+    from peft import PeftModel
+
+    names = getattr(module, "_checkpoint_conversion_mapping", {})  # adapters made with older releases
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")
+            wrapped = PeftModel.from_pretrained(module, str(path))
+        found = wrapped.load_adapter(str(path), "default", key_mapping=names)  # again, as it says what differs
+        problems = listed("missing", not_allowed(found.missing_keys, allow))
+        problems += listed("unexpected", not_allowed(found.unexpected_keys, allow))
+        if problems:
+            raise AvrewardError(f"adapter {path}: {'; '.join(problems)}; was it made for another model?")
+        return wrapped.merge_and_unload(safe_merge=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise AvrewardError(f"adapter {path}: can't be merged into this model ({reason})") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """`transformers` says nothing but errors, and shows progress on a terminal only."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _zero(module: nn.Module, names: Sequence[str]) -> None:
+    """Weights that may be missing are zeros, not what chance would make of them."""
+    weights = module.state_dict(keep_vars=True)
+    with torch.no_grad():
+        for name in names:
+            weights[name].zero_()
+
+
+def _check(folder: str | PathLike[str], info: Mapping[str, Any], allow: Sequence[str]) -> None:
+    """Raises `AvrewardError` for what `transformers` found to differ; another shape can't be allowed."""
+    problems = listed("of another shape", [
+        f"{name} {tuple(found)} instead of {tuple(wanted)}" for name, found, wanted in sorted(info["mismatched_keys"])
+    ])  # fmt: skip
+    problems += listed("missing", not_allowed(info["missing_keys"], allow))
+    problems += listed("unexpected", not_allowed(info["unexpected_keys"], allow))
+    if problems:
+        raise AvrewardError(f"{folder}: {'; '.join(problems)}; is it another model? allow=['NAME'] lets a name pass")

@@ -1,0 +1,75 @@
+"""Keys and values of what was read already, for sequences that go on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a decoder keeps of the tokens that it has read, for some sequences side by side.
+
+    Attributes:
+        layers: (keys, values) of each decoder layer, (rows, heads, length, width of a head) each.
+        mask: bool (rows, length): which of them are tokens, not padding.
+    """
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    mask: Tensor
+
+    def row(self, index: int) -> Past:
+        """One sequence's, without its padding."""
+        there = self.mask[index]
+        kept = tuple((_kept(k, index, there), _kept(v, index, there)) for k, v in self.layers)
+        return Past(kept, there[there][None])
+
+
+def _kept(states: Tensor, row: int, there: Tensor) -> Tensor:
+    return states[row : row + 1, :, there.to(states.device)]  # layers may stand on several devices
+
+
+class _CacheLayer(DynamicLayer):
+    """One decoder layer's: gives each row its past, and keeps what was added only if somebody goes on from here.
+
+    Nothing is changed in place, so that a layer may be run again for its gradient (checkpointing).
+    """
+
+    def __init__(self, past: tuple[Tensor, Tensor] | None, rows: Tensor | None, keep: bool) -> None:
+        super().__init__()
+        self.past, self.rows, self.keep = past, rows, keep
+        self.kept: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """The past of each row, and the new ones after it."""
+        new = key_states, value_states
+        if self.past is not None and self.rows is not None:
+            rows = self.rows.to(key_states.device)  # layers may stand on several devices
+            new = tuple(torch.cat([old[rows], add], dim=-2) for old, add in zip(self.past, new, strict=True))  # type: ignore[assignment]
+        if self.keep:
+            self.kept = new
+        return new
+
+    def get_seq_length(self) -> int:
+        """How many positions came before."""
+        return 0 if self.past is None else self.past[0].shape[-2]
+
+
+class PrefixCache(Cache):
+    """The cache that a decoder is called with: row i goes on from row `rows[i]` of `past`.
+
+    Rows that share a past don't copy it before the layer that needs it is computed.
+    """
+
+    def __init__(self, layers: int, past: Past | None = None, rows: Sequence[int] = (), keep: bool = False) -> None:
+        index = None if past is None else torch.tensor(rows, device=past.mask.device)
+        super().__init__(layers=[_CacheLayer(past.layers[i] if past else None, index, keep) for i in range(layers)])
+
+    def kept(self, mask: Tensor) -> Past:
+        """What the next level goes on from; `mask`: bool (rows, length) of all positions so far."""
+        return Past(tuple(layer.kept for layer in self.layers), mask)  # type: ignore[union-attr]

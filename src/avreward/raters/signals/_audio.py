@@ -1,0 +1,85 @@
+"""What the sound measurements look at: the waveform and its short-time spectrum, made once a stretch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+WINDOW = 0.032  # s; a pitch period of 60 Hz fits twice
+HOP = 0.008  # s
+HIGHEST = 20_000.0  # Hz; nobody hears more
+POWER_FLOOR = 1e-10  # −100 dBFS, below 16-bit rounding noise
+
+
+@dataclass(frozen=True)
+class AudioWindow:
+    """A stretch of sound: `wave` (channels, samples) in [−1, 1] at `rate` Hz, from `start` s of the clip on."""
+
+    wave: Tensor
+    rate: int
+    start: float = 0.0
+
+    @cached_property
+    def mono(self) -> Tensor:
+        """The mean of the channels (samples,)."""
+        return self.wave.mean(0)
+
+    @cached_property
+    def frame_times(self) -> Tensor:
+        """The middles of the spectrogram's frames in s of the clip (frames,), float64."""
+        size, hop = round(WINDOW * self.rate), round(HOP * self.rate)
+        count = self.spectrogram.shape[-1]
+        index = torch.arange(count, dtype=torch.float64, device=self.wave.device)
+        return self.start + (index * hop + size / 2) / self.rate
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.wave.shape[-1] / self.rate
+
+    @cached_property
+    def spectrogram(self) -> Tensor:
+        """Power a bin and frame (bins, frames) of the mono sound: 32 ms Hann windows every 8 ms.
+
+        Scaled so that the sum over the bins is the mean square of the windowed sound; no frame reaches over an end.
+        """
+        size, hop = round(WINDOW * self.rate), round(HOP * self.rate)
+        x = self.mono
+        if x.shape[0] < size:
+            x = torch.nn.functional.pad(x, (0, size - x.shape[0]))
+        window = torch.hann_window(size, periodic=True, dtype=x.dtype, device=x.device)
+        spectrum = torch.fft.rfft(x.unfold(0, size, hop) * window, dim=-1)
+        power = (spectrum.real.square() + spectrum.imag.square()) * (2 / size / window.square().sum())
+        return rearrange(power, "frames bins -> bins frames")
+
+    @cached_property
+    def frequencies(self) -> Tensor:
+        """The bins' frequencies in Hz (bins,)."""
+        bins = round(WINDOW * self.rate) // 2 + 1
+        return torch.arange(bins, dtype=self.wave.dtype, device=self.wave.device) * (
+            self.rate / round(WINDOW * self.rate)
+        )
+
+    def power_every(self, seconds: float) -> Tensor:
+        """Mean square (frames,) of the mono sound in frames of `seconds` that follow each other; the rest is cut."""
+        size = max(1, round(seconds * self.rate))
+        frames = max(1, self.mono.shape[0] // size)
+        x = torch.nn.functional.pad(self.mono, (0, max(0, size - self.mono.shape[0])))
+        return x[: frames * size].reshape(frames, size).square().mean(-1)
+
+    def bands(self, per_octave: int = 3, lowest: float = 60.0) -> tuple[Tensor, Tensor]:
+        """Power in logarithmic bands up to 20 kHz or the Nyquist frequency: (bands, frames), centres in Hz (bands,).
+
+        A band that holds no bin is left out, so the number of bands depends on the rate alone.
+        """
+        top = min(HIGHEST, self.rate / 2)
+        index = torch.floor(torch.log2(self.frequencies.clamp(min=1) / lowest) * per_octave).long()
+        inside = (self.frequencies >= lowest) & (self.frequencies <= top)
+        kept = sorted(set(index[inside].tolist()))
+        rows = torch.stack([(inside & (index == k)).to(self.wave.dtype) for k in kept])
+        centres = torch.tensor([lowest * 2 ** ((k + 0.5) / per_octave) for k in kept]).to(self.wave)
+        return rows @ self.spectrogram, centres

@@ -1,0 +1,179 @@
+"""Measurements of picture and sound together: loudness against motion, onsets against changes of motion, the offset.
+
+Each is a correlation of two courses over time, both freed of their trend over a second, at the best lag within 60 ms:
+people don't notice a sound that early or late (ITU-R BT.1359).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from avreward.raters.signals._audio import AudioWindow
+from avreward.raters.signals._gates import Gate
+from avreward.raters.signals._video import Motion
+
+GRID = 0.02  # s between the points at which the courses are compared
+REACH = 50  # points: lags up to a second are searched for the offset
+NEAR = 3  # points: lags up to 60 ms count as in sync
+TREND = 1.0  # s; slower changes say nothing about what belongs to what
+CERTAINTY = 8.0  # of the best lag: a weak peak (correlation 0.2) hardly counts, a strong one (0.7) decides
+SHORTEST = 0.5  # s of common time below which there is nothing to compare
+
+
+@dataclass(frozen=True)
+class AvWindow:
+    """The courses of one stretch of picture and sound at common times (points,)."""
+
+    motion: Motion
+    sound: AudioWindow
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """From when to when there is both, in s."""
+        ends = float(self.motion.times[-1]), self.sound.start + self.sound.seconds
+        return max(float(self.motion.times[0]), self.sound.start), min(ends)
+
+    @property
+    def seconds(self) -> float:
+        """How long they have in common; negative if they do not meet."""
+        return self.span[1] - self.span[0]
+
+    @cached_property
+    def grid(self) -> Tensor:
+        """The common times in s (points,), float64."""
+        index = torch.arange(int(self.seconds / GRID), dtype=torch.float64, device=self.motion.luma.device)
+        return self.span[0] + GRID * (index + 0.5)
+
+    @cached_property
+    def _level(self) -> Tensor:
+        """Log power of each frame of the spectrogram, over a floor 30 dB under its mean."""
+        power, _ = self.sound.bands()
+        total = power.sum(0)
+        return torch.log(total / (total.mean() + 1e-8) + 1e-3)
+
+    @cached_property
+    def level(self) -> Tensor:
+        """The sound's log power."""
+        return _detrended(_at(self.grid, self.sound.frame_times, self._level, 0.03)).to(self.motion.luma)
+
+    @cached_property
+    def onset(self) -> Tensor:
+        """Rise of the sound's log power over 64 ms, where it rises."""
+        level = torch.nn.functional.pad(self._level[None], (4, 4), mode="replicate")[0]
+        rise = _positive(level[8:] - level[:-8], 0.05)
+        return _detrended(_at(self.grid, self.sound.frame_times, rise, 0.03)).to(self.motion.luma)
+
+    @cached_property
+    def _blocks(self) -> tuple[Tensor, Tensor]:
+        """Motion energy of 6 × 8 blocks a second (frames − 1, blocks), and the times between the frames."""
+        energy = torch.nn.functional.adaptive_avg_pool2d(self.motion.changes.unsqueeze(1), (6, 8)).flatten(1)
+        between = (self.motion.times[1:] + self.motion.times[:-1]) / 2
+        return energy / self.motion.steps.unsqueeze(1), between
+
+    def _course(self, times: Tensor, values: Tensor) -> Tensor:
+        """A course of the picture on the grid; a slow frame rate widens the kernel."""
+        step = float(self.motion.steps.median())
+        return _detrended(_at(self.grid, times, values, max(0.04, 0.6 * step)))
+
+    @cached_property
+    def energy(self) -> Tensor:
+        """Log motion energy of the whole picture."""
+        blocks, times = self._blocks
+        total = blocks.mean(1)
+        return self._course(times, torch.log(total + 0.05 * total.mean() + 1e-3))
+
+    @cached_property
+    def _turns(self) -> tuple[Tensor, Tensor]:
+        """Change of each block's motion (frames − 1, blocks), in units of what is usual for the block."""
+        blocks, times = self._blocks
+        change = torch.nn.functional.pad(blocks.diff(dim=0), (0, 0, 1, 0))
+        return change / (blocks.mean(0) + 0.2 * blocks.mean() + 1e-3), times
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """How much motion sets in, over all blocks."""
+        turns, times = self._turns
+        return self._course(times, _positive(turns, 0.02).mean(1))
+
+    @cached_property
+    def stops(self) -> Tensor:
+        """How much motion ends, over all blocks: what strikes, stops."""
+        turns, times = self._turns
+        return self._course(times, _positive(-turns, 0.02).mean(1))
+
+
+def loudness_motion(both: AvWindow, gate: Gate) -> Tensor:
+    """Correlation of loudness with motion energy, −1 … 1."""
+    return _in_sync(_lagged(both.level, both.energy))
+
+
+def onset_motion(both: AvWindow, gate: Gate) -> Tensor:
+    """Correlation of the sound's onsets with the starts of motion and with its changes, −1 … 1."""
+    return _in_sync((_lagged(both.onset, both.starts) + _lagged(both.onset, both.starts + both.stops)) / 2)
+
+
+def onset_contact(both: AvWindow, gate: Gate) -> Tensor:
+    """Correlation of the sound's onsets and level with the ends of motion, −1 … 1: a blow sounds as the mover stops."""
+    return _in_sync((_lagged(both.onset, both.stops) + _lagged(both.level, both.stops)) / 2)
+
+
+def offset(both: AvWindow, gate: Gate) -> Tensor:
+    """How far from sync the best lag is, in s: the mean over lags, those that fit best counting most."""
+    curve = _all_lags(both)
+    lags = GRID * torch.arange(-REACH, REACH + 1, dtype=curve.dtype, device=curve.device)
+    return (torch.softmax(CERTAINTY * curve, 0) * lags.abs()).sum()
+
+
+def best_lag(both: AvWindow) -> Tensor:
+    """The lag in s at which the courses agree best; positive: the sound comes late. For `explain`."""
+    return (int(_all_lags(both).argmax()) - REACH) * GRID * torch.ones_like(both.level[0])
+
+
+def _all_lags(both: AvWindow) -> Tensor:
+    pairs = (
+        (both.level, both.energy),
+        (both.onset, both.starts),
+        (both.onset, both.starts + both.stops),
+        (both.onset, both.stops),
+        (both.level, both.stops),
+    )
+    return torch.stack([_lagged(x, y) for x, y in pairs]).mean(0)
+
+
+def _lagged(late: Tensor, fixed: Tensor) -> Tensor:
+    """Correlation of late(t + lag) with fixed(t) for lags −REACH … REACH (lags,); points beyond the ends count as 0."""
+    scale = torch.sqrt((late.square().mean() + 1e-4) * (fixed.square().mean() + 1e-4)) * late.shape[0]
+    windows = torch.nn.functional.pad(late, (REACH, REACH)).unfold(0, late.shape[0], 1)  # (lags, points)
+    return windows @ fixed / scale
+
+
+def _in_sync(curve: Tensor) -> Tensor:
+    """The best correlation at lags up to 60 ms, as a soft maximum."""
+    near = curve[REACH - NEAR : REACH + NEAR + 1]
+    return (torch.logsumexp(40 * near, 0) - math.log(near.shape[0])) / 40
+
+
+def _at(grid: Tensor, times: Tensor, values: Tensor, width: float) -> Tensor:
+    """`values` at `times`, smoothed by a Gaussian kernel of `width` s and read at the points of `grid`."""
+    near = torch.exp(-((grid.to(times.device)[:, None] - times[None]) / width).square() / 2) + 1e-12
+    return (near / near.sum(1, keepdim=True)).to(values) @ values
+
+
+def _detrended(course: Tensor) -> Tensor:
+    """The course (points,) less its mean over a second around (Hann window), and less its mean."""
+    radius = round(TREND / GRID / 2)
+    window = torch.hann_window(2 * radius + 3, periodic=False, dtype=course.dtype, device=course.device)[1:-1]
+    around = torch.nn.functional.pad(course[None], (radius, radius), mode="replicate")
+    trend = torch.nn.functional.conv1d(around[None], (window / window.sum())[None, None])[0, 0]
+    course = course - trend
+    return course - course.mean()
+
+
+def _positive(x: Tensor, softness: float) -> Tensor:
+    """x where positive, else 0, rounded off over about `softness`."""
+    return (x + torch.sqrt(x.square() + softness * softness)) / 2

@@ -1,0 +1,126 @@
+"""From a clip to what the measurements look at: which frames, at what size, which stretches of sound."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avreward.clip import Clip
+from avreward.media._precision import widened
+from avreward.media.sampling import FramePlan, Spread, interval
+from avreward.raters.base import Sample
+from avreward.raters.signals._audio import AudioWindow
+from avreward.raters.signals._av_sync import SHORTEST, AvWindow
+from avreward.raters.signals._gates import Gate
+from avreward.raters.signals._measurement import Measurement
+from avreward.raters.signals._video import Frames, Motion, to_luma
+
+WHOLE = 30.0  # s; a longer track is watched in windows
+WINDOW = 5.0  # s
+
+
+def spans(end: float) -> list[tuple[float, float]]:
+    """The stretches (start, stop) in s of a track that ends at `end`: all of it up to 30 s, else three to six windows.
+
+    The windows of 5 s begin at multiples of 10, 20, 40 … s of the clip's clock, whichever leaves at most six. So they
+    depend on the track alone, and windows of picture and sound of different lengths still meet.
+
+    >>> spans(12.5), spans(55.0)[-1], spans(61.0)
+    ([(0.0, 13.5)], (50.0, 55.0), [(0.0, 5.0), (20.0, 25.0), (40.0, 45.0), (60.0, 65.0)])
+    """
+    if end <= WHOLE:
+        return [(0.0, end + 1)]  # a codec may give a little more than the time stamps promise
+    step = WINDOW * 2 ** math.ceil(math.log2(end / WHOLE))
+    return [(step * k, step * k + WINDOW) for k in range(6) if step * k + 0.5 < end]
+
+
+@dataclass(frozen=True)
+class FramesInSpans:
+    """Every frame of the track's `spans`; the first one where there is none."""
+
+    def __call__(self, times: Tensor) -> Tensor:
+        """Return ascending indices, int64 (k,)."""
+        inside = torch.zeros(len(times), dtype=torch.bool, device=times.device)
+        for start, stop in spans(float(times[-1]) + interval(times)):
+            inside |= (times >= start) & (times < stop)
+        index = inside.nonzero()[:, 0]
+        return index if len(index) else torch.zeros(1, dtype=torch.int64, device=times.device)
+
+
+FEW = Spread(6)
+PLANS = (FramePlan(FramesInSpans(), max_side=160), FramePlan(FEW, max_side=160), FramePlan(FEW, crop=1024))
+HIGHEST_RATE = 48_000  # Hz; faster sound is resampled, slower is left as it is
+LOWEST_RATE = 2_000  # Hz; below it there is no spectrum to speak of
+SHORTEST_SOUND = 0.1  # s
+FEWEST = 3  # frames in which motion can be judged
+
+
+@dataclass(frozen=True)
+class WindowedVideo:
+    """A clip's picture: single frames, and stretches of consecutive ones."""
+
+    frames: Frames
+    stretches: tuple[Motion, ...]
+
+
+@dataclass(frozen=True)
+class WindowViews:
+    """What there is to measure of one kind, and why there is nothing where there is nothing."""
+
+    views: tuple[Any, ...]
+    why: str = ""
+
+    def mean(self, measurement: Measurement, gate: Gate) -> Tensor:
+        """The mean of a measurement over the stretches."""
+        return torch.stack([measurement.measure(view, gate) for view in self.views]).mean()
+
+
+def views_of(sample: Sample) -> dict[frozenset[str], dict[str, WindowViews]]:
+    """For each set of tracks that measurements need: kind of view → stretches."""
+    picture: WindowedVideo | None = sample.tracks.get("video")
+    sound: tuple[AudioWindow, ...] | None = sample.tracks.get("audio")
+    no_picture, no_sound = sample.missing.get("video", ""), sample.missing.get("audio", "")
+    frames = moving = long = both = WindowViews((), "; ".join(why for why in (no_picture, no_sound) if why))
+    if picture is None:
+        frames = moving = WindowViews((), no_picture)
+    else:
+        frames = WindowViews((picture.frames,))
+        enough = tuple(m for m in picture.stretches if len(m.times) >= FEWEST)
+        moving = WindowViews(enough, f"fewer than {FEWEST} frames: no motion to judge")
+    if sound is None:
+        long = WindowViews((), no_sound)
+    else:
+        heard = tuple(s for s in sound if s.seconds >= SHORTEST_SOUND and s.rate >= LOWEST_RATE)
+        long = WindowViews(heard, f"less than {SHORTEST_SOUND} s of sound, or sampled at less than {LOWEST_RATE} Hz")
+    if picture is not None and sound is not None:
+        pairs = (AvWindow(m, s) for m in enough for s in heard)  # windows meet or are apart
+        common = tuple(pair for pair in pairs if pair.seconds >= SHORTEST)
+        both = WindowViews(common, f"picture and sound have less than {SHORTEST} s in common")
+    return {
+        frozenset({"video"}): {"frames": frames, "motion": moving},
+        frozenset({"audio"}): {"sound": long},
+        frozenset({"video", "audio"}): {"together": both},
+    }
+
+
+def load_video(clip: Clip) -> WindowedVideo:
+    """Decodes the picture once, in three views (`PLANS`)."""
+    small, colour, detail = (widened(view) for view in clip.views(PLANS))
+    luma, times = to_luma(small), clip.times[FramesInSpans()(clip.times)].to(small.device)
+    stretches = []
+    for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):
+        inside = (times >= start) & (times < stop)
+        stretches.append(Motion(luma[inside], times[inside]))
+    return WindowedVideo(Frames(to_luma(detail), colour), tuple(stretches))
+
+
+def load_audio(clip: Clip) -> tuple[AudioWindow, ...]:
+    """Decodes the sound, at most two channels, at its own rate up to 48 kHz, in stretches."""
+    rate, channels = min(clip.sample_rate, HIGHEST_RATE), min(clip.channels, 2)
+    parts = spans(clip.ends["audio"])
+    waves = clip.spans(parts, rate, channels)
+    return tuple(AudioWindow(widened(wave), rate, start) for wave, (start, _) in zip(waves, parts, strict=True))

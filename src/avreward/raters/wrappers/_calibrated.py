@@ -1,0 +1,150 @@
+"""A rater whose raw scores were calibrated: the same scores on the scale that people used."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError
+from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.scores import Dimension, Scores
+from avreward.raters.wrappers.calibration_curves import Calibration, calibration_from
+
+
+class CalibratedRater(Rater):
+    """See `calibrated`."""
+
+    def __init__(self, rater: Rater, calibrations: Mapping[str, Calibration]) -> None:
+        self.rater, self.name = rater, rater.name
+        self.calibrations = {rater.dimension(name).name: curve for name, curve in calibrations.items()}
+        self.dimensions = tuple(
+            _on_scale(d, self.calibrations[d.name]) if d.name in self.calibrations else d for d in rater.dimensions
+        )
+        self.module, self.tracks = rater.module, rater.tracks
+        self.prompt_anchored, self.differentiable, self.per_clip = (
+            rater.prompt_anchored,
+            rater.differentiable,
+            rater.per_clip,
+        )
+
+    @property
+    def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
+        """Names the rater and the curves."""
+        text = "\n".join([self.rater.fingerprint, *(f"{name}={told}" for name, told in sorted(self._told().items()))])
+        return f"calibrated:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+    @property
+    def source(self) -> Mapping[str, Any] | None:  # type: ignore[override]  # that of the rater may come later
+        """That of the rater and, under ``calibration``, the curves.
+
+        `None` where the rater has none, or curves of its own: a file has room for one set.
+        """
+        inner = self.rater.source
+        return None if inner is None or "calibration" in inner else {**inner, "calibration": self._told()}
+
+    def _told(self) -> dict[str, dict[str, list[float]]]:
+        """The curves in plain numbers: dimension → kind → those of `Calibration.state`."""
+        return {name: {k: v.tolist() for k, v in c.state.items()} for name, c in self.calibrations.items()}
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Those of the rater, and the curves."""
+        return {**self.rater.settings, **{f"calibration of {n}": repr(c) for n, c in self.calibrations.items()}}
+
+    @property
+    def decoding(self) -> Hashable:
+        """That of the rater."""
+        return self.rater.decoding
+
+    def load(self, clip: Clip, work: Work | None = None) -> Sample:
+        """Decodes as the rater does."""
+        return self.rater.load(clip, work)
+
+    def load_track(self, clip: Clip, track: Track) -> Any:
+        """Decodes as the rater does."""
+        return self.rater.load_track(clip, track)
+
+    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+        """The rater's scores, and what calibrated ones amount to; so does their sigma, by the curve's slope."""
+        raw = self.rater.rate(samples, work)
+        values, sigma = raw.values, raw.sigma
+        for name, curve in self.calibrations.items():
+            column = raw.column(name)
+            # only what is present goes through the curve: its slope at NaN is NaN
+            rows = raw.present[:, column].nonzero().flatten()
+            at = (rows, rows.new_full(rows.shape, column))
+            if sigma is not None:
+                sigma = sigma.index_put(at, sigma[at] * curve.slope(raw.values[at]).abs())
+            values = values.index_put(at, curve(raw.values[at]))
+        return replace(raw, values=values, dimensions=self.dimensions, sigma=sigma)
+
+
+def calibrated(rater: Rater, calibrations: Mapping[str, Calibration]) -> CalibratedRater:
+    """`rater` with some dimensions on the scale of mean opinion scores, so that they have levels and compare.
+
+    The other dimensions, and what clips need, stay as they are. What is made of other dimensions (``overall``) is not
+    made anew: calibrate it, too.
+
+    Args:
+        rater: any.
+        calibrations: dimension → curve from its raw scores; see `avreward.rewards.calibration`.
+
+    Raises `KeyError` for an unknown dimension, and `AvrewardError` for a curve that runs against the dimension: it
+    falls though higher is better, or the other way round.
+
+    >>> from avreward.rewards.calibration import fit_linear
+    >>> opinions = [2.0, 4.0, 3.7]
+    >>> rater = calibrated(rater, {"audio_quality": fit_linear(rater(clips)["audio_quality"], opinions)})
+    >>> rater(clips).levels("audio_quality")
+    ['poor', 'good', 'good']
+    """
+    return CalibratedRater(rater, calibrations)
+
+
+def save_calibrations(calibrations: Mapping[str, Calibration], path: str | PathLike[str]) -> Path:
+    """Writes curves to a safetensors file, and returns its path.
+
+    >>> from avreward.rewards.calibration import fit_linear
+    >>> save_calibrations({"audio_quality": fit_linear([0, 50, 100], [1, 3, 5])}, "opinions.safetensors")
+    PosixPath('opinions.safetensors')
+    """
+    from safetensors.torch import save_file
+
+    tensors = {f"{name}/{kind}": numbers for name, c in calibrations.items() for kind, numbers in c.state.items()}
+    save_file(tensors, path)
+    return Path(path)
+
+
+def load_calibrations(path: str | PathLike[str]) -> dict[str, Calibration]:
+    """The curves in a file that `save_calibrations` wrote: dimension → curve.
+
+    Raises `AvrewardError` for a file that isn't there, or holds something else.
+
+    >>> from avreward.rewards.calibration import fit_linear
+    >>> path = save_calibrations({"audio_quality": fit_linear([0, 50, 100], [1, 3, 5])}, "opinions.safetensors")
+    >>> calibrated(rater, load_calibrations(path))["audio_quality"]
+    signals.audio_quality
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+        pairs = {key: key.rpartition("/") for key in tensors}
+        return {name: calibration_from({kind: tensors[key]}) for key, (name, _, kind) in pairs.items()}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise AvrewardError(f"{path}: holds no curves ({error}); save_calibrations writes such a file") from error
+
+
+def _on_scale(dimension: Dimension, curve: Calibration) -> Dimension:
+    if dimension.higher_is_better is not None and dimension.higher_is_better != curve.rising:
+        way = "falls though higher is better" if dimension.higher_is_better else "rises though lower is better"
+        raise AvrewardError(f"{dimension.name}: its curve {way}: people disagree with it; leave the dimension out")
+    return replace(dimension, low=curve.low, high=curve.high, unit="MOS", higher_is_better=True, calibrated=True)

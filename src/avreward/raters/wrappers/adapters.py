@@ -1,0 +1,184 @@
+"""Several LoRA adapters on one network: raters that differ by them, with the base held once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError
+from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.checkpoints._fingerprint import tensors_hash
+from avreward.raters.checkpoints._weights import listed
+from avreward.raters.lmm.rater import LmmRater
+from avreward.raters.scores import Scores
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+PREFIX = "avreward_"  # of the names that `peft` knows: a name such as "layers" is part of others
+_PLACES = ("base_model_name_or_path", "inference_mode", "revision")  # settings that no score depends on
+
+
+class AdaptedRater(Rater):
+    """A rater with one of several adapters of its network at work; see `adapted`."""
+
+    def __init__(self, rater: LmmRater, base: str, network: PeftModel, adapter: str, shares_tokens: bool) -> None:
+        self.rater, self.adapter, self.name = rater, adapter, f"{rater.name}_{adapter}"
+        self.dimensions, self.module, self.tracks = rater.dimensions, rater.module, rater.tracks
+        self.prompt_anchored, self.differentiable = rater.prompt_anchored, rater.differentiable
+        self._base, self._network, self._shares_tokens = base, network, shares_tokens
+
+    @property
+    def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
+        """Names the rater as it was without adapters, and this adapter's weights and settings."""
+        from peft import get_peft_model_state_dict
+
+        weights = tensors_hash(get_peft_model_state_dict(self._network, adapter_name=PREFIX + self.adapter))
+        settings = self._network.peft_config[PREFIX + self.adapter].to_dict()
+        told = json.dumps({k: v for k, v in settings.items() if k not in _PLACES}, sort_keys=True, default=_plain)
+        text = f"{self._base}\n{weights}\n{told}"
+        return f"{self.rater.name}:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Those of the rater, and the adapter's name."""
+        return {**self.rater.settings, "adapter": self.adapter}
+
+    @property
+    def decoding(self) -> Hashable:
+        """That of the rater: only its network differs."""
+        return self.rater.decoding
+
+    def load(self, clip: Clip, work: Work | None = None) -> Sample:
+        """Decodes as the rater does."""
+        return self.rater.load(clip, work)
+
+    def load_track(self, clip: Clip, track: Track) -> Any:
+        """Decodes as the rater does."""
+        return self.rater.load_track(clip, track)
+
+    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+        """Scores with the adapter at work."""
+        work = work or Work()
+        own: Work = work.results.get(("adapter", self.name), Work)
+        if self._shares_tokens:
+            own.tokens = work.tokens
+        with self._at_work():
+            return self.rater.rate(samples, own)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        tuner: Any = self._network.base_model
+        tuner.enable_adapter_layers()
+        self._network.set_adapter(PREFIX + self.adapter, inference_mode=True)
+        try:
+            yield
+        finally:
+            tuner.disable_adapter_layers()
+
+
+def adapted(rater: LmmRater, adapters: Mapping[str, str | PathLike[str]]) -> list[AdaptedRater]:
+    """`rater` with each of several LoRA adapters: members for an `EnsembleRater`, on one network.
+
+    The base weights are held once and each adapter beside them; it works only while its rater judges, so `rater` itself
+    goes on giving the scores of the bare base (under another fingerprint, since its network has parts now that it had
+    not) and may be a member, too. What the adapters don't touch is shared: if all of them sit in the language model, a
+    clip is encoded once for all.
+
+    Args:
+        rater: built on a language model, without checkpointing.
+        adapters: name → folder (or hub name) as `peft` writes it. The raters are called ``RATER_NAME``.
+
+    Raises `AvrewardError` for an adapter that isn't LoRA or was made for another network, for one that changes biases
+    or the layer from which scores are read (merge such by ``load_rater(…, adapter=…)``), and for a `rater` whose
+    network has adapters already. After an error `rater` is as it was.
+
+    >>> from avreward.raters.wrappers.ensemble import EnsembleRater
+    >>> rater = load_rater("Qwen/Qwen2.5-Omni-7B")  # doctest: +SKIP
+    >>> ensemble = EnsembleRater([rater, *adapted(rater, {"a": "runs/0", "b": "runs/1"})])  # doctest: +SKIP
+    """
+    from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    module, backbone = rater.backbone.module, rater.backbone
+    if rater.checkpointing:
+        problem = "checkpointing would compute it again with another adapter"
+        raise AvrewardError(f"{rater.name}: {problem}; load it with checkpointing=False")
+    if any(isinstance(part, BaseTunerLayer) for part in module.modules()):
+        raise AvrewardError(f"{rater.name}: its network has adapters already; give all of them at once")
+    configs = {name: _config(name, path) for name, path in adapters.items()}
+    if not configs:
+        raise AvrewardError("adapters: there are none; give one at least, such as {'a': 'runs/seed0'}")
+    base, head = rater.fingerprint, backbone.head
+    first = next(iter(configs))
+    with _explained(first, adapters[first]):
+        network = PeftModel(module, configs[first], adapter_name=PREFIX + first)
+    tuner: Any = network.base_model
+    try:
+        for name, path in adapters.items():
+            _load(network, name, path, getattr(module, "_checkpoint_conversion_mapping", {}))
+        if backbone.head is not head:
+            raise AvrewardError(
+                f"{rater.name}: an adapter changes the layer that scores are read from; merge it instead"
+            )
+    except AvrewardError:
+        tuner.unload()  # as it was
+        raise
+    network.requires_grad_(False).eval()
+    tuner.disable_adapter_layers()
+    inside = set(backbone.language.modules())
+    shares = all(part in inside for part in module.modules() if isinstance(part, BaseTunerLayer))
+    return [AdaptedRater(rater, base, network, name, shares) for name in adapters]
+
+
+def _load(network: PeftModel, name: str, path: str | PathLike[str], old_names: Mapping[str, str]) -> None:
+    """Reads an adapter's weights; `old_names`: how releases of `transformers` before this one called them."""
+    with _explained(name, path):
+        found = network.load_adapter(str(path), PREFIX + name, key_mapping=dict(old_names))
+    own = [key for key in found.missing_keys if f".{PREFIX}{name}." in key]  # it lists those of other adapters, too
+    problems = listed("missing", own) + listed("unexpected", found.unexpected_keys)
+    if problems:
+        raise AvrewardError(f"adapter {path}: {'; '.join(problems)}; was it made for another model?")
+
+
+def _config(name: str, path: str | PathLike[str]) -> Any:
+    from peft import LoraConfig, PeftConfig
+
+    if not name.isidentifier():
+        raise AvrewardError(f"adapters: {name!r} can't be part of a name in expressions; use letters, digits and _")
+    with _explained(name, path):
+        config = PeftConfig.from_pretrained(str(path))
+    if not isinstance(config, LoraConfig):
+        raise AvrewardError(f"adapter {path}: is of the kind {config.peft_type}; only LoRA can be switched")
+    if config.bias != "none":
+        problem = f"it changes biases (bias={config.bias!r}), which can't be switched"
+        raise AvrewardError(f"adapter {path}: {problem}; merge it by load_rater(…, adapter={str(path)!r})")
+    config.inference_mode = True
+    return config
+
+
+@contextmanager
+def _explained(name: str, path: str | PathLike[str]) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # we say it ourselves
+            yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:300]
+        where = f"{path}" if Path(path).is_dir() else f"{path} (no folder here)"
+        raise AvrewardError(f"adapter {where}: can't be put on this network as {name!r} ({reason})") from error
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, set) else str(value)

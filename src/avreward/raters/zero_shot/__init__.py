@@ -1,0 +1,19 @@
+"""Any public multimodal model as a rater without training: one question a dimension."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.raters.zero_shot._phrasings import phrasings as phrasings
+    from avreward.raters.zero_shot.questions import ZeroShotQuestion as ZeroShotQuestion
+    from avreward.raters.zero_shot.rater import PublicRater as PublicRater
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "_phrasings": ["phrasings"],
+        "questions": ["ZeroShotQuestion"],
+        "rater": ["PublicRater"],
+    },
+)

@@ -1,0 +1,183 @@
+"""What a browser plays: the candidate's own file where it can, else a copy made for it; and small pictures of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import quote
+
+import torch
+from torch import Tensor
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError, MediaError
+from avreward.media._container import Limits, reading
+from avreward.media.sampling import AllFrames, FramePlan, Spread
+from avreward.report.data import PlayableMedia
+
+SPANS = 240  # steps of the drawn loudness and motion
+POSTERS = 5  # frames that the picture before playing is chosen from
+POSTER_SIDE = 420  # pixels; about 15 kB a candidate
+MOTION_SIDE = 64
+PLAIN_BYTES = 4 * 2**30  # of frames as floats: five seconds of 4K
+MOTION_SECONDS = 120.0  # of a longer clip, motion isn't drawn: every frame would have to be decoded for it
+
+# What current browsers play, by libav's names. A file that isn't listed is encoded again rather than left black.
+_MP4 = {"h264": {"yuv420p", "yuvj420p"}, "av1": {"yuv420p"}}
+_WEBM = {"vp8": {"yuv420p"}, "vp9": {"yuv420p"}, "av1": {"yuv420p"}}
+_CONTAINERS: dict[str, tuple[dict[str, set[str]], set[str]]] = {
+    "mov,mp4,m4a,3gp,3g2,mj2": (_MP4, {"aac", "mp3", "opus", "flac"}),
+    "matroska,webm": (_WEBM, {"opus", "vorbis"}),
+    "mp3": ({}, {"mp3"}),
+    "wav": ({}, {"pcm_s16le", "pcm_u8", "pcm_s24le", "pcm_f32le"}),
+    "ogg": ({}, {"opus", "vorbis", "flac"}),
+    "flac": ({}, {"flac"}),
+}
+
+
+def media_of(clip: Clip, page: Path, name: str, copy: bool = False) -> PlayableMedia:
+    """What the page at `page` shows of `clip`; files made for it are called `name` and lie in a folder beside the page.
+
+    The clip's own file is linked where browsers play it. Another one, or a clip that has no file of its own (a dub laid
+    over a picture, tensors), is written as H.264 and AAC. Nothing here fails: what can't be played says why.
+
+    Args:
+        clip: a candidate.
+        page: where the page will be.
+        name: a file name without ending.
+        copy: write every candidate beside the page, so that the two can be sent to somebody.
+    """
+    kind = "video" if clip.has_video else "audio"
+    try:
+        width, height = (clip.width, clip.height) if clip.has_video else (16, 9)
+        url = relative_url(_file_for(clip, page, name, copy), page.parent)
+    except (AvrewardError, OSError) as error:
+        return PlayableMedia("", kind, problem=f"Nothing to play: {error}")
+    poster, motion = _seen(clip)
+    return PlayableMedia(url, kind, poster, _heard(clip), motion, width, height)
+
+
+def relative_url(path: Path, folder: Path) -> str:
+    """The address of a file as a page in `folder` writes it: relative, with ``#``, ``?``, ``%`` quoted.
+
+    >>> relative_url(Path("/a/b/100% #1.mp4"), Path("/a/c"))
+    '../b/100%25%20%231.mp4'
+    """
+    try:
+        relative = os.path.relpath(path.resolve(), folder.resolve())
+    except ValueError:  # another drive
+        return path.resolve().as_uri()
+    # A name with a colon would read as the scheme of an address, hence the dot.
+    address = quote(os.fsencode(Path(relative).as_posix()), safe="/")
+    return address if address.startswith("../") else f"./{address}"
+
+
+def browser_plays(path: Path) -> bool:
+    """Whether current browsers play the file: container, codecs and pixel format, read from its header."""
+    try:
+        with reading(path, Limits()) as container:
+            videos, sounds = _CONTAINERS.get(container.format.name, ({}, set()))
+            return all(
+                s.codec_context.name in videos and s.codec_context.pix_fmt in videos[s.codec_context.name]
+                for s in container.streams.video
+            ) and all(s.codec_context.name in sounds for s in container.streams.audio)
+    except (AvrewardError, AttributeError):  # not media any more, or a stream without a decoder
+        return False
+
+
+def own_file(clip: Clip) -> Path | None:
+    """The file that holds just what the clip holds, if there is one: not so for a dub laid over a file's picture."""
+    if clip.path is None:
+        return None
+    try:
+        there = Clip.open(clip.path).keys
+    except AvrewardError:
+        return None
+    tracks = {name: key for name, key in clip.keys.items() if name in ("video", "audio")}
+    return clip.path if tracks == dict(there) else None
+
+
+def _file_for(clip: Clip, page: Path, name: str, copy: bool) -> Path:
+    own = own_file(clip)
+    playable = own is not None and browser_plays(own)
+    if own is not None and playable and not copy:
+        return own
+    folder = page.with_name(f"{page.stem}_files")
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "clip"
+    if own is not None and playable:
+        target = folder / f"{stem}{own.suffix}"
+        shutil.copyfile(own, target)
+        return target
+    target = folder / f"{stem}{'.mp4' if clip.has_video else '.wav'}"
+    clip.save(target)
+    if not browser_plays(target):  # what was copied into it, or an odd size: 4:2:0 needs even sides
+        _plain(clip).save(target)
+    return target
+
+
+def _plain(clip: Clip) -> Clip:
+    """The clip as tensors of an even size, so that nothing of the file's own encoding is left."""
+    size = len(clip.times) * clip.height * clip.width * 12  # bytes as floats
+    if size > PLAIN_BYTES:
+        raise MediaError(
+            clip.name, "browsers can't play it, and it is too large to encode again", "convert it to H.264"
+        )
+    video = clip.video[..., : clip.height // 2 * 2, : clip.width // 2 * 2]
+    plain = Clip(video=video, times=clip.times)
+    return plain.with_audio(clip.sound(), clip.sample_rate) if clip.has_audio else plain
+
+
+def _heard(clip: Clip) -> tuple[float, ...]:
+    """The loudest sample of each span, square-rooted so that quiet sounds can be seen."""
+    if not clip.has_audio:
+        return ()
+    try:
+        peaks = clip.sound().detach().abs().amax(0)
+    except AvrewardError:
+        return ()
+    if not len(peaks):
+        return ()
+    spans = torch.nn.functional.adaptive_max_pool1d(peaks[None].float(), min(SPANS, len(peaks)))[0]
+    return tuple(spans.clamp(0, 1).sqrt().tolist())
+
+
+def _seen(clip: Clip) -> tuple[str, tuple[float, ...]]:
+    """A frame that shows something, as a data URL, and how much the picture changes in each span.
+
+    Of a few frames it is the one with the most contrast: the middle of a fade would be black.
+    """
+    if not clip.has_video:
+        return "", ()
+    plans = [FramePlan(Spread(POSTERS), max_side=POSTER_SIDE)]
+    if clip.seconds <= MOTION_SECONDS:
+        plans.append(FramePlan(AllFrames(), max_side=MOTION_SIDE))
+    try:
+        few, *small = (frames.detach() for frames in clip.views(plans))
+        poster = few[int(few.flatten(1).float().std(1).argmax())]
+        return _data_url(poster), _motion(small[0], clip) if small else ()
+    except AvrewardError:
+        return "", ()
+
+
+def _motion(frames: Tensor, clip: Clip) -> tuple[float, ...]:
+    if len(frames) < 3 or not clip.seconds:
+        return ()
+    change = (frames[1:] - frames[:-1]).abs().float().mean((1, 2, 3))
+    spans = torch.zeros(min(SPANS, len(change)))
+    # Each change stands where the new frame appears; a span without a new frame keeps still.
+    at = (clip.times[1:] / clip.seconds * len(spans)).long().clamp(0, len(spans) - 1)
+    return tuple(spans.scatter_reduce(0, at.cpu(), change.cpu(), "amax").tolist())
+
+
+def _data_url(frame: Tensor) -> str:
+    from PIL import Image
+
+    pixels = (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()  # (3, h, w) -> (h, w, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=68)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,149 @@
+"""The page of `avreward curve`: what choosing one of k is worth, as pictures and as numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from avreward.report._charts import Chart, Line, round_numbers
+from avreward.report.page import ABSENT, HERE, environment, number, write_whole
+from avreward.selection.best_of_k._curve import BestOfKCurve
+from avreward.selection.best_of_k.bootstrap import Estimate
+
+FEW = 20  # prompts under which bootstrap intervals are too narrow
+
+
+def render_curve(found: BestOfKCurve, source: str) -> str:
+    """The page as HTML, which needs nothing else.
+
+    Args:
+        found: see `avreward.selection.best_of_k._curve.curve`.
+        source: the table's name.
+    """
+    from importlib.metadata import version
+
+    from markupsafe import Markup
+
+    style = "".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "curve.css"))
+    return (
+        environment()
+        .get_template("curve.html.j2")
+        .render(
+            found=found,
+            source=source,
+            charts=charts(found),
+            notes=notes(found),
+            spans=span,
+            version=version("avreward"),
+            style=Markup(style),  # noqa: S704 - our own files
+        )
+    )
+
+
+def write_curve(found: BestOfKCurve, source: str, path: str | PathLike[str]) -> Path:
+    """Writes the page at one stroke; returns the path."""
+    return write_whole(Path(path), render_curve(found, source))
+
+
+def notes(found: BestOfKCurve) -> list[str]:
+    """What a reader has to know before the numbers, one sentence each."""
+    told = []
+    if len(found.points) == 1:
+        told.append("Every prompt has a single candidate, so there is nothing to choose among.")
+    if found.prompts < FEW:
+        few = "1 prompt" if found.prompts == 1 else f"{found.prompts} prompts"
+        told.append(f"Only {few}: intervals over prompts are too narrow, or none.")
+    if len(found.sizes) > 1:
+        least, most = min(found.sizes), max(found.sizes)
+        told.append(
+            f"Prompts have {least} to {most} candidates: from k = {least + 1} on, fewer prompts count at each k. Gains "
+            "compare within the same prompts; rewards at different k do not."
+        )
+    if found.tied:
+        told.append(
+            f"In {found.tied} of {found.prompts} prompts several candidates share the highest reward; "
+            "the earliest wins."
+        )
+    if found.curse is not None and found.curse.lacking:
+        told.append(f"{found.curse.lacking} candidates have no {found.curse.second}; its part leaves them out.")
+    return told
+
+
+def charts(found: BestOfKCurve) -> list[Chart]:
+    """The pictures; none where there is nothing to choose among."""
+    points = found.points
+    if len(points) < 2:
+        return []
+    across, marks = [math.log2(point.k) for point in points], _marks(len(points))
+    gains = [point.gain for point in points]
+    made = [
+        Chart(
+            "Gain over one candidate",
+            f"The {found.reward} of the best of k, less that of one candidate of the same prompt.",
+            "k candidates",
+            "gain",
+            (_line("gain", across, gains),),
+            marks,
+            None if found.needed is None else found.needed.gain,
+        ),
+        Chart(
+            "Gain against divergence",
+            "The same against log k − (k − 1)/k: how far choosing moves away from the generator, at most.",
+            "KL bound, nats",
+            "gain",
+            (_line("gain", [point.kl_bound for point in points], gains),),
+            tuple((value, f"{value:g}") for value in round_numbers(0.0, points[-1].kl_bound)),
+        ),
+    ]
+    rated = [(x, point.win_rate) for x, point in zip(across, points, strict=True) if point.win_rate is not None]
+    if len(rated) > 1:
+        won = _line("win rate", [x for x, _ in rated], [rate for _, rate in rated])
+        exact = Line("without ties: k/(k + 1)", won.x, [1 - 1 / (1 + 2**x) for x in won.x], dashed=True)
+        caption = "How often the best of k beats one more candidate; a tie is half a win."
+        made.append(Chart("Win rate", caption, "k candidates", "win rate", (won, exact), _marks(len(rated))))
+    return made + _curse_chart(found)
+
+
+def _curse_chart(found: BestOfKCurve) -> list[Chart]:
+    curse = found.curse
+    if curse is None or len(curse.points) < 2 or not math.isfinite(curse.correlation.value):
+        return []
+    across = [math.log2(point.k) for point in curse.points]
+    predicted = _line("predicted", across, [point.predicted for point in curse.points])
+    lines = (
+        _line(found.reward, across, [point.own for point in curse.points]),
+        _line(curse.second, across, [point.second for point in curse.points]),
+        Line("regression to the mean", predicted.x, predicted.y, dashed=True),
+    )
+    caption = (
+        f"Gain of the one that {found.reward} chose, by both scores, in their standard deviations within prompts; "
+        f"correlation {span(curse.correlation)}."
+    )
+    return [Chart("Winner’s curse", caption, "k candidates", "gain, σ", lines, _marks(len(across)))]
+
+
+def _line(name: str, x: Sequence[float], y: Sequence[Estimate]) -> Line:
+    return Line(name, x, [one.value for one in y], [one.low for one in y], [one.high for one in y])
+
+
+def _marks(largest: int) -> tuple[tuple[float, str], ...]:
+    """Labels at powers of two and at the largest k, in whose place the last power isn't named where it is too near."""
+    powers = [2**i for i in range(largest.bit_length()) if 2**i <= largest]
+    powers = powers[:: 1 + len(powers) // 9]
+    near = 0.4 if len(powers) > 3 else 0.2  # of a doubling; a narrow axis has room
+    powers = [k for k in powers if k in (1, largest) or math.log2(largest / k) > near]
+    return tuple((math.log2(k), str(k)) for k in sorted({*powers, largest}))
+
+
+def span(one: Estimate | None) -> str:
+    """A number and its interval, where there is one to see.
+
+    >>> span(Estimate(1.234, 1.1, 1.3)), span(Estimate(0.5, 0.5, 0.5)), span(None)
+    ('1.23 [1.1, 1.3]', '0.5', '–')
+    """
+    if one is None:
+        return ABSENT
+    text, low, high = (ABSENT if value is None else number(value) for value in (one.value, one.low, one.high))
+    return text if ABSENT in (low, high) or low == high == text else f"{text} [{low}, {high}]"

@@ -1,0 +1,205 @@
+"""From a diffusers pipeline's latents to picture and sound, family by family, as the pipeline itself does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avreward.errors import AvrewardError
+from avreward.rewards.latent._frames import FrameGrid
+
+Size = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class VideoLatentDecoder:
+    """What makes frames of latents.
+
+    Args:
+        prepare: latents as the pipeline hands them out (batch, …) → (batch, channels, latents, height, width).
+        decode: these → frames (batch, 3, frames, height, width), about in [-1, 1].
+        grid: how latents become frames.
+        modules: the networks whose calls are the smallest unit of work.
+    """
+
+    prepare: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
+    grid: FrameGrid
+    modules: tuple[nn.Module, ...]
+
+
+@dataclass(frozen=True)
+class AudioLatentDecoder:
+    """What makes sound of latents: `decode` gives (batch, channels, samples) at `rate` Hz."""
+
+    prepare: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
+    rate: int
+    modules: tuple[nn.Module, ...]
+
+
+def decoders(pipeline: Any, size: Size | None) -> tuple[VideoLatentDecoder | None, AudioLatentDecoder | None]:
+    """What decodes a pipeline's picture and its sound, one of them `None` where it has only the other.
+
+    Args:
+        pipeline: has ``vae`` and, where its family does, ``audio_vae`` and ``vocoder``; or is an autoencoder itself.
+        size: (frames, height, width) of the video, as given to the pipeline's call, for packed latents (*optional*).
+
+    Raises `AvrewardError` that lists the known autoencoders for another one.
+    """
+    vae = getattr(pipeline, "vae", pipeline)
+    match type(vae).__name__:
+        case "AutoencoderKLWan":
+            return _wan(vae), None
+        case "AutoencoderKLLTXVideo":
+            return _ltx(pipeline, vae, size, unpacked_is_normal=True), None
+        case "AutoencoderKLLTX2Video":
+            sound = _ltx2_sound(pipeline) if getattr(pipeline, "audio_vae", None) is not None else None
+            return _ltx(pipeline, vae, size, unpacked_is_normal=False), sound
+        case "AutoencoderOobleck":
+            return None, _waveform(vae)
+        case "AutoencoderKL" if getattr(pipeline, "vocoder", None) is not None:
+            return None, _mel(vae, pipeline.vocoder)
+        case "AutoencoderKL":
+            return _frames(vae), None
+        case other:
+            known = "AutoencoderKL, AutoencoderKLWan, AutoencoderKLLTXVideo, AutoencoderKLLTX2Video, AutoencoderOobleck"
+            raise AvrewardError(
+                f"pipeline: {other} is no autoencoder whose latents are known here; use one of {known}, or decode the "
+                "latents yourself and give the reward clips"
+            )
+
+
+def _sample(vae: Any, latents: Tensor, **options: Any) -> Tensor:
+    return vae.decode(latents.to(vae.dtype), return_dict=False, **options)[0]
+
+
+def _across(statistics: Any, latents: Tensor, dimensions: int) -> Tensor:
+    """A number a channel, shaped to go with (batch, channels, …)."""
+    return torch.as_tensor(statistics).view(1, -1, *[1] * (dimensions - 2)).to(latents.device, latents.dtype)
+
+
+def _wan(vae: Any) -> VideoLatentDecoder:
+    """Causal: the frames of a latent depend on it and on those before it."""
+
+    def prepare(latents: Tensor) -> Tensor:
+        _check(latents, 5, "(batch, channels, frames, height, width)")
+        mean, std = (_across(s, latents, 5) for s in (vae.config.latents_mean, vae.config.latents_std))
+        return latents * std + mean
+
+    grid = FrameGrid(vae.config.scale_factor_temporal, before=None, after=0)
+    return VideoLatentDecoder(prepare, partial(_sample, vae), grid, (vae.decoder,))
+
+
+def _ltx(pipeline: Any, vae: Any, size: Size | None, unpacked_is_normal: bool) -> VideoLatentDecoder:
+    """Causal only if its configuration says so; published ones look ahead, too."""
+
+    def prepare(latents: Tensor) -> Tensor:
+        _check(latents, (3, 5), "(batch, tokens, features) or (batch, channels, frames, height, width)")
+        if latents.ndim == 3:
+            latents = _unpack(latents, _latent_size(vae, size), *_patches(pipeline))
+        elif not unpacked_is_normal:
+            return latents
+        mean, std = (_across(s, latents, 5) for s in (vae.latents_mean, vae.latents_std))
+        return latents * std / vae.config.scaling_factor + mean
+
+    def decode(latents: Tensor) -> Tensor:
+        step = latents.new_zeros(len(latents), dtype=vae.dtype) if vae.config.timestep_conditioning else None
+        return _sample(vae, latents, temb=step)
+
+    grid = FrameGrid(vae.temporal_compression_ratio, before=None, after=0 if vae.config.decoder_causal else None)
+    return VideoLatentDecoder(prepare, decode, grid, (vae.decoder,))
+
+
+def _unpack(latents: Tensor, size: Size, patch: int, patch_t: int) -> Tensor:
+    """(batch, tokens, features) → (batch, channels, frames, height, width); a token is a block of latents."""
+    frames, height, width = size[0] // patch_t, size[1] // patch, size[2] // patch
+    if latents.shape[1] != frames * height * width:
+        raise AvrewardError(
+            f"latents: {latents.shape[1]} tokens are not the {frames} x {height} x {width} of the given size; give the "
+            "num_frames, height and width of the pipeline's call as size"
+        )
+    blocks = latents.reshape(len(latents), frames, height, width, -1, patch_t, patch, patch)
+    return blocks.permute(0, 4, 1, 5, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+
+def _latent_size(vae: Any, size: Size | None) -> Size:
+    if size is None:
+        raise AvrewardError("size: packed latents don't tell the video's shape; give (num_frames, height, width)")
+    side = vae.spatial_compression_ratio
+    return (size[0] - 1) // vae.temporal_compression_ratio + 1, size[1] // side, size[2] // side
+
+
+def _patches(pipeline: Any) -> tuple[int, int]:
+    names = ("transformer_spatial_patch_size", "transformer_temporal_patch_size")
+    return getattr(pipeline, names[0], 1), getattr(pipeline, names[1], 1)
+
+
+def _ltx2_sound(pipeline: Any) -> AudioLatentDecoder:
+    """Latents → log-mel → waveform."""
+    vae, vocoder = pipeline.audio_vae, pipeline.vocoder
+
+    def prepare(latents: Tensor) -> Tensor:
+        _check(latents, (3, 4), "(batch, tokens, features) or (batch, channels, time, mel)", "audio_latents")
+        if latents.ndim == 4:
+            return latents
+        mean, std = (s.to(latents.device, latents.dtype) for s in (vae.latents_mean, vae.latents_std))
+        bins = vae.config.mel_bins // vae.mel_compression_ratio
+        return (latents * std + mean).unflatten(2, (-1, bins)).transpose(1, 2)
+
+    def decode(latents: Tensor) -> Tensor:
+        return vocoder(_sample(vae, latents))
+
+    return AudioLatentDecoder(prepare, decode, vocoder.config.output_sampling_rate, (vae.decoder, vocoder))
+
+
+def _waveform(vae: Any) -> AudioLatentDecoder:
+    """Stable Audio: latents (batch, channels, time) → waveform, without a scale."""
+
+    def prepare(latents: Tensor) -> Tensor:
+        _check(latents, 3, "(batch, channels, time)")
+        return latents
+
+    return AudioLatentDecoder(prepare, partial(_sample, vae), vae.config.sampling_rate, (vae.decoder,))
+
+
+def _mel(vae: Any, vocoder: Any) -> AudioLatentDecoder:
+    """AudioLDM 2: a picture of the log-mel, and a vocoder."""
+
+    def prepare(latents: Tensor) -> Tensor:
+        _check(latents, 4, "(batch, channels, time, mel)")
+        return latents / vae.config.scaling_factor
+
+    def decode(latents: Tensor) -> Tensor:
+        return vocoder(_sample(vae, latents)[:, 0])[:, None]
+
+    return AudioLatentDecoder(prepare, decode, vocoder.config.sampling_rate, (vae.decoder, vocoder))
+
+
+def _frames(vae: Any) -> VideoLatentDecoder:
+    """An autoencoder of still pictures: each latent is decoded by itself."""
+
+    def prepare(latents: Tensor) -> Tensor:
+        _check(latents, (4, 5), "(batch, channels, height, width) or (batch, channels, frames, height, width)")
+        latents = latents[:, :, None] if latents.ndim == 4 else latents
+        config = vae.config
+        if getattr(config, "latents_mean", None) is not None and getattr(config, "latents_std", None) is not None:
+            mean, std = (_across(s, latents, 5) for s in (config.latents_mean, config.latents_std))
+            return latents * std / config.scaling_factor + mean
+        return latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
+
+    def decode(latents: Tensor) -> Tensor:
+        return torch.stack([_sample(vae, frame) for frame in latents.unbind(2)], 2)
+
+    return VideoLatentDecoder(prepare, decode, FrameGrid(1, before=0, after=0), (vae.decoder,))
+
+
+def _check(latents: Tensor, dimensions: int | tuple[int, ...], wanted: str, name: str = "latents") -> None:
+    allowed = dimensions if isinstance(dimensions, tuple) else (dimensions,)
+    if latents.ndim not in allowed:
+        raise AvrewardError(f"{name}: shape {tuple(latents.shape)} isn't {wanted}; give what the pipeline hands out")

@@ -1,0 +1,23 @@
+"""Scoring many clips: the scored table, the store, and runs over many files."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.scoring.run import Scored as Scored
+    from avreward.scoring.run import score_files as score_files
+    from avreward.scoring.store.store import Store as Store
+    from avreward.scoring.table_reader import ScoredTable as ScoredTable
+    from avreward.scoring.table_reader import read_table as read_table
+    from avreward.scoring.table_writer import TableWriter as TableWriter
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "run": ["Scored", "score_files"],
+        "store.store": ["Store"],
+        "table_reader": ["ScoredTable", "read_table"],
+        "table_writer": ["TableWriter"],
+    },
+)

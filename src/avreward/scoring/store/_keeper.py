@@ -1,0 +1,85 @@
+"""What a run over many files asks of a store, and gives to it batch by batch."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from os import PathLike
+from typing import NamedTuple
+
+from avreward.clip import Clip
+from avreward.errors import MediaError
+from avreward.raters.base import Rater
+from avreward.raters.scores import Scores
+from avreward.scoring.store._files import remembered, unchanged
+from avreward.scoring.store._rows import StoredScores, clip_key, encode, judged, rater_row
+from avreward.scoring.store._shard import FileRow, Rows, ScoreRow
+from avreward.scoring.store.store import Store
+
+ROWS_AT_ONCE = 64  # rows written together, where they come faster than
+SECONDS_AT_ONCE = 1.0  # this
+
+
+class StoreHit(NamedTuple):
+    """What a store has of one clip, for each rater: the key and the scores, `None` where there is none."""
+
+    keys: Sequence[bytes | None]
+    known: Sequence[StoredScores | None]
+
+
+class StoreKeeper:
+    """Looks up clips before they are decoded and keeps their scores after they are judged; threads may share it."""
+
+    def __init__(self, store: Store | None, raters: Sequence[Rater], retry_missing: bool) -> None:
+        self.store, self.raters, self.retry_missing = store, raters, retry_missing
+        self.judges = [] if store is None else [rater_row(rater) for rater in raters]  # now: hashing weights takes long
+        self.scores: list[ScoreRow] = []
+        self.files: list[FileRow] = []
+        self.written = time.monotonic()
+        self.lock = threading.Lock()
+
+    def open(self, path: str | PathLike[str]) -> Clip:
+        """`Clip.open`, quicker for a file that the store knows."""
+        return Clip.open(path) if self.store is None else self.store.open(path)
+
+    def find(self, clip: Clip) -> StoreHit:
+        """What is known of a clip; nothing of one whose file has changed, which is for decoding to report."""
+        nothing = [None] * len(self.raters)
+        if self.store is None:
+            return StoreHit(nothing, nothing)
+        try:
+            keys = [clip_key(rater, clip) for rater in self.raters]
+            file = remembered(clip)
+        except MediaError:
+            return StoreHit(nothing, nothing)
+        rows = [self.store.find(judge, [key]).get(key) for judge, key in zip(self.judges, keys, strict=True)]
+        if file is not None:
+            self._add(files=[file])
+        each = zip(rows, self.raters, strict=True)
+        return StoreHit(keys, [judged(row, clip, rater, self.retry_missing) for row, rater in each])
+
+    def keep(self, rater: int, clip: Clip, key: bytes | None, scores: Scores, error: str | None = None) -> None:
+        """One clip's scores by one rater, a single row, or why it couldn't be judged."""
+        if key is None or (error is not None and not unchanged(clip)):  # what is wrong may be that the file changed
+            return
+        self._add(scores=encode(self.judges[rater], [key], [clip], scores, error))
+
+    def flush(self) -> None:
+        """Writes what waits. Where that fails it is dropped, so that one full disk is one error."""
+        with self.lock:
+            self._write()
+
+    def _add(self, scores: Sequence[ScoreRow] = (), files: Sequence[FileRow] = ()) -> None:
+        with self.lock:
+            self.scores += scores
+            self.files += files
+            due = time.monotonic() > self.written + SECONDS_AT_ONCE
+            if due or len(self.scores) + len(self.files) >= ROWS_AT_ONCE:
+                self._write()
+
+    def _write(self) -> None:
+        rows, self.scores, self.files = Rows(self.judges, self.scores, self.files), [], []
+        if self.store is not None and (rows.scores or rows.files):
+            self.store.write(rows)
+            self.written = time.monotonic()

@@ -1,0 +1,137 @@
+"""Scores as rows of a store, and the keys that they are found by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from avreward.clip import Clip
+from avreward.raters.base import Rater
+from avreward.raters.scores import Dimension, Scores
+from avreward.scoring.store._shard import RaterRow, ScoreRow
+
+
+class StoredScores(NamedTuple):
+    """One clip's scores, a single row, and why it couldn't be judged at all (`None` where it could)."""
+
+    scores: Scores
+    error: str | None
+
+
+def rater_row(rater: Rater) -> RaterRow:
+    """What stands for a rater: its fingerprint and the names of its dimensions."""
+    fingerprint = rater.fingerprint
+    dimensions = json.dumps([dimension.name for dimension in rater.dimensions])
+    digest = hashlib.blake2b(f"{fingerprint}\n{dimensions}".encode(), digest_size=8).digest()
+    return RaterRow(digest, rater.name, fingerprint, dimensions)
+
+
+def clip_key(rater: Rater, clip: Clip) -> bytes:
+    """16 bytes for all that `rater` looks at: the content of the tracks, or why one is missing, and the texts it reads.
+
+    Nothing is decoded. Raises `MediaError` where a file can't be read any more.
+    """
+    texts = {need for dimension in rater.dimensions for need in dimension.needs} - {"video", "audio"}
+    if rater.prompt_anchored:
+        texts.add("prompt")
+    keys = clip.keys
+    seen: list[tuple[str, str | None, str | None]] = []
+    for track in sorted(rater.tracks):
+        seen.append((track, keys[track], None) if track in keys else (track, None, clip.missing.get(track)))
+    for name in sorted(texts):
+        seen.append((name, clip.prompt if name == "prompt" else clip.texts.get(name.removeprefix("texts.")), None))
+    return hashlib.blake2b(json.dumps(seen).encode(), digest_size=16).digest()
+
+
+def judged(row: ScoreRow | None, clip: Clip, rater: Rater, retry_missing: bool) -> StoredScores | None:
+    """What `row` says of `clip`, or `None` where there is none, or one that should be asked for again."""
+    if row is None:
+        return None
+    known = decode(row, clip, rater.dimensions)
+    if retry_missing and row.missing:
+        absent = [d for d, there in zip(rater.dimensions, known.scores.present[0].tolist(), strict=True) if not there]
+        if any(_met(dimension, clip) for dimension in absent):
+            return None
+    return known
+
+
+def _met(dimension: Dimension, clip: Clip) -> bool:
+    """Whether `clip` has what `dimension` needs: else asking again is in vain."""
+    have = {"video": clip.has_video, "audio": clip.has_audio, "prompt": clip.prompt is not None}
+    return all(have.get(need, need.removeprefix("texts.") in clip.texts) for need in dimension.needs)
+
+
+def encode(
+    rater: RaterRow, keys: Sequence[bytes], clips: Sequence[Clip], scores: Scores, error: str | None = None
+) -> list[ScoreRow]:
+    """One row for each clip. A NaN becomes a missing score: it is nothing to be found again as a value.
+
+    `error` says why the clips couldn't be judged at all.
+    """
+    names, dtype = scores.names, str(scores.values.dtype).removeprefix("torch.")
+    table, presence = scores.values.detach().double().tolist(), scores.present.tolist()
+    sigmas = None if scores.sigma is None else scores.sigma.detach().double().tolist()
+    rows = []
+    for i, (values, present) in enumerate(zip(table, presence, strict=True)):
+        kept = [value for value, there in zip(values, present, strict=True) if there and not math.isnan(value)]
+        note: dict[str, Any] = {} if dtype == "float32" else {"dtype": dtype}
+        if error is not None:
+            note["error"] = _without_path(error, clips[i])
+        elif len(kept) < len(names):
+            note["missing"] = {
+                name: _without_path(scores.reasons[i].get(name, _NO_REASON), clips[i]) if not there else _NAN
+                for name, value, there in zip(names, values, present, strict=True)
+                if not there or math.isnan(value)
+            }
+        if scores.basis[i]:
+            note["basis"] = scores.basis[i]
+        if sigmas is not None:
+            note["sigma"] = {name: sigma for name, sigma in zip(names, sigmas[i], strict=True) if not math.isnan(sigma)}
+        text = json.dumps(note) if note else None
+        rows.append(ScoreRow(rater.id, keys[i], len(names) - len(kept), struct.pack(f"<{len(kept)}d", *kept), text))
+    return rows
+
+
+def decode(row: ScoreRow, clip: Clip, dimensions: tuple[Dimension, ...]) -> StoredScores:
+    """The scores of `clip` as they were, in their dtype, on the CPU."""
+    note = json.loads(row.note) if row.note else {}
+    names = [dimension.name for dimension in dimensions]
+    error = _with_path(note["error"], clip) if "error" in note else None
+    missing = dict.fromkeys(names, error) if error is not None else note.get("missing", {})
+    missing = {name: _with_path(reason, clip) for name, reason in missing.items()}
+    kept = iter(struct.unpack(f"<{len(row.value) // 8}d", row.value))
+    present = [name not in missing for name in names]
+    dtype = getattr(torch, note.get("dtype", "float32"))
+    sigma: Tensor | None = None
+    if "sigma" in note:
+        sigma = torch.tensor([[note["sigma"].get(name, math.nan) for name in names]], dtype=dtype)
+    scores = Scores(
+        torch.tensor([[next(kept) if there else math.nan for there in present]], dtype=dtype),
+        torch.tensor([present]),
+        [missing],
+        dimensions,
+        [{name: tuple(parts) for name, parts in note.get("basis", {}).items()}],
+        sigma,
+    )
+    return StoredScores(scores, error)
+
+
+_NO_REASON = "the rater gave no reason"
+_NAN = "the score is nan, not a finite number"  # as a reward says it
+_PATH = "\0"  # no path has it
+
+
+def _without_path(text: str, clip: Clip) -> str:
+    """`text` without the name of the file, which may be another when its content is found again."""
+    return text if clip.path is None else text.replace(str(clip.path), _PATH)
+
+
+def _with_path(text: str, clip: Clip) -> str:
+    return text.replace(_PATH, str(clip.path or clip.name))

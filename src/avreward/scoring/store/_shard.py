@@ -1,0 +1,295 @@
+"""One file of a store: a SQLite database that one process writes and any may read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from avreward.errors import AvrewardError
+
+VERSION = 1  # of the tables below, in each file's header
+PATTERN = "scores-*.sqlite"
+_WAIT = 60.0  # seconds for which a process waits while another one commits or merges
+_ASKED_AT_ONCE = 500  # keys in one query, so that its text is prepared once
+
+_TABLES = f"""
+CREATE TABLE raters (id BLOB PRIMARY KEY, name TEXT, fingerprint TEXT, dimensions TEXT) WITHOUT ROWID;
+CREATE TABLE scores (
+    rater BLOB, clip BLOB, missing INTEGER, value BLOB, note TEXT, PRIMARY KEY (rater, clip)
+) WITHOUT ROWID;
+CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER, modified INTEGER, code TEXT, about BLOB) WITHOUT ROWID;
+PRAGMA user_version = {VERSION};
+"""
+_PUT_RATER = "INSERT OR IGNORE INTO raters VALUES (?, ?, ?, ?)"
+# Of two rows of one clip the fuller stays, of two equally full ones the later.
+_PUT_SCORE = """
+INSERT INTO scores VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+SET missing = excluded.missing, value = excluded.value, note = excluded.note WHERE excluded.missing <= scores.missing
+"""
+_PUT_FILE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)"
+
+
+class StoreError(AvrewardError):
+    """A store that can't be read or written."""
+
+
+class Unreadable(Exception):
+    """A file can't be read; the argument is what SQLite says."""
+
+
+class RaterRow(NamedTuple):
+    """A rater as it was when it judged; `id` is a hash of `fingerprint` and `dimensions` (JSON, their names)."""
+
+    id: bytes
+    name: str
+    fingerprint: str
+    dimensions: str
+
+
+class ScoreRow(NamedTuple):
+    """One clip's scores by one rater.
+
+    `value` holds those that there are (little-endian float64), in the order of the dimensions; `note` is JSON of what
+    else there is to say, see `avreward.scoring.store._rows`; `missing` counts the dimensions without a score.
+    """
+
+    rater: bytes
+    clip: bytes
+    missing: int
+    value: bytes
+    note: str | None
+
+
+class FileRow(NamedTuple):
+    """What a media file was found to hold when it had this size and modification time, by this code."""
+
+    path: bytes
+    size: int
+    modified: int
+    code: str
+    about: bytes
+
+
+class Rows(NamedTuple):
+    """What one transaction writes."""
+
+    raters: Sequence[RaterRow] = ()
+    scores: Sequence[ScoreRow] = ()
+    files: Sequence[FileRow] = ()
+
+
+class Shard:
+    """A SQLite file with scores.
+
+    It keeps SQLite's rollback journal. A write-ahead log would be faster, but its index is memory that all processes
+    map, so readers on another machine that shares the disk would miss rows or read torn ones. The journal needs only
+    the file locks that NFS has (version 4, or 3 with its lock service), and there is one writer a file, so nobody
+    waits for long. Each transaction is synced to the disk: a batch costs milliseconds, the scores in it cost more.
+
+    Raises `sqlite3.Error` where the file can't be read, `StoreError` if it is from a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # "rw": not made where it is absent; where it is write-protected SQLite itself opens it for reading.
+        uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=rw"
+        self._database = sqlite3.connect(
+            uri, uri=True, timeout=_WAIT, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        try:
+            self.inode = path.stat().st_ino
+            self.version: int = self._database.execute("PRAGMA user_version").fetchone()[0]
+        except BaseException:
+            self._database.close()
+            raise
+        if self.version > VERSION:
+            self._database.close()
+            raise StoreError(
+                f"{path}: its tables are of version {self.version}, and this avreward reads up to {VERSION}; "
+                "update avreward, or name another store"
+            )
+
+    @classmethod
+    def create(cls, folder: Path) -> Shard:
+        """A new file in `folder` under a name that no other process takes; `StoreError` where that can't be."""
+        host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40]
+        path = folder / f"scores-{host}-{os.getpid()}-{secrets.token_hex(4)}.sqlite"
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            path.touch(exist_ok=False)
+            try:
+                shard = cls(path)
+                # The journal is emptied, not removed, after each batch: NFS would rename a file that is still open.
+                shard._database.execute("PRAGMA journal_mode = TRUNCATE")
+                shard._database.execute("PRAGMA synchronous = FULL")
+                shard._database.execute("PRAGMA cache_size = -65536")  # kilobytes: keys are random, all pages are hot
+                # The tables and the version appear at one stroke, so a file without a version is an empty one.
+                shard._database.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+                shard.version = VERSION
+            except BaseException:
+                path.unlink(missing_ok=True)
+                path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+                raise
+        return shard
+
+    @property
+    def there(self) -> bool:
+        """Whether the file still has its name: another process may have merged it into one of its own."""
+        try:
+            return self.path.stat().st_ino == self.inode
+        except OSError:
+            return False
+
+    def write(self, rows: Rows) -> bool:
+        """Writes all of `rows` or none; `False` where the file was merged into another meanwhile.
+
+        Raises `StoreError` that names the file and the reason.
+        """
+        with self._transaction() as there:
+            if there:
+                self._insert(rows)
+            return there
+
+    def merge(self, source: Shard, batch: int = 5000) -> bool:
+        """Takes in all rows of another file and removes it; `False` where this file was itself merged meanwhile.
+
+        A file that its process is writing this very moment is left for another time: to wait for it while it may be
+        waiting for this one would be a deadlock. Raises `Unreadable` if the other file is damaged, else as `write`.
+        """
+        with self._transaction() as there:
+            if there and source.hold():
+                try:
+                    for rows in source.everything(batch):
+                        self._insert(rows)
+                    self._database.execute("COMMIT")
+                    source.path.unlink()
+                    source.path.with_name(f"{source.path.name}-journal").unlink(missing_ok=True)
+                finally:
+                    source.release()
+            return there
+
+    @contextmanager
+    def _transaction(self) -> Iterator[bool]:
+        """What is done within is done at one stroke or not at all. `False`: there is no file by that name any more."""
+        with writing(self.path):
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                # Asked while the file is locked against `merge` by another process, which removes it.
+                yield self.there
+                if self._database.in_transaction:
+                    self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def _insert(self, rows: Rows) -> None:
+        self._database.executemany(_PUT_RATER, rows.raters)
+        self._database.executemany(_PUT_SCORE, rows.scores)
+        self._database.executemany(_PUT_FILE, rows.files)
+
+    def hold(self) -> bool:
+        """Keeps every other process from the file, if it is there and nobody is writing it."""
+        self._database.execute("PRAGMA busy_timeout = 0")
+        try:
+            self._database.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return False
+            raise Unreadable(error) from error
+        except sqlite3.Error as error:
+            raise Unreadable(error) from error
+        finally:
+            self._database.execute(f"PRAGMA busy_timeout = {_WAIT * 1000:.0f}")
+        if not self.there:
+            self.release()
+            return False
+        return True
+
+    def release(self) -> None:
+        """Ends `hold`."""
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+
+    def everything(self, batch: int) -> Iterator[Rows]:
+        """All rows, so many at a time."""
+        try:
+            yield Rows(raters=self.raters())
+            scores = self._database.execute("SELECT * FROM scores")
+            while some := scores.fetchmany(batch):
+                yield Rows(scores=[ScoreRow(*row) for row in some])
+            media = self._database.execute("SELECT * FROM files")
+            while some := media.fetchmany(batch):
+                yield Rows(files=[FileRow(*row) for row in some])
+        except sqlite3.Error as error:  # what the consumer raises doesn't come by here
+            raise Unreadable(error) from error
+
+    def scores(self, rater: bytes, clips: Sequence[bytes]) -> list[ScoreRow]:
+        """The rows of `rater` on those of `clips` that there are, in any order."""
+        found: list[ScoreRow] = []
+        for start in range(0, len(clips), _ASKED_AT_ONCE):
+            asked = clips[start : start + _ASKED_AT_ONCE]
+            if len(asked) > 1:  # filled up, so that there are two queries in all
+                asked = (*asked, *[asked[0]] * (_ASKED_AT_ONCE - len(asked)))
+            marks = ",".join("?" * len(asked))
+            query = f"SELECT * FROM scores WHERE rater = ? AND clip IN ({marks})"  # noqa: S608  # marks alone
+            found.extend(map(ScoreRow._make, self._database.execute(query, (rater, *asked))))
+        return found
+
+    def file(self, path: bytes) -> FileRow | None:
+        """What is known of the media file at `path`."""
+        row = self._database.execute("SELECT * FROM files WHERE path = ?", (path,)).fetchone()
+        return None if row is None else FileRow(*row)
+
+    def raters(self) -> list[RaterRow]:
+        """Those whose scores are here."""
+        return [RaterRow(*row) for row in self._database.execute("SELECT * FROM raters")]
+
+    def count(self) -> int:
+        """How many clips' scores there are, one for each rater that judged them."""
+        count: int = self._database.execute("SELECT count(*) FROM scores").fetchone()[0]
+        return count
+
+    def keys(self) -> Iterator[tuple[bytes, bytes]]:
+        """(rater, clip) of each row."""
+        yield from self._database.execute("SELECT rater, clip FROM scores")
+
+    def close(self) -> None:
+        """Ends the connection; the empty journal of a file that was written goes with it."""
+        try:
+            self._database.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.Error:
+            pass  # it is read-only or damaged, so it had no journal of ours
+        finally:
+            self._database.close()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what SQLite and the disk object to into one sentence."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        problem, remedy = _WORDS.get(
+            getattr(error, "sqlite_errorcode", 0) & 0xFF, (f"{error}", "check the disk, or name another store")
+        )
+        raise StoreError(f"{path}: the scores can't be written ({problem}); {remedy}") from error
+    except OSError as error:
+        remedy = "name a store in another place, or none"
+        raise StoreError(f"{path}: the scores can't be written ({error.strerror or error}); {remedy}") from error
+
+
+_WORDS = {  # SQLite's primary error codes → problem, remedy
+    sqlite3.SQLITE_FULL: ("the disk is full", "free some space, or name a store in another place"),
+    sqlite3.SQLITE_READONLY: ("it may only be read", "name a store in another place, or none"),
+    sqlite3.SQLITE_CANTOPEN: ("the file can't be opened", "name a store in another place, or none"),
+    sqlite3.SQLITE_BUSY: (f"another process held it for {_WAIT:.0f} s", "try again, or name another store"),
+    sqlite3.SQLITE_CORRUPT: ("it is damaged", "move it away; its scores are made again"),
+}

@@ -1,0 +1,67 @@
+"""Pairs as a table that loses nothing: every column of both candidates, and what the pair is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avreward.selection.pairs.make import PreferencePairs
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SIDES = ("chosen", "rejected")
+
+
+def pair_table(pairs: PreferencePairs, which: NDArray[np.int64] | None = None) -> pyarrow.Table:
+    """A row a pair, of all or those at the indices `which`.
+
+    ``pair`` (the key: those of both clips), ``group``, ``prompt`` (null where the two were made for
+    different ones), ``chosen`` and ``rejected`` (paths), ``margin``, ``conflicts`` (columns in which the chosen one is
+    worse), ``chosen_id`` and ``rejected_id`` (the clips' keys), and each other column of the scored table as
+    ``chosen_…`` and ``rejected_…``.
+    """
+    import pyarrow
+    from pyarrow import compute
+
+    which = np.arange(len(pairs)) if which is None else which
+    rows = {"chosen": pairs.chosen[which], "rejected": pairs.rejected[which]}
+    table = pairs.pool.table.rows
+    sides = {side: table.take(pyarrow.array(index)) for side, index in rows.items()}
+    ids = {side: pairs.ids.take(pyarrow.array(index)) for side, index in rows.items()}
+    names = pyarrow.array(pairs.pool.names, pyarrow.string())
+    found = {
+        "pair": compute.binary_join_element_wise(*ids.values(), "-"),
+        "group": names.take(pyarrow.array(pairs.group[which])),
+        "prompt": _common_prompt(sides),
+        **{side: sides[side]["clip"].cast("string") for side in SIDES},
+        "margin": pyarrow.array(pairs.margin[which]),
+        "conflicts": _conflicts(pairs, which),
+        **{f"{side}_id": ids[side] for side in SIDES},
+    }
+    for column in table.column_names:
+        if column != "clip":
+            found |= {f"{side}_{column}": sides[side][column] for side in SIDES}
+    return pyarrow.table(found)
+
+
+def _common_prompt(sides: dict[str, pyarrow.Table]) -> pyarrow.ChunkedArray:
+    import pyarrow
+    from pyarrow import compute
+
+    if "prompt" not in sides["chosen"].column_names:
+        return pyarrow.nulls(sides["chosen"].num_rows, pyarrow.string())
+    one, other = (sides[side]["prompt"].cast("string") for side in SIDES)
+    return compute.if_else(compute.equal(one, other), one, pyarrow.scalar(None, pyarrow.string()))
+
+
+def _conflicts(pairs: PreferencePairs, which: NDArray[np.int64]) -> pyarrow.Array:
+    import pyarrow
+
+    worse = pairs.worse[which]
+    dimension = np.nonzero(worse)[1]
+    names = pyarrow.array(list(pairs.rule.dimensions), pyarrow.string()).take(pyarrow.array(dimension))
+    starts = np.concatenate([[0], np.cumsum(worse.sum(axis=1))])
+    return pyarrow.ListArray.from_arrays(pyarrow.array(starts, pyarrow.int32()), names)

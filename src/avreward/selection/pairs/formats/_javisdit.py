@@ -1,0 +1,63 @@
+"""JavisDiT++'s audio-video DPO: a CSV of its training data with the rejected clip in two more columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from avreward.selection.pairs.formats.base import Keep, MediaKind, Pair, PairFormat, frames_of, has, rate_of, text_of
+from avreward.selection.pairs.make import PreferencePairs
+
+
+def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
+    path, sound = str(pair["chosen"]), media.sound(pair, "chosen")
+    # Its own script takes size and length from the smaller and the shorter of the two, so that both can be cut to it.
+    height, width = min(
+        ((pair[f"{side}_height"], pair[f"{side}_width"]) for side in SIDES), key=lambda hw: hw[0] * hw[1]
+    )
+    yield {
+        "path": path,
+        "id": pair["pair"],
+        "relpath": PurePath(path).name,
+        "num_frames": min(frames_of(pair, side) for side in SIDES),
+        "height": height,
+        "width": width,
+        "aspect_ratio": height / width,
+        "fps": rate_of(pair, "chosen"),
+        "resolution": height * width,
+        "audio_path": sound,
+        "audio_id": PurePath(sound).stem,
+        "audio_fps": pair["chosen_sample_rate"],
+        "text": text_of(pair),
+        "path_reject": str(pair["rejected"]),
+        "audio_path_reject": media.sound(pair, "rejected"),
+    }
+
+
+def _keep(pairs: PreferencePairs, labels: Mapping[str, str]) -> Sequence[Keep]:
+    shown = has(pairs, "width") & has(pairs, "fps") & has(pairs, "seconds")
+    return [("no picture (av-dpo holds both)", shown), ("no sound (av-dpo holds both)", has(pairs, "sample_rate"))]
+
+
+SIDES = ("chosen", "rejected")
+_TEXTS = ("path", "id", "relpath", "audio_path", "audio_id", "text", "path_reject", "audio_path_reject")
+_COLUMNS = (
+    "path", "id", "relpath", "num_frames", "height", "width", "aspect_ratio", "fps", "resolution", "audio_path",
+    "audio_id", "audio_fps", "text", "path_reject", "audio_path_reject",
+)  # fmt: skip
+
+JAVISDIT = PairFormat(
+    "av-dpo",
+    ".csv",
+    {
+        name: "string" if name in _TEXTS else "double" if name in ("aspect_ratio", "fps") else "int64"
+        for name in _COLUMNS
+    },
+    _row,
+    "https://github.com/JavisVerse/JavisDiT/blob/main/assets/docs/data.md",
+    "size and length are those of the smaller and the shorter of the two; frames are counted from length and rate; "
+    "the sound is a 16-bit WAV file beside the rows; scores, margins, conflicts, loudness, motion, seeds and groups "
+    "are left out",
+    _keep,
+)

@@ -1,0 +1,30 @@
+"""TangoFlux: the JSON that its training by CRPO reads (arXiv:2412.21037): captions, chosen, reject, duration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from avreward.selection.pairs.formats.base import Keep, MediaKind, Pair, PairFormat, has, text_of
+from avreward.selection.pairs.make import PreferencePairs
+
+
+def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
+    chosen, rejected = media.sound(pair, "chosen"), media.sound(pair, "rejected")
+    yield {"captions": text_of(pair), "chosen": chosen, "reject": rejected, "duration": float(pair["chosen_seconds"])}
+
+
+def _keep(pairs: PreferencePairs, labels: Mapping[str, str]) -> Sequence[Keep]:
+    return [("no sound (tango-flux holds sound)", has(pairs, "sample_rate") & has(pairs, "seconds"))]
+
+
+TANGO_FLUX = PairFormat(
+    "tango-flux",
+    ".json",
+    {"captions": "string", "chosen": "string", "reject": "string", "duration": "double"},
+    _row,
+    "https://github.com/declare-lab/TangoFlux",
+    "pictures are left out (the sound of a video is a 16-bit WAV file beside the rows), the duration is the chosen "
+    "one's, and scores, margins, conflicts, covariates, seeds and groups are left out",
+    _keep,
+)

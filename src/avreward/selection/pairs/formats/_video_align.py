@@ -1,0 +1,76 @@
+"""VideoAlign (VideoReward's trainer): a CSV with a label of A, B or same for each of three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from avreward.errors import AvrewardError
+from avreward.scoring.table_reader import ScoredTable
+from avreward.selection.pairs.formats.base import (
+    Keep,
+    MediaKind,
+    Pair,
+    PairFormat,
+    frames_of,
+    has,
+    in_order,
+    rate_of,
+    text_of,
+)
+from avreward.selection.pairs.make import PreferencePairs
+
+DIMENSIONS = ("VQ", "MQ", "TA")  # visual quality, motion quality, text alignment
+
+
+def label_columns(table: ScoredTable, labels: Mapping[str, str]) -> dict[str, str]:
+    """``VQ``, ``MQ`` and ``TA`` → column: the one that was named, or the only one that ends in it.
+
+    Raises `AvrewardError` where there is none: a label is never made up from another score.
+    """
+    found = {}
+    for name in DIMENSIONS:
+        known = [column for column in table.scores if column.rpartition(".")[2] == name]
+        column = labels.get(name) or (known[0] if len(known) == 1 else None)
+        if column is None:
+            remedy = f"name one with --label {name}=COLUMN, of {', '.join(table.scores)}"
+            raise AvrewardError(
+                f"{table.path}: {len(known) or 'no'} columns end in {name}, which VideoAlign wants; {remedy}"
+            )
+        table.numbers(column)
+        found[name] = column
+    return found
+
+
+def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
+    sides = in_order(pair)
+    row: dict[str, Any] = {f"path_{letter}": str(pair[side]) for letter, side in zip("AB", sides, strict=True)}
+    row["prompt"] = text_of(pair)
+    for name in DIMENSIONS:
+        first, second = (pair[f"{side}_{media.labels[name]}"] for side in sides)
+        row[name] = "same" if first == second else "A" if first > second else "B"
+    for letter, side in zip("AB", sides, strict=True):
+        row |= {f"fps_{letter}": rate_of(pair, side), f"num_frames_{letter}": frames_of(pair, side)}
+    yield row
+
+
+def _keep(pairs: PreferencePairs, labels: Mapping[str, str]) -> Sequence[Keep]:
+    shown = has(pairs, "fps") & has(pairs, "seconds")
+    judged = np.logical_and.reduce([has(pairs, column) for column in labels.values()])
+    return [("no picture (video-align holds videos)", shown), ("no score for VQ, MQ or TA", judged)]
+
+
+VIDEO_ALIGN = PairFormat(
+    "video-align",
+    ".csv",
+    {"path_A": "string", "path_B": "string", "prompt": "string"}
+    | dict.fromkeys(DIMENSIONS, "string")
+    | {"fps_A": "double", "num_frames_A": "int64", "fps_B": "double", "num_frames_B": "int64"},
+    _row,
+    "https://github.com/KwaiVGI/VideoAlign/tree/main/datasets/train",
+    "A and B stand in an order that says nothing; who was chosen by the reward, scores, margins, conflicts, covariates "
+    "other than the frame rate, seeds and groups are left out; frames are counted from length and rate",
+    _keep,
+)

@@ -1,0 +1,293 @@
+"""Preference pairs from a scored table: which of two candidates of one group is better, by how much, how surely."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avreward.errors import AvrewardError
+from avreward.selection.candidates import CandidateTable, by_size
+from avreward.selection.pairs._splits import ClipContents, contents_of, copies, test_groups, unkept
+from avreward.selection.pairs.matching import Covariate, covariates_of, leaks, mirrored
+
+Rows = NDArray[np.int64]
+Which = Literal["best_worst", "all"]
+WHICH: tuple[Which, ...] = ("best_worst", "all")
+AT_ONCE = 1 << 21  # candidate pairs in memory
+MOST = 200_000_000  # candidate pairs that are looked at: more is a wrong grouping
+
+
+@dataclass(frozen=True)
+class PairRule:
+    """Which pairs are made.
+
+    Args:
+        which: ``"best_worst"``: one a group, the widest that the other conditions allow; ``"all"``: every one.
+        margin: the chosen one's reward exceeds the rejected one's by more than this.
+        sigmas: … and by more than this many standard errors √(σ₁² + σ₂²) of the difference (*optional*). A pair
+            without σ is left out.
+        match: what both must be alike in: ``seconds``, ``loudness``, ``motion``, ``size`` → tolerance or `None`; see
+            `matching.covariates_of`. Of the pairs that are, as many are kept as leave each difference balanced.
+        dimensions: columns in which the chosen one should not be worse; larger is better.
+        conflicts: what happens where it is: ``"keep"`` names the columns with the pair, ``"drop"`` leaves the pair out,
+            also where one has no score there.
+        test: share of the groups whose pairs are for testing, 0 to below 1.
+        seed: of the split.
+    """
+
+    which: Which = "best_worst"
+    margin: float = 0.0
+    sigmas: float | None = None
+    match: Mapping[str, float | None] = field(default_factory=dict)
+    dimensions: Sequence[str] = ()
+    conflicts: Literal["keep", "drop"] = "keep"
+    test: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("which", WHICH), ("conflicts", ("keep", "drop"))):
+            if getattr(self, name) not in known:
+                raise AvrewardError(f"{name}: {getattr(self, name)!r}; pass one of {', '.join(known)}")
+        for name in ("margin", "sigmas"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise AvrewardError(f"{name}: {value}; pass a number of 0 or more")
+        if not 0 <= self.test < 1:
+            raise AvrewardError(f"test: {self.test}; pass a share of the groups, from 0 to below 1")
+        if self.conflicts == "drop" and not self.dimensions:
+            raise AvrewardError(
+                "conflicts: nothing to drop by; name the dimensions that must not contradict the reward"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class PreferencePairs:
+    """Pairs of candidates, and how they were made.
+
+    Attributes:
+        pool: the candidates; `chosen` and `rejected` are rows of its table.
+        rule: see `PairRule`.
+        chosen, rejected: int64 (pairs,).
+        margin: float64 (pairs,) by how much the chosen one's reward is higher.
+        worse: bool (pairs, dimensions): where the chosen one is worse, in the order of the rule's dimensions.
+        test: bool (pairs,) whether the pair's group is for testing.
+        ids: (rows,) hexadecimal names of the candidates' contents.
+        dropped: why candidate pairs were left out → how many.
+        leaks: before and after matching, how often a covariate alone tells who was chosen; see `matching.leaks`.
+    """
+
+    pool: CandidateTable
+    rule: PairRule
+    chosen: Rows
+    rejected: Rows
+    margin: NDArray[np.float64]
+    worse: NDArray[np.bool_]
+    test: NDArray[np.bool_]
+    ids: Any
+    dropped: Mapping[str, int]
+    leaks: Mapping[str, tuple[float, float]]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @property
+    def group(self) -> Rows:
+        """(pairs,) the group of each, an index of ``pool.names``."""
+        return self.pool.group[self.chosen]
+
+    def only(self, keep: NDArray[np.bool_], why: str) -> PreferencePairs:
+        """Those of `keep`; the others are counted under `why`."""
+        lost = int((~keep).sum())
+        dropped = dict(self.dropped) | ({why: self.dropped.get(why, 0) + lost} if lost else {})
+        parts = {name: getattr(self, name)[keep] for name in ("chosen", "rejected", "margin", "worse", "test")}
+        return replace(self, **parts, dropped=dropped)
+
+
+def make_pairs(pool: CandidateTable, rule: PairRule = PairRule()) -> PreferencePairs:
+    """Preference pairs by `rule`, in the order of the table.
+
+    Copies of one content in a group count once (the earliest stays), and so does a pair that stands in two groups. A
+    search's candidate of which no file was kept (`Found.table`) is in no pair. Groups that share a clip go to the same
+    side of the split. Of equal rewards the earliest is the best.
+
+    Raises `AvrewardError` where no pair is left (it says why), for columns that don't exist, and for groups so large
+    that every two cannot be looked at.
+
+    >>> from avreward.scoring.table_reader import read_table
+    >>> from avreward.selection.candidates import candidates_of
+    >>> found = make_pairs(candidates_of(read_table("scores.parquet")), PairRule("all", margin=5, test=0.1))
+    >>> len(found), found.dropped
+    (71, {'a margin of 5 or less': 73})
+    """
+    contents = contents_of(pool.table)
+    gone = unkept(pool)
+    pool = replace(pool, group=np.where(gone, -1, pool.group))
+    twice = copies(pool, contents)
+    pool = replace(pool, group=np.where(twice, -1, pool.group))
+    why: Counter[str] = Counter({
+        f"no file was kept of the candidate (clips, not pairs){_named(pool, gone)}": int(gone.sum()),
+        "a copy of another clip of its group (clips, not pairs)": int(twice.sum()),
+    })  # fmt: skip
+    covariates = covariates_of(pool.table, rule.match)
+    found = _made(pool, rule, covariates, contents, why)
+    told: dict[str, tuple[float, float]] = {}
+    if covariates:
+        plain = _made(pool, replace(rule, match={}), (), contents, Counter())
+        before = leaks(covariates, plain.chosen, plain.rejected, plain.group)
+        found = check_any(_balanced(check_any(found), covariates))
+        after = leaks(covariates, found.chosen, found.rejected, found.group)
+        told = {name: (before[name], after[name]) for name in after}
+    return check_any(replace(found, leaks=told))
+
+
+def _named(pool: CandidateTable, gone: NDArray[np.bool_]) -> str:
+    """The first of them, and what to do."""
+    rows = np.flatnonzero(gone)
+    names = pool.table.column("clip").take(rows[:3]).to_pylist()
+    return f", such as {', '.join(names)}: search again with out= and keep= of 2 or more" if names else ""
+
+
+def check_any(found: PreferencePairs) -> PreferencePairs:
+    """`found` itself; `AvrewardError` with all reasons where it is empty."""
+    if len(found):
+        return found
+    reasons = "; ".join(f"{count} × {why}" for why, count in found.dropped.items()) or "no group has two candidates"
+    raise AvrewardError(f"{found.pool.table.path}: no pair is left ({reasons}); loosen the rule, or group otherwise")
+
+
+def _made(
+    pool: CandidateTable, rule: PairRule, covariates: Sequence[Covariate], contents: ClipContents, why: Counter[str]
+) -> PreferencePairs:
+    """Pairs that meet all conditions but that of balance."""
+    conditions = _Conditions(pool, rule, covariates)
+    parts = []
+    for one, other in _candidates(pool, rule):
+        chosen, rejected = conditions.met(one, other, why)
+        parts.append(_widest(pool, chosen, rejected) if rule.which == "best_worst" else (chosen, rejected))
+    chosen, rejected = (np.concatenate([part[side] for part in parts] or [np.empty(0, np.int64)]) for side in (0, 1))
+    order = np.lexsort((rejected, chosen, pool.group[chosen]))
+    chosen, rejected = chosen[order], rejected[order]
+    once = _once(contents, chosen, rejected)
+    why["the same two clips as in another group"] += int((~once).sum())
+    chosen, rejected = chosen[once], rejected[once]
+    return PreferencePairs(
+        pool,
+        rule,
+        chosen,
+        rejected,
+        pool.values[chosen] - pool.values[rejected],
+        conditions.worse(chosen, rejected),
+        test_groups(pool, contents, rule.test, rule.seed)[pool.group[chosen]],
+        contents.names,
+        {reason: count for reason, count in why.items() if count},
+        {},
+    )
+
+
+class _Conditions:
+    """What a pair has to meet, as arrays over the table's rows."""
+
+    def __init__(self, pool: CandidateTable, rule: PairRule, covariates: Sequence[Covariate]) -> None:
+        self.rule, self.values, self.covariates = rule, pool.values, covariates
+        self.dimensions = [pool.table.numbers(name) for name in rule.dimensions]
+        if rule.sigmas is not None:
+            self.sigma = pool.table.numbers("sigma")
+            if not np.isfinite(self.sigma).any():
+                remedy = "score with a reward that has one (an ensemble), or leave sigmas out"
+                raise AvrewardError(f"{pool.table.path}: no clip has a value under sigma; {remedy}")
+
+    def met(self, one: Rows, other: Rows, why: Counter[str]) -> tuple[Rows, Rows]:
+        """Chosen and rejected of the candidate pairs that meet the conditions; the others are counted in `why`."""
+        ahead = self.values[one] >= self.values[other]
+        chosen, rejected = np.where(ahead, one, other), np.where(ahead, other, one)
+        for reason, keep in self._tests(chosen, rejected):
+            why[reason] += int((~keep).sum())
+            chosen, rejected = chosen[keep], rejected[keep]
+        return chosen, rejected
+
+    def worse(self, chosen: Rows, rejected: Rows) -> NDArray[np.bool_]:
+        """(pairs, dimensions) where the chosen one is worse."""
+        found = [scores[chosen] < scores[rejected] for scores in self.dimensions]
+        return np.stack(found, axis=1) if found else np.zeros((len(chosen), 0), dtype=bool)
+
+    def _tests(self, chosen: Rows, rejected: Rows) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """One condition after another, each over the pairs that met those before."""
+        met = np.ones(len(chosen), dtype=bool)
+
+        def test(reason: str, good: NDArray[np.bool_]) -> tuple[str, NDArray[np.bool_]]:
+            keep = good[met]
+            met[met] = keep
+            return reason, keep
+
+        margin = self.values[chosen] - self.values[rejected]
+        yield test("equal rewards", margin > 0)
+        yield test(f"a margin of {self.rule.margin:g} or less", margin > self.rule.margin)
+        if self.rule.sigmas is not None:
+            error = np.hypot(self.sigma[chosen], self.sigma[rejected])
+            yield test("no sigma", np.isfinite(error))
+            yield test(f"a margin of {self.rule.sigmas:g} standard errors or less", margin > self.rule.sigmas * error)
+        for covariate in self.covariates:
+            near = np.abs(covariate.difference(chosen, rejected)) <= covariate.tolerance
+            yield test(f"unlike in {covariate.name}", near)
+        if self.rule.conflicts == "drop":
+            for name, scores in zip(self.rule.dimensions, self.dimensions, strict=True):
+                apart = scores[chosen] - scores[rejected]
+                yield test(f"no score under {name}", np.isfinite(apart))
+                yield test(f"worse in {name}", apart >= 0)
+
+
+def _candidates(pool: CandidateTable, rule: PairRule) -> Iterator[tuple[Rows, Rows]]:
+    """Two rows each, the earlier first, of whole groups at a time."""
+    sized = [(rows, rows.shape[1]) for _, rows in by_size(pool.group[pool.kept], pool.kept)]
+    free = rule.which == "best_worst" and not rule.match and rule.sigmas is None and rule.conflicts == "keep"
+    total = sum(len(rows) * n * (n - 1) // 2 for rows, n in sized)
+    if not free and total > MOST:
+        largest = max(n for _, n in sized)
+        raise AvrewardError(
+            f"{pool.table.path}: {total} pairs of two, as the largest group has {largest} clips; group more finely, "
+            "or take best against worst without further conditions"
+        )
+    for rows, n in sized:
+        if n < 2:
+            continue
+        if free:
+            values, line = pool.values[rows], np.arange(len(rows))
+            yield rows[line, values.argmax(axis=1)], rows[line, values.argmin(axis=1)]
+            continue
+        first, second = np.triu_indices(n, 1)
+        step = max(1, AT_ONCE // len(first))
+        for at in range(0, len(rows), step):
+            some = rows[at : at + step]
+            yield some[:, first].ravel(), some[:, second].ravel()
+
+
+def _widest(pool: CandidateTable, chosen: Rows, rejected: Rows) -> tuple[Rows, Rows]:
+    """Of each group the pair of the largest margin; of equal ones the earliest."""
+    group, margin = pool.group[chosen], pool.values[chosen] - pool.values[rejected]
+    order = np.lexsort((rejected, chosen, -margin, group))
+    best = order[np.unique(group[order], return_index=True)[1]]
+    return chosen[best], rejected[best]
+
+
+def _once(contents: ClipContents, chosen: Rows, rejected: Rows) -> NDArray[np.bool_]:
+    """Which pairs are the first of their two contents, whoever of the two was chosen."""
+    one, other = contents.code[chosen], contents.code[rejected]
+    both = np.minimum(one, other) * (int(contents.code.max(initial=0)) + 1) + np.maximum(one, other)
+    found = np.zeros(len(chosen), dtype=bool)
+    found[np.unique(both, return_index=True)[1]] = True
+    return found
+
+
+def _balanced(found: PreferencePairs, covariates: Sequence[Covariate]) -> PreferencePairs:
+    """On each side of the split, as many pairs as have a mirror image."""
+    rank = np.random.default_rng(found.rule.seed).permutation(len(found))
+    keep = np.zeros(len(found), dtype=bool)
+    for side in (found.test, ~found.test):
+        keep[side] = mirrored(covariates, found.chosen[side], found.rejected[side], rank[side])
+    return found.only(keep, f"no counterpart with the opposite difference in {', '.join(c.name for c in covariates)}")

@@ -1,0 +1,155 @@
+"""Search: candidates of a generator, chosen by a reward. Best-of-N is one strategy; another one is another word.
+
+>>> from tiny_pipelines import tiny_stable_audio  # in recipes/; or a StableAudioPipeline
+>>> pipeline = tiny_stable_audio()
+>>> search = BestOfN(pipeline, load_rater("signals")["overall"], n=8)
+>>> search = Search(pipeline, load_rater("signals")["overall"], "evolution")     # the same, but for the word
+>>> found = search(prompt="rain on a tin roof", audio_end_in_s=0.5, num_inference_steps=2)
+>>> found.best.save("best.wav")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from operator import index
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from avreward.generators._identity import run_key
+from avreward.generators.base import Condition, GeneratorStopped, as_sampler
+from avreward.rewards.base import Reward
+from avreward.selection.search._judging import CandidateJudge
+from avreward.selection.search._loop import SearchLoop, whole
+from avreward.selection.search._run_log import RunLog
+from avreward.selection.search.result import SearchResult, chosen
+from avreward.selection.search.strategies import Independent, Strategy, strategy_of
+
+
+class Search:
+    """Candidates of a generator, chosen by a reward.
+
+    Args:
+        generator: a diffusers pipeline; ``generate(condition, seed, **arguments) -> Clip``; or a `Sampler`, such as
+            `DiffusersSampler(pipeline, fps=16)`, which says what a pipeline doesn't tell.
+        reward: the larger, the better.
+        strategy: a name (`STRATEGIES`) or a strategy with its settings, such as ``Evolution(generations=4)``.
+        batch_size: candidates made and judged at once. It changes memory and time, no candidate.
+        keep: how many of the best clips are kept; of the others their seeds and scores.
+        seed: of the first candidate.
+        out: a folder (*optional*). What was found is written there as it comes: records, and the kept clips (8-bit
+            pictures, 16-bit sound). The same call goes on where it was interrupted. The folder belongs to one
+            generator, condition and reward; a generator is known by what `name_of` tells, not by its weights.
+
+    Without a folder, calling the same object again after Ctrl-C goes on, too, and makes the best clip anew when it is
+    asked for. Strategies that stop on the way (steering, beam, halving) begin again.
+
+    Example:
+        >>> def generate(condition, seed):
+        ...     noise = torch.randn(1, 8000, generator=torch.Generator().manual_seed(seed))
+        ...     return condition.with_audio(0.1 * noise, 8000)
+        >>> found = Search(generate, load_rater("signals")["audio_quality"])(Clip(video=clip.video, fps=clip.fps))
+        >>> found.seeds, found.ranked[0].seed, found.cost.rewards
+        ([0, 1, 2, 3, 4, 5, 6, 7], 2, 8)
+    """
+
+    def __init__(
+        self,
+        generator: Any,
+        reward: Reward,
+        strategy: Strategy | str = "best_of_n",
+        *,
+        batch_size: int = 1,
+        keep: int = 1,
+        seed: int = 0,
+        out: str | PathLike[str] | None = None,
+    ) -> None:
+        whole(1, batch_size=batch_size, keep=keep)
+        if isinstance(seed, bool) or not hasattr(seed, "__index__") or not -(2**63) <= seed < 2**63:
+            raise ValueError(f"seed: {seed!r} is no whole number of 64 bits; give one from 0 to {2**63 - 1}")
+        self.sampler, self.strategy = as_sampler(generator), strategy_of(strategy)
+        CandidateJudge(reward)  # so that a wrong one is an error now
+        self.reward, self.batch_size, self.keep, self.seed = reward, batch_size, keep, index(seed)
+        self.out = None if out is None else Path(out)
+        self._interrupted: RunLog | None = None
+
+    def __call__(self, condition: Any = None, /, **arguments: Any) -> SearchResult:
+        """Searches for one condition.
+
+        Args:
+            condition: a clip that all candidates have in common, such as a silent video; sound that a pipeline makes
+                is added to it. A plain callable gets it as its first argument, whatever it is.
+            arguments: of the pipeline's or the callable's call: ``prompt=…``.
+
+        A candidate that can't be made or judged is missing, with the reason. Raises `MissingScore`, with the reasons,
+        where all are; `GeneratorStopped` where the generator can't go on. What was found by then is kept, as after
+        Ctrl-C.
+        """
+        asked = Condition(condition, arguments)
+        judge = CandidateJudge(self.reward)
+        journal = self._journal(asked)
+        with _progress(repr(self.strategy), self.strategy.total) as step:
+            settings = (self.batch_size, self.keep, self.seed, step, repr(self.strategy))
+            loop = SearchLoop(self.sampler, judge, asked, journal, *settings)
+            try:
+                self.strategy(loop)
+                selection = chosen(loop.candidates)
+                loop.complete([selection.candidates[i] for i in selection.order])
+            except (KeyboardInterrupt, GeneratorStopped):
+                self._interrupted = journal
+                raise
+        self._interrupted = None
+        metadata = {
+            "group_by": "condition",
+            "condition": run_key(condition, arguments),
+            "generator": self.sampler.name,
+            "strategy": repr(self.strategy),
+            "reward": repr(self.reward),
+            "fingerprint": self.reward.fingerprint,
+            "raters": {rater.name: rater.fingerprint for rater in self.reward.raters},
+        }
+        return SearchResult(loop.candidates, selection, loop.kept, loop.cost, metadata, judge.columns, loop.again)
+
+    def _journal(self, asked: Condition) -> RunLog:
+        run = run_key(self.sampler.name, asked.clip, asked.arguments, self.reward.fingerprint)
+        if self._interrupted is not None and self._interrupted.run == run:
+            return self._interrupted
+        return RunLog(self.out, run)
+
+
+class BestOfN(Search):
+    """The best of `n` independent candidates; the other arguments are those of `Search`.
+
+    >>> from tiny_pipelines import tiny_stable_audio
+    >>> search = BestOfN(tiny_stable_audio(), reward, n=8, batch_size=4, keep=3)
+    >>> found = search(prompt="a kettle whistles", audio_end_in_s=0.5, num_inference_steps=2)
+    >>> for place, clip in enumerate(found.clips):
+    ...     clip.save(f"{place}.wav")
+    """
+
+    def __init__(
+        self,
+        generator: Any,
+        reward: Reward,
+        n: int = 8,
+        *,
+        batch_size: int = 1,
+        keep: int = 1,
+        seed: int = 0,
+        out: str | PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(generator, reward, Independent(n), batch_size=batch_size, keep=keep, seed=seed, out=out)
+
+
+@contextmanager
+def _progress(label: str, total: int | None) -> Iterator[Callable[[str], None]]:
+    """A progress bar on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda doing: bar.advance(task)

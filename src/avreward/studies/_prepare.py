@@ -1,0 +1,142 @@
+"""Makes an experiment: dubs of silent videos by a provider, the rater's pick, and files that browsers play."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError, MediaError
+from avreward.generators.base import Generate, GeneratorStopped
+from avreward.report._media import media_of
+from avreward.rewards.base import MissingScore, Reward
+from avreward.selection._best_of_n import best_of_n
+from avreward.selection.search._judging import describe
+from avreward.studies.choices import Choices, ShownClip, StudyVideo
+
+PAGE = "clips.html"  # never written: the media lie in the folder that such a page would have
+FEWEST = 2
+
+
+def prepare(
+    choices: Choices,
+    videos: Sequence[Path],
+    generate: Generate,
+    reward: Reward,
+    n: int | None = FEWEST,
+    *,
+    categories: Mapping[str, str] | None = None,
+    prompts: Mapping[str, str] | None = None,
+    step: Callable[[str], None] = lambda name: None,
+) -> None:
+    """Adds videos to an experiment; those that are in it already are left as they are, but for a new category.
+
+    Each has `n` dubs, ``generate(clip, seed)`` for the seeds 0 … n − 1; `None` for as many as ``generate.count`` says.
+    Of equal rewards the earlier one is picked. A dub that can't be made or rated is missing, with the reason; a video
+    with fewer than two is left out, with the reason, and tried again the next time. Files are written without knowledge
+    of the pick.
+
+    Args:
+        choices: the experiment.
+        videos: the silent videos; sound that they may have isn't used. Their names, without endings, must differ.
+        generate: the provider; of one with `concurrency`, so many dubs are made at a time.
+        reward: picks the dub.
+        n: how many dubs a video has.
+        categories, prompts: name of a video, its ending or not → its category, its prompt.
+        step: told of each video.
+
+    Raises `GeneratorStopped` where the provider can't go on (its budget is spent); what is done by then is kept.
+    """
+    names = [path.stem for path in videos]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise MediaError(twice[0], "two videos have this name", "name them apart")
+    done = {film.name: film for film in choices.films() if film.picked is not None}
+    for path in videos:
+        category = of_video(categories, path)
+        if path.stem not in done:
+            try:
+                clip = Clip.open(path, prompt=of_video(prompts, path) or None)
+                film = _film(choices, clip, generate, reward, n)
+            except (MediaError, MissingScore) as error:
+                film = StudyVideo(path.stem, [], None, reason=str(error))
+            choices.add(replace(film, category=category))
+        elif category not in ("", done[path.stem].category):
+            choices.add(replace(done[path.stem], category=category))
+        step(path.stem)
+
+
+def _film(choices: Choices, clip: Clip, generate: Generate, reward: Reward, n: int | None) -> StudyVideo:
+    name = Path(clip.name).stem
+    if not clip.has_video:
+        raise MediaError(clip.name, "it has no picture", "give a silent video")
+    count = generate.count(clip) if n is None else n  # type: ignore[attr-defined]
+    if count < FEWEST:
+        raise MediaError(clip.name, f"it has too few candidates ({count})", "two are needed to choose between")
+    made, failed = _made(clip, generate, count)
+    if not made:
+        return StudyVideo(name, list(failed.values()), None, reason="; ".join(str(s.reason) for s in failed.values()))
+    picked = best_of_n(list(made.values()), reward)
+    shown, poster = dict(failed), ""
+    for place, number in enumerate(made):
+        source = _source(generate, clip, number)
+        if place in picked.missing:
+            shown[number] = ShownClip(number, source, reason=picked.missing[place])
+            continue
+        media = media_of(made[number], choices.folder / PAGE, _token(choices, name, number), copy=True)
+        poster = poster or media.poster
+        file = f"{Path(PAGE).stem}_files/{Path(media.url).name}" if media.url else None
+        shown[number] = ShownClip(number, source, float(picked.rewards.values[place]), media.problem or None, file)
+    candidates = [shown[number] for number in sorted(shown)]
+    best = list(made)[picked.best_index]
+    playable = [candidate.number for candidate in candidates if candidate.file]
+    if len(playable) < FEWEST or best not in playable:
+        why = "; ".join(dict.fromkeys(str(s.reason) for s in candidates if s.reason))
+        return StudyVideo(name, candidates, None, reason=f"fewer than two dubs can be compared: {why}")
+    return StudyVideo(name, candidates, best, poster=poster, width=clip.width, height=clip.height)
+
+
+def _made(clip: Clip, generate: Generate, count: int) -> tuple[dict[int, Clip], dict[int, ShownClip]]:
+    """Number → dub, and number → why there is none."""
+
+    def one(seed: int) -> Clip | Exception:
+        try:
+            return generate(clip, seed)
+        except GeneratorStopped:
+            raise
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(getattr(generate, "concurrency", 1)) as pool:
+        results = list(pool.map(one, range(count)))
+    made = {i: result for i, result in enumerate(results) if isinstance(result, Clip)}
+    failed = {
+        i: ShownClip(
+            i, _source(generate, clip, i), reason=str(result) if isinstance(result, AvrewardError) else describe(result)
+        )
+        for i, result in enumerate(results)
+        if isinstance(result, Exception)
+    }
+    return made, failed
+
+
+def _source(generate: Generate, clip: Clip, number: int) -> str:
+    """Where a candidate is from: its file, for a provider that knows it."""
+    paths = generate.candidates(Path(clip.name).stem) if hasattr(generate, "candidates") else []
+    return paths[number].name if number < len(paths) else f"seed {number}"
+
+
+def _token(choices: Choices, name: str, number: int) -> str:
+    """The name of a file: it tells neither the video nor the candidate."""
+    return hashlib.blake2b(repr((choices.about.get("seed"), name, number)).encode(), digest_size=12).hexdigest()
+
+
+def of_video(table: Mapping[str, str] | None, path: Path) -> str:
+    """What a table says of a video, by its name with the ending or without; nothing: empty.
+
+    >>> of_video({"rain": "Water"}, Path("silent/rain.mp4"))
+    'Water'
+    """
+    return (table or {}).get(path.name, (table or {}).get(path.stem, ""))

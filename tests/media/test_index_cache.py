@@ -1,0 +1,80 @@
+"""What is kept of a file is all that the file says: a clip made of it can't be told from one that read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from media_files import write
+
+from avreward.clip import Clip
+from avreward.media._container import FileStamp, Limits
+from avreward.media._index import read_index
+from avreward.media._index_cache import code, pack, unpack
+from avreward.media._tracks import FileAudio, FileVideo
+
+KINDS: dict[str, dict[str, Any]] = {
+    "a.mp4": {"sound": "aac", "options": {"bf": "2"}},
+    "late.mkv": {"sound": "flac", "sound_at": 0.4, "times": [0.1, 0.2, 0.35, 0.8], "count": 4},
+    "turned.mp4": {"turned": 90},
+    "sound.wav": {"codec": None, "sound": "pcm_s16le"},
+    "raw.h264": {"form": "h264"},
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_nothing_is_lost(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, **KINDS[name])
+    stamp, limits = FileStamp.of(path), Limits()
+    index = read_index(stamp, limits)
+    picture = FileVideo(index) if index.picture is not None else None
+    sound = FileAudio(index) if index.sound is not None else None
+    data = pack(index, picture, sound)
+    assert len(data) < 2000
+    again, seen, heard = unpack(data, stamp, limits)
+    assert again == index
+    assert ((seen is None), (heard is None)) == ((picture is None), (sound is None))
+    if picture is not None and seen is not None:
+        assert (seen.orientation, seen.key, seen.size, seen.end) == (
+            picture.orientation,
+            picture.key,
+            picture.size,
+            picture.end,
+        )
+    if sound is not None and heard is not None:
+        assert heard.key == sound.key
+
+    clip, read = Clip._of_file(again, seen, heard, "a ball", {"speech": "hm"}), Clip.open(path, prompt="a ball")
+    assert (clip.prompt, clip.texts, clip.path) == ("a ball", {"speech": "hm"}, path)
+    assert (dict(clip.keys), clip.missing, clip.seconds, clip.fps) == (
+        dict(read.keys),
+        read.missing,
+        read.seconds,
+        read.fps,
+    )
+    if read.has_video:
+        assert clip.times.equal(read.times)
+        assert clip.video.equal(read.video)
+    if read.has_audio:
+        assert torch.equal(clip.audio, read.audio)
+
+
+def test_nothing_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", sound="aac")
+    stamp, limits = FileStamp.of(path), Limits()
+    index = read_index(stamp, limits)
+    data = pack(index, FileVideo(index), FileAudio(index))
+    path.unlink()
+    clip = Clip._of_file(*unpack(data, stamp, limits), None, None)
+    assert (clip.height, clip.width, clip.sample_rate, len(clip.keys["video"])) == (48, 64, 48000, 32)
+
+
+def test_the_code_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code()
+    assert len(before) == 32
+    code.cache_clear()
+    monkeypatch.setattr("av.__version__", "0.0")
+    assert code() != before
+    code.cache_clear()

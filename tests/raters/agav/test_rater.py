@@ -1,0 +1,459 @@
+"""AGAV-Rater from a folder in its published layout to scores, gradients and comparisons."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+import torch
+from golden_weights import golden_state
+from lmm_checks import check_alone, counted, dubs, film, noise, picture, plainly, sound, widen
+from media_files import write
+from tiny_agav_rater import SPECIAL, random_network, tiny_config, write_tiny
+from tiny_tokenizer import tiny_tokenizer
+from torch import Tensor
+
+from avreward import Clip, load_rater
+from avreward.errors import AvrewardError
+from avreward.raters.agav._backbone import AgavBackbone
+from avreward.raters.agav._keys import config_from_official, official_to_ours
+from avreward.raters.agav._network import AgavNetwork
+from avreward.raters.agav.rater import PUBLISHED, AgavRater
+from avreward.raters.base import Work
+from avreward.raters.lmm._decoding import read
+from avreward.raters.lmm._template import Rendered
+from avreward.raters.lmm.prompt import Read, Slot, Text, Tokens
+from avreward.raters.lmm.readout import Regression
+
+NAMES = ("audio_quality", "av_consistency", "overall")
+
+
+@pytest.fixture(scope="module")
+def rater(agav_folder) -> AgavRater:
+    return load_rater(agav_folder)
+
+
+@pytest.fixture(scope="module")
+def two_scores(tmp_path_factory):
+    """A checkpoint for text to audio, or to music."""
+    return write_tiny(tmp_path_factory.mktemp("agav") / "two", scores=2)
+
+
+# ---- the text
+
+
+def text_of(rater: AgavRater) -> list[str]:
+    """The prompt's texts between the tracks."""
+    texts = [""]
+    for part in rater.questions[0].prompt:
+        if isinstance(part, Slot):
+            texts.append("")
+        else:
+            texts[-1] += part.text if isinstance(part, Read) else part
+    return texts
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_prompt_is_the_published_one(rater) -> None:
+    """Digests of the user's turn, with its placeholder, and of the answer, as they stand in the published code."""
+    before, between, after = text_of(rater)
+    assert before == "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+    assert between == ""
+    user, answer = after.split("<|im_end|>\n<|im_start|>assistant\n")
+    assert digest(f"<video>{user}") == "6f95f1f2d6084e24f1d8c0fca45843166ef418df852eb8d462e037a0b6501314"
+    assert answer.endswith("<|im_end|>\n")
+    answer = answer.removesuffix("<|im_end|>\n")
+    assert digest(answer) == "127a27a48d436fc18f28d1773cc2df90071e318313b981067599bd1c53d08961"
+
+
+def test_the_sequence_is_what_the_original_builds(rater) -> None:
+    """Qwen2's chat template, split at the placeholder; each piece tokenized by itself, the tracks between them."""
+    whole = (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+        "<|im_start|>user\n<video>\nPlease evaluate the audio quality, audio-visual content consistency and overall "
+        "audio-visual quality of the given content one by one. Provide three words to characterize each quality "
+        "dimension.<|im_end|>\n<|im_start|>assistant\nAudio quality: /n, audio-visual consistency: /n, overall "
+        "audio-visual quality: /n.<|im_end|>\n"
+    )
+    before, after = [tuple(rater.backbone.tokenizer(chunk).input_ids) for chunk in whole.split("<video>")]
+    sequence = rater.rendered(rater.load(film()), rater.questions[0].prompt, Work())
+    first, seen, heard, last = sequence.parts
+    assert (first.ids, last.ids) == (before, after)
+    assert (seen.length, heard.length) == (4 * 3 * 3, 187 * 8)
+    assert sequence.keys[1][0][0] == "video"
+    assert sequence.keys[2][0][0] == "audio"
+    assert sequence.reads == [sum(part.length for part in sequence.parts) - 1]
+    assert rater.backbone.tokenizer.decode(last.ids[-2:]) == "<|im_end|>\n"
+
+
+def test_the_masked_scheme(agav_folder) -> None:
+    """Section 4.2: a score is read at each mask, by the head's own row."""
+    rater = load_rater(agav_folder, scheme="masked")
+    _, between, after = text_of(rater)
+    assert between == ""
+    assert after == (
+        "Can you evaluate the audio quality, audio-visual content consistency, and overall audio-visual quality of the "
+        "given content one by one?<|im_end|>\n<|im_start|>assistant\nAudio quality: [Mask], audio-visual consistency: "
+        "[Mask], overall audio-visual quality: [Mask].<|im_end|>\n"
+    )
+    clip = film()
+    sequence = rater.rendered(rater.load(clip), rater.questions[0].prompt, Work())
+    ids = [number for part in sequence.parts for number in (part.ids if isinstance(part, Text) else (0,) * part.length)]
+    decode = rater.backbone.tokenizer.decode
+    assert [decode(ids[at - 5 : at + 1]) for at in sequence.reads] == ["[Mask]"] * 3
+    with torch.no_grad():
+        hidden = plainly(rater.backbone, sequence)
+        found = rater([clip]).values[0]
+    torch.testing.assert_close(found, (hidden * rater.backbone.module.regression.weight).sum(dim=1), rtol=1e-4, atol=0)
+    assert rater.published == {}
+    assert rater.fingerprint != load_rater(agav_folder).fingerprint
+
+
+@pytest.mark.parametrize("task", ["tta", "ttm"])
+def test_text_to_audio_and_music(two_scores, task: str) -> None:
+    rater = load_rater(two_scores, task=task)
+    kind = {"tta": "audio", "ttm": "music"}[task]
+    assert [d.name for d in rater.dimensions] == [f"{kind}_quality", f"{kind}_text"]
+    assert {d.needs for d in rater.dimensions} == {frozenset({"audio", "prompt"})}
+    assert all("experimental" in d.description for d in rater.dimensions)
+    assert rater.tracks == ("audio",)
+    assert rater.prompt_anchored
+    [_, text] = text_of(rater)
+    assert f"The text is {{prompt}}. Can you evaluate the {kind} quality and {kind}-text content consistency" in text
+    heard = Clip(**sound(), prompt="a dog barks")
+    scores = rater([heard, heard.with_prompt("a cat"), heard.with_prompt(None), film(prompt="a dog barks")])
+    assert scores.present.all(dim=1).tolist() == [True, True, False, True]
+    assert not torch.allclose(scores.values[0], scores.values[1])
+    torch.testing.assert_close(scores.values[0], scores.values[3], rtol=1e-4, atol=0)  # a picture makes no difference
+    assert "no prompt was given" in scores.reasons[2][f"{kind}_text"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"scheme": "first"}, "scheme: 'first' isn't known; use one of last, masked"),
+        ({"task": "t2v"}, "task: 't2v' isn't known; use one of v2a, tta, ttm"),
+        ({"task": "tta"}, "task: 'tta' has 2 scores, the checkpoint's head 3"),
+        ({"adapter": "lora"}, "adapter: AGAV-Rater's checkpoint is merged; leave it out"),
+        ({"answers": "yes_no"}, "no option 'answers'; there are scheme, task, reach_end, zeros_for_missing"),
+    ],
+)
+def test_options_that_it_does_not_have(agav_folder, options, said: str) -> None:
+    with pytest.raises(AvrewardError, match=said):
+        load_rater(agav_folder, **options)
+
+
+# ---- scores
+
+
+def test_three_raw_scores(rater) -> None:
+    assert tuple(d.name for d in rater.dimensions) == NAMES
+    assert all(d.needs == {"video", "audio"} and not d.calibrated and d.low == -d.high for d in rater.dimensions)
+    assert not rater.prompt_anchored
+    clips = [film(5), film(9, 30_000, seed=1)]
+    with torch.no_grad():
+        scores = rater(clips)
+    assert scores.present.all()
+    assert scores.values.isfinite().all()
+    assert len(scores.values.unique()) == 6
+    check_alone(rater, clips, scores)
+    with pytest.raises(ValueError, match="uncalibrated"):
+        scores.levels("overall")
+
+
+def test_what_is_missing_and_why(rater) -> None:
+    clips = [Clip(**picture()), Clip(**sound()), Clip(prompt="a dog"), film()]
+    with torch.no_grad():
+        scores = rater(clips)
+    assert scores.present.tolist() == [[False] * 3] * 3 + [[True] * 3]
+    assert scores.values[:3].isnan().all()
+    why = [{reasons[name] for name in NAMES} for reasons in scores.reasons[:3]]
+    assert why == [{"no audio was given"}, {"no video was given"}, {"no audio was given; no video was given"}]
+    assert scores.reasons[3] == {}
+
+
+def test_zeros_for_missing_sound(agav_folder, rater) -> None:
+    original = load_rater(agav_folder, zeros_for_missing=True)
+    silent = Clip(**picture())
+    with torch.no_grad():
+        scores = original([silent, Clip(**sound())])
+        expected = rater([silent.with_audio(torch.zeros(30 * 16000), 16000)])
+    assert scores.present.all(dim=1).tolist() == [True, False]
+    assert torch.equal(scores.values[0], expected.values[0])
+    assert original.fingerprint != rater.fingerprint
+    assert original.settings["zeros for missing sound"] == "True"
+
+
+LENGTHS = {
+    "one frame": (Clip(**picture(1), **sound(16_000)), 16_000),
+    "0.1 s of sound": (film(3, 1600), 1600),
+    "one window": (film(3, 400), 400),
+    "a minute": (Clip(video=noise(60, 3, 24, 24), fps=1, audio=noise(1, 960_000) - 0.5, sample_rate=16000), 960_000),
+    "odd shapes": (Clip(video=noise(7, 3, 11, 301), fps=30, audio=noise(2, 30_011) - 0.5, sample_rate=44100), 30_011),
+}
+
+
+def test_sound_shorter_than_a_window_is_missing(rater) -> None:
+    scores = rater([film(3, 399)])
+    assert not scores.present.any()
+    assert "too short" in scores.reasons[0]["overall"]
+
+
+@pytest.mark.parametrize("kind", LENGTHS)
+def test_clips_of_all_lengths(rater, kind: str) -> None:
+    clip, samples = LENGTHS[kind]
+    sample = rater.load(clip)
+    assert sample.tracks["video"].shape == (8, 3, 84, 84)
+    assert sample.tracks["audio"].shape == (2998, 128)
+    with torch.no_grad():
+        scores = rater([clip])
+    assert scores.present.all()
+    assert scores.values.isfinite().all()
+    assert clip.audio.shape[-1] == samples
+
+
+def test_a_file_that_cannot_be_decoded_is_missing_as_a_whole(rater, tmp_path) -> None:
+    clip = Clip.open(write(tmp_path / "a.mkv", sound="pcm_s16le"))
+    clip.path.write_bytes(b"changed since it was opened")
+    with torch.no_grad():
+        scores = rater([clip, film()])
+    assert scores.present.all(dim=1).tolist() == [False, True]
+    assert all("a.mkv" in reason for reason in scores.reasons[0].values())
+
+
+def test_rounding_in_the_default_mode_is_exact(agav_folder, rater) -> None:
+    """Bit for bit: only the gradient differs from the original's."""
+    exact, none = (load_rater(agav_folder, rounding=mode) for mode in ("exact", "none"))
+    clip = film(5, 20_000)
+    with torch.no_grad():
+        assert torch.equal(rater([clip]).values, exact([clip]).values)
+        assert not torch.equal(rater([clip]).values, none([clip]).values)
+    assert len({each.fingerprint for each in (rater, exact, none)}) == 3
+
+
+def test_the_end_of_the_sound_is_heard_only_on_request(agav_folder, rater) -> None:
+    later = load_rater(agav_folder, reach_end=True)
+    clip = film(3, 100_000)
+    changed = clip.audio.clone()
+    changed[:, -4000:] = 0
+    with torch.no_grad():
+        assert torch.equal(rater([clip]).values, rater([clip.with_audio(changed, 16000)]).values)
+        assert not torch.equal(later([clip]).values, later([clip.with_audio(changed, 16000)]).values)
+    assert later.fingerprint != rater.fingerprint
+
+
+def test_published_scores() -> None:
+    assert [PUBLISHED[f"33_sora_elevenlabs_{clip}"]["overall"] for clip in (2, 0, 1, 4)] == [
+        52.8438,
+        41.4375,
+        37.8438,
+        33.8125,
+    ]
+
+
+# ---- what dubs share
+
+
+def test_dubs_share_the_picture(rater, monkeypatch) -> None:
+    seen = []
+    encode = AgavNetwork.encode_video
+    monkeypatch.setattr(AgavNetwork, "encode_video", lambda network, pixels: seen.append(1) or encode(network, pixels))
+    clips = dubs(3, frames=4)
+    with torch.no_grad(), counted(rater.backbone) as calls:
+        scores = rater(clips)
+    assert len(seen) == 1
+    text = rater.backbone.tokenizer(text_of(rater)[0]).input_ids
+    assert calls[0] == len(text) + 36  # the beginning and the picture, once
+    assert len(calls) == 2
+    check_alone(rater, clips, scores)
+
+
+def test_gradients_of_dubs(agav_folder) -> None:
+    """With checkpointing, on the picture that they share and on each sound."""
+    lean, plain = load_rater(agav_folder, checkpointing=True), load_rater(agav_folder)
+    seen, heard = picture(3)["video"], [sound(4000, seed=i)["audio"] for i in range(2)]
+
+    def gradients(rater: AgavRater, together: bool) -> list[Tensor]:
+        leaves = [tensor.clone().requires_grad_() for tensor in (seen, *heard)]
+        silent = Clip(video=leaves[0], fps=4)
+        clips = [silent.with_audio(each, 16000) for each in leaves[1:]]
+        values = rater(clips, batch_size=None if together else 1).values
+        return list(torch.autograd.grad(values.sum(), leaves))
+
+    for found, expected in zip(gradients(lean, True), gradients(plain, False), strict=True):
+        assert expected.any()
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+# ---- gradients
+
+
+def small(rounding: str, ratio: float = 1.0) -> AgavRater:
+    """Fewer and smaller layers, in double precision."""
+    tokenizer = tiny_tokenizer(SPECIAL)
+    config = tiny_config(len(tokenizer), frames=2)
+    vision = {**config.vision, "num_hidden_layers": 2, "image_size": 42}
+    audio = replace(config.audio, layers=1, gradient_ratio=ratio)
+    language = {**config.language, "num_hidden_layers": 1}
+    network = random_network(replace(config, vision=vision, audio=audio, language=language))
+    widen(network)
+    return AgavRater(AgavBackbone(network, tokenizer, rounding))
+
+
+@pytest.mark.parametrize("track", ["video", "audio"])
+def test_each_score_by_finite_differences(track: str) -> None:
+    rater, fixed = small("none"), film(2, 8000)
+    at = (fixed.video if track == "video" else fixed.audio).double()
+
+    def scores(point: Tensor) -> Tensor:
+        if track == "audio":
+            return rater([fixed.with_audio(point, 16000)]).values[0]
+        return rater([Clip(video=point, fps=4, audio=fixed.audio, sample_rate=16000)]).values[0]
+
+    point = at.clone().requires_grad_()
+    values = scores(point)
+    assert values.dtype == torch.float64
+    gradients = [torch.autograd.grad(value, point, retain_graph=True)[0] for value in values]
+    step = 1e-5
+    for seed in range(2):
+        generator = torch.Generator().manual_seed(seed)
+        direction = torch.randn(at.shape, generator=generator, dtype=torch.float64)
+        signs = torch.randn(3, generator=generator, dtype=torch.float64)
+        # noise alone is nearly at right angles to any gradient, and would show rounding errors instead
+        direction = direction / direction.norm() + sum(s * g / g.norm() for s, g in zip(signs, gradients, strict=True))
+        with torch.no_grad():
+            numeric = (scores(at + step * direction) - scores(at - step * direction)) / (2 * step)
+        analytic = torch.stack([(gradient * direction).sum() for gradient in gradients])
+        torch.testing.assert_close(analytic, numeric, rtol=1e-5, atol=1e-9)
+
+
+def test_gradients_pass_the_rounding_steps() -> None:
+    """In the default mode they are about those without rounding; in the exact mode there are none on pixels."""
+    found = {}
+    for mode in ("none", "straight_through", "exact"):
+        seen, heard = picture(2)["video"].double().requires_grad_(), sound(8000)["audio"].double().requires_grad_()
+        values = small(mode)([Clip(video=seen, fps=4, audio=heard, sample_rate=16000)]).values
+        found[mode] = torch.autograd.grad(values.sum(), [seen, heard])
+    for one, other in zip(found["none"], found["straight_through"], strict=True):
+        assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.9
+    assert not found["exact"][0].any()
+
+
+def test_the_originals_gradients_on_request(agav_folder, rater) -> None:
+    original = load_rater(agav_folder, original_gradients=True)
+    gradients = []
+    for each in (rater, original):
+        heard = sound()["audio"].requires_grad_()
+        values = each([Clip(**picture(2), audio=heard, sample_rate=16000)]).values
+        gradients.append(torch.autograd.grad(values.sum(), heard)[0])
+    torch.testing.assert_close(gradients[1], 0.6**2 * gradients[0], rtol=0.01, atol=1e-6)  # once a layer
+    assert original.fingerprint == rater.fingerprint  # no score depends on it
+
+
+# ---- the original
+
+
+def golden_rater(case: dict) -> AgavRater:
+    about = case["config"]
+    file = {
+        **about["language"],
+        **about["multimodal"],
+        "vision_config": about["vision"],
+        "audio_config": about["audio"],
+    }
+    config = config_from_official(file, {name: tuple(shape) for name, shape, _ in case["state_dict"]})
+    network = AgavNetwork(config)
+    network.load_state_dict({official_to_ours(name): weight for name, weight in golden_state(case).items()})
+    return AgavRater(AgavBackbone(network.requires_grad_(False).eval(), tiny_tokenizer(SPECIAL)))
+
+
+@pytest.mark.golden(case="agav_rater")
+def test_the_originals_scores(golden) -> None:
+    """From the original's filter bank and frames, through `encode`, `read` and the readout, both clips at once."""
+    rater, tensors, backbone = golden_rater(golden.data), golden.tensors(), golden_rater(golden.data).backbone
+    assert backbone.frames.count == golden.data["config"]["multimodal"]["num_frames"]
+    sequences, leaves = [], []
+    for i, ids in enumerate(golden.data["input_ids"]):
+        place = ids.index(golden.data["config"]["placeholder_id"])
+        levels = tensors["frames_uint8"][i].movedim(-1, 1).float() / 255
+        clip = Clip(video=levels, fps=4)
+        pixels = rater.backbone.load(clip, "video")
+        assert float((pixels - tensors["pixels"][i]).abs().max()) <= 1e-6
+        fbank = (tensors["fbank"][i] - 15.41663) / (2 * 6.55582)
+        leaves.append((pixels.requires_grad_(), fbank.requires_grad_()))
+        [seen], [heard] = backbone.encode("video", pixels), backbone.encode("audio", fbank)
+        before, after = Text(tuple(ids[:place])), Text(tuple(ids[place + 1 :]))
+        sequences.append(Rendered((before, seen, heard, after), (before.ids, ("v", i), ("a", i), after.ids)))
+    answers = read(backbone, sequences)
+    golden.check(torch.cat(answers), tensors["last_hidden"][:, -1], "intermediates")
+    scores = torch.stack([Regression(backbone.module.regression)(hidden) for hidden in answers])
+    golden.check(scores, tensors["scores"], "scores")
+    on_pixels = torch.stack(torch.autograd.grad(scores.sum(), [pixels for pixels, _ in leaves], retain_graph=True))
+    golden.check(on_pixels, tensors["grad_pixels"], "gradients")
+    on_fbank = torch.stack(torch.autograd.grad(scores.sum(), [fbank for _, fbank in leaves]))
+    golden.check(on_fbank * (1 / (2 * 6.55582)), tensors["grad_fbank_ratio1.0"], "gradients")
+
+
+# ---- comparison
+
+
+def test_which_dub_fits_best(rater) -> None:
+    clips = dubs(2, frames=2)
+    with torch.no_grad():
+        chosen, swapped = rater.compare(clips), rater.compare(clips[::-1])
+    assert float(chosen.sum()) == pytest.approx(1, rel=1e-5)
+    torch.testing.assert_close(chosen, swapped.flip(0), rtol=1e-4, atol=0)
+
+
+def test_text_to_audio_has_no_video_to_compare_for(two_scores) -> None:
+    with pytest.raises(AvrewardError, match="no video; it can't be compared"):
+        load_rater(two_scores, task="tta").compare(dubs(2, frames=2))
+
+
+# ---- memory and precision
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_half_precision(agav_folder, rater, kind: str) -> None:
+    """Scores stay near; rotary frequencies, which no checkpoint holds, stay in single precision."""
+    half = load_rater(agav_folder, dtype=kind)
+    assert {weight.dtype for weight in half.module.parameters()} == {getattr(torch, kind)}
+    assert torch.equal(half.backbone.language.rotary_emb.inv_freq, rater.backbone.language.rotary_emb.inv_freq)
+    clip = film(4)
+    with torch.no_grad():
+        found, expected = half([clip]).values, rater([clip]).values
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+    assert half.fingerprint != rater.fingerprint
+    assert half.settings["dtype"] == kind
+
+
+def test_a_map_of_devices(agav_folder, rater) -> None:
+    spread = load_rater(agav_folder, device_map={"": "cpu"}, checkpointing=True)
+    clip = film(4)
+    heard = clip.audio.requires_grad_()
+    values = spread([clip.with_audio(heard, 16000)]).values
+    assert torch.autograd.grad(values.sum(), heard)[0].any()
+    with torch.no_grad():
+        torch.testing.assert_close(values.detach(), rater([clip]).values, rtol=1e-3, atol=0)
+
+
+def test_eager_attention(agav_folder, rater) -> None:
+    eager = load_rater(agav_folder, attention="eager")
+    assert eager.settings["attention"] == "eager"
+    assert eager.fingerprint != rater.fingerprint
+    with torch.no_grad():
+        torch.testing.assert_close(eager([film()]).values, rater([film()]).values, rtol=1e-4, atol=0)
+
+
+def test_tokens_reach_the_language_model_whole(rater) -> None:
+    """`encode` gives one piece a track, with nothing around it."""
+    sample = rater.load(film())
+    for track, count in (("video", 36), ("audio", 1496)):
+        [tokens] = rater.backbone.encode(track, sample.tracks[track])
+        assert isinstance(tokens, Tokens)
+        assert tokens.values.shape == (count, 48)

@@ -1,0 +1,100 @@
+"""How a backbone looks at clips: kept by a saved rater, and chosen when one is loaded."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+
+import pytest
+import torch
+from lmm_checks import film
+from tiny.qwen2_audio import tiny_qwen2_audio
+from tiny.qwen_omni import tiny_qwen2_5_omni
+from tiny.video_llama3 import tiny_video_llama3
+
+from avreward import load_rater
+from avreward.errors import AvrewardError
+from avreward.media.sampling import Spread
+from avreward.media.sampling_rules import QwenFrames
+from avreward.raters.lmm._preprocessing import chosen, plain, preprocessing_of
+from avreward.raters.zero_shot.rater import PublicRater
+
+OPTIONS = {
+    "omni": (tiny_qwen2_5_omni, {"frames": QwenFrames(1.0), "max_pixels": 14 * 14 * 64, "max_audio_seconds": 0.2}),
+    "audio": (tiny_qwen2_audio, {"max_seconds": 0.3}),
+    "llama": (tiny_video_llama3, {"frames": Spread(2), "min_pixels": 784, "max_pixels": 12544, "compress": False}),
+}
+CLIP = film(24, 16000, prompt="a dog barks")
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_saved_rater_looks_as_it_did(tmp_path, kind: str) -> None:
+    make, options = OPTIONS[kind]
+    rater, published = PublicRater(kind, make(**options)), PublicRater(kind, make())
+    folder = rater.save_pretrained(tmp_path / "saved")
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("error")
+        again = load_rater(folder, device="cpu")
+        torch.testing.assert_close(again([CLIP]).values, rater([CLIP]).values, rtol=1e-5, atol=0)
+        assert not torch.allclose(published([CLIP]).values, rater([CLIP]).values, rtol=1e-4)
+    assert again.fingerprint == rater.fingerprint != published.fingerprint
+    assert again.settings == rater.settings
+    assert preprocessing_of(again.backbone) == json.loads(json.dumps(preprocessing_of(rater.backbone)))
+
+
+def test_a_look_is_an_option_of_loading(tmp_path) -> None:
+    make, options = OPTIONS["omni"]
+    folder = PublicRater("omni", make()).save_pretrained(tmp_path)
+    wanted = PublicRater("omni", make(**options))
+    for preprocessing in (options, {name: plain(value) for name, value in options.items()}):
+        rater = load_rater(folder, device="cpu", preprocessing=preprocessing)
+        assert rater.fingerprint == wanted.fingerprint
+        assert json.loads(json.dumps(rater.source))["preprocessing"] == {
+            name: plain(value) for name, value in options.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "said"),
+    [
+        ({"fps": 2}, "Qwen2_5Omni has no option 'fps'; it has frames, min_pixels, max_pixels, max_audio_seconds"),
+        ({"frames": 8}, r"preprocessing: frames is 8; give a rule, such as QwenFrames\(1.0\)"),
+        ({"max_pixels": "big"}, "preprocessing: max_pixels is 'big'; give a positive number"),
+        ({"max_pixels": 0}, "preprocessing: max_pixels is 0; give a positive number"),
+        (5, "preprocessing: 5 isn't a mapping"),
+        ({"frames": {"rule": "Every", "n": 2}}, "names no rule that chooses frames"),
+        ({"frames": {"rule": "QwenFrames", "speed": 2}}, "unexpected keyword argument 'speed'"),
+    ],
+)
+def test_looks_that_nobody_knows(preprocessing, said: str) -> None:
+    with pytest.raises(AvrewardError, match=said):
+        chosen(type(tiny_qwen2_5_omni()), preprocessing)
+
+
+@dataclass(frozen=True)
+class FirstFrame:
+    """A rule of one's own."""
+
+    def __call__(self, times):
+        """The first."""
+        return times[:1].long()
+
+
+def test_a_rule_of_ones_own_can_be_used_and_not_saved(tmp_path) -> None:
+    rater = PublicRater("omni", tiny_qwen2_5_omni(frames=FirstFrame()))
+    assert rater([CLIP]).present.all()
+    with pytest.raises(AvrewardError, match="a rule of your own"):
+        rater.save_pretrained(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_preprocessing_than_the_saved_one_is_said(tmp_path) -> None:
+    folder = PublicRater("audio", tiny_qwen2_audio()).save_pretrained(tmp_path)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    assert "30 s" in config["settings"]["sound"]
+    config["settings"]["sound"] = "16000 Hz, all of it"
+    path.write_text(json.dumps(config))
+    with pytest.warns(UserWarning, match="saved with sound '16000 Hz, all of it', which is '16000 Hz mono,"):
+        load_rater(folder)

@@ -1,0 +1,80 @@
+import math
+
+import pytest
+import torch
+from signal_inputs import noise, sound
+
+from avreward.raters.signals import _loudness as level
+from avreward.raters.signals._gates import hard, soft
+
+
+def sine(frequency, seconds, rate, amplitude=1.0):
+    t = torch.arange(round(seconds * rate), dtype=torch.float64) / rate
+    return amplitude * torch.sin(2 * torch.pi * frequency * t)
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_loudness_of_the_calibration_tone_of_bs1770(rate):
+    assert float(level.loudness(sound(sine(997, 5, rate), rate), hard)) == pytest.approx(-3.01, abs=0.05)
+    stereo = torch.stack([sine(997, 5, rate, 0.1)] * 2)
+    assert float(level.loudness(sound(stereo, rate), hard)) == pytest.approx(-20.0, abs=0.05)
+
+
+def test_k_filters_are_the_table_of_bs1770_at_48_khz():
+    (b, a), (_, a_high) = level._k_filters(48_000)
+    assert b == pytest.approx((1.53512485958697, -2.69169618940638, 1.19839281085285), abs=1e-8)
+    assert a[1:] == pytest.approx((-1.69065929318241, 0.73248077421585), abs=1e-8)
+    assert a_high[1:] == pytest.approx((-1.99004745483398, 0.99007225036621), abs=1e-8)
+
+
+def test_loudness_gates_leave_silence_and_quiet_parts_out():
+    tone = sine(997, 4, 16_000, 0.1)
+    with_pause = torch.cat([tone, torch.zeros(8 * 16_000, dtype=torch.float64)])
+    assert float(level.loudness(sound(with_pause), hard)) == pytest.approx(-23.01, abs=0.3)
+    quiet = torch.cat([tone, sine(997, 8, 16_000, 0.01)])  # 20 LU below: under the relative gate
+    assert float(level.loudness(sound(quiet), hard)) == pytest.approx(-23.01, abs=0.3)
+    assert float(level.loudness(sound(quiet), soft)) == pytest.approx(-23.01, abs=0.5)
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.3])
+@pytest.mark.parametrize("gate", [soft, hard])
+def test_clipping_is_the_share_of_flat_tops_at_any_gain(gate, gain):
+    wave = noise(60_000)
+    limit = wave.abs().quantile(0.95)
+    clipped = gain * wave.clamp(-limit, limit)
+    assert float(level.clipping(sound(gain * wave), gate)) < 0.02
+    assert float(level.clipping(sound(clipped), gate)) == pytest.approx(5, rel=0.15)
+
+
+def test_silence_is_the_share_of_quiet_time():
+    wave = torch.cat([sine(440, 3, 16_000, 0.1), torch.zeros(16_000, dtype=torch.float64)])
+    assert float(level.silence(sound(wave), hard)) == pytest.approx(25, abs=1)
+    assert float(level.silence(sound(wave), soft)) == pytest.approx(25, abs=1)
+
+
+def test_dropouts_are_gaps_inside_sound_and_not_pauses_or_decays(strikes):
+    wave = 0.1 * noise(64_000)
+    holes = wave.clone()
+    for start in (5000, 20_000, 41_000, 55_000):
+        holes[start : start + 800] = 0  # 50 ms each: 5 % of the time
+    assert float(level.dropouts(sound(wave), hard)) == 0
+    assert float(level.dropouts(sound(holes), hard)) == pytest.approx(5, abs=0.6)
+    assert float(level.dropouts(sound(holes), soft)) == pytest.approx(5, abs=0.6)
+    pause = wave.clone()
+    pause[20_000:40_000] = 0
+    assert float(level.dropouts(sound(pause), hard)) < 0.5
+    assert float(level.dropouts(sound(strikes[0]), hard)) < 0.5
+
+
+def test_attack_decay_asymmetry_turns_its_sign_with_time(strikes):
+    forward = float(level.attack_decay_asymmetry(sound(strikes[0]), soft))
+    backward = float(level.attack_decay_asymmetry(sound(strikes[0].flip(-1)), soft))
+    assert forward > 1
+    assert backward == pytest.approx(-forward, rel=0.1)
+    assert abs(float(level.attack_decay_asymmetry(sound(noise(64_000)), soft))) < 0.2
+
+
+def test_noise_floor_is_the_level_of_the_quiet_frames(strikes):
+    floor = float(level.noise_floor(sound(strikes[0] + 10 ** (-50 / 20) * noise(64_000, seed=1)), soft))
+    assert floor == pytest.approx(-50, abs=3)  # what rings on counts a little
+    assert float(level.noise_floor(sound(torch.zeros(16_000)), soft)) == pytest.approx(-100 + 10 * math.log10(2), abs=1)

@@ -1,0 +1,262 @@
+"""Scoring many files: order, bad files, shared work, threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toy_raters import Toy, both, picture, sound
+
+from avreward.clip import Clip
+from avreward.errors import MediaError
+from avreward.raters.base import Sample, Track, Work
+from avreward.raters.scores import Scores
+from avreward.rewards.base import Rewards
+from avreward.scoring.run import score_files
+
+LEVELS = [0.1, 0.4, 0.2, 0.3, 0.25]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    paths = [folder / f"{i}.wav" for i in range(len(LEVELS))]
+    for path, level in zip(paths, LEVELS, strict=True):
+        sound(level, samples=1600).save(path)
+    return paths
+
+
+@pytest.mark.parametrize("per_clip", [True, False])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_rows_come_in_order_and_equal_the_direct_call(files: list[Path], per_clip: bool, threads: int) -> None:
+    toy = Toy(per_clip=per_clip)
+    reward = 2 * toy["power"] - 1
+    rows = list(score_files(files, reward, decode_threads=threads, compute_threads=threads, prefetch=2, batch_size=2))
+    assert [row.path for row in rows] == files
+    assert [row.error for row in rows] == [None] * len(files)
+    rewards = Rewards.concatenate([row.rewards for row in rows if row.rewards])
+    assert max(toy.calls) <= (1 if per_clip else 2)
+    direct = reward.evaluate([Clip.open(path) for path in files])
+    assert torch.allclose(rewards.values, direct.values, rtol=1e-6)
+    assert torch.allclose(rewards.values.double(), 2 * torch.tensor(LEVELS).double() - 1, atol=1e-3)
+    assert all(row.clip is not None and row.scores["toy"].present[0, 0] for row in rows)
+
+
+def test_a_bare_rater_gives_scores_only(files: list[Path]) -> None:
+    (row, *_) = score_files(map(str, files), Toy())
+    assert row.rewards is None
+    assert row.scores["toy"]["power"].item() == pytest.approx(LEVELS[0], abs=1e-3)
+    assert row.path == files[0]
+
+
+def test_a_bad_file_is_one_row(files: list[Path], tmp_path: Path) -> None:
+    broken, absent = tmp_path / "broken.mp4", tmp_path / "absent.mp4"
+    broken.write_bytes(b"not a film" * 100)
+    first, second = Toy("first"), Toy("second")
+    reward = first["power"] + second["peak"]
+    rows = list(score_files([files[0], broken, absent, files[1]], reward))
+    assert [row.error is None for row in rows] == [True, False, False, True]
+    for row, path in zip(rows[1:3], (broken, absent), strict=True):
+        assert path.name in str(row.error)
+        assert row.path == path
+        assert row.clip is None
+        assert row.rewards is not None
+        assert row.rewards.reasons == [row.error]
+        assert not row.rewards.present.any()
+        assert not row.scores["first"].present.any()
+    whole = Rewards.concatenate([row.rewards for row in rows if row.rewards])
+    assert whole.present.tolist() == [True, False, False, True]
+
+
+class Unreadable(Toy):
+    """Fails to decode some tracks of some clips, as a damaged file does."""
+
+    damaged: frozenset[tuple[str, Track]] = frozenset()
+
+    def load_track(self, clip: Clip, track: Track) -> Any:
+        if (clip.texts.get("id", ""), track) in self.damaged:
+            raise MediaError("clip", f"the {track} is damaged", "write it again")
+        return super().load_track(clip, track)
+
+
+def test_a_file_that_opens_but_does_not_decode() -> None:
+    clips = [
+        both(0.5, 0.5).with_prompt("p", texts={"id": "half"}),
+        both(0.25, 0.25).with_prompt("p", texts={"id": "none"}),
+        picture(0.5),  # silent, but not damaged
+    ]
+    rater = Unreadable()
+    rater.damaged = frozenset({("half", "audio"), ("none", "audio"), ("none", "video")})
+    half, none, silent = score_files(clips, rater["power"])
+    for bad in (half, none):  # a clip is never judged in part: without its damaged track it might look better
+        assert bad.error is not None
+        assert "is damaged" in bad.error
+        assert bad.rewards is not None
+        assert not bool(bad.rewards.present)
+        assert not bool(bad.scores["toy"].present.any())
+    assert none.clip is clips[1]
+    assert silent.error is None
+
+
+def test_a_bug_is_raised(files: list[Path]) -> None:
+    class Buggy(Toy):
+        def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+            raise RuntimeError("bug")
+
+    with pytest.raises(RuntimeError, match="bug"):
+        list(score_files(files, Buggy()))
+
+
+def test_shared_tracks_are_decoded_once() -> None:
+    film = picture(0.5)
+    dubs = [film.with_audio(sound(level).sound(), sample_rate=16000) for level in LEVELS]
+    toy = Toy()
+    rows = list(score_files(dubs, toy["overall"], decode_threads=3))
+    assert [track for track, _ in toy.loads].count("video") == 1
+    assert [track for track, _ in toy.loads].count("audio") == len(dubs)
+    assert [row.path for row in rows] == [None] * len(dubs)
+
+
+def test_no_graph_is_kept() -> None:
+    graphs = []
+
+    class Asking(Toy):
+        def load_track(self, clip: Clip, track: Track) -> Any:
+            graphs.append(torch.is_grad_enabled())
+            return super().load_track(clip, track)
+
+    audio = torch.full((1, 64), 0.5, requires_grad=True)
+    (row,) = score_files([Clip(audio=audio, sample_rate=16000)], Asking()["power"])
+    assert row.rewards is not None
+    assert not row.rewards.values.requires_grad
+    assert graphs == [False]
+
+
+def test_a_track_that_a_rater_does_not_ask_for() -> None:
+    class Ear(Toy):
+        tracks = ("audio",)
+
+    clip = picture(0.5)
+    (row,) = score_files([clip], Ear()["power"])
+    assert row.error is None  # nothing is wrong with the clip
+    assert row.rewards is not None
+    assert row.rewards.reasons == [f"toy.power: {clip.missing['audio']}"]
+
+
+@pytest.mark.parametrize("per_clip", [True, False])
+def test_torch_threads(per_clip: bool) -> None:
+    """Judges that stand side by side use one core each; nobody else's setting changes."""
+    inside: dict[str, set[int]] = {"load": set(), "rate": set()}
+
+    class Asking(Toy):
+        def load_track(self, clip: Clip, track: Track) -> Any:
+            inside["load"].add(torch.get_num_threads())
+            return super().load_track(clip, track)
+
+        def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+            inside["rate"].add(torch.get_num_threads())
+            return super().rate(samples, work)
+
+    def elsewhere() -> int:
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        return found[0]
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for _ in score_files([sound(level) for level in LEVELS], Asking(per_clip=per_clip), decode_threads=2):
+            assert (torch.get_num_threads(), elsewhere()) == (3, 3)
+        assert (torch.get_num_threads(), elsewhere()) == (3, 3)
+    finally:
+        torch.set_num_threads(before)
+    assert inside == {"load": {1}, "rate": {1} if per_clip else {3}}
+
+
+def test_stages_overlap_and_judges_stand_side_by_side() -> None:
+    lock, now, seen = threading.Lock(), {"load": 0, "rate": 0}, set()
+
+    @contextmanager
+    def busy(what: str) -> Iterator[None]:
+        for step in (1, -1):
+            with lock:
+                now[what] += step
+                seen.add((now["load"], now["rate"]))
+            if step == 1:
+                time.sleep(0.02)
+                yield
+
+    class Slow(Toy):
+        def load_track(self, clip: Clip, track: Track) -> Any:
+            with busy("load"):
+                return super().load_track(clip, track)
+
+        def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+            with busy("rate"):
+                return super().rate(samples, work)
+
+    for threads in (1, 4):
+        seen.clear()
+        rater = Slow()
+        clips = [sound(0.01 * n) for n in range(1, 41)]
+        assert len(list(score_files(clips, rater, decode_threads=threads, compute_threads=threads))) == 40
+        assert len(rater.threads) == threads
+        assert any(loading and rating for loading, rating in seen)
+        assert max(loading for loading, _ in seen) == threads
+        assert (max(rating for _, rating in seen) > 1) == (threads > 1)
+
+
+def test_an_early_end(files: list[Path]) -> None:
+    def endless() -> Iterator[Path]:
+        while True:
+            yield from files
+
+    before = threading.active_count()
+    for number, _ in enumerate(score_files(endless(), Toy(seconds=0.002)["power"])):
+        if number == 3:
+            break
+    deadline = time.perf_counter() + 2
+    while threading.active_count() > before and time.perf_counter() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("name", ["decode_threads", "compute_threads", "prefetch", "batch_size"])
+def test_counts_are_positive(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: 0 is not a positive number"):
+        score_files([], Toy(per_clip=name != "batch_size"), **{name: 0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("single", ["a.mp4", Path("a.mp4")])
+def test_one_file_is_no_list(single: Any) -> None:
+    with pytest.raises(TypeError, match="pass a list"):
+        score_files(single, Toy())
+
+
+def test_no_files() -> None:
+    assert list(score_files([], Toy()["power"])) == []
+
+
+class Unsure(Toy):
+    """Says how uncertain it is."""
+
+    def rate(self, samples, work=None):
+        scores = super().rate(samples, work)
+        scores.sigma = scores.values / 10
+        return scores
+
+
+@pytest.mark.parametrize("per_clip", [True, False])
+def test_how_uncertain_scores_are_is_kept(per_clip):
+    clips = [sound(0.5), sound(0.25)]
+    scored = list(score_files(clips, 2 * Unsure(per_clip=per_clip)["power"]))
+    assert [s.scores["toy"].sigma[0, 0].item() for s in scored] == pytest.approx([0.05, 0.025])
+    assert [s.rewards.sigma.item() for s in scored] == pytest.approx([0.1, 0.05])

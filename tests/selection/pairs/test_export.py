@@ -1,0 +1,364 @@
+"""Pairs on disk: read back equal, accepted by the trainers' own readers, and nothing half-written."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from PIL import Image
+from scored_tables import varied, write
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError
+from avreward.scoring.table_reader import read_table
+from avreward.selection.candidates import candidates_of
+from avreward.selection.pairs._table import pair_table
+from avreward.selection.pairs.export import NAMES, export_pairs, read_pairs
+from avreward.selection.pairs.formats import FORMATS
+from avreward.selection.pairs.make import PairRule, make_pairs
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Pairs of rows without files, with everything a format may ask for."""
+    path = varied(tmp_path_factory.mktemp("table") / "scores.parquet", 12, 4)
+    rule = PairRule("all", margin=0.5, dimensions=("toy.quality", "toy.sync"), test=0.25)
+    return make_pairs(candidates_of(read_table(path)), rule)
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory):
+    """Pairs of real clips with sound, two prompts; the second clip of each is brighter, and better."""
+    folder = tmp_path_factory.mktemp("media")
+    rows = []
+    for i in range(4):
+        level = 0.3 + 0.4 * (i % 2)
+        video = torch.full((6, 3, 32, 48), level)
+        tone = 0.5 * torch.sin(torch.arange(12000) * 0.1 * (i + 1))[None]
+        clip = Clip(video=video, fps=8, audio=tone, sample_rate=16000)
+        path = folder / f"{i}.mkv"
+        clip.save(path)
+        rows.append(
+            {
+                "clip": str(path), "prompt": f"a {'cat' if i < 2 else 'dog'}", "reward": float(i % 2),
+                "toy.quality": float(i), "seconds": 0.75, "fps": 8.0, "width": 48, "height": 32, "sample_rate": 16000,
+            }
+        )  # fmt: skip
+    return make_pairs(candidates_of(read_table(write(folder / "scores.parquet", rows))))
+
+
+def test_read_back_equal_in_every_format_that_needs_no_media(made, tmp_path):
+    for name in ("datasets", "trl", "kto", "video-align"):
+        labels = {"VQ": "toy.quality", "MQ": "toy.sync", "TA": "reward"}
+        written = export_pairs(made, tmp_path / name, name, labels=labels)
+        for split, which in (("train", ~made.test), ("test", made.test)):
+            found = read_pairs(tmp_path / name, split)
+            expected = pair_table(written, np.flatnonzero(which))
+            if name != "datasets":
+                rows = found["row"].to_pylist()
+                assert rows == [i * (2 if name == "kto" else 1) for i in range(found.num_rows)]
+                found = found.drop_columns(["row"])
+            assert found.equals(expected)
+
+
+def test_nothing_of_the_table_is_lost(made):
+    table, rows = pair_table(made), made.pool.table.rows
+    for side, index in (("chosen", made.chosen), ("rejected", made.rejected)):
+        for column in rows.column_names:
+            name = side if column == "clip" else f"{side}_{column}"
+            assert table[name].to_pylist() == rows[column].take(index).to_pylist()
+    assert len(set(table["pair"].to_pylist())) == len(made)
+    quality, sync = (made.pool.table.numbers(name) for name in ("toy.quality", "toy.sync"))
+    for row, c, r in zip(table["conflicts"].to_pylist(), made.chosen, made.rejected, strict=True):
+        assert row == ["toy.quality"] * int(quality[c] < quality[r]) + ["toy.sync"] * int(sync[c] < sync[r])
+
+
+def test_hugging_face_datasets_reads_the_folder(made, tmp_path):
+    from datasets import load_dataset
+
+    export_pairs(made, tmp_path / "pairs")
+    found = load_dataset(str(tmp_path / "pairs"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in found.items()} == {
+        "train": int((~made.test).sum()), "test": int(made.test.sum()),
+    }  # fmt: skip
+    expected = pair_table(made, np.flatnonzero(made.test))
+    for name in expected.column_names:
+        assert found["test"][name] == expected[name].to_pylist()
+    for name, columns in (("trl", ["prompt", "chosen", "rejected"]), ("kto", ["prompt", "completion", "label"])):
+        export_pairs(made, tmp_path / name, name)
+        assert load_dataset(str(tmp_path / name), cache_dir=str(tmp_path / "cache"))["train"].column_names == columns
+
+
+def test_embedded_media(media, tmp_path):
+    from datasets import load_dataset
+
+    export_pairs(media, tmp_path / "pairs", embed=True)
+    [first, _] = load_dataset(str(tmp_path / "pairs"), cache_dir=str(tmp_path / "cache"))["train"]
+    assert first["chosen_media"]["path"] == first["chosen"]
+    assert first["chosen_media"]["bytes"] == Path(first["chosen"]).read_bytes()
+    assert first["rejected_media"]["bytes"] == Path(first["rejected"]).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["DPO", "KTO"])
+def test_trl_trains_on_it(made, tmp_path, kind):
+    import trl
+    from datasets import load_dataset
+    from grpo_sound_writer import writer
+
+    name = {"DPO": "trl", "KTO": "kto"}[kind]
+    export_pairs(made, tmp_path / name, name)
+    rows = load_dataset(str(tmp_path / name), split="train", cache_dir=str(tmp_path / "cache"))
+    model, tokenizer = writer(0)
+    config = getattr(trl, f"{kind}Config")(
+        output_dir=str(tmp_path / "run"), use_cpu=True, bf16=False, max_steps=1, per_device_train_batch_size=2,
+        report_to=[], save_strategy="no", disable_tqdm=True, max_length=24,
+    )  # fmt: skip
+    trainer = getattr(trl, f"{kind}Trainer")(
+        model, ref_model=writer(0)[0], args=config, train_dataset=rows, processing_class=tokenizer
+    )
+    assert np.isfinite(trainer.train().training_loss)
+
+
+def test_kto_rows(made, tmp_path):
+    export_pairs(made, tmp_path / "kto", "kto")
+    rows = [json.loads(line) for line in (tmp_path / "kto" / "test.jsonl").read_text().splitlines()]
+    side = read_pairs(tmp_path / "kto", "test").to_pylist()
+    for pair in side:
+        one, other = rows[pair["row"] : pair["row"] + 2]
+        assert one == {"prompt": pair["prompt"], "completion": pair["chosen"], "label": True}
+        assert other == {"prompt": pair["prompt"], "completion": pair["rejected"], "label": False}
+
+
+def test_video_align(made, tmp_path):
+    labels = {"VQ": "toy.quality", "MQ": "toy.sync", "TA": "fps"}
+    export_pairs(made, tmp_path / "va", "video-align", labels=labels)
+    found = pandas.read_csv(tmp_path / "va" / "train.csv")
+    assert list(found) == [
+        "path_A", "path_B", "prompt", "VQ", "MQ", "TA", "fps_A", "num_frames_A", "fps_B", "num_frames_B",
+    ]  # fmt: skip
+    sides = read_pairs(tmp_path / "va").to_pandas()
+    first = found["path_A"] == sides["chosen"]
+    assert 0.25 < first.mean() < 0.75  # a place says nothing
+    assert (found["path_B"][first] == sides["rejected"][first]).all()
+    better = sides["chosen_toy.quality"] > sides["rejected_toy.quality"]
+    assert (found["VQ"] == np.where(better == first, "A", "B")).all()
+    assert (found["TA"] == "same").all()
+    assert (found["num_frames_A"] == (np.where(first, sides["chosen_seconds"], sides["rejected_seconds"]) * 24)).all()
+
+
+def test_video_align_makes_up_no_labels(made, tmp_path):
+    with pytest.raises(AvrewardError, match=r"no columns end in VQ.*--label VQ=COLUMN, of toy\.quality, toy\.sync"):
+        export_pairs(made, tmp_path / "va", "video-align")
+    assert not list(tmp_path.iterdir())
+
+
+def test_diffusion_dpo_as_its_training_script_reads_it(media, tmp_path):
+    export_pairs(media, tmp_path / "dd", "diffusion-dpo")
+    rows = pandas.read_parquet(tmp_path / "dd" / "train.parquet")
+    assert list(rows) == ["jpg_0", "jpg_1", "label_0", "caption"]
+    assert set(rows["caption"]) == {"a cat", "a dog"}
+    for _, row in rows.iterrows():
+        first, second = (np.asarray(Image.open(io.BytesIO(row[name])).convert("RGB")) for name in ("jpg_0", "jpg_1"))
+        assert first.shape == (32, 48, 3)
+        assert row["label_0"] == float(first.mean() > second.mean())  # the brighter one is better
+    assert rows["label_0"].dtype == np.float64
+
+
+def test_a_picture_file_goes_in_as_it_is(tmp_path):
+    rows = []
+    for i in range(2):
+        Image.new("RGB", (16, 8), (100 * i, 0, 0)).save(tmp_path / f"{i}.jpg")
+        rows.append({"clip": str(tmp_path / f"{i}.jpg"), "prompt": "x", "reward": float(i), "width": 16})
+    export_pairs(
+        make_pairs(candidates_of(read_table(write(tmp_path / "t.parquet", rows)))), tmp_path / "dd", "diffusion-dpo"
+    )
+    [row] = pandas.read_parquet(tmp_path / "dd" / "train.parquet").to_dict("records")
+    chosen = row["jpg_0"] if row["label_0"] else row["jpg_1"]
+    assert chosen == (tmp_path / "1.jpg").read_bytes()
+
+
+def test_tango_flux(media, tmp_path):
+    from datasets import load_dataset
+
+    export_pairs(media, tmp_path / "tf", "tango-flux")
+    rows = load_dataset(
+        "json", data_files=str(tmp_path / "tf" / "train.json"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert rows.column_names == ["captions", "chosen", "reject", "duration"]
+    for row, pair in zip(rows, read_pairs(tmp_path / "tf").to_pylist(), strict=True):
+        assert row["duration"] == 0.75
+        for name, side in (("chosen", "chosen"), ("reject", "rejected")):
+            sound, original = Clip.open(row[name]), Clip.open(pair[side])
+            assert not sound.has_video
+            assert torch.equal(sound.sound(), original.sound())
+
+
+def test_sound_files_are_named_as_they_are(tmp_path):
+    rows = []
+    for i in range(2):
+        Clip(audio=torch.zeros(1, 800), sample_rate=8000).save(tmp_path / f"{i}.wav")
+        rows.append(
+            {"clip": str(tmp_path / f"{i}.wav"), "prompt": "x", "reward": float(i), "seconds": 0.1, "sample_rate": 8000}
+        )
+    export_pairs(
+        make_pairs(candidates_of(read_table(write(tmp_path / "t.parquet", rows)))), tmp_path / "tf", "tango-flux"
+    )
+    [row] = map(json.loads, (tmp_path / "tf" / "train.json").read_text().splitlines())
+    assert (row["chosen"], row["reject"]) == (str(tmp_path / "1.wav"), str(tmp_path / "0.wav"))
+
+
+def test_audio_video_dpo(media, tmp_path):
+    export_pairs(media, tmp_path / "av", "av-dpo")
+    with (tmp_path / "av" / "train.csv").open() as file:
+        [first, _] = csv.DictReader(file)
+    pair = read_pairs(tmp_path / "av").to_pylist()[0]
+    assert ",".join(first) == (
+        "path,id,relpath,num_frames,height,width,aspect_ratio,fps,resolution,audio_path,audio_id,audio_fps,text,"
+        "path_reject,audio_path_reject"
+    )
+    assert (first["path"], first["path_reject"], first["id"]) == (pair["chosen"], pair["rejected"], pair["pair"])
+    numbers = [float(first[name]) for name in ("num_frames", "height", "width", "resolution", "fps", "audio_fps")]
+    assert numbers == [6, 32, 48, 32 * 48, 8, 16000]
+    assert Clip.open(first["audio_path_reject"]).sample_rate == 16000
+
+
+def test_what_a_format_cannot_hold_is_counted(made, tmp_path):
+    rows = [{"prompt": p, "reward": float(i), "width": 8 if p == "a" else None} for p in "ab" for i in range(2)]
+    found = make_pairs(candidates_of(read_table(write(tmp_path / "t.parquet", rows))))
+    with pytest.raises(AvrewardError, match=r"2 × no sound \(tango-flux holds sound\)"):
+        export_pairs(found, tmp_path / "tf", "tango-flux")
+    assert not (tmp_path / "tf").exists()
+
+
+def test_the_card_says_how_it_was_made(made, tmp_path):
+    for name in NAMES:
+        if name in ("diffusion-dpo", "tango-flux", "av-dpo"):
+            continue
+        export_pairs(made, tmp_path / name, name, labels=dict.fromkeys(("VQ", "MQ", "TA"), "reward"))
+        text = (tmp_path / name / "README.md").read_text(encoding="utf-8")
+        for said in (
+            "Groups: clips that share the prompt.",
+            "higher by more than 0.5",
+            "a margin of 0.5 or less",
+            "48 scored",
+        ):
+            assert said in text
+        if name != "datasets":
+            assert all(f"`{column}`" in text for column in FORMATS[name].columns)
+            assert FORMATS[name].lost in text
+            assert FORMATS[name].where in text
+
+
+def test_pairs_without_a_common_prompt(tmp_path):
+    rows = [{"prompt": f"{i}", "group": "g", "reward": float(i)} for i in range(2)]
+    found = make_pairs(candidates_of(read_table(write(tmp_path / "t.parquet", rows, group_by="video"))))
+    export_pairs(found, tmp_path / "trl", "trl")
+    assert json.loads((tmp_path / "trl" / "train.jsonl").read_text())["prompt"] == ""
+    assert read_pairs(tmp_path / "trl")["prompt"].to_pylist() == [None]
+    assert "| train | 1 | 1 | 1 | 0 | 1 |" in (tmp_path / "trl" / "README.md").read_text()
+
+
+def test_a_file_that_is_gone(media, tmp_path):
+    rows = [{"clip": str(tmp_path / f"{i}.mp4"), "prompt": "x", "reward": float(i), "width": 8} for i in range(2)]
+    found = make_pairs(candidates_of(read_table(write(tmp_path / "t.parquet", rows))))
+    for options in ({"embed": True}, {"to": "diffusion-dpo"}):
+        with pytest.raises(AvrewardError, match=r"1\.mp4|0\.mp4"):
+            export_pairs(found, tmp_path / "out", **options)
+        assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_folder_with_something_in_it_stays_as_it_is(made, tmp_path):
+    (tmp_path / "out").mkdir()
+    export_pairs(made, tmp_path / "out")  # empty: fine
+    before = sorted(path.name for path in (tmp_path / "out").iterdir())
+    with pytest.raises(AvrewardError, match="there is something already"):
+        export_pairs(made, tmp_path / "out", "trl")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_interrupted_export_leaves_nothing(made, tmp_path):
+    def stop(count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_pairs(made, tmp_path / "out", step=stop)
+    assert not list(tmp_path.iterdir())
+
+
+FULL = """
+import resource, sys
+from avreward.cli.main import app
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # a disk that is full after 4 KiB
+for name in ("datasets", "trl"):
+    try:
+        app(["pairs", sys.argv[1], "--pairs", "all", "--out", sys.argv[2], "--format", name])
+    except SystemExit as error:
+        print(error.code)
+"""
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    table = varied(tmp_path / "scores.parquet", 60, 6)
+    command = [sys.executable, "-c", FULL, str(table), str(tmp_path / "out")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.stdout.split() == ["3", "3"]
+    assert result.stderr.count("can't be written") == 2
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
+
+
+def test_a_full_disk_on_which_sound_is_written(media, tmp_path):
+    command = [sys.executable, "-c", FULL.replace('"datasets", "trl"', '"tango-flux", "av-dpo"')]
+    result = subprocess.run([*command, str(media.pool.table.path), "out"], capture_output=True, text=True, cwd=tmp_path)
+    assert result.stdout.split() == ["3", "3"]
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(re.match(r"avreward: out/sounds/\w+\.wav: can't be written \(.*\); make room", line) for line in lines)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [({"to": "parquet"}, "'parquet' is no format"), ({"to": "trl", "embed": True}, "trl has no column for media")],
+)
+def test_bad_arguments(made, tmp_path, arguments, problem):
+    with pytest.raises(AvrewardError, match=problem):
+        export_pairs(made, tmp_path / "out", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_such_split(made, tmp_path):
+    with pytest.raises(AvrewardError, match="no pairs of the split train"):
+        read_pairs(tmp_path)
+
+
+def test_a_place_that_cannot_be_written(made, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(AvrewardError, match="can't be written"):
+        export_pairs(made, tmp_path / "file" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_progress_counts_every_pair(made, tmp_path):
+    for name in ("datasets", "kto"):
+        done = []
+        export_pairs(made, tmp_path / name, name, step=done.append)
+        assert sum(done) == len(made)
+
+
+@pytest.mark.parametrize("out", [".", "/", "..", "../{name}"])
+def test_the_folder_one_is_in_is_no_place(made, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AvrewardError, match="it is the folder you are in, or above it; name a new folder"):
+        export_pairs(made, out.format(name=tmp_path.name))
+    assert list(tmp_path.iterdir()) == []
+    export_pairs(made, "new/../pairs")
+    assert [path.name for path in tmp_path.iterdir()] == ["pairs"]

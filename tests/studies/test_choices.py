@@ -1,0 +1,197 @@
+"""Who sees what, and what they chose: the experiment's file."""
+
+import sqlite3
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from avreward.errors import AvrewardError
+from avreward.studies._agreement import agreement
+from avreward.studies.choices import Choices, ShownClip, StudyVideo
+
+
+def film(name: str, picked: int | None = 0, count: int = 2, **changes) -> StudyVideo:
+    shown = [ShownClip(i, f"{name}_{i}.wav", float(i == picked), file=f"{name}{i}.mp4") for i in range(count)]
+    return StudyVideo(name, shown, picked, **changes)
+
+
+@pytest.fixture
+def choices(tmp_path) -> Choices:
+    made = Choices(tmp_path / "experiment", {"seed": 0, "reward": "overall"})
+    for i in range(40):
+        made.add(film(f"video {i}", picked=i % 2, category=("Sea", "Fire")[i % 3 > 0]))
+    return made
+
+
+def test_order_and_places_are_of_each_persons_own_and_stay(choices):
+    anna, ben = choices.person("Anna"), choices.person("Ben")
+    first, second = choices.questions(anna), choices.questions(ben)
+    assert {q.film.name for q in first} == {q.film.name for q in second} == {f"video {i}" for i in range(40)}
+    assert [q.film.name for q in first] != [q.film.name for q in second]
+    assert [q.film.name for q in first] != sorted(q.film.name for q in first)
+    assert Choices(choices.folder).questions(anna) == first
+    places = {q.film.name: q.first for q in second}
+    assert 8 <= sum(q.first == places[q.film.name] for q in first) <= 32
+    on_the_left = sum(q.first == q.film.picked for q in first)
+    assert 10 <= on_the_left <= 30
+
+
+def test_with_two_candidates_nothing_depends_on_the_pick(choices, tmp_path):
+    other = Choices(tmp_path / "other", {"seed": 0, "reward": "-overall"})
+    for i in range(40):
+        other.add(film(f"video {i}", picked=1 - i % 2))
+    seen = [[(q.key, q.first, q.second) for q in c.questions(c.person("Anna"))] for c in (choices, other)]
+    assert seen[0] == seen[1]
+
+
+def test_of_several_candidates_each_person_meets_the_pick_once_against_any(tmp_path):
+    choices = Choices(tmp_path, {"seed": 3})
+    choices.add(film("only", picked=2, count=5))
+    met = Counter()
+    for i in range(120):
+        (question,) = choices.questions(choices.person(f"person {i}"))
+        assert 2 in (question.first, question.second)
+        met[question.first + question.second - 2] += 1
+    assert set(met) == {0, 1, 3, 4}
+    assert min(met.values()) > 12
+
+
+def test_a_candidate_without_a_file_is_not_shown(tmp_path):
+    choices = Choices(tmp_path, {"seed": 0})
+    shown = [
+        ShownClip(0, "a", 1.0, file="a.mp4"),
+        ShownClip(1, "b", reason="the reward failed"),
+        ShownClip(2, "c", 0.5, file="c.mp4"),
+    ]
+    choices.add(StudyVideo("rain", shown, 0))
+    choices.add(StudyVideo("left out", shown[:2], None, reason="fewer than two"))
+    for i in range(10):
+        (question,) = choices.questions(choices.person(f"{i}"))
+        assert {question.first, question.second} == {0, 2}
+        assert {question.file(0), question.file(1)} == {"a.mp4", "c.mp4"}
+
+
+def test_the_first_answer_counts_whoever_is_faster(choices):
+    anna = choices.person("Anna")
+    key = choices.questions(anna)[0].key
+    with ThreadPoolExecutor(8) as pool:
+        counted = list(pool.map(lambda i: choices.record(anna, key, ("first", "second")[i % 2]), range(16)))
+    assert sum(counted) == 1
+    assert len(choices.answers()) == 1
+    assert choices.answered(anna) == {key}
+
+
+def test_answers_say_whether_the_pick_was_preferred(choices):
+    anna = choices.person("Anna")
+    for i, question in enumerate(choices.questions(anna)[:3]):
+        agree = "first" if question.first == question.film.picked else "second"
+        other = {"first": "second", "second": "first"}[agree]
+        choices.record(anna, question.key, (agree, other, "none")[i])
+    assert [answer.agrees for answer in choices.answers()] == [True, False, None]
+    assert {answer.person for answer in choices.answers()} == {"Anna"}
+    assert {answer.category for answer in choices.answers()} <= {"Sea", "Fire"}
+
+
+def test_they_are_on_disk_at_once(choices):
+    anna = choices.person("Anna")
+    choices.record(anna, choices.questions(anna)[0].key, "first", 3.5)
+    rows = sqlite3.connect(choices.path).execute("SELECT choice, seconds FROM answers").fetchall()
+    assert rows == [("first", 3.5)]
+
+
+def test_the_same_name_is_the_same_person(choices):
+    assert choices.person("  Anna  B ") == choices.person("anna b")
+    assert choices.name_of(choices.person("Anna b")) == "Anna B"
+    composed, apart = "Ren\u00e9", "Rene\u0301"
+    assert choices.person(apart) == choices.person(composed)
+    assert choices.name_of(choices.person(apart)) == composed
+    assert choices.name_of("nobody") is None
+    for name in ("", "  ", "x" * 81):
+        with pytest.raises(AvrewardError, match="1 to 80"):
+            choices.person(name)
+
+
+@pytest.mark.parametrize("wrong", [{"choice": "third"}, {"key": "0" * 16}, {"token": "nobody"}])
+def test_what_belongs_to_nothing_is_refused(choices, wrong):
+    anna = choices.person("Anna")
+    given = {"token": anna, "key": choices.questions(anna)[0].key, "choice": "first"} | wrong
+    with pytest.raises(AvrewardError, match="isn't one of this experiment"):
+        choices.record(**given)
+    assert not choices.answers()
+
+
+def test_a_folder_holds_one_experiment(choices, tmp_path):
+    with pytest.raises(AvrewardError, match="reward 'overall', not 'other'"):
+        Choices(choices.folder, {"seed": 0, "reward": "other"})
+    assert len(Choices(choices.folder, {"seed": 0, "reward": "overall"}).films()) == 40
+    with pytest.raises(AvrewardError, match="holds no experiment"):
+        Choices(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "experiment.sqlite").write_text("no database, but long enough to be looked at " * 40)
+    with pytest.raises(AvrewardError, match="can't be used"):
+        Choices(tmp_path / "bad")
+
+
+def test_a_folder_that_cannot_be_one(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder, why in ((tmp_path / "file", "File exists"), (tmp_path / "file" / "sub", "Not a directory")):
+        with pytest.raises(AvrewardError, match=f"{folder}: it can't be made a folder .{why}.; name another place"):
+            Choices(folder, {"seed": 0})
+
+
+def test_an_experiment_in_which_nothing_can_be_asked_is_replaced(tmp_path):
+    choices = Choices(tmp_path, {"seed": 0, "provider": "wrong"})
+    choices.add(StudyVideo("rain", [ShownClip(0, "seed 0", reason="no answer")], None, reason="no dubs"))
+    choices.person("Anna")
+    choices = Choices(tmp_path, {"seed": 1, "provider": "right"})
+    assert not choices.films()
+    assert choices.name_of(choices.person("Anna")) == "Anna"  # of the new seed
+    choices.add(film("rain"))
+    choices.record(choices.person("Anna"), choices.questions(choices.person("Anna"))[0].key, "first")
+    with pytest.raises(AvrewardError, match="provider 'right', not 'wrong'"):
+        Choices(tmp_path, {"seed": 1, "provider": "wrong"})
+    choices.add(StudyVideo("rain", [], None, reason="its dubs are gone"))
+    with pytest.raises(AvrewardError, match="provider 'right', not 'wrong'"):  # there are answers
+        Choices(tmp_path, {"seed": 1, "provider": "wrong"})
+
+
+def test_a_video_that_is_added_again_replaces_the_old_one(choices):
+    choices.add(StudyVideo("video 0", [], None, reason="broken"))
+    assert [(f.picked, f.reason, list(f.candidates)) for f in choices.films() if f.name == "video 0"] == [
+        (None, "broken", [])
+    ]
+
+
+def scripted(folder, behaviour: str, people: int = 10, films: int = 40) -> Choices:
+    """An experiment that people of one behaviour have answered in full."""
+    choices = Choices(folder, {"seed": 0})
+    for i in range(films):
+        choices.add(film(f"video {i}", picked=i % 2))
+    rng = np.random.default_rng(4)
+    for i in range(people):
+        token = choices.person(f"person {i}")
+        for question in choices.questions(token):
+            pick = "first" if question.first == question.film.picked else "second"
+            other = {"first": "second", "second": "first"}[pick]
+            chosen = {
+                "agrees": pick,
+                "left": "first",
+                "coin": ("first", "second")[rng.integers(2)],
+                "80 %": pick if rng.random() < 0.8 else other,
+            }[behaviour]
+            choices.record(token, question.key, chosen)
+    return choices
+
+
+@pytest.mark.parametrize(("behaviour", "share"), [("agrees", 1), ("left", 0.5), ("coin", 0.5), ("80 %", 0.8)])
+def test_scripted_people_of_known_behaviour(tmp_path, behaviour, share):
+    people, films = (4, 25)
+    found = agreement(scripted(tmp_path, behaviour, people, films).answers())
+    assert found.answers == people * films
+    assert found.low <= share <= found.high
+    assert (found.share == 1) == (behaviour == "agrees")
+    if behaviour != "agrees":
+        assert 0.05 < found.high - found.low < 0.6
