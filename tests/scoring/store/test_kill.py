@@ -25,7 +25,7 @@ WRITERS = """
 import os, sys, random
 sys.path[:0] = {path!r}
 from toy_raters import Toy
-from test_store_kill import clips_of
+from test_kill import clips_of
 from avreward.scoring.store.store import Store
 for line in sys.stdin:
     if os.fork() == 0:
