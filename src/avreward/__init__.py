@@ -13,6 +13,7 @@ from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from avreward.clip import Clip as Clip
+    from avreward.errors import ArgumentError as ArgumentError
     from avreward.errors import AvrewardError as AvrewardError
     from avreward.errors import MediaError as MediaError
     from avreward.group import Group as Group
@@ -37,7 +38,7 @@ _get, _dir, __all__ = lazy_exports(
     __name__,
     {
         "clip": ["Clip"],
-        "errors": ["AvrewardError", "MediaError"],
+        "errors": ["ArgumentError", "AvrewardError", "MediaError"],
         "group": ["Group"],
         "raters.base": ["Rater"],
         "raters.hub": ["load_rater"],

@@ -2,11 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from os import PathLike
+from typing import Any
+
+_LONGEST = 80  # characters of a value that a message shows
 
 
 class AvrewardError(Exception):
     """Base of every error that this package raises on purpose; its text is one line for a person."""
+
+
+class Described(str):
+    """What came instead of the expected, in words: an `ArgumentError` shows it without quotes.
+
+    >>> raise ArgumentError("prompts", "one prompt a clip (2)", Described("3 prompts"))
+    Traceback (most recent call last):
+    ...
+    avreward.errors.ArgumentError: prompts: expected one prompt a clip (2), got 3 prompts
+    """
+
+
+class ArgumentError(AvrewardError, ValueError):
+    """An argument that can't be used: "NAME: expected X, got Y; do Z".
+
+    Args:
+        name: of the argument.
+        expected: what it must be, with its article: ``"a positive integer"``.
+        got: the value that came, of any type; text in `Described` is shown as it is.
+        remedy: what to do, where `expected` doesn't say so already (*optional*).
+
+    Example:
+        >>> raise ArgumentError("batch_size", "a positive integer", 0, "leave it out for the default")
+        Traceback (most recent call last):
+        ...
+        avreward.errors.ArgumentError: batch_size: expected a positive integer, got 0; leave it out for the default
+    """
+
+    def __init__(self, name: str, expected: str, got: Any, remedy: str | None = None) -> None:
+        shown = _shown(got)
+        super().__init__(f"{name}: expected {expected}, got {shown}" + (f"; {remedy}" if remedy else ""))
+        self.name, self.expected, self.got, self.remedy = name, expected, shown, remedy
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, Described, str | None]]:  # the value itself may not pickle
+        return type(self), (self.name, self.expected, Described(self.got), self.remedy)
+
+
+class UnknownNameError(ArgumentError, KeyError):
+    """A name that isn't among the known ones; made by `unknown_name`."""
+
+    __str__ = Exception.__str__  # KeyError's would put the message in quotes
+
+
+def unknown_name(name: str, got: object, known: Iterable[str], remedy: str | None = None) -> UnknownNameError:
+    """Return the error for a name that isn't known; it suggests the closest ones.
+
+    Args:
+        name: of the argument: ``"dimension"``.
+        got: the name that came.
+        known: the names that there are.
+        remedy: what to do where no known name is close (*optional*).
+
+    Example:
+        >>> print(unknown_name("dimension", "cliping", ["clipping", "noise"]))
+        dimension: expected one of clipping, noise, got 'cliping'; did you mean 'clipping'?
+    """
+    names = list(known)
+    near = get_close_matches(str(got), names, 3)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else remedy
+    return UnknownNameError(name, f"one of {', '.join(names)}" if names else "no name, as there are none", got, hint)
 
 
 class MediaError(AvrewardError, ValueError):
@@ -31,3 +96,15 @@ class MediaError(AvrewardError, ValueError):
 
 class UnusableTrack(MediaError):
     """A track that is whole and still nothing to a rater, such as too short a sound: what needs it is missing."""
+
+
+def _shown(got: Any) -> str:
+    """One short line for any value."""
+    if isinstance(got, Described):
+        return str(got)
+    if isinstance(got, type):
+        return f"the class {got.__name__}"
+    if hasattr(got, "shape") and hasattr(got, "dtype"):  # a tensor or array: its values would fill the screen
+        return f"a {type(got).__name__} of shape {tuple(got.shape)} and type {got.dtype}"
+    text = " ".join(repr(got).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
