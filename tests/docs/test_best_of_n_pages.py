@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def run(name, tmp_path, monkeypatch):
-    page = DOCS / name
+    page = DOCS / "guides" / name
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
@@ -38,4 +38,4 @@ def test_search(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_is_listed(strategy):
-    assert f"| `{strategy}` |" in (DOCS / "search.md").read_text(encoding="utf-8")
+    assert f"| `{strategy}` |" in (DOCS / "guides" / "search.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from avreward import Clip
 from avreward.studies.choices import Choices
 from avreward.studies.server import ChoiceServer
 
-PAGE = Path(__file__).parents[2] / "docs" / "experiment.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "experiment.md"
 
 
 def blocks(kind: str) -> list[str]:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "scales.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "scales.md"
 
 
 def test_the_examples_run(tmp_path, monkeypatch, capsys):

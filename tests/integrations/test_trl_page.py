@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def test_examples(capsys) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "trl.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "trl.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 2
     exec("\n".join(blocks), {})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-PAGE = Path(__file__).parents[2] / "docs" / "preferences.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "preferences.md"
 
 
 def test_the_examples_run(tmp_path, monkeypatch, capsys):

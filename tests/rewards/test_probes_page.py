@@ -7,7 +7,7 @@ import torch
 
 from avreward.audit.inputs import PROBES
 
-PAGE = Path(__file__).parents[2] / "docs" / "probes.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "probes.md"
 
 
 def test_the_examples_run(capsys):
@@ -26,7 +26,7 @@ def test_the_examples_run(capsys):
 
 def test_what_the_page_promises_is_there():
     text = PAGE.read_text(encoding="utf-8")
-    assert (PAGE.parent / "cards" / "signals.html").exists() == ("cards/signals.html" in text)
-    assert (PAGE.parent / "cards" / "signals.json").stat().st_size < 300_000
-    assert (PAGE.parent / "cards" / "signals.html").stat().st_size < 300_000
+    assert (PAGE.parents[1] / "cards" / "signals.html").exists() == ("../cards/signals.html" in text)
+    assert (PAGE.parents[1] / "cards" / "signals.json").stat().st_size < 300_000
+    assert (PAGE.parents[1] / "cards" / "signals.html").stat().st_size < 300_000
     assert len(PROBES) >= 20

@@ -13,7 +13,7 @@ from avreward import Clip, load_reward, score_files
 from avreward.integrations.trl.rewards import trl_rewards
 from avreward.rewards.function_base import FUNCTIONS
 
-PAGE = Path(__file__).parents[2] / "docs" / "rewards.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "rewards.md"
 
 
 @pytest.fixture(scope="module")

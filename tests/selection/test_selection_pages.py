@@ -36,7 +36,8 @@ def dubs(tmp_path_factory):
 def run_page(name, folder, monkeypatch):
     monkeypatch.chdir(folder)
     names: dict = {}
-    for language, block in re.findall(r"```(\w*)\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL):
+    page = (DOCS / "guides" / name).read_text(encoding="utf-8")
+    for language, block in re.findall(r"```(\w*)\n(.*?)```", page, re.DOTALL):
         if language == "python":
             exec(compile(block, name, "exec"), names)
             continue
@@ -73,5 +74,5 @@ def test_every_format_and_option_is_on_the_page():
     from avreward.selection.pairs.export import NAMES
     from avreward.selection.pairs.matching import TOLERANCES
 
-    text = (DOCS / "pairs.md").read_text(encoding="utf-8")
+    text = (DOCS / "guides" / "pairs.md").read_text(encoding="utf-8")
     assert [name for name in (*NAMES, *TOLERANCES) if f"`{name}`" not in text and f"--format {name}" not in text] == []

@@ -7,6 +7,8 @@ from avreward._lazy import lazy_exports
 if TYPE_CHECKING:
     from avreward.datasets.synthetic._perturbations import PERTURBATIONS as PERTURBATIONS
     from avreward.datasets.synthetic._perturbations import Perturbation as Perturbation
+    from avreward.datasets.synthetic.demo import demo_candidates as demo_candidates
+    from avreward.datasets.synthetic.scenes import KINDS as KINDS
     from avreward.datasets.synthetic.scenes import Scene as Scene
     from avreward.datasets.synthetic.scenes import scene as scene
 
@@ -14,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "synthetic._perturbations": ["PERTURBATIONS", "Perturbation"],
-        "synthetic.scenes": ["Scene", "scene"],
+        "synthetic.demo": ["demo_candidates"],
+        "synthetic.scenes": ["KINDS", "Scene", "scene"],
     },
 )

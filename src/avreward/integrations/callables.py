@@ -23,7 +23,7 @@ class FlowFactoryReward:
     Signature as in X-GenGroup/Flow-Factory, ``src/flow_factory/rewards/abc.py`` (`PointwiseRewardModel.__call__`) and
     ``reward_processor.py``, read at commits 5f6cda1 and 0e8437e: lists for a batch in, one number a sample out; the
     processor fills the parameters by name from the sample, and leaves out what a sample lacks. It takes only subclasses
-    of its own `PointwiseRewardModel`: inherit from that, and call this; docs/trl.md shows it.
+    of its own `PointwiseRewardModel`: inherit from that, and call this; docs/guides/trl.md shows it.
 
     Args:
         reward: what is computed.

@@ -33,7 +33,7 @@ def ignores_prompt(reward: object, prompts: Iterable[Clip | str | None] | None) 
         return None
     return (
         f"{reward}: the clips have prompts, and no term compares a clip with its prompt; {WHAT_HAPPENED}; add a term "
-        "that reads the prompt, and watch a reward that is not trained on (docs/probes.md)"
+        "that reads the prompt, and watch a reward that is not trained on (docs/guides/probes.md)"
     )
 
 

@@ -73,8 +73,8 @@ class RewardMonitor:
 
     Args:
         window: steps compared, at least 8.
-        alpha: of each of the two trends. Windows overlap, so a long run has many chances; see docs/probes.md for how
-            often runs that agree were stopped.
+        alpha: of each of the two trends. Windows overlap, so a long run has many chances; see
+            docs/guides/probes.md for how often runs that agree were stopped.
         patience: steps in a row.
 
     >>> monitor = RewardMonitor(window=10)

@@ -14,7 +14,7 @@ class Halving:
     """Successive halving: all set out, and at some steps the worse half, by preview, is given up.
 
     A preview is what the predicted clean sample decodes to. Early ones are blurred: what is lost by it depends on how
-    well their rewards go with the final ones (docs/search.md measures it on a synthetic case).
+    well their rewards go with the final ones (docs/guides/search.md measures it on a synthetic case).
 
     Candidates wait between the steps, each with its latents; they are denoised one at a time, whatever the batch size,
     since a row of a batch can't be given up.
