@@ -6,11 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 if TYPE_CHECKING:
     import pandas
+    from torch import Tensor
 
 LEVELS = ("bad", "poor", "fair", "good", "excellent")
 
@@ -117,6 +115,8 @@ class Scores:
     @classmethod
     def concatenate(cls, parts: Sequence[Scores]) -> Scores:
         """One `Scores` from several of the same dimensions, in order."""
+        import torch  # here, so that raters can be listed without it
+
         if not parts:
             raise ValueError("no scores to concatenate; pass at least one")
         like = next((p.values for p in parts if p.present.any()), parts[0].values)
@@ -153,6 +153,8 @@ class Scores:
         dimensions: tuple[Dimension, ...],
     ) -> Scores:
         """From one (values, reasons, basis) a clip, where `values` maps a dimension's name to a scalar tensor."""
+        import torch
+
         rows = list(rows)
         known: list[Tensor] = [v for values, _, _ in rows for v in values.values()]
         like = known[0] if known else torch.zeros(())
