@@ -40,3 +40,18 @@ def golden_weight(name: str, shape: Sequence[int]) -> Tensor:
     if len(shape) == 1:
         return 1 + 0.1 * noise if name.endswith("weight") else 0.1 * noise
     return noise / prod(shape[1:]) ** 0.5
+
+
+def structured(seed: int, shape: Sequence[int], scale: float = 1.0) -> Tensor:
+    """Return the input (B, C, T, H, W) of the video cases: noise of pixels, frames, rows and columns."""
+    generator = torch.Generator().manual_seed(seed)
+    b, c, t, h, w = shape
+    sizes = ((b, c, t, h, w), (b, c, t, 1, 1), (b, c, 1, h, 1), (b, c, 1, 1, w))
+    pixels, frames, rows, columns = (torch.randn(size, generator=generator) for size in sizes)
+    return (pixels + 1.5 * frames + rows + columns) / 2 * scale
+
+
+def worst(found: Tensor, expected: Tensor) -> float:
+    """Return the largest difference as a share of the largest expected value."""
+    assert found.shape == expected.shape
+    return float((found - expected).abs().max() / expected.abs().max())
