@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from avreward.errors import AvrewardError
-from avreward.training.losses import pearson_loss, plcc_loss
+from avreward.training.losses import pearson_loss, plcc_loss, rank_loss, scaled_rank_loss
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -78,5 +78,56 @@ def test_equal_predictions_have_a_finite_gradient(loss, dtype) -> None:
 
 @pytest.mark.parametrize("loss", [plcc_loss, pearson_loss])
 def test_shapes_that_would_broadcast_are_named(loss) -> None:
-    with pytest.raises(AvrewardError, match=r"\(4, 1\) and \(4,\)"):
+    with pytest.raises(AvrewardError, match=r"\(4, 1\), got \(4,\)"):
         loss(torch.zeros(4, 1), torch.zeros(4))
+
+
+# ---- AIGVEval, T2VQA, FAST-VQA
+
+
+@pytest.mark.golden(case="vqa_losses")
+def test_the_original_losses_of_video_raters(golden) -> None:
+    """Values and gradients; as its training loop calls it, the original's rank term is 0."""
+    tensors = golden.tensors()
+    losses = {
+        "plcc": plcc_loss,
+        "rank_paper": rank_loss,
+        "rank_upstream_column": scaled_rank_loss,
+        "total_upstream_1d": plcc_loss,
+        "total_paper": lambda s, y: plcc_loss(s, y) + 0.3 * rank_loss(s, y),
+        "l1": torch.nn.functional.l1_loss,
+    }
+    (value_atol, value_rtol), (grad_atol, grad_rtol) = golden.numbers("values"), golden.numbers("grads")[:2]
+    for row in golden.data["rows"]:
+        name = row["name"]
+        for key, loss in losses.items():
+            scores = tensors[f"{name}.pred"].clone().requires_grad_()
+            found = loss(scores, tensors[f"{name}.label"])
+            torch.testing.assert_close(found.detach(), tensors[f"{name}.{key}"], atol=value_atol, rtol=value_rtol)
+            (gradient,) = torch.autograd.grad(found, scores)
+            expected = tensors[f"{name}.{key}_grad"]
+            if expected.abs().max() > 1e4:  # equal predictions: the size is that of eps
+                assert gradient.isfinite().all()
+                continue
+            torch.testing.assert_close(gradient, expected, atol=grad_atol, rtol=grad_rtol)
+
+
+@settings(max_examples=30)
+@given(count=st.integers(2, 9), seed=st.integers(0, 99))
+def test_rank_losses_are_0_on_the_targets_and_positive_on_the_reverse(count: int, seed: int) -> None:
+    target = noise(count, seed=seed)
+    for loss in (rank_loss, scaled_rank_loss):
+        assert float(loss(target, target)) == 0
+        assert float(loss(-target, target)) > 0
+
+
+@pytest.mark.parametrize("loss", [rank_loss, scaled_rank_loss])
+def test_rank_losses_have_gradients(loss, check_gradient) -> None:
+    check_gradient(lambda x: loss(x, noise(7, seed=1)), noise(7), rtol=1e-4)
+
+
+def test_rank_losses_need_vectors_of_two() -> None:
+    with pytest.raises(AvrewardError, match="expected a vector"):
+        rank_loss(torch.zeros(4, 1), torch.zeros(4, 1))
+    with pytest.raises(AvrewardError, match="at least two scores, got 1"):
+        scaled_rank_loss(torch.zeros(1), torch.zeros(1))

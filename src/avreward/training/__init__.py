@@ -7,6 +7,8 @@ from avreward._lazy import lazy_exports
 if TYPE_CHECKING:
     from avreward.training.losses import pearson_loss as pearson_loss
     from avreward.training.losses import plcc_loss as plcc_loss
+    from avreward.training.losses import rank_loss as rank_loss
+    from avreward.training.losses import scaled_rank_loss as scaled_rank_loss
     from avreward.training.monitor import MonitorState as MonitorState
     from avreward.training.monitor import RewardDivergence as RewardDivergence
     from avreward.training.monitor import RewardMonitor as RewardMonitor
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "losses": ["pearson_loss", "plcc_loss"],
+        "losses": ["pearson_loss", "plcc_loss", "rank_loss", "scaled_rank_loss"],
         "monitor": ["MonitorState", "RewardDivergence", "RewardMonitor"],
     },
 )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 
 
 def plcc_loss(predicted: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
@@ -47,12 +47,75 @@ def pearson_loss(predicted: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor
     return ((1 - F.cosine_similarity(p, y, dim=0, eps=eps)) / 2).mean()
 
 
+def rank_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean hinge on pairs that are in the wrong order or too close (AIGVEval, equation 7).
+
+    With e = 1 where y_i ≥ y_j and −1 elsewhere,
+
+        loss = Σ_ij max(0, |y_i − y_j| − e·(s_i − s_j)) / n².
+
+    A pair costs nothing once its predicted difference is at least the difference of its targets, so the scores are
+    pulled towards the scale of the targets. AIGVEval's published code meant this loss and computes 0 instead (it
+    transposes a vector): there the total is `plcc_loss` alone.
+
+    Args:
+        predicted: scores (n,).
+        target: mean opinion scores (n,).
+
+    Returns:
+        A scalar, at least 0.
+
+    Raises:
+        ArgumentError: if the shapes differ or aren't (n,).
+
+    Example:
+        >>> float(rank_loss(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 3.0])))
+        0.0
+        >>> float(rank_loss(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 3.0])))  # 2 · 4 / 2²
+        2.0
+    """
+    _check(predicted, target, 1)
+    apart, wanted = predicted[:, None] - predicted, target[:, None] - target
+    order = torch.where(wanted >= 0, 1.0, -1.0).to(apart)
+    return (wanted.abs() - order * apart).relu().mean()
+
+
+def scaled_rank_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the rank loss of FAST-VQA's and AIGVEval's code on columns: inversions over one plus the largest.
+
+    With R_ij = max(0, (s_i − s_j)·sign(y_j − y_i)), loss = Σ R / (n·(n − 1)·(1 + max R)): only pairs in the wrong order
+    cost, by how far they are apart; the scale of the scores hardly matters.
+
+    Args:
+        predicted: scores (n,), at least two.
+        target: mean opinion scores (n,).
+
+    Returns:
+        A scalar from 0 to 1.
+
+    Raises:
+        ArgumentError: if the shapes differ, aren't (n,), or there are fewer than two.
+
+    Example:
+        >>> float(scaled_rank_loss(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 4.0])))
+        0.0
+    """
+    _check(predicted, target, 1)
+    count = len(predicted)
+    if count < 2:
+        raise ArgumentError("predicted", "at least two scores", Described(str(count)), "use a larger batch")
+    inverted = ((predicted[:, None] - predicted) * (target - target[:, None]).sign()).relu()
+    return inverted.sum() / count / (count - 1) / (1 + inverted.max())
+
+
 def _standard(x: Tensor, eps: float) -> Tensor:
     variance = x.var(correction=0).clamp(min=torch.finfo(x.dtype).tiny)  # the root of 0 has no finite gradient
     return (x - x.mean()) / (variance.sqrt() + eps)
 
 
-def _check(predicted: Tensor, target: Tensor) -> None:
+def _check(predicted: Tensor, target: Tensor, dimensions: int | None = None) -> None:
     if predicted.shape != target.shape:  # they would broadcast, and every clip would be compared with every other
-        shapes = f"{tuple(predicted.shape)} and {tuple(target.shape)}"
-        raise AvrewardError(f"predicted, target: shapes {shapes} differ; give a target for every predicted score")
+        expected = f"one shape for both, that of predicted {tuple(predicted.shape)}"
+        raise ArgumentError("target", expected, Described(str(tuple(target.shape))), "give a target for every score")
+    if dimensions is not None and predicted.ndim != dimensions:
+        raise ArgumentError("predicted", "a vector (n,)", Described(f"shape {tuple(predicted.shape)}"))
