@@ -9,7 +9,9 @@ from golden_weights import golden_state, structured, worst
 from avreward.raters.dover._network import DoverConfig, DoverNetwork, fused
 from avreward.raters.encoders.swin3d import Swin3dConfig
 
-TINY = DoverConfig(Swin3dConfig(width=8, depths=(1, 2), heads=(1, 2), window=(2, 3, 3), gated=(True, False)), (1, 2), (8, 16), 4)
+TINY = DoverConfig(
+    Swin3dConfig(width=8, depths=(1, 2), heads=(1, 2), window=(2, 3, 3), gated=(True, False)), (1, 2), (8, 16), 4
+)
 
 
 @pytest.mark.golden("config.technical")

@@ -34,7 +34,9 @@ class DoverConfig:
     @classmethod
     def from_dict(cls, sizes: dict[str, Any]) -> DoverConfig:
         """Return the configuration that `to_dict` wrote."""
-        technical = {key: tuple(v) if isinstance(v, list) else v for key, v in sizes["technical"].items()}
+        technical: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in sizes["technical"].items()
+        }
         return cls(Swin3dConfig(**technical), tuple(sizes["depths"]), tuple(sizes["widths"]), sizes["hidden"])
 
 

@@ -7,6 +7,7 @@ those of the published checkpoint.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class ConvNext3d(nn.Module):
         stem = nn.Sequential(nn.Conv3d(3, widths[0], (2, 4, 4), (2, 4, 4)), _ChannelNorm(widths[0]))
         shrink = [
             nn.Sequential(_ChannelNorm(narrow), nn.Conv3d(narrow, wide, (1, 2, 2), (1, 2, 2)))
-            for narrow, wide in zip(widths[:-1], widths[1:], strict=True)
+            for narrow, wide in pairwise(widths)
         ]
         self.downsample_layers = nn.ModuleList([stem, *shrink])
         self.stages = nn.ModuleList(

@@ -68,7 +68,9 @@ class Fragments:
         pieces = torch.split(video, aligned, 1)
         if len(pieces) > groups:  # frames left over go with the last group
             pieces = (*pieces[: groups - 1], torch.cat(pieces[groups - 1 :], 1))
-        return torch.cat([self._cut(piece, tops, lefts, down[..., t], right[..., t]) for t, piece in enumerate(pieces)], 1)
+        return torch.cat(
+            [self._cut(piece, tops, lefts, down[..., t], right[..., t]) for t, piece in enumerate(pieces)], 1
+        )
 
     def _enlarged(self, video: Tensor) -> Tensor:
         ratio = min(video.shape[2] / (self.rows * self.height), video.shape[3] / (self.columns * self.width))

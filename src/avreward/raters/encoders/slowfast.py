@@ -1,12 +1,14 @@
 """SlowFast-R50, two 3D residual networks at two frame rates (Feichtenhofer et al., ICCV 2019, arXiv:1812.03982).
 
-Names of the weights are those of the public checkpoint ``slowfast_r50`` (``blocks.0.multipathway_blocks.0.conv.weight``).
+Names of the weights are those of the public checkpoint ``slowfast_r50``:
+``blocks.0.multipathway_blocks.0.conv.weight``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +44,7 @@ class SlowFast(nn.Module):
         [(1, 128, 2, 4, 4), (1, 16, 8, 4, 4)]
     """
 
-    def __init__(self, config: SlowFastConfig = SlowFastConfig()) -> None:  # noqa: B008 - frozen
+    def __init__(self, config: SlowFastConfig = SlowFastConfig()) -> None:
         super().__init__()
         self.config = config
         stages = len(config.depths)
@@ -52,10 +54,10 @@ class SlowFast(nn.Module):
         channels = (slow + 2 * fast, fast)
         for stage, depth in enumerate(config.depths):
             stride, times = (1 if stage == 0 else 2), (1 if stage < 2 else 3, 3)
-            pathways = [_stage(channels[i], inner[i], depth, stride, times[i]) for i in (0, 1)]
+            slow_stage, fast_stage = (_stage(channels[i], inner[i], depth, stride, times[i]) for i in (0, 1))
             out = (4 * inner[0], 4 * inner[1])
             last = stage == stages - 1
-            blocks.append(_Pathways(*pathways, None if last else _Fusion(out[1])))
+            blocks.append(_Pathways(slow_stage, fast_stage, None if last else _Fusion(out[1])))
             channels = (out[0] if last else out[0] + 2 * out[1], out[1])
             inner = (2 * inner[0], 2 * inner[1])
         if config.classes is not None:
@@ -64,9 +66,9 @@ class SlowFast(nn.Module):
         self.widths = channels
 
     @property
-    def features(self) -> Sequence[nn.Module]:
+    def features(self) -> Sequence[_Pathways]:
         """The stem and the stages."""
-        return list(self.blocks)[: len(self.config.depths) + 1]
+        return cast("list[_Pathways]", list(self.blocks)[: len(self.config.depths) + 1])
 
     def forward(self, slow: Tensor, fast: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of both pathways, each (batch, channels, frames, height/32, width/32).

@@ -46,7 +46,7 @@ class Swin3d(nn.Module):
         torch.Size([1, 16, 4, 4, 5])
     """
 
-    def __init__(self, config: Swin3dConfig = Swin3dConfig()) -> None:  # noqa: B008 - frozen
+    def __init__(self, config: Swin3dConfig = Swin3dConfig()) -> None:
         super().__init__()
         self.config = config
         self.patch_embed = _PatchEmbed(config)
