@@ -7,7 +7,6 @@ from toy_raters import Reading, Toy
 from avreward import Clip
 from avreward.audit.ascent import PICTURE_STEP, SOUND_STEP, ascend, climb
 from avreward.audit.gradient_noise import gradient_snr
-from avreward.rewards._prompt_warning import ignores_prompt, warn_ignores_prompt
 
 
 def real(power: float, brightness: float) -> Clip:
@@ -91,24 +90,6 @@ def test_the_figure_is_signal_over_noise() -> None:
 
     found = gradient_snr(Quadratic()["brightness"], real(0.25, 0.5), draws=8)
     assert found["video"] == pytest.approx(255**2 / 4, rel=0.1)
-
-
-def test_the_warning(recwarn, monkeypatch) -> None:
-    monkeypatch.setattr("avreward.rewards._prompt_warning._warned", set())
-    reward, clip = Toy()["power"], real(0.25, 0.5)
-    told = ignores_prompt(reward, [clip])
-    assert all(fact in told for fact in ("0.13 to 0.41", "0.11 to 0.06", "20th rollout", "UniRL", "reads the prompt"))
-    for prompts in (None, [], [None, None], [""], [clip.with_prompt(None)]):
-        assert ignores_prompt(reward, prompts) is None  # as where silent video is dubbed
-    assert ignores_prompt(Reading()["faithful"] + reward, [clip]) is None
-    assert ignores_prompt(lambda clips: 0, [clip]) is None
-    assert ignores_prompt(Reading()["power"], ["a dog"]) is not None  # the rater reads the prompt, this term doesn't
-    warn_ignores_prompt(reward, [None])
-    assert not recwarn
-    for _ in range(3):
-        warn_ignores_prompt(reward, ["a dog"])
-    warn_ignores_prompt(2 * reward, ["a dog"])
-    assert len(recwarn) == 2  # once a reward
 
 
 def test_large_pictures_are_scaled_down_for_gradients(monkeypatch) -> None:

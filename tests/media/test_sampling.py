@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media.sampling import AllFrames, FramePlan, FrameRule, Spread, Windows, duration, on_display
+from avreward.media.sampling import AllFrames, FramePlan, FrameRule, Spread, Windows, duration, on_display, slack
 from avreward.media.sampling_rules import (
     AgavRaterFrames,
     AigvAssessorFrames,
@@ -209,6 +209,21 @@ def test_duration_and_display() -> None:
 
 
 # ---- plans
+
+
+def test_a_time_stamp_may_be_half_a_millisecond_late() -> None:
+    """Matroska rounds 1/24 s = 41.67 ms to 42 ms: at 41.67 ms that frame is on display, though its stamp is later."""
+    exact = torch.arange(8, dtype=torch.float64) / 24
+    rounded = (exact * 1000).round() / 1000
+    assert on_display(rounded, exact).tolist() == list(range(8))
+    assert on_display(rounded, rounded - 6e-4).tolist() == [0, 0, 1, 2, 3, 4, 5, 6]  # more is not forgiven
+
+
+def test_the_slack_is_smaller_for_very_high_rates() -> None:
+    times = torch.arange(5, dtype=torch.float64) / 1000
+    assert slack(times) == pytest.approx(0.00025)
+    assert on_display(times, times - 0.0004).tolist() == [0, 0, 1, 2, 3]
+    assert slack(stamps(5)) == pytest.approx(0.0005)
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 from avreward.raters.shared import Shared
 
@@ -41,3 +42,30 @@ def test_an_error_is_raised_and_not_kept():
     with pytest.raises(ZeroDivisionError):
         shared.get("a", lambda: 1 // 0)
     assert shared.get("a", lambda: 5) == 5
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_work_without_gradients_is_not_handed_out_where_they_are_wanted(mode):
+    shared, weight = Shared(4), torch.ones(3, requires_grad=True)
+
+    def compute():
+        return (2 * weight).sum()
+
+    with mode():
+        frozen = shared.get("key", compute)
+        assert shared.get("key", compute) is frozen
+    assert not frozen.requires_grad
+    live = shared.get("key", compute)
+    live.backward()
+    assert weight.grad.tolist() == [2.0, 2.0, 2.0]
+    with mode():
+        assert shared.get("key", compute) is frozen  # a graph is not kept alive by those who need none
+
+
+def test_work_of_inference_mode_is_not_handed_out_elsewhere():
+    shared = Shared(4)
+    with torch.inference_mode():
+        shared.get("key", lambda: torch.ones(1))
+    with torch.no_grad():
+        found = shared.get("key", lambda: torch.ones(1))
+    assert not found.is_inference()  # such a tensor can't be saved for a backward pass

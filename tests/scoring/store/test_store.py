@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,41 @@ def test_the_key(store: Store) -> None:
     assert store.get(ear, [clip.with_audio(clip), sound(0.2)]) != [None, None]
     assert store.fingerprints("toy") == {"toy 1"}
     assert store.fingerprints("reading") == {"reading 1"}
+
+
+def test_the_key_holds_the_texts_that_a_rater_reads(store: Store) -> None:
+    class Anchored(Toy):  # reads the prompt where there is one, so no dimension needs it
+        prompt_anchored = True
+
+    class Spoken(Toy):
+        dimensions = (replace(Toy.dimensions[0], needs=frozenset({"audio", "texts.words"})), *Toy.dimensions[1:])
+
+    clip = both(0.2, 0.3).with_prompt("a drum", {"words": "one", "other": "x"})
+    for rater in (Anchored("anchored"), Spoken("spoken")):
+        store.put(rater, [clip], Toy()([clip]))
+    assert store.get(Anchored("anchored"), [clip, clip.with_prompt("a bell")])[1] is None
+    assert store.get(Anchored("anchored"), [clip.with_prompt("a drum", {"words": "two"})])[0] is not None
+    changed, same_words = (clip.with_prompt("a bell", {"words": words}) for words in ("two", "one"))
+    assert store.get(Spoken("spoken"), [changed])[0] is None
+    assert store.get(Spoken("spoken"), [same_words])[0] is not None  # nor the prompt nor other texts
+
+
+def test_the_key_holds_the_reason_of_a_missing_track(store: Store) -> None:
+    """Found again, a score would otherwise be missing for a reason that is not true of this clip."""
+    toy, silent = Toy(), picture(0.4)
+    damaged = silent._derived(_missing={"audio": "the sound track is empty"})
+    store.put(toy, [silent], toy([silent]))
+    assert store.get(toy, [silent])[0] is not None
+    assert store.get(toy, [damaged]) == [None]
+
+
+def test_other_names_of_dimensions_are_another_rater(store: Store) -> None:
+    toy, renamed, turned = Toy(), Toy(), Toy()
+    renamed.dimensions = (replace(Toy.dimensions[0], name="loudness"), *Toy.dimensions[1:])
+    turned.dimensions = Toy.dimensions[::-1]  # as many, so that values would be read under other names
+    store.put(toy, CLIPS, toy(CLIPS))
+    assert store.get(renamed, CLIPS) == [None] * 3
+    assert store.get(turned, CLIPS) == [None] * 3
 
 
 def test_files_go_by_content(store: Store, tmp_path: Path) -> None:

@@ -62,6 +62,14 @@ def test_sigma(tmp_path):
         make_pairs(candidates_of(bare), PairRule(sigmas=1.0))
 
 
+def test_the_standard_error_of_a_difference_is_the_root_of_the_sum_of_squares(tmp_path):
+    """0.6 and 0.8 make 1, not 1.4: a margin of 1.2 exceeds it, one of 0.9 does not."""
+    table = pools(tmp_path / "t.parquet", [[1.2, 0.0], [0.9, 0.0]], sigma=[[0.6, 0.8], [0.6, 0.8]])
+    found = make_pairs(candidates_of(table), PairRule("all", sigmas=1.0))
+    assert listed(found) == [(0, 1)]
+    assert found.dropped == {"a margin of 1 standard errors or less": 1}
+
+
 def test_conflicts_are_named_or_dropped(tmp_path):
     nan = float("nan")
     columns = {"toy.quality": [[3.0, 2.0, 9.0]], "toy.sync": [[1.0, 5.0, nan]]}
