@@ -67,3 +67,19 @@ class Rewards:
             {name: Scores.concatenate([p.scores[name] for p in parts]) for name in parts[0].scores},
             torch.cat(unknown) if any(p.sigma is not None for p in parts) else None,
         )
+
+    def split(self) -> list[Rewards]:
+        """Return one `Rewards` for each clip, in order; what `concatenate` puts together again."""
+        scores = {name: found.split() for name, found in self.scores.items()}
+        return [
+            Rewards(
+                self.values[i : i + 1],
+                self.present[i : i + 1],
+                [self.reasons[i]],
+                {name: column[i : i + 1] for name, column in self.terms.items()},
+                [self.basis[i]],
+                {name: found[i] for name, found in scores.items()},
+                None if self.sigma is None else self.sigma[i : i + 1],
+            )
+            for i in range(len(self))
+        ]

@@ -2,68 +2,60 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Collection, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
 
 from avreward.clip import Clip
+from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.generators.base import Cost
 from avreward.group import Group
-from avreward.rewards.base import MissingScore, Reward, Rewards
+from avreward.raters.scores import Scores
+from avreward.rewards._as_reward import RewardLike, as_reward
+from avreward.rewards.base import Reward
+from avreward.rewards.results import MissingScore, Rewards
+from avreward.selection._candidate import Candidate, judged_of
+from avreward.selection._selection import Selection
 
-Candidate = TypeVar("Candidate")
-
-
-@dataclass(frozen=True)
-class Selection(Generic[Candidate]):
-    """Candidates, ranked.
-
-    Attributes:
-        candidates: as they were given.
-        order: indices of the ranked candidates, best first; of equal rewards the earlier one.
-        rewards: of all candidates, also of those that are not ranked.
-        missing: index of each candidate that is not ranked → why.
-    """
-
-    candidates: Sequence[Candidate]
-    order: tuple[int, ...]
-    rewards: Rewards
-    missing: dict[int, str]
-
-    @property
-    def best_index(self) -> int:
-        """The index of the best candidate."""
-        return self.order[0]
-
-    @property
-    def best(self) -> Candidate:
-        """The best candidate itself."""
-        return self.candidates[self.best_index]
+ClipLike = Clip | str | PathLike[str]
 
 
-def best_of_n(candidates: Sequence[Clip] | Group, reward: Reward, *, mixed: bool = False) -> Selection[Clip]:
-    """Ranks `candidates` by `reward`; what they share is computed once.
+def best_of_n(candidates: Sequence[ClipLike] | Group, reward: RewardLike, *, mixed: bool = False) -> Selection:
+    """Rank `candidates` by `reward`; what they share is computed once.
 
     Args:
-        candidates: at least one clip, or a group of them.
-        reward: the larger, the better.
+        candidates: at least one clip or path, or a group of clips. A file that can't be opened is missing.
+        reward: the larger, the better: a reward, or an expression over `signals`.
         mixed: whether rewards whose fused scores were made of different dimensions are ranked together; see `select`.
 
-    Raises `ValueError` for no candidates, and `MissingScore` with all reasons where no candidate has a reward.
+    Raises:
+        ArgumentError: for no candidates, or for something else than a reward.
+        MissingScore: with all reasons, where no candidate has a reward.
 
-    >>> picked = best_of_n([Clip.open(p) for p in paths], load_rater("signals")["audio_quality"])
-    >>> picked.best.name, picked.order
-    ('dub2.mp4', (1, 2, 0))
+    Example:
+        >>> picked = best_of_n(["dub1.mp4", "dub2.mp4", "dub3.mp4"], "audio_quality")
+        >>> picked.best.name, picked.order
+        ('dub2.mp4', (1, 2, 0))
     """
-    clips = candidates.candidates if isinstance(candidates, Group) else candidates
-    _check(clips)
-    if not isinstance(reward, Reward):
-        raise TypeError(f"reward: a {type(reward).__name__}; pass a reward, such as rater['overall']")
-    return select(clips, reward.evaluate(clips), mixed=mixed)
+    reward = as_reward(reward)
+    given = _given(candidates)
+    began = time.perf_counter()
+    clips, failed = _opened(given)
+    if not clips:
+        raise MissingScore.of([_name(one) for one in given], failed, "give at least one candidate that can be opened")
+    found = reward.evaluate(list(clips.values()))
+    rewards = _with_gaps(found, failed, len(given)) if failed else found
+    cost = Cost(rewards=len(clips), seconds=time.perf_counter() - began)
+    return _selection(given, clips, rewards, mixed, cost, described(reward))
 
 
-def select(candidates: Sequence[Candidate], rewards: Rewards, *, mixed: bool = False) -> Selection[Candidate]:
-    """Ranks `candidates` (clips, paths, anything) by rewards that are known already, one each.
+def select(candidates: Sequence[ClipLike] | Group, rewards: Rewards, *, mixed: bool = False) -> Selection:
+    """Rank `candidates` (clips or paths) by rewards that are known already, one each.
 
     A fused score, such as ``overall``, is made of the dimensions that a clip has: that of a silent clip and that of a
     clip with sound do not measure the same. Without `mixed`, only the candidates with the most common such basis are
@@ -71,13 +63,37 @@ def select(candidates: Sequence[Candidate], rewards: Rewards, *, mixed: bool = F
 
     Raises as `best_of_n` does.
     """
-    _check(candidates)
-    if len(candidates) != len(rewards):
-        raise ValueError(f"rewards: {len(rewards)} for {len(candidates)} candidates; pass one each")
-    missing = {i: why for i, why in enumerate(rewards.reasons) if why is not None}
-    present = [i for i in range(len(candidates)) if i not in missing]
+    given = _given(candidates)
+    if len(given) != len(rewards):
+        raise ArgumentError("rewards", f"one for each of {len(given)} candidates", Described(str(len(rewards))))
+    rows = {i for i, there in enumerate(rewards.present.tolist()) if there}
+    clips, failed = _opened(given, only=rows)
+    if failed:
+        raise AvrewardError("; ".join(failed.values()))
+    return _selection(given, clips, rewards, mixed, Cost(), {})
+
+
+def described(reward: Reward) -> dict[str, Any]:
+    """Return what a table says of the reward that its rows were ranked by."""
+    raters = {rater.name: rater.fingerprint for rater in reward.raters}
+    return {"reward": repr(reward), "fingerprint": reward.fingerprint, "raters": raters}
+
+
+def ranking(
+    rewards: Rewards, names: Sequence[str], mixed: bool = False, among: Collection[int] | None = None
+) -> tuple[tuple[int, ...], dict[int, str]]:
+    """Return the order of those that have comparable rewards, and why the others have none.
+
+    Args:
+        rewards: of all candidates.
+        names: of all candidates, for the error.
+        mixed: as for `select`.
+        among: indices of those that may be chosen (*optional*).
+    """
+    some = range(len(rewards)) if among is None else sorted(among)
+    missing = {i: why for i in some if (why := rewards.reasons[i]) is not None}
+    present = [i for i in some if i not in missing]
     if not present:
-        names = [str(getattr(candidate, "name", candidate)) for candidate in candidates]
         raise MissingScore.of(names, missing, "give candidates that have what the reward needs, or another reward")
     if not mixed:
         counts = Counter(frozenset(rewards.basis[i]) for i in present)  # in the order of first sight
@@ -87,14 +103,101 @@ def select(candidates: Sequence[Candidate], rewards: Rewards, *, mixed: bool = F
         present = [i for i in present if i not in missing]
     values = rewards.values.detach().tolist()
     order = sorted(present, key=lambda i: -values[i])  # a stable sort: the earlier one of equals stays first
-    return Selection(candidates, tuple(order), rewards, dict(sorted(missing.items())))
+    return tuple(order), dict(sorted(missing.items()))
 
 
-def _check(candidates: Sequence[object]) -> None:
-    if isinstance(candidates, Clip):
-        raise TypeError("candidates: a single Clip; pass a list of clips")
-    if not candidates:
-        raise ValueError("candidates: none; pass at least one")
+def ranked_clips(
+    clips: Sequence[Clip], rewards: Rewards, order: Sequence[int], missing: dict[int, str], cost: Cost | None = None
+) -> Selection:
+    """Return the selection of clips whose order is known."""
+    return _selected(list(clips), dict(enumerate(clips)), rewards, tuple(order), missing, cost or Cost(), {})
+
+
+def _selection(
+    given: Sequence[ClipLike], clips: dict[int, Clip], rewards: Rewards, mixed: bool, cost: Cost, about: dict[str, Any]
+) -> Selection:
+    order, missing = ranking(rewards, [_name(one) for one in given], mixed)
+    return _selected(given, clips, rewards, order, missing, cost, about)
+
+
+def _selected(
+    given: Sequence[ClipLike],
+    clips: dict[int, Clip],
+    rewards: Rewards,
+    order: tuple[int, ...],
+    missing: dict[int, str],
+    cost: Cost,
+    about: dict[str, Any],
+) -> Selection:
+    candidates = [
+        Candidate(
+            i,
+            judged=judged_of(rewards, i),
+            reason=missing.get(i),
+            rated=cost.seconds / len(clips) if i in clips else 0.0,
+            file=one.path if isinstance(one, Clip) else Path(one),
+        )
+        for i, one in enumerate(given)
+    ]
+    metadata = {"group_by": "condition", "condition": "candidates", **about}
+    return Selection(candidates, order, rewards, missing, clips, cost, metadata)
+
+
+def _given(candidates: Sequence[ClipLike] | Group) -> Sequence[ClipLike]:
+    if isinstance(candidates, Clip | str | PathLike):
+        got = Described(f"a single {type(candidates).__name__}")
+        raise ArgumentError("candidates", "a list of clips or paths, or a Group", got)
+    given = candidates.candidates if isinstance(candidates, Group) else candidates
+    if not len(given):
+        raise ArgumentError("candidates", "at least one", Described("none"))
+    for one in given:
+        if not isinstance(one, Clip | str | PathLike):
+            raise ArgumentError("candidates", "clips or paths", Described(f"a {type(one).__name__}"))
+    return given
+
+
+def _opened(given: Sequence[ClipLike], only: Collection[int] | None = None) -> tuple[dict[int, Clip], dict[int, str]]:
+    """Index → clip, and index → why there is none."""
+    clips: dict[int, Clip] = {}
+    failed: dict[int, str] = {}
+    for i, one in enumerate(given):
+        if isinstance(one, Clip):
+            clips[i] = one
+        elif only is None or i in only:
+            try:
+                clips[i] = Clip.open(one)
+            except AvrewardError as error:
+                failed[i] = str(error)
+    return clips, failed
+
+
+def _name(one: ClipLike) -> str:
+    return one.name if isinstance(one, Clip) else str(one)
+
+
+def _with_gaps(found: Rewards, failed: dict[int, str], count: int) -> Rewards:
+    """`found`, with a missing row for each candidate that failed, in the candidates' order."""
+    rows = iter(found.split())
+    return Rewards.concatenate([_gap(found, failed[i]) if i in failed else next(rows) for i in range(count)])
+
+
+def _gap(like: Rewards, why: str) -> Rewards:
+    """One missing row."""
+
+    def nothing(value: torch.Tensor) -> torch.Tensor:
+        return value.new_full((1, *value.shape[1:]), float("nan"))
+
+    scores = {
+        rater: Scores(
+            nothing(own.values),
+            own.present.new_zeros((1, len(own.names))),
+            [dict.fromkeys(own.names, why)],
+            own.dimensions,
+        )
+        for rater, own in like.scores.items()
+    }
+    terms = {name: nothing(values) for name, values in like.terms.items()}
+    return Rewards(nothing(like.values), like.present.new_zeros(1), [why], terms, [()], scores)
 
 
 def _why(rewards: Rewards, candidate: int, common: frozenset[str]) -> str:

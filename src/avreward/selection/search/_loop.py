@@ -15,9 +15,10 @@ from typing import Any
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
 from avreward.generators.base import CallableSampler, Condition, Cost, GeneratorStopped, Noise, Sampler, SamplingRun
-from avreward.selection.search._judging import CandidateJudge, Judged, describe
+from avreward.selection._candidate import Candidate, Judged
+from avreward.selection.search._chosen import FAILED
+from avreward.selection.search._judging import CandidateJudge, describe
 from avreward.selection.search._run_log import RunLog
-from avreward.selection.search.result import FAILED, Candidate
 
 
 class SearchLoop:

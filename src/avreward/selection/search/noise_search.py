@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from random import Random
 
 from avreward.generators.base import Noise
+from avreward.selection._candidate import Candidate
 from avreward.selection.search._loop import SearchLoop, at_least, whole
-from avreward.selection.search.result import Candidate
 
 
 @dataclass(frozen=True)

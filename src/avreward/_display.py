@@ -1,0 +1,59 @@
+"""How results are shown: an aligned table of text, and the same table as HTML for notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import islice
+
+SHOWN = 10  # rows; of more, the rest is counted
+
+
+def number(value: float | None) -> str:
+    """Return a number with three digits behind the point at most, and an empty text for a missing one."""
+    if value is None or value != value:
+        return ""
+    return f"{value:.4g}" if abs(value) < 1e-3 or abs(value) >= 1e6 else f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def text_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], count: int) -> str:
+    """Return `title` and under it the first rows of `count`, in aligned columns.
+
+    >>> print(text_table("2 clips", ["clip", "reward"], [("a.mp4", 71.5), ("b.mp4", None)], 2))
+    2 clips
+      clip   reward
+      a.mp4  71.5
+      b.mp4
+    """
+    cells = [[*columns], *([_cell(value) for value in row] for row in islice(rows, SHOWN))]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+    more = [f"… and {count - SHOWN} more"] if count > SHOWN else []
+    return "\n".join([title, *(f"  {line}".rstrip() for line in [*lines, *more])])
+
+
+def html_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], count: int) -> str:
+    """Return the same as `text_table` in HTML; every text is escaped.
+
+    >>> html_table("1 clip", ["clip"], [("<b>",)], 1)
+    '<table><caption>1 clip</caption><thead><tr><th>clip</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
+    """
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(_cell(value))}</td>' for value in row)}</tr>" for row in islice(rows, SHOWN)
+    )
+    more = f"<p>… and {count - SHOWN} more</p>" if count > SHOWN else ""
+    return (
+        f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+    )
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``"1 clip"``, ``"3 clips"``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _cell(value: object) -> str:
+    if value is None or isinstance(value, float):
+        return number(value)
+    return " ".join(str(value).split())
