@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avreward.selection.search.result import SearchResult
+from avreward import Selection
 
 
 def parser_of(name: str, doc: str | None, batch_size: int = 1) -> argparse.ArgumentParser:
@@ -17,7 +17,7 @@ def parser_of(name: str, doc: str | None, batch_size: int = 1) -> argparse.Argum
     return parser
 
 
-def show(found: SearchResult, best: Path) -> None:
+def show(found: Selection, best: Path) -> None:
     """Prints the ranking and what it cost; writes the best clip to `best`, and the table beside it."""
     for candidate in found.ranked:
         print(f"{candidate.reward:8.3f}  seed {candidate.seed}{'  (known)' if candidate.known else ''}")

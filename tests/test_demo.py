@@ -23,7 +23,8 @@ def winner(seed: int, folder) -> str:
     with one_core():
         files = demo_candidates(seed, folder)
     scored = list(score_files(files.values(), load_rater()["overall"]))
-    return select(list(files), Rewards.concatenate([s.rewards for s in scored if s.rewards])).best
+    picked = select(list(files.values()), Rewards.concatenate([s.rewards for s in scored if s.rewards]))
+    return list(files)[picked.best_index]
 
 
 def test_the_planted_best_wins_on_twenty_scenes(tmp_path):

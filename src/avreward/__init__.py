@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from avreward.rewards.io import save_reward as save_reward
     from avreward.rewards.results import Rewards as Rewards
     from avreward.scoring.run import score_files as score_files
-    from avreward.selection._best_of_n import Selection as Selection
     from avreward.selection._best_of_n import best_of_n as best_of_n
+    from avreward.selection._selection import Selection as Selection
     from avreward.selection.search.search import BestOfN as BestOfN
     from avreward.selection.search.search import Search as Search
 
@@ -48,7 +48,8 @@ _get, _dir, __all__ = lazy_exports(
         "rewards.io": ["load_reward", "save_reward"],
         "rewards.results": ["Rewards"],
         "scoring.run": ["score_files"],
-        "selection._best_of_n": ["Selection", "best_of_n"],
+        "selection._best_of_n": ["best_of_n"],
+        "selection._selection": ["Selection"],
         "selection.search.search": ["BestOfN", "Search"],
     },
 )

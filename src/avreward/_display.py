@@ -35,17 +35,15 @@ def text_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
 def html_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], count: int) -> str:
     """Return the same as `text_table` in HTML; every text is escaped.
 
-    >>> html_table("1 clip", ["clip"], [("<b>",)], 1)
-    '<table><caption>1 clip</caption><thead><tr><th>clip</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
+    >>> html_table("1 clip", ["clip"], [("<b>",)], 1).partition("<tbody>")[2]
+    '<tr><td>&lt;b&gt;</td></tr></tbody></table>'
     """
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(_cell(value))}</td>' for value in row)}</tr>" for row in islice(rows, SHOWN)
     )
     more = f"<p>… and {count - SHOWN} more</p>" if count > SHOWN else ""
-    return (
-        f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
-    )
+    return f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def counted(count: int, noun: str) -> str:

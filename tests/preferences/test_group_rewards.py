@@ -248,7 +248,11 @@ def test_what_the_values_were_made_of_goes_along():
     assert found.terms["toy.overall"].tolist() == pytest.approx([0.15, 0.55, 0.9])
     assert found.basis == [("power", "brightness")] * 2 + [("power",)]
     assert set(found.scores) == {"toy"}
-    assert select("abc", found).order == (1, 0)  # so that a selection can tell what isn't on the same scale
+    texts = [Clip(prompt=name) for name in "abc"]
+    assert select(texts, found).order == (
+        1,
+        0,
+    )  # so that a selection can tell what isn't on the same scale
 
 
 @KINDS

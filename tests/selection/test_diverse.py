@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.rewards.results import Rewards
 from avreward.selection._best_of_n import select
@@ -17,7 +18,10 @@ def ranking(values, terms=None):
     rewards = torch.tensor(values)
     present = ~rewards.isnan()
     reasons = [None if there else "no sound" for there in present]
-    return select(range(len(values)), Rewards(rewards, present, reasons, terms or {}, [()] * len(values), {}))
+    return select(
+        [Clip(prompt=str(i)) for i in range(len(values))],
+        Rewards(rewards, present, reasons, terms or {}, [()] * len(values), {}),
+    )
 
 
 def points(values):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from avreward.clip import Clip
     from avreward.raters.scores import Dimension
     from avreward.rewards.base import Reward
-    from avreward.selection._best_of_n import Selection
+    from avreward.selection._selection import Selection
 
 WIDE = 110  # columns from which a level stands beside its number, not under it
 _COLOURS = {"bad": "red", "poor": "dark_orange", "fair": "yellow", "good": "green", "excellent": "cyan"}
@@ -41,7 +41,7 @@ class Ranking:
     """
 
     names: list[str]
-    picked: Selection[Clip]
+    picked: Selection
     failed: dict[str, str]
     reward: Reward
     wall_s: float
@@ -234,7 +234,7 @@ def _number(value: float, dimension: Dimension | None) -> list[str]:
     return [number(value), f"[{_COLOURS[level]}]{level}[/]"]
 
 
-def _cell(picked: Selection[Clip], i: int, rater: str, dimension: Dimension) -> list[str]:
+def _cell(picked: Selection, i: int, rater: str, dimension: Dimension) -> list[str]:
     from avreward.report.page import ABSENT
 
     scores = picked.rewards.scores[rater]
@@ -242,7 +242,7 @@ def _cell(picked: Selection[Clip], i: int, rater: str, dimension: Dimension) -> 
     return _number(float(scores.values[i, column]), dimension) if scores.present[i, column] else [ABSENT]
 
 
-def _scores(picked: Selection[Clip], i: int) -> dict[str, Any]:
+def _scores(picked: Selection, i: int) -> dict[str, Any]:
     from avreward.raters.scores import as_row, level_of
 
     values: dict[str, float] = {}

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.generators._identity import identity, run_key
 
 Generate = Callable[..., Clip]
@@ -257,13 +256,22 @@ def name_of(function: Any) -> str:
     return kind if told == kind else f"{kind} {run_key(told)}"
 
 
-def as_sampler(generator: Any) -> Sampler:
-    """A `Sampler` of whatever makes clips: a sampler, a diffusers pipeline, or ``generate(condition, seed)``."""
+def as_sampler(generator: Any, fps: float | None = None, sample_rate: int | None = None) -> Sampler:
+    """Return a `Sampler` of whatever makes clips: a sampler, a diffusers pipeline, or ``generate(condition, seed)``.
+
+    `fps` and `sample_rate` are for a pipeline that does not report them; the others return clips with their rates.
+    """
+    pipeline = any(base.__name__ == "DiffusionPipeline" for base in type(generator).__mro__)
+    if pipeline:  # known by the name of its class, since diffusers takes seconds to import
+        from avreward.generators.diffusers.sampler import DiffusersSampler
+
+        return DiffusersSampler(generator, fps=fps, sample_rate=sample_rate)
+    for name, rate in (("fps", fps), ("sample_rate", sample_rate)):
+        if rate is not None:
+            remedy = "set the rate of the clips that the generator returns"
+            raise ArgumentError(name, "nothing for a generator that is not a diffusers pipeline", rate, remedy)
     if isinstance(generator, Sampler):
         return generator
-    if any(base.__name__ == "DiffusionPipeline" for base in type(generator).__mro__):
-        # By name, since imports point the other way and diffusers takes seconds: a pipeline is a generator as it is.
-        return import_module("avreward.generators.diffusers.sampler").DiffusersSampler(generator)
     if callable(generator):
         return CallableSampler(generator)
     kind = type(generator).__name__

@@ -22,7 +22,7 @@ from avreward.report._media import media_of
 from avreward.report.data import Bar, CandidateView, FailedFile, MeasurementView, Page, PlayableMedia
 from avreward.report.page import write_page
 from avreward.rewards.base import Reward
-from avreward.selection._best_of_n import Selection
+from avreward.selection._selection import Selection
 
 TICKS = 24  # other candidates drawn in one bar; of more, evenly chosen ones, so that a page of 500 stays light
 THREADS = 4  # candidates made playable side by side: libav's own threads do the rest
@@ -51,9 +51,7 @@ class Details:
     step: Callable[[str], None] = lambda name: None
 
 
-def write_report(
-    path: str | PathLike[str], picked: Selection[Clip], reward: Reward, details: Details | None = None
-) -> Path:
+def write_report(path: str | PathLike[str], picked: Selection, reward: Reward, details: Details | None = None) -> Path:
     """Writes the page of a ranking; media that browsers can't play are encoded into a folder beside it.
 
     >>> picked = best_of_n(clips, reward)
@@ -61,11 +59,12 @@ def write_report(
     PosixPath('page.html')
     """
     details, path = details or Details(), Path(path)
-    names = list(details.names) or [clip.name for clip in picked.candidates]
-    ranked = [picked.candidates[i] for i in picked.order]
+    clips = {i: picked.clip(i) for i in picked.order}
+    names = list(details.names) or _names(picked, clips)
+    ranked = list(clips.values())
     prompts = {clip.prompt for clip in ranked}
     page = Page(
-        candidates=_candidates(path, picked, reward, names, details),
+        candidates=_candidates(path, picked, clips, reward, names, details),
         failures=[*(FailedFile(names[i], why) for i, why in picked.missing.items()), *details.failures],
         expression=repr(reward),
         prompt=(next(iter(prompts)) or "") if len(prompts) == 1 else "",
@@ -78,11 +77,19 @@ def write_report(
     return write_page(page, path)
 
 
+def _names(picked: Selection, clips: Mapping[int, Clip]) -> list[str]:
+    """What the page calls the candidates: a clip by its file, what a search made by its seed."""
+    return [
+        clips[i].name if i in clips and candidate.noise is None else candidate.name
+        for i, candidate in enumerate(picked.candidates)
+    ]
+
+
 def _candidates(
-    path: Path, picked: Selection[Clip], reward: Reward, names: Sequence[str], details: Details
+    path: Path, picked: Selection, clips: Mapping[int, Clip], reward: Reward, names: Sequence[str], details: Details
 ) -> list[CandidateView]:
     """The ranked candidates, best first, with their media and measurements."""
-    rewards, clips = picked.rewards, picked.candidates
+    rewards = picked.rewards
 
     def draw(i: int) -> tuple[PlayableMedia, list[MeasurementView]]:
         media = media_of(clips[i], path, f"{i + 1:02d}-{Path(names[i]).stem}", details.copy_media)
@@ -176,7 +183,7 @@ def label_of(rater: Rater, dimension: Dimension, reward: Reward) -> str:
     return f"{rater.name}.{dimension.name}" if len(reward.raters) > 1 else dimension.name
 
 
-def bars_of(picked: Selection[Clip], reward: Reward) -> list[list[Bar]]:
+def bars_of(picked: Selection, reward: Reward) -> list[list[Bar]]:
     """For each candidate (in the order given), a bar for each shown dimension."""
     rows: list[list[Bar]] = [[] for _ in picked.candidates]
     for rater, dimension in shown(reward):

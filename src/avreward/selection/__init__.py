@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from avreward.selection._best_of_n import Selection as Selection
     from avreward.selection._best_of_n import best_of_n as best_of_n
     from avreward.selection._best_of_n import select as select
+    from avreward.selection._candidate import Candidate as Candidate
     from avreward.selection._pareto import ParetoFront as ParetoFront
     from avreward.selection._pareto import pareto_front as pareto_front
+    from avreward.selection._selection import Selection as Selection
     from avreward.selection._sorting import repeats_needed as repeats_needed
     from avreward.selection._sorting import sorting_error as sorting_error
     from avreward.selection.best_of_k._curve import BestOfKCurve as BestOfKCurve
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from avreward.selection.search.noise_search import ZeroOrder as ZeroOrder
     from avreward.selection.search.pruning import Drafts as Drafts
     from avreward.selection.search.pruning import Halving as Halving
-    from avreward.selection.search.result import Candidate as Candidate
-    from avreward.selection.search.result import SearchResult as SearchResult
     from avreward.selection.search.search import BestOfN as BestOfN
     from avreward.selection.search.search import Search as Search
     from avreward.selection.search.steering import Beam as Beam
@@ -46,8 +45,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "_best_of_n": ["Selection", "best_of_n", "select"],
+        "_best_of_n": ["best_of_n", "select"],
+        "_candidate": ["Candidate"],
         "_pareto": ["ParetoFront", "pareto_front"],
+        "_selection": ["Selection"],
         "_sorting": ["repeats_needed", "sorting_error"],
         "best_of_k._curve": ["BestOfKCurve", "best_of_k_curve"],
         "best_of_k._winners_curse": ["WinnersCurse", "winners_curse"],
@@ -58,7 +59,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "search.adaptive": ["AdaptiveN"],
         "search.noise_search": ["Evolution", "ZeroOrder"],
         "search.pruning": ["Drafts", "Halving"],
-        "search.result": ["Candidate", "SearchResult"],
         "search.search": ["BestOfN", "Search"],
         "search.steering": ["Beam", "Steering"],
         "search.strategies": ["Independent", "STRATEGIES", "Strategy"],

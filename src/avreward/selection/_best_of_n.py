@@ -19,7 +19,7 @@ from avreward.raters.scores import Scores
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 from avreward.rewards.results import MissingScore, Rewards
-from avreward.selection._candidate import Candidate, judged_of
+from avreward.selection._candidate import Candidate, file_of, judged_of
 from avreward.selection._selection import Selection
 
 ClipLike = Clip | str | PathLike[str]
@@ -66,10 +66,7 @@ def select(candidates: Sequence[ClipLike] | Group, rewards: Rewards, *, mixed: b
     given = _given(candidates)
     if len(given) != len(rewards):
         raise ArgumentError("rewards", f"one for each of {len(given)} candidates", Described(str(len(rewards))))
-    rows = {i for i, there in enumerate(rewards.present.tolist()) if there}
-    clips, failed = _opened(given, only=rows)
-    if failed:
-        raise AvrewardError("; ".join(failed.values()))
+    clips = {i: one for i, one in enumerate(given) if isinstance(one, Clip)}  # files are opened when asked for
     return _selection(given, clips, rewards, mixed, Cost(), {})
 
 
@@ -134,8 +131,8 @@ def _selected(
             i,
             judged=judged_of(rewards, i),
             reason=missing.get(i),
-            rated=cost.seconds / len(clips) if i in clips else 0.0,
-            file=one.path if isinstance(one, Clip) else Path(one),
+            rated=cost.seconds / cost.rewards if i in clips and cost.rewards else 0.0,
+            file=file_of(one) if isinstance(one, Clip) else Path(one),
         )
         for i, one in enumerate(given)
     ]
@@ -156,18 +153,15 @@ def _given(candidates: Sequence[ClipLike] | Group) -> Sequence[ClipLike]:
     return given
 
 
-def _opened(given: Sequence[ClipLike], only: Collection[int] | None = None) -> tuple[dict[int, Clip], dict[int, str]]:
+def _opened(given: Sequence[ClipLike]) -> tuple[dict[int, Clip], dict[int, str]]:
     """Index → clip, and index → why there is none."""
     clips: dict[int, Clip] = {}
     failed: dict[int, str] = {}
     for i, one in enumerate(given):
-        if isinstance(one, Clip):
-            clips[i] = one
-        elif only is None or i in only:
-            try:
-                clips[i] = Clip.open(one)
-            except AvrewardError as error:
-                failed[i] = str(error)
+        try:
+            clips[i] = one if isinstance(one, Clip) else Clip.open(one)
+        except AvrewardError as error:
+            failed[i] = str(error)
     return clips, failed
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from avreward.clip import Clip
 from avreward.errors import MediaError
 from avreward.generators.base import Noise
+from avreward.raters.scores import as_row
 from avreward.rewards.results import Rewards
 from avreward.scoring.table_writer import covariates
 
@@ -81,20 +82,26 @@ class Candidate:
         return f"candidate {self.index}" if self.seed is None else f"seed {self.seed}"
 
 
+def file_of(clip: Clip) -> Path | None:
+    """Return the file that holds just what the clip holds; `None` for tensors, and for a dub laid over a file."""
+    indices = [getattr(track, "index", None) for track in clip._tracks().values()]
+    same = clip.path is not None and all(index is not None and index.stamp.path == clip.path for index in indices)
+    return clip.path if same else None
+
+
 def judged_of(rewards: Rewards, i: int, clip: Clip | None = None) -> Judged:
     """Return what `rewards` says of clip `i`; with the clip itself, the table's columns are filled in, too."""
     reason = rewards.reasons[i]
-    reward = None if reason is not None else float(rewards.values[i])
-    sigma = None if rewards.sigma is None or reward is None else float(rewards.sigma[i])
+    reward = None if reason is not None else float(rewards.values[i].detach())
+    sigma = None if rewards.sigma is None or reward is None else float(rewards.sigma[i].detach())
     row: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     if clip is not None:
         row = columns_of(clip)
         for rater, scores in rewards.scores.items():
-            for name, value, there in zip(scores.names, scores.values[i].tolist(), scores.present[i], strict=True):
-                if there:
-                    row[f"{rater}.{name}"] = value
-                    row |= {name: value} if name in COVARIATES else {}
+            for name, value in as_row(scores, i).items():
+                row[f"{rater}.{name}"] = value
+                row |= {name: value} if name in COVARIATES else {}
             reasons |= {f"{rater}.{name}": why for name, why in scores.reasons[i].items()}
     return Judged(reward, reason, sigma, tuple(rewards.basis[i]), row, reasons)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +12,17 @@ from avreward.errors import AvrewardError
 from avreward.raters.scores import Scores
 from avreward.rewards.results import MissingScore
 
-Candidate = TypeVar("Candidate")
-
 
 @dataclass(frozen=True)
-class ParetoFront(Generic[Candidate]):
-    """Candidates by front.
+class ParetoFront:
+    """Candidates by front; indices count in the candidates as they were given.
 
     Attributes:
-        candidates: as they were given.
         dimensions: what counted.
         fronts: indices; the first is the Pareto front, the second that of the others, and so on.
         missing: index of each candidate that lacks a score → which, and why.
     """
 
-    candidates: Sequence[Candidate]
     dimensions: tuple[str, ...]
     fronts: tuple[tuple[int, ...], ...]
     missing: dict[int, str]
@@ -38,9 +33,7 @@ class ParetoFront(Generic[Candidate]):
         return self.fronts[0]
 
 
-def pareto_front(
-    candidates: Sequence[Candidate], scores: Scores, dimensions: Sequence[str] | None = None
-) -> ParetoFront[Candidate]:
+def pareto_front(candidates: Sequence[object], scores: Scores, dimensions: Sequence[str] | None = None) -> ParetoFront:
     """The candidates that no other is at least as good as in every dimension and better in one; equals stay together.
 
     Args:
@@ -78,7 +71,7 @@ def pareto_front(
     signs = np.array([1.0 if known[name].higher_is_better else -1.0 for name in dimensions])
     values = scores.values.detach().double().cpu().numpy()[rows][:, columns] * signs
     fronts = tuple(tuple(rows[i] for i in front) for front in fronts_of(values))
-    return ParetoFront(candidates, tuple(dimensions), fronts, missing)
+    return ParetoFront(tuple(dimensions), fronts, missing)
 
 
 def fronts_of(values: NDArray[np.float64]) -> list[list[int]]:

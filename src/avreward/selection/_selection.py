@@ -69,7 +69,8 @@ class Selection:
         return [candidate.seed for candidate in self.candidates]
 
     def clip(self, candidate: Candidate | int) -> Clip:
-        """Return the clip of a candidate: the one that is held, or one made again from its noise alone.
+        """Return the clip of a candidate: the one that is held, the one in its file, or one made
+        again from its noise alone.
 
         Raises:
             AvrewardError: if it was never made, or can't be made again without the others.
@@ -77,6 +78,8 @@ class Selection:
         chosen = self.candidates[candidate] if isinstance(candidate, int) else candidate
         if chosen.index in self.kept:
             return self.kept[chosen.index]
+        if chosen.file is not None:
+            return Clip.open(chosen.file)
         if self.make_again is None:
             raise AvrewardError(f"{chosen.name}: there is no clip ({chosen.reason}); choose a ranked candidate")
         return self.make_again(chosen)

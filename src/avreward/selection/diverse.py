@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import torch
 from torch import Tensor
 
 from avreward.errors import AvrewardError
 from avreward.preferences.group_rewards import distances_between, standardized
-from avreward.selection._best_of_n import Selection
-
-Candidate = TypeVar("Candidate")
+from avreward.selection._selection import Selection
 
 
 def diverse_top_k(
-    ranking: Selection[Candidate], k: int, diversity: float = 0.5, distances: Tensor | None = None
+    ranking: Selection, k: int, diversity: float = 0.5, distances: Tensor | None = None
 ) -> tuple[int, ...]:
     """Indices of `k` ranked candidates, chosen one after another, the best one first.
 
@@ -53,7 +49,7 @@ def diverse_top_k(
     return tuple(order[i] for i in chosen)
 
 
-def _between(ranking: Selection[Candidate], order: list[int], distances: Tensor | None) -> Tensor:
+def _between(ranking: Selection, order: list[int], distances: Tensor | None) -> Tensor:
     """Distances of the ranked, in their order; their mean is 1 unless all are 0."""
     count = len(ranking.candidates)
     if distances is None:

@@ -15,7 +15,8 @@ from avreward.group import Group
 from avreward.preferences.group_rewards import Tournament
 from avreward.preferences.preference import Preference
 from avreward.rewards.results import MissingScore, Rewards
-from avreward.selection._best_of_n import Selection, select
+from avreward.selection._best_of_n import ranked_clips, select
+from avreward.selection._selection import Selection
 from avreward.selection._sorting import Pair, merge_sort, repeats_needed, sorting_error
 
 Candidates = Sequence[Clip] | Group
@@ -32,7 +33,7 @@ class TournamentRanking:
         error: at most how probable it is that the best one is not first, where that is known; else `None`.
     """
 
-    ranking: Selection[Clip]
+    ranking: Selection
     comparisons: int
     error: float | None = None
 
@@ -43,7 +44,7 @@ def round_robin(candidates: Candidates, preference: Preference, batch_size: int 
     The same as `avreward.preferences.group_rewards.Tournament`, as a ranking. A single candidate that can be compared
     is ranked without a comparison.
 
-    >>> from avreward.preferences.preference import FromReward
+    >>> from avreward.preferences import FromReward
     >>> round_robin(clips, FromReward(reward)).ranking.order
     (1, 2, 0)
     """
@@ -118,7 +119,7 @@ def by_sorting(
         error: the largest probability allowed; the number of repeats follows.
         batch_size: clips prepared at a time.
 
-    >>> from avreward.preferences.preference import FromReward
+    >>> from avreward.preferences import FromReward
     >>> played = by_sorting(clips, FromReward(reward), accuracy=0.8, error=0.1)
     >>> played.ranking.best_index, played.error <= 0.1
     (1, True)
@@ -162,12 +163,12 @@ class _ComparisonCache:
             found = self.preference.decide(self.prepared, games)
         return (found[:, 0] + found[:, 1] / 2).tolist()
 
-    def ranked(self, line: Sequence[int], points: dict[int, float]) -> Selection[Clip]:
+    def ranked(self, line: Sequence[int], points: dict[int, float]) -> Selection:
         """The ranking in this order."""
         values = torch.tensor([points.get(i, math.nan) for i in range(len(self.clips))], dtype=torch.float64)
         reasons = [self.missing.get(i) for i in range(len(self.clips))]
         rewards = Rewards(values, ~values.isnan(), reasons, {}, [() for _ in self.clips], {})
-        return Selection(self.clips, tuple(line), rewards, self.missing)
+        return ranked_clips(self.clips, rewards, line, self.missing)
 
     def alone(self) -> TournamentRanking:
         """A single candidate is the best without a comparison."""

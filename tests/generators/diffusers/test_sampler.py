@@ -15,7 +15,7 @@ from torch import Tensor
 from toy_raters import Toy, picture
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.generators.base import Condition, Cost, Noise
 from avreward.generators.diffusers._output import clips_of, frame_rate, sample_rate
 from avreward.generators.diffusers._steps import ObservedScheduler, ObservedStep, predicted_clean
@@ -174,7 +174,7 @@ def test_best_of_n_on_a_pipeline_as_it_is() -> None:
     assert found.best.fps == pytest.approx(24)  # the default of the pipeline's own call
     assert found.best.sample_rate == 16000
     assert found.cost == Cost(8, 4, 4, found.cost.seconds)
-    assert apart(found.again(found.ranked[-1]), found.again(found.ranked[-1])) == 0
+    assert apart(found.clip(found.ranked[-1]), found.clip(found.ranked[-1])) == 0
 
 
 def test_sound_is_added_to_the_condition() -> None:
@@ -369,9 +369,9 @@ def test_a_row_does_not_keep_the_batch_in_memory() -> None:
 
 
 def test_rates_that_nobody_tells() -> None:
-    with pytest.raises(AvrewardError, match="fps: WanPipeline doesn't tell"):
+    with pytest.raises(AvrewardError, match="fps: WanPipeline does not report a frame rate; pass fps=16"):
         DiffusersSampler(tiny_wan()).make(Condition(None, {"prompt": "x"}), [Noise.of(0)], Cost())
-    with pytest.raises(AvrewardError, match="sample_rate: object doesn't tell it"):
+    with pytest.raises(AvrewardError, match="sample_rate: object does not report one"):
         sample_rate(object(), None)
     pipe = tiny_ltx2_with_text()
     assert frame_rate(pipe, {}, None) == 24
@@ -398,3 +398,15 @@ def test_a_preview_of_ones_own_and_of_few_frames() -> None:
     run.advance()
     assert len(run.preview(0).video) == 2
     run.close()
+
+
+def test_a_pipeline_that_reports_no_frame_rate_is_given_one() -> None:
+    call = CALL | {"prompt": "rain"}
+    for search in (BestOfN(tiny_wan(), Toy()["brightness"], 1, fps=8), Search(tiny_wan(), Toy()["brightness"], Drafts(2), fps=8)):
+        assert search(**call).best.fps == 8
+    with pytest.raises(AvrewardError, match="WanPipeline does not report a frame rate; pass fps=16"):
+        BestOfN(tiny_wan(), Toy()["brightness"], 1)(**call)
+    with pytest.raises(ArgumentError, match=r"fps: expected nothing for a generator that is not .*, got 8; set the rate"):
+        BestOfN(DiffusersSampler(tiny_wan(), fps=8), Toy()["brightness"], 1, fps=8)
+    with pytest.raises(ArgumentError, match="sample_rate: expected nothing"):
+        BestOfN(lambda condition, seed: picture(0.5), Toy()["brightness"], 1, sample_rate=8000)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from landscape import Distance, Landscape
 from toy_raters import Toy, sound
 
@@ -74,7 +75,7 @@ def test_lines_of_something_else_are_left_out(tmp_path) -> None:
         path.write_bytes(header + first + other)
         again = found_in(tmp_path)
         assert [c.known for c in again.candidates] == [True, False]
-        assert again.rewards == pytest.approx([0.25, 0.75])
+        assert again.rewards.values.tolist() == pytest.approx([0.25, 0.75])
         assert all(c.known for c in found_in(tmp_path).candidates)
 
 
@@ -96,13 +97,13 @@ def test_candidates_that_came_about_together_are_written_when_finished(tmp_path,
     lines = (tmp_path / "candidates.jsonl").read_text().splitlines()
     assert len(lines) == 1 + 4
     rewards = [json.loads(line)["judged"]["reward"] for line in lines[1:]]
-    assert rewards == found.rewards
+    assert rewards == found.rewards.values.tolist()
     files = sorted(path.name for path in tmp_path.glob("together-*.wav"))
     assert sorted(c.file.name for c in found.ranked[:2]) == files
     assert len(files) == 2
     assert [c.name for c in found.ranked[:2]] == [str(c.file) for c in found.ranked[:2]]
     again = search()
-    assert again.rewards == found.rewards
+    assert torch.equal(again.rewards.values, found.rewards.values)
     assert len((tmp_path / "candidates.jsonl").read_text().splitlines()) == 1 + 4
     Search(landscape, Distance(landscape, 1)["reward"], strategy, keep=2, seed=9, out=tmp_path)()
     assert {path.name for path in tmp_path.glob("together-*.wav")} > set(files)  # nothing is written over

@@ -13,9 +13,11 @@ from landscape import Distance, Landscape, Walk
 from toy_raters import Toy, picture, sound
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.generators.base import Condition, Cost, GeneratorStopped, Noise
 from avreward.rewards.base import MissingScore
+from avreward.rewards.expression import ExpressionError
+from avreward.selection import best_of_n
 from avreward.selection.search.adaptive import AdaptiveN, expected_gain
 from avreward.selection.search.noise_search import Evolution, ZeroOrder
 from avreward.selection.search.pruning import Drafts, Halving
@@ -48,12 +50,12 @@ class Fragile(Toy):
 def test_the_best_of_six(batch_size: int) -> None:
     found = BestOfN(noisy, Toy()["power"], n=6, batch_size=batch_size, keep=2)()
     assert [c.seed for c in found.ranked] == [1, 4, 2, 5, 0, 3]  # of equal rewards the earlier one
-    assert found.rewards == pytest.approx(list(LEVELS))
+    assert found.rewards.values.tolist() == pytest.approx(list(LEVELS))
     assert [float(clip.audio.square().mean()) for clip in found.clips] == pytest.approx([0.75, 0.75])
     assert found.best is found.clips[0]
     assert sorted(found.kept) == [1, 4]
     assert (found.cost.decodes, found.cost.rewards, found.missing) == (6, 6, {})
-    assert float(found.again(3).audio.square().mean()) == pytest.approx(0.125)
+    assert float(found.clip(3).audio.square().mean()) == pytest.approx(0.125)
 
 
 def test_one_candidate_and_another_first_seed() -> None:
@@ -62,7 +64,7 @@ def test_one_candidate_and_another_first_seed() -> None:
         BestOfN(noisy, Toy()["power"], n=0)
     with pytest.raises(ValueError, match="keep: 0"):
         BestOfN(noisy, Toy()["power"], keep=0)
-    with pytest.raises(TypeError, match=r"pass a reward, such as rater\['overall'\]"):
+    with pytest.raises(ArgumentError, match=r"reward: expected a reward or an expression, got a Toy; choose a dim"):
         BestOfN(noisy, Toy())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"strategy: 'best'.*best_of_n, adaptive_n"):
         Search(noisy, Toy()["power"], "best")
@@ -101,7 +103,7 @@ def test_a_generator_that_gives_up_ends_it_and_what_was_made_stays(tmp_path, bat
     assert asked == [0, 1, 2]
     credits = 6
     again = search if kept == "memory" else BestOfN(generate, Toy()["power"], n=6, **out)
-    assert again().rewards == pytest.approx(list(LEVELS))
+    assert again().rewards.values.tolist() == pytest.approx(list(LEVELS))
     assert asked == [0, 1, 2, 2, 3, 4, 5]
 
 
@@ -122,7 +124,7 @@ def test_all_missing_is_an_error_with_the_reasons() -> None:
 
     for strategy, count in ((Independent(2), "all 2 candidates"), (AdaptiveN(most=4), "all 4 candidates"),
                             (Independent(1), "its only candidate")):  # fmt: skip
-        text = rf"^the generator failed on {count}: RuntimeError: seed 0 is broken \(seed 0\); mend it, or ask it .*"
+        text = rf"^the generator failed on {count}: RuntimeError: seed 0 is broken \(seed 0\); fix the generator .*"
         with pytest.raises(MissingScore, match=text):
             Search(generate, Toy()["power"], strategy)()
 
@@ -324,7 +326,7 @@ def test_steered_candidates_are_kept_or_gone(tmp_path) -> None:
     found = search(Steering(4), 1)
     assert found.seeds == [None] * 4
     with pytest.raises(AvrewardError, match="came about together with others"):
-        found.again(found.ranked[-1])
+        found.clip(found.ranked[-1])
     assert found.table(tmp_path / "t.jsonl").exists()
 
 
@@ -418,7 +420,7 @@ def test_adaptive_n_stops_when_one_more_is_not_worth_it() -> None:
     cheap, dear = (sum(len(search(AdaptiveN(price=p), s).candidates) for s in range(15)) for p in (0.002, 0.05))
     assert cheap > dear
     found = search(AdaptiveN(), 2)
-    rewards = found.rewards
+    rewards = found.rewards.values.tolist()
     spread = torch.tensor(rewards, dtype=torch.float64).std()
     assert len(rewards) == 32 or expected_gain(rewards) <= 0.1 * float(spread) + 1e-12
     assert len(BestOfN(noisy, Toy()["brightness"], 1)(picture(0.5)).candidates) == 1
@@ -459,3 +461,41 @@ def test_noise_of_a_batch_is_each_its_own() -> None:
     together = landscape.make(Condition(), noises, cost)
     for noise, clip in zip(noises, together, strict=True):
         assert torch.allclose(landscape.make(Condition(), [noise], cost)[0].audio, clip.audio)
+
+
+def test_a_search_and_a_ranking_of_its_clips_say_the_same() -> None:
+    reward = 2 * Toy()["power"] + Toy()["brightness"]
+    condition = picture(0.5, prompt="rain")
+    found = Search(noisy, reward, "best_of_n", keep=8)(condition)
+    picked = best_of_n([found.clip(i) for i in range(8)], reward)
+    assert type(found) is type(picked)
+    assert found.order == picked.order
+    assert found.best_index == picked.best_index
+    assert found.missing == picked.missing == {}
+    for ours, theirs in ((found.rewards, picked.rewards), (found.rewards.scores["toy"], picked.rewards.scores["toy"])):
+        torch.testing.assert_close(ours.values, theirs.values, check_dtype=False, equal_nan=True)
+        assert ours.reasons == theirs.reasons
+        assert torch.equal(ours.present, theirs.present)
+    assert list(found.rewards.terms) == list(picked.rewards.terms)
+    for ours, theirs in zip(found.rewards.terms.values(), picked.rewards.terms.values(), strict=True):
+        torch.testing.assert_close(ours, theirs, check_dtype=False)
+
+
+def test_an_expression_is_a_reward() -> None:
+    found = BestOfN(noisy, "0.5*loudness", n=2)()
+    assert found.metadata["reward"] == "0.5*signals.loudness"
+    with pytest.raises(ExpressionError, match="unknown score 'loudnes'; did you mean"):
+        BestOfN(noisy, "loudnes", n=2)
+
+
+def test_what_was_never_made_has_no_row_and_no_clip() -> None:
+    def generate(condition: Any, seed: int) -> Clip:
+        if seed == 1:
+            raise RuntimeError("out of luck")
+        return noisy(condition, seed)
+
+    found = BestOfN(generate, Toy()["power"], n=3)()
+    assert found.rewards.present.tolist() == [True, False, True]
+    assert found.rewards.reasons[1] == found.missing[1] == "the generator failed: RuntimeError: out of luck"
+    assert found.rewards.scores["toy"].reasons[1]["power"] == found.missing[1]
+    assert "out of luck" in repr(found)

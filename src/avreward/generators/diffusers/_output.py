@@ -78,7 +78,7 @@ def frame_rate(pipeline: Any, call: Mapping[str, Any], given: float | None) -> f
     if given:
         return float(given)
     kind = type(pipeline).__name__
-    raise AvrewardError(f"fps: {kind} doesn't tell the speed of its film; give it: DiffusersSampler(pipeline, fps=16)")
+    raise AvrewardError(f"fps: {kind} does not report a frame rate; pass fps=16, or the rate it was trained at")
 
 
 def sample_rate(pipeline: Any, given: int | None) -> int:
@@ -89,7 +89,7 @@ def sample_rate(pipeline: Any, given: int | None) -> int:
     if not found:
         kind = type(pipeline).__name__
         raise AvrewardError(
-            f"sample_rate: {kind} doesn't tell it; give it: DiffusersSampler(pipeline, sample_rate=44100)"
+            f"sample_rate: {kind} does not report one; pass sample_rate=44100, or the rate it was trained at"
         )
     return int(found)
 

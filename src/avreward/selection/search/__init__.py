@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from avreward.selection.search.noise_search import ZeroOrder as ZeroOrder
     from avreward.selection.search.pruning import Drafts as Drafts
     from avreward.selection.search.pruning import Halving as Halving
-    from avreward.selection.search.result import Candidate as Candidate
-    from avreward.selection.search.result import SearchResult as SearchResult
     from avreward.selection.search.search import BestOfN as BestOfN
     from avreward.selection.search.search import Search as Search
     from avreward.selection.search.steering import Beam as Beam
@@ -26,7 +24,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "adaptive": ["AdaptiveN"],
         "noise_search": ["Evolution", "ZeroOrder"],
         "pruning": ["Drafts", "Halving"],
-        "result": ["Candidate", "SearchResult"],
         "search": ["BestOfN", "Search"],
         "steering": ["Beam", "Steering"],
         "strategies": ["Independent", "STRATEGIES", "Strategy"],

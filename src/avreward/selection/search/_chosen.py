@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from avreward.raters.scores import Scores
+from avreward.raters.scores import Dimension, Scores
 from avreward.rewards.base import Reward
 from avreward.rewards.results import MissingScore, Rewards
 from avreward.selection._best_of_n import ranking
@@ -45,9 +45,11 @@ def rewards_of(candidates: Sequence[Candidate], reward: Reward) -> Rewards:
     return Rewards(values, ~values.isnan(), reasons, terms, [one.basis for one in judged], scores, known)
 
 
-def _scores(judged: Sequence[Judged], why: Sequence[str | None], rater: str, dimensions: tuple) -> Scores:
+def _scores(
+    judged: Sequence[Judged], why: Sequence[str | None], rater: str, dimensions: tuple[Dimension, ...]
+) -> Scores:
     """What one rater said."""
-    rows = []
+    rows: list[tuple[dict[str, torch.Tensor], dict[str, str], dict[str, tuple[str, ...]]]] = []
     for one, otherwise in zip(judged, why, strict=True):
         names = {dimension.name: f"{rater}.{dimension.name}" for dimension in dimensions}
         values = {

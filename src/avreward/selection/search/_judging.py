@@ -14,6 +14,7 @@ from avreward.raters.scores import Scores
 from avreward.rewards.base import Reward, Rewards
 from avreward.selection._candidate import Judged, columns_of, judged_of
 
+
 class CandidateJudge:
     """A reward that sees candidates a few at a time, and remembers the work that they share.
 

@@ -19,11 +19,13 @@ from typing import Any
 
 from avreward.generators._identity import run_key
 from avreward.generators.base import Condition, GeneratorStopped, as_sampler
-from avreward.rewards.base import Reward
+from avreward.rewards._as_reward import RewardLike, as_reward
+from avreward.selection._best_of_n import described
+from avreward.selection._selection import Selection
+from avreward.selection.search._chosen import chosen, rewards_of
 from avreward.selection.search._judging import CandidateJudge
 from avreward.selection.search._loop import SearchLoop, whole
 from avreward.selection.search._run_log import RunLog
-from avreward.selection.search.result import SearchResult, chosen
 from avreward.selection.search.strategies import Independent, Strategy, strategy_of
 
 
@@ -32,12 +34,14 @@ class Search:
 
     Args:
         generator: a diffusers pipeline; ``generate(condition, seed, **arguments) -> Clip``; or a `Sampler`, such as
-            `DiffusersSampler(pipeline, fps=16)`, which says what a pipeline doesn't tell.
-        reward: the larger, the better.
+            `DiffusersSampler`, which has more settings.
+        reward: the larger, the better: a reward, or an expression over `signals`.
         strategy: a name (`STRATEGIES`) or a strategy with its settings, such as ``Evolution(generations=4)``.
         batch_size: candidates made and judged at once. It changes memory and time, no candidate.
         keep: how many of the best clips are kept; of the others their seeds and scores.
         seed: of the first candidate.
+        fps (`float`, *optional*): frames per second, for a pipeline that does not report a frame rate (Wan: 16).
+        sample_rate (`int`, *optional*): of the audio in Hz, for a pipeline that does not report it.
         out: a folder (*optional*). What was found is written there as it comes: records, and the kept clips (8-bit
             pictures, 16-bit sound). The same call goes on where it was interrupted. The folder belongs to one
             generator, condition and reward; a generator is known by what `name_of` tells, not by its weights.
@@ -57,24 +61,25 @@ class Search:
     def __init__(
         self,
         generator: Any,
-        reward: Reward,
+        reward: RewardLike,
         strategy: Strategy | str = "best_of_n",
         *,
         batch_size: int = 1,
         keep: int = 1,
         seed: int = 0,
+        fps: float | None = None,
+        sample_rate: int | None = None,
         out: str | PathLike[str] | None = None,
     ) -> None:
         whole(1, batch_size=batch_size, keep=keep)
         if isinstance(seed, bool) or not hasattr(seed, "__index__") or not -(2**63) <= seed < 2**63:
             raise ValueError(f"seed: {seed!r} is no whole number of 64 bits; give one from 0 to {2**63 - 1}")
-        self.sampler, self.strategy = as_sampler(generator), strategy_of(strategy)
-        CandidateJudge(reward)  # so that a wrong one is an error now
-        self.reward, self.batch_size, self.keep, self.seed = reward, batch_size, keep, index(seed)
+        self.sampler, self.strategy = as_sampler(generator, fps, sample_rate), strategy_of(strategy)
+        self.reward, self.batch_size, self.keep, self.seed = as_reward(reward), batch_size, keep, index(seed)
         self.out = None if out is None else Path(out)
         self._interrupted: RunLog | None = None
 
-    def __call__(self, condition: Any = None, /, **arguments: Any) -> SearchResult:
+    def __call__(self, condition: Any = None, /, **arguments: Any) -> Selection:
         """Searches for one condition.
 
         Args:
@@ -94,8 +99,9 @@ class Search:
             loop = SearchLoop(self.sampler, judge, asked, journal, *settings)
             try:
                 self.strategy(loop)
-                selection = chosen(loop.candidates)
-                loop.complete([selection.candidates[i] for i in selection.order])
+                rewards = rewards_of(loop.candidates, self.reward)
+                order, missing = chosen(loop.candidates, rewards)
+                loop.complete([loop.candidates[i] for i in order])
             except (KeyboardInterrupt, GeneratorStopped):
                 self._interrupted = journal
                 raise
@@ -105,11 +111,9 @@ class Search:
             "condition": run_key(condition, arguments),
             "generator": self.sampler.name,
             "strategy": repr(self.strategy),
-            "reward": repr(self.reward),
-            "fingerprint": self.reward.fingerprint,
-            "raters": {rater.name: rater.fingerprint for rater in self.reward.raters},
+            **described(self.reward),
         }
-        return SearchResult(loop.candidates, selection, loop.kept, loop.cost, metadata, judge.columns, loop.again)
+        return Selection(loop.candidates, order, rewards, missing, loop.kept, loop.cost, metadata, loop.again)
 
     def _journal(self, asked: Condition) -> RunLog:
         run = run_key(self.sampler.name, asked.clip, asked.arguments, self.reward.fingerprint)
@@ -131,15 +135,27 @@ class BestOfN(Search):
     def __init__(
         self,
         generator: Any,
-        reward: Reward,
+        reward: RewardLike,
         n: int = 8,
         *,
         batch_size: int = 1,
         keep: int = 1,
         seed: int = 0,
+        fps: float | None = None,
+        sample_rate: int | None = None,
         out: str | PathLike[str] | None = None,
     ) -> None:
-        super().__init__(generator, reward, Independent(n), batch_size=batch_size, keep=keep, seed=seed, out=out)
+        super().__init__(
+            generator,
+            reward,
+            Independent(n),
+            batch_size=batch_size,
+            keep=keep,
+            seed=seed,
+            fps=fps,
+            sample_rate=sample_rate,
+            out=out,
+        )
 
 
 @contextmanager
