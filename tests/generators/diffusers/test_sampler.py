@@ -402,11 +402,16 @@ def test_a_preview_of_ones_own_and_of_few_frames() -> None:
 
 def test_a_pipeline_that_reports_no_frame_rate_is_given_one() -> None:
     call = CALL | {"prompt": "rain"}
-    for search in (BestOfN(tiny_wan(), Toy()["brightness"], 1, fps=8), Search(tiny_wan(), Toy()["brightness"], Drafts(2), fps=8)):
+    for search in (
+        BestOfN(tiny_wan(), Toy()["brightness"], 1, fps=8),
+        Search(tiny_wan(), Toy()["brightness"], Drafts(2), fps=8),
+    ):
         assert search(**call).best.fps == 8
     with pytest.raises(AvrewardError, match="WanPipeline does not report a frame rate; pass fps=16"):
         BestOfN(tiny_wan(), Toy()["brightness"], 1)(**call)
-    with pytest.raises(ArgumentError, match=r"fps: expected nothing for a generator that is not .*, got 8; set the rate"):
+    with pytest.raises(
+        ArgumentError, match=r"fps: expected nothing for a generator that is not .*, got 8; set the rate"
+    ):
         BestOfN(DiffusersSampler(tiny_wan(), fps=8), Toy()["brightness"], 1, fps=8)
     with pytest.raises(ArgumentError, match="sample_rate: expected nothing"):
         BestOfN(lambda condition, seed: picture(0.5), Toy()["brightness"], 1, sample_rate=8000)

@@ -482,7 +482,10 @@ def test_a_search_and_a_ranking_of_its_clips_say_the_same() -> None:
 
 
 def test_an_expression_is_a_reward() -> None:
-    found = BestOfN(noisy, "0.5*loudness", n=2)()
+    def generate(condition: Any, seed: int) -> Clip:
+        return Clip(audio=0.1 * torch.randn(1, 16000, generator=torch.Generator().manual_seed(seed)), sample_rate=16000)
+
+    found = BestOfN(generate, "0.5*loudness", n=2)()
     assert found.metadata["reward"] == "0.5*signals.loudness"
     with pytest.raises(ExpressionError, match="unknown score 'loudnes'; did you mean"):
         BestOfN(noisy, "loudnes", n=2)
