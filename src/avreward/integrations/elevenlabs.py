@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
 
+from avreward._extras import extra
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
 from avreward.generators._identity import run_key
@@ -184,8 +185,9 @@ class ElevenLabs:
     @contextmanager
     def _translated(self, charged: float) -> Iterator[None]:
         """Errors of the SDK as ours. A refusal costs nothing; of the rest nobody knows, so it stays charged."""
-        import httpx
-        from elevenlabs.core.api_error import ApiError
+        with extra("elevenlabs"):
+            import httpx
+            from elevenlabs.core.api_error import ApiError
 
         try:
             yield
@@ -228,10 +230,8 @@ def _check(path: Path, seconds: float) -> None:
 
 
 def _sdk() -> Any:
-    try:
+    with extra("elevenlabs"):
         import elevenlabs
-    except ImportError as error:
-        raise AvrewardError("ElevenLabs: its package isn't there; pip install 'avreward[elevenlabs]'") from error
     return elevenlabs
 
 

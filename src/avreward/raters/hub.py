@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from avreward._extras import extra
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
 
@@ -221,7 +222,8 @@ def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
 
 
 def _downloaded(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+    with extra("lmm"):
+        from huggingface_hub import snapshot_download
 
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*_WEIGHTS, *_REST]))

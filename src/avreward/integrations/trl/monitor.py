@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from transformers import TrainerCallback
-from transformers.trainer_callback import ExportableState
-
+from avreward._extras import extra
 from avreward.integrations.trl.rewards import MONITOR
 from avreward.training.monitor import RewardMonitor
+
+with extra("trl"):
+    from transformers import TrainerCallback
+    from transformers.trainer_callback import ExportableState
 
 
 class RewardMonitorCallback(TrainerCallback, ExportableState):

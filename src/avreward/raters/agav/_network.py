@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from avreward._extras import extra
 from avreward.errors import AvrewardError
 from avreward.raters.encoders.beats import Beats, BeatsConfig
 from avreward.raters.encoders.stc import StcConnector
@@ -79,7 +80,8 @@ class AgavNetwork(nn.Module):
 
     def __init__(self, config: AgavConfig, attn_implementation: str = "sdpa") -> None:
         super().__init__()
-        from transformers import Qwen2Config, Qwen2Model, SiglipVisionConfig, SiglipVisionModel
+        with extra("lmm"):
+            from transformers import Qwen2Config, Qwen2Model, SiglipVisionConfig, SiglipVisionModel
 
         language = Qwen2Config(**{**config.language, "attn_implementation": attn_implementation})
         vision = SiglipVisionConfig(**{**config.vision, "attn_implementation": attn_implementation})

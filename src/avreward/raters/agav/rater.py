@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
+from avreward._extras import extra
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.agav._backbone import RATE, AgavBackbone
@@ -173,7 +174,8 @@ def load(
             published checkpoint is of the scheme ``"last"``).
         original_gradients: multiply gradients by 0.6 at each layer of BEATs, as the original does, in evaluation too.
     """
-    from accelerate import init_empty_weights
+    with extra("lmm"):
+        from accelerate import init_empty_weights
 
     from avreward.raters.agav._keys import config_from_official, official_to_ours
     from avreward.raters.agav._network import AgavConfig, AgavNetwork

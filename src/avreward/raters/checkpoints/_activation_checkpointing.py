@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from avreward._extras import extra
+
 _lock = threading.Lock()
 _users: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # of each layer that is checkpointed now
 
@@ -40,7 +42,8 @@ def checkpointed(module: nn.Module, on: bool = True) -> Iterator[None]:
 
 def layers_of(module: nn.Module) -> Iterator[nn.Module]:
     """The layers that `transformers` marks as worth a checkpoint, and those of this package."""
-    from transformers.modeling_layers import GradientCheckpointingLayer
+    with extra("lmm"):
+        from transformers.modeling_layers import GradientCheckpointingLayer
 
     return (layer for layer in module.modules() if isinstance(layer, GradientCheckpointingLayer))
 

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avreward._extras import extra
 from avreward.errors import AvrewardError
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def save(rater: LmmRater, folder: str | PathLike[str]) -> Path:
     ``model.safetensors`` (in shards of 5 GB), ``config.json`` with all that the weights don't hold, the tokenizer, and
     a model card ``README.md``. Raises `AvrewardError` for a folder that holds something else already.
     """
-    from huggingface_hub import save_torch_state_dict
+    with extra("lmm"):
+        from huggingface_hub import save_torch_state_dict
 
     out = Path(folder)
     # first, since not every rater can be saved
@@ -45,7 +47,8 @@ def save(rater: LmmRater, folder: str | PathLike[str]) -> Path:
 
 def push(rater: LmmRater, repository: str, private: bool = True) -> str:
     """Saves `rater` to the repository `repository` on the Hugging Face hub, which is made if need be; its address."""
-    from huggingface_hub import HfApi
+    with extra("lmm"):
+        from huggingface_hub import HfApi
 
     api = HfApi()
     address = api.create_repo(repository, private=private, exist_ok=True)

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from avreward._extras import extra
 from avreward.errors import AvrewardError
 from avreward.raters.checkpoints._weights import listed, not_allowed, read_weights, weight_files, whole
 from avreward.raters.checkpoints.loading import Loading, in_memory
@@ -29,7 +30,8 @@ def load_network(name: str, folder: str | PathLike[str], config: Mapping[str, An
     No remote code runs. Raises `AvrewardError` that lists missing and unexpected weights, unless `loading.allow` names
     them; and for a folder that `transformers` can't read.
     """
-    import transformers
+    with extra("lmm"):
+        import transformers
 
     network_class = getattr(transformers, name)
     arguments: dict[str, Any] = {"dtype": loading.torch_dtype, "attn_implementation": loading.attention}
@@ -72,7 +74,8 @@ def load_network(name: str, folder: str | PathLike[str], config: Mapping[str, An
 
 def load_tokenizer(folder: str | PathLike[str]) -> PreTrainedTokenizerBase:
     """The tokenizer in `folder`; raises `AvrewardError` if there is none."""
-    from transformers import AutoTokenizer
+    with extra("lmm"):
+        from transformers import AutoTokenizer
 
     try:
         with _quiet():  # it looks at config.json, too, and complains about a model type of which it knows nothing
@@ -90,7 +93,8 @@ def with_adapter(module: nn.Module, path: str | PathLike[str], allow: Sequence[s
     Raises `AvrewardError` for one that can't be read, or that holds other weights than it says, unless `allow` names
     them.
     """
-    from peft import PeftModel
+    with extra("lmm"):
+        from peft import PeftModel
 
     names = getattr(module, "_checkpoint_conversion_mapping", {})  # adapters made with older releases
     try:
@@ -111,7 +115,8 @@ def with_adapter(module: nn.Module, path: str | PathLike[str], allow: Sequence[s
 @contextmanager
 def _quiet() -> Iterator[None]:
     """`transformers` says nothing but errors, and shows progress on a terminal only."""
-    from transformers.utils import logging
+    with extra("lmm"):
+        from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import torch
 from torch import nn
 
+from avreward._extras import extra
 from avreward.errors import AvrewardError
 from avreward.media.rounding import Rounding
 
@@ -95,7 +96,8 @@ class Loading:
         _cast(module, self.torch_dtype)
         if self.device_map is None:
             return module.to(self.torch_device)
-        from accelerate import dispatch_model, infer_auto_device_map
+        with extra("lmm"):
+            from accelerate import dispatch_model, infer_auto_device_map
 
         blocks = sorted({type(m).__name__ for m in module.modules() if type(m).__name__.endswith(("Layer", "Block"))})
         infer = self.device_map == "auto"
@@ -136,7 +138,8 @@ def in_memory(module: nn.Module) -> nn.Module:
 
 def _absent_flash(attention: str) -> str | None:
     """The package that an attention needs and that isn't there."""
-    from transformers.utils import import_utils as utils
+    with extra("lmm"):
+        from transformers.utils import import_utils as utils
 
     found = {
         "flash_attention_2": ("flash-attn", utils.is_flash_attn_2_available),

@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avreward._extras import extra
 from avreward.errors import AvrewardError
 from avreward.raters.checkpoints._networks import load_network, load_tokenizer
 from avreward.raters.checkpoints.loading import Loading
@@ -31,7 +32,8 @@ def read_network(
     Raises `AvrewardError` if its `model_type` is none of `model_types`, if weights are missing or unexpected and
     `loading.allow` doesn't name them, or if `transformers` can't read it.
     """
-    from transformers import MODEL_MAPPING, AutoConfig
+    with extra("lmm"):
+        from transformers import MODEL_MAPPING, AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(folder)
@@ -51,7 +53,8 @@ def preprocessing(folder: str | PathLike[str]) -> dict[str, Any]:
 
     Raises `AvrewardError` for a file that isn't JSON.
     """
-    from transformers.utils.hub import cached_file
+    with extra("lmm"):
+        from transformers.utils.hub import cached_file
 
     found: dict[str, Any] = {}
     for name in _FILES:

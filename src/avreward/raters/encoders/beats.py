@@ -10,10 +10,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.modeling_layers import GradientCheckpointingLayer
 
+from avreward._extras import extra
 from avreward.errors import MediaError
 from avreward.media._precision import widened
+
+with extra("lmm"):
+    from transformers.modeling_layers import GradientCheckpointingLayer
 
 _PATCH, _BINS = 16, 128
 

@@ -8,9 +8,12 @@ from math import isqrt
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.modeling_layers import GradientCheckpointingLayer
 
+from avreward._extras import extra
 from avreward.errors import MediaError
+
+with extra("lmm"):
+    from transformers.modeling_layers import GradientCheckpointingLayer
 
 _BLOCKS = 4
 

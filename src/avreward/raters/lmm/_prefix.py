@@ -8,7 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer
+
+from avreward._extras import extra
+
+with extra("lmm"):
+    from transformers.cache_utils import Cache, DynamicLayer
 
 
 @dataclass(frozen=True)

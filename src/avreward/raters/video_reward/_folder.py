@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avreward._extras import extra
 from avreward.errors import AvrewardError
 from avreward.raters.checkpoints._weights import read_weights, weight_files
 from avreward.raters.video_reward._keys import adapter_scale, merged
@@ -141,7 +142,8 @@ def _base(folder: Path, settings: Mapping[str, Any], given: str | Path | None, w
         raise AvrewardError(f"{folder}: no base model; pass base= with the folder or hub name of Qwen2-VL-2B-Instruct")
     if (Path(named) / "config.json").is_file():
         return Path(named)
-    from huggingface_hub import snapshot_download
+    with extra("lmm"):
+        from huggingface_hub import snapshot_download
 
     patterns = ["*.json", "*.txt", *(["*.safetensors"] if weights else [])]
     try:

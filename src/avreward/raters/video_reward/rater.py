@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from avreward._extras import extra
 from avreward.errors import AvrewardError
 from avreward.media.sampling_rules import QwenFrames
 from avreward.raters.checkpoints._weights import load_matching, read_weights, weight_files
@@ -156,7 +157,8 @@ def backbone_options(fps: float = 2.0, min_pixels: int = 100352, max_pixels: int
 
 def build_network(config: Qwen2VLConfig, rows: int = 1) -> nn.ModuleDict:
     """All that a checkpoint holds, with random weights: ``base``, Qwen2-VL, and ``rm_head``, `rows` rewards."""
-    from transformers import Qwen2VLForConditionalGeneration
+    with extra("lmm"):
+        from transformers import Qwen2VLForConditionalGeneration
 
     head = nn.Linear(config.text_config.hidden_size, rows, bias=False)  # type: ignore[union-attr]
     return nn.ModuleDict({"base": Qwen2VLForConditionalGeneration(config), "rm_head": head})
@@ -183,7 +185,8 @@ def load(
 
     Raises `AvrewardError` that says what was expected and isn't there, or lists missing and unexpected weights.
     """
-    from transformers import Qwen2VLConfig
+    with extra("lmm"):
+        from transformers import Qwen2VLConfig
 
     from avreward.raters.checkpoints._networks import load_tokenizer
     from avreward.raters.video_reward._folder import Published
@@ -221,7 +224,8 @@ def load(
 
 def with_tokens(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
     """`tokenizer` with the three reward tokens after its own, unless it has them."""
-    from tokenizers import AddedToken
+    with extra("lmm"):
+        from transformers import AddedToken
 
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in TOKENS], special_tokens=True)
     return tokenizer
@@ -229,7 +233,8 @@ def with_tokens(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
 
 def _filled(sizes: Qwen2VLConfig, state: Mapping[str, Tensor], loading: Loading, source: Path) -> nn.ModuleDict:
     """The network with the weights of `state`; its vocabulary is as large as theirs."""
-    from accelerate import init_empty_weights
+    with extra("lmm"):
+        from accelerate import init_empty_weights
 
     state = dict(state)
     if sizes.tie_word_embeddings:  # one tensor, which files hold under either name

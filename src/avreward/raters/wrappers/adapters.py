@@ -12,6 +12,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
+from avreward._extras import extra
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater, Sample, Track, Work
@@ -40,7 +41,8 @@ class AdaptedRater(Rater):
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
         """Names the rater as it was without adapters, and this adapter's weights and settings."""
-        from peft import get_peft_model_state_dict
+        with extra("lmm"):
+            from peft import get_peft_model_state_dict
 
         weights = tensors_hash(get_peft_model_state_dict(self._network, adapter_name=PREFIX + self.adapter))
         settings = self._network.peft_config[PREFIX + self.adapter].to_dict()
@@ -106,8 +108,9 @@ def adapted(rater: LmmRater, adapters: Mapping[str, str | PathLike[str]]) -> lis
     >>> rater = load_rater("Qwen/Qwen2.5-Omni-7B")  # doctest: +SKIP
     >>> ensemble = EnsembleRater([rater, *adapted(rater, {"a": "runs/0", "b": "runs/1"})])  # doctest: +SKIP
     """
-    from peft import PeftModel
-    from peft.tuners.tuners_utils import BaseTunerLayer
+    with extra("lmm"):
+        from peft import PeftModel
+        from peft.tuners.tuners_utils import BaseTunerLayer
 
     module, backbone = rater.backbone.module, rater.backbone
     if rater.checkpointing:
@@ -151,7 +154,8 @@ def _load(network: PeftModel, name: str, path: str | PathLike[str], old_names: M
 
 
 def _config(name: str, path: str | PathLike[str]) -> Any:
-    from peft import LoraConfig, PeftConfig
+    with extra("lmm"):
+        from peft import LoraConfig, PeftConfig
 
     if not name.isidentifier():
         raise AvrewardError(f"adapters: {name!r} can't be part of a name in expressions; use letters, digits and _")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from avreward._extras import extra
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, UnusableTrack
 from avreward.media.logmel import LogMel
@@ -102,7 +103,8 @@ class Qwen2Audio(Backbone):
 
     def encode(self, track: Track, loaded: AudioSpectrogram) -> Encoded:
         """A token for each 40 ms, between the delimiters that ``Qwen2AudioProcessor`` writes."""
-        from transformers.masking_utils import create_bidirectional_mask
+        with extra("lmm"):
+            from transformers.masking_utils import create_bidirectional_mask
 
         network = self._network
         tower = network.audio_tower
