@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from avreward.errors import AvrewardError as AvrewardError
     from avreward.errors import MediaError as MediaError
     from avreward.group import Group as Group
+    from avreward.raters._term import term as term
     from avreward.raters.base import Rater as Rater
+    from avreward.raters.clip_rater import ClipRater as ClipRater
     from avreward.raters.hub import load_rater as load_rater
+    from avreward.raters.registry import list_raters as list_raters
+    from avreward.raters.registry import register_rater as register_rater
     from avreward.raters.scores import Dimension as Dimension
     from avreward.raters.scores import Scores as Scores
     from avreward.rewards.base import Reward as Reward
@@ -40,8 +44,11 @@ _get, _dir, __all__ = lazy_exports(
         "clip": ["Clip"],
         "errors": ["ArgumentError", "AvrewardError", "MediaError"],
         "group": ["Group"],
+        "raters._term": ["term"],
         "raters.base": ["Rater"],
+        "raters.clip_rater": ["ClipRater"],
         "raters.hub": ["load_rater"],
+        "raters.registry": ["list_raters", "register_rater"],
         "raters.scores": ["Dimension", "Scores"],
         "rewards.base": ["Reward"],
         "rewards.expression": ["parse_reward"],

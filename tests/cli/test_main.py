@@ -70,15 +70,48 @@ def test_an_interrupt(run, toy, files, monkeypatch):
 
 
 def test_raters(run):
-    text = run("raters", environment={"COLUMNS": "160"}).stdout
+    text = run("raters").stdout
+    for expected in ("signals", "audio_quality", "agav", "caoyuqin/AGAV-Rater", "unknown", "Apache-2.0"):
+        assert expected in text
+    text = run("raters", "signals", environment={"COLUMNS": "160"}).stdout
     for expected in ("signals", "audio_quality", "0 to 100", "does not read the prompt", "--details"):
         assert expected in text
-    assert "clipping" in run("raters", "--details", environment={"COLUMNS": "160"}).stdout
-    [told] = json.loads(run("raters", "--json").stdout)
+    assert "agav" not in text
+    details = run("raters", "--details", environment={"COLUMNS": "160"}).stdout
+    for expected in ("clipping", "lip_sync"):
+        assert expected in details
+    assert "audio_video" in run("raters", "avbench").stdout
+
+
+def test_raters_as_json(run):
+    told = {rater["name"]: rater for rater in json.loads(run("raters", "--json").stdout)}
+    assert told["agav"]["licence"] == "unknown"
+    assert told["agav"]["needs"] == ["audio", "video"]
+    assert told["signals"]["checkpoint"] is None
+    assert "fingerprint" not in told["signals"]  # it isn't loaded
+    [signals] = json.loads(run("raters", "signals", "--json").stdout)
+    assert signals["fingerprint"].startswith("signals:")
+    assert not any(d["detail"] for d in signals["dimensions"])
+    [told] = json.loads(run("raters", "signals", "--details", "--json").stdout)
     by_name = {d["name"]: d for d in told["dimensions"]}
     assert by_name["av_consistency"]["needs"] == ["audio", "video"]
     assert by_name["clipping"]["detail"]
     assert by_name["clipping"]["low"] is None or by_name["clipping"]["low"] == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_listing_raters_is_quick_and_needs_no_torch(options):
+    code = (
+        f"import sys; sys.argv = ['avreward', 'raters', *{options}]\n"
+        "from avreward.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'av', 'numpy', 'scipy', 'transformers'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "signals" in done.stdout
 
 
 def test_a_full_disk_behind_standard_output_is_told():

@@ -100,7 +100,7 @@ def test_checkpoints_are_listed(run, agav_folder, omni_folder) -> None:
     result = run("raters", agav_folder, omni_folder, "--json")
     assert result.exit_code == 0
     told = {each["name"]: each for each in json.loads(result.stdout)}
-    assert list(told) == ["signals", "agav", "qwen2_5_omni"]
+    assert list(told) == ["agav", "qwen2_5_omni"]
     assert told["agav"]["fingerprint"] == load_rater(agav_folder).fingerprint
     assert [d["name"] for d in told["agav"]["dimensions"]] == ["audio_quality", "av_consistency", "overall"]
     assert told["agav"]["dimensions"][0]["low"] is None

@@ -9,9 +9,10 @@ import pytest
 
 from avreward import load_rater
 from avreward.errors import AvrewardError
-from avreward.raters import hub
+from avreward.raters import registry
 from avreward.raters.agav.rater import AgavRater
-from avreward.raters.hub import LOADERS, UnknownRater, folder_of, kind_of, read_config
+from avreward.raters.card import Layout
+from avreward.raters.hub import UnknownRater, folder_of, layout_of, read_config
 from avreward.raters.signals.rater import SignalsRater
 
 
@@ -39,7 +40,10 @@ def test_a_folder_by_the_users_home(agav_folder, monkeypatch) -> None:
     ("name", "said"),
     [
         ("signal", "rater 'signal': unknown; did you mean 'signals'"),
-        ("oracle", "rater 'oracle': unknown; there are: signals, folders, and hub names such as caoyuqin/AGAV-Rater"),
+        ("oracle", "there are: signals, folders, and hub names such as caoyuqin/AGAV-Rater"),
+        ("oracle", "one of your own is known once the module that registers it is imported"),
+        ("agav", "rater 'agav': needs a checkpoint; pass its folder, or caoyuqin/AGAV-Rater"),
+        ("terms.py:warm", "rater 'terms.py:warm': Python code, which is imported for --rater alone"),
         ("./absent", "rater './absent': no such folder"),
         ("/absent/folder/x", "rater '/absent/folder/x': no such folder"),
         ("~/absent", "no such folder"),
@@ -105,6 +109,13 @@ def test_the_hub_cannot_be_reached(monkeypatch) -> None:
 # ---- which loader
 
 
+def layout(kind: str) -> Layout:
+    card = registry.card_of(kind)
+    assert card is not None
+    assert card.layout is not None
+    return card.layout
+
+
 KINDS = {
     "agav": {"mm_projector_type": "stc_connector_v35", "mm_projector_a_type": "mlp2x_gelu"},
     "public": {"model_type": "qwen2_5_omni"},
@@ -114,22 +125,25 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_published_layouts(tmp_path, kind: str) -> None:
-    assert kind_of(tmp_path, KINDS[kind]) == kind
+    assert layout_of(tmp_path, KINDS[kind]) is layout(kind)
 
 
 def test_layouts_told_by_their_files(tmp_path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "model_config.json").write_text("{}")
-    assert kind_of(tmp_path / "a", {"model_type": "qwen2_vl"}) == "video_reward"
+    assert layout_of(tmp_path / "a", {"model_type": "qwen2_vl"}) is layout("video_reward")
     (tmp_path / "b" / "audio_video").mkdir(parents=True)
-    assert kind_of(tmp_path / "b", {}) == "avbench"
+    assert layout_of(tmp_path / "b", {}) is layout("avbench")
 
 
 def test_our_own_layout_comes_first(tmp_path) -> None:
     (tmp_path / "model_config.json").write_text("{}")
     ours = {"format": "avreward", "format_version": 1, "network": {}, "model_type": "clap"}
-    for kind in LOADERS:
-        assert kind_of(tmp_path, {**ours, "rater": kind}) == kind
+    kinds = ["agav", "public", "video_reward", "avbench", "embedding"]
+    for kind in kinds:
+        assert layout_of(tmp_path, {**ours, "rater": kind}) is layout(kind)
+    with pytest.raises(AvrewardError, match="a rater of kind 'signals', which this version doesn't know"):
+        layout_of(tmp_path, {**ours, "rater": "signals"})
 
 
 @pytest.mark.parametrize(
@@ -149,7 +163,8 @@ def test_folders_without_a_rater(tmp_path, config, said: str) -> None:
     text = str(caught.value)
     assert text.startswith(f"{tmp_path}: no rater that avreward knows: ")
     assert said in text
-    assert "expected is a folder that avreward wrote, AGAV-Rater (mm_projector_type), VideoReward" in text
+    assert "expected is a folder that avreward wrote, or VideoReward (model_config.json), or AVBench" in text
+    assert "AGAV-Rater (mm_projector_type)" in text
     assert "qwen2_5_omni" in text
 
 
@@ -174,14 +189,15 @@ def test_an_adapter_alone(tmp_path) -> None:
         load_rater(tmp_path)
 
 
-@pytest.mark.parametrize("option", ["chekpointing", "scores", "path"])
-def test_options_that_nobody_knows(agav_folder, option: str) -> None:
-    with pytest.raises(AvrewardError, match=f"no option '{option}'; there are scheme, .*checkpointing"):
+@pytest.mark.parametrize(
+    ("option", "hint"), [("chekpointing", "did you mean 'checkpointing'. "), ("scores", ""), ("path", "")]
+)
+def test_options_that_nobody_knows(agav_folder, option: str, hint: str) -> None:
+    with pytest.raises(AvrewardError, match=f"no option '{option}'; {hint}there are scheme, .*checkpointing"):
         load_rater(agav_folder, **{option: True})
 
 
-def test_every_kind_has_its_room() -> None:
-    from importlib.util import find_spec
-
-    assert all(find_spec(room) for room in LOADERS.values())
-    assert hub.RATERS.keys() == {"signals"}
+def test_a_folder_that_is_called_as_a_kind(agav_folder, monkeypatch) -> None:
+    (agav_folder.parent / "agav").symlink_to(agav_folder)
+    monkeypatch.chdir(agav_folder.parent)
+    assert isinstance(load_rater("agav"), AgavRater)

@@ -240,7 +240,10 @@ def test_expressions(loads, tmp_path: Path, monkeypatch) -> None:
         ("reward: power\nraters: {a: {dtype: bfloat16}}", "the rater a: it has no name"),
         ("reward: power\nraters: {a: {rater: signals, 3: 4}}", "the rater a: it has no name"),
         ("reward: a.powr\nraters: {a: signals}", "at character 1: unknown score 'a.powr'; did you mean a.power"),
-        ("reward: a.power\nraters: {}", "unknown score 'a.power'; no rater was given; pass raters; it names no raters"),
+        (
+            "reward: a.power\nraters: {}",
+            "no rater was given; pass raters; the file names no rater a: write",
+        ),
         ("reward: a.power\nraters: {a: ../other}", r"rater a: the folder ../other lies outside .*; write its absolute"),
         ("reward: a.power\nraters: {a: x/../../other}", "lies outside the folder of the file"),
         ("reward: a.power\nraters: {a: ./nothing}", r"the folder ./nothing isn't there \(.*nothing\)"),

@@ -29,8 +29,9 @@ RaterNames = Annotated[
     typer.Option(
         "--rater",
         "-r",
-        help="Who judges: signals, a checkpoint's folder, or its name on the Hugging Face hub; NAME=FOLDER gives it a "
-        "name of your own. Once for each rater. Default: signals, or the raters that the reward's file names.",
+        help="Who judges: signals, a checkpoint's folder, its name on the Hugging Face hub, or FILE.py:NAME, a rater "
+        "in a Python file (it is run). OWN=… calls it OWN. Once for each rater. Default: signals, or the raters that "
+        "the reward's file names.",
         show_default=False,
     ),
 ]
@@ -93,10 +94,11 @@ def progress(label: str, total: int) -> Iterator[Step]:
 
 def rater_of(name: str, option: str = "--rater") -> Rater:
     """The rater called `name`; another name is a usage error of `option`."""
+    from avreward.raters._user_file import names_code, rater_in_file
     from avreward.raters.hub import load_rater
 
     try:
-        return load_rater(name)
+        return rater_in_file(name) if names_code(name) else load_rater(name)
     except (KeyError, ValueError, AvrewardError) as error:
         raise typer.BadParameter(_text(error), param_hint=option) from error
 

@@ -28,10 +28,11 @@ def convert(
     """
     from avreward.errors import AvrewardError
     from avreward.raters.checkpoints._weights import stored_type
-    from avreward.raters.hub import RATERS, folder_of, load_rater
+    from avreward.raters.hub import folder_of, load_rater
     from avreward.raters.lmm.rater import LmmRater
+    from avreward.raters.registry import names
 
-    if source in RATERS:
+    if source in names():
         raise AvrewardError(f"{source}: comes with the package and has no checkpoint; name one that has")
     options = {} if adapter is None else {"adapter": adapter}
     folder = folder_of(source)

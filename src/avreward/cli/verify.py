@@ -37,10 +37,11 @@ def verify(
     from avreward.errors import AvrewardError
     from avreward.evaluation.verification import read_published
     from avreward.evaluation.verification import verify as compare
-    from avreward.raters.hub import RATERS, load_rater
+    from avreward.raters.hub import load_rater
     from avreward.raters.lmm.rater import LmmRater
+    from avreward.raters.registry import names
 
-    if rater in RATERS:
+    if rater in names():
         raise AvrewardError(f"{rater}: has no published scores; name a checkpoint")
     published = None if expected is None else read_published(expected)
     opened = [Clip.open(path) for path in clips]

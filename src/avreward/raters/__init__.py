@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.raters._term import term as term
     from avreward.raters.agav.rater import AgavRater as AgavRater
     from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
     from avreward.raters.avbench.rater import load_avbench as load_avbench
@@ -12,11 +13,16 @@ if TYPE_CHECKING:
     from avreward.raters.base import Sample as Sample
     from avreward.raters.base import Track as Track
     from avreward.raters.base import Work as Work
+    from avreward.raters.card import Layout as Layout
+    from avreward.raters.card import RaterCard as RaterCard
     from avreward.raters.checkpoints.loading import Loading as Loading
+    from avreward.raters.clip_rater import ClipRater as ClipRater
     from avreward.raters.embedding.base import EmbeddingRater as EmbeddingRater
     from avreward.raters.hub import UnknownRater as UnknownRater
     from avreward.raters.hub import load_rater as load_rater
     from avreward.raters.lmm.rater import LmmRater as LmmRater
+    from avreward.raters.registry import list_raters as list_raters
+    from avreward.raters.registry import register_rater as register_rater
     from avreward.raters.scores import Dimension as Dimension
     from avreward.raters.scores import Scores as Scores
     from avreward.raters.shared import Shared as Shared
@@ -42,8 +48,12 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "base": ["Rater", "Sample", "Track", "Work"],
         "checkpoints.loading": ["Loading"],
         "embedding.base": ["EmbeddingRater"],
+        "_term": ["term"],
+        "card": ["Layout", "RaterCard"],
+        "clip_rater": ["ClipRater"],
         "hub": ["UnknownRater", "load_rater"],
         "lmm.rater": ["LmmRater"],
+        "registry": ["list_raters", "register_rater"],
         "scores": ["Dimension", "Scores"],
         "shared": ["Shared"],
         "signals.rater": ["SignalsRater"],

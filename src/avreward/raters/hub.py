@@ -5,33 +5,25 @@ from __future__ import annotations
 import inspect
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from avreward._extras import extra
 from avreward.errors import AvrewardError
-from avreward.raters.base import Rater
+from avreward.raters import registry
+from avreward.raters._user_file import names_code
+from avreward.raters.card import Layout
+
+if TYPE_CHECKING:
+    from avreward.raters.base import Rater
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 _OLD_WEIGHTS = ("*.bin", "*.bin.index.json", "*.pth")
 _REST = ("*.json", "*.txt", "*.model", "*.jinja")
-
-LOADERS: Mapping[str, str] = MappingProxyType({
-    "agav": "avreward.raters.agav.rater",
-    "public": "avreward.raters.zero_shot.rater",
-    "video_reward": "avreward.raters.video_reward.rater",
-    "avbench": "avreward.raters.avbench.rater",
-    "embedding": "avreward.raters.embedding._models",
-})  # fmt: skip
-"""Kind of folder → the module whose ``load(folder, config, loading, **options)`` reads it."""
 
 
 class UnknownRater(AvrewardError, KeyError):
@@ -43,16 +35,6 @@ class UnknownRater(AvrewardError, KeyError):
 
 PATH_OPTIONS = ("adapter", "base", "audio_video", "video_text", "audio_text")
 """Options of raters that name a folder."""
-
-
-def _signals() -> Rater:
-    from avreward.raters.signals.rater import SignalsRater
-
-    return SignalsRater()
-
-
-RATERS: Mapping[str, Callable[[], Rater]] = MappingProxyType({"signals": _signals})
-"""The raters that come with the package, by name."""
 
 
 def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rater:
@@ -72,10 +54,13 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
     >>> load_rater().name
     'signals'
     """
-    if name in RATERS:
-        if options:
-            raise AvrewardError(f"{name}: takes no options, so not {', '.join(options)}; leave them out")
-        rater = RATERS[str(name)]()
+    card = registry.card_of(name) if isinstance(name, str) else None
+    if card is not None and card.make is not None:
+        rater = registry.make_rater(card.name, card.make, options)
+        if rater.name != card.name:
+            rater.name = card.name
+    elif card is not None and not Path(name).is_dir():
+        raise UnknownRater(f"rater {card.name!r}: needs a checkpoint; pass its folder, or {card.checkpoint}")
     else:
         rater = _from_folder(name, options)
     rater.source = {"rater": _findable(name), **_kept(options)}
@@ -83,21 +68,21 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
 
 
 def _from_folder(name: str | PathLike[str], options: Mapping[str, Any]) -> Rater:
+    from torch import OutOfMemoryError
+
     from avreward.raters.checkpoints.loading import Loading
 
     common = {field.name for field in fields(Loading)}
     loading = Loading(**{key: value for key, value in options.items() if key in common})
     folder = folder_of(name, loading.revision)
     config = read_config(folder)
-    loader = import_module(LOADERS[kind_of(folder, config)]).load
+    loader = layout_of(folder, config).loader()
     own = {key: value for key, value in options.items() if key not in common}
     known = [p.name for p in inspect.signature(loader).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    unknown = [key for key in own if key not in known]
-    if unknown:
-        raise AvrewardError(f"{name}: no option {unknown[0]!r}; there are {', '.join([*known, *sorted(common)])}")
+    registry.check_options(name, own, [*known, *sorted(common)])
     try:
         rater: Rater = loader(folder, config, loading, **own)
-    except (AvrewardError, torch.OutOfMemoryError, MemoryError):
+    except (AvrewardError, OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # a configuration may be wrong in any way, and transformers raises what it likes
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
@@ -142,7 +127,7 @@ def _plain(value: Any) -> Any:
 def _findable(name: Any) -> str:
     """A folder's whole path, so that it is found from elsewhere; any other name as it is."""
     folder = Path(name).expanduser()
-    return str(folder.resolve()) if name not in RATERS and folder.is_dir() else str(name)
+    return str(folder.resolve()) if name not in registry.names() and folder.is_dir() else str(name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -159,45 +144,43 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def kind_of(folder: Path, config: Mapping[str, Any]) -> str:
-    """Which of `LOADERS` reads the folder; raises `AvrewardError` that says what was expected where none does."""
+def layout_of(folder: Path, config: Mapping[str, Any]) -> Layout:
+    """The layout that reads the folder; raises `AvrewardError` that says what was expected where none does."""
     from avreward.raters.checkpoints._folder import FORMAT
-    from avreward.raters.embedding._models import MODELS
-    from avreward.raters.zero_shot.rater import FAMILIES
 
-    if config.get("format") == "avreward":
-        for name in ("options", "settings"):
-            if not isinstance(config.get(name, {}), Mapping):
-                raise AvrewardError(f"{folder}: {name} in its config.json isn't an object; download it again")
-        kind = str(config.get("rater"))
-        if kind not in LOADERS:
-            raise AvrewardError(f"{folder}: a rater of kind {kind!r}, which this version doesn't know; update avreward")
-        if config.get("format_version") != FORMAT["format_version"]:
-            version = config.get("format_version")
-            raise AvrewardError(f"{folder}: version {version!r} of the format, which isn't known here; update avreward")
-        if not isinstance(config.get("network"), dict):
-            raise AvrewardError(f"{folder}: its config.json has no sizes under 'network'; download it again")
-        return kind
-    model_type = config.get("model_type")
-    if (folder / "model_config.json").is_file():
-        return "video_reward"
-    if not config and any((folder / part).is_dir() for part in ("audio_video", "video_text", "audio_text")):
-        return "avbench"
-    if "mm_projector_type" in config and "mm_projector_a_type" in config:
-        return "agav"
-    if model_type in FAMILIES:
-        return "public"
-    if model_type in MODELS:
-        return "embedding"
+    if config.get("format") == FORMAT["format"]:
+        return _saved_layout(folder, config)
+    layouts: list[Layout] = []
+    for card in registry.cards():  # those of installed packages last: they are imported for it
+        if card.layout is not None:
+            layouts.append(card.layout)
+            if card.layout.recognises(folder, config):
+                return card.layout
     if (folder / "adapter_config.json").is_file():
         raise AvrewardError(f"{folder}: an adapter alone; load its base model with adapter={str(folder)!r}")
     there = (folder / "config.json").is_file()
-    what = f"its config.json says model_type {model_type!r}" if there else "it has no config.json"
-    known = ", ".join(sorted({*FAMILIES, *MODELS}))
-    raise AvrewardError(
-        f"{folder}: no rater that avreward knows: {what}; expected is a folder that avreward wrote, AGAV-Rater "
-        f"(mm_projector_type), VideoReward (model_config.json), AVBench (audio_video/ …), or a model_type of {known}"
-    )
+    what = f"its config.json says model_type {config.get('model_type')!r}" if there else "it has no config.json"
+    known = ", or ".join(["a folder that avreward wrote", *(layout.description for layout in layouts)])
+    raise AvrewardError(f"{folder}: no rater that avreward knows: {what}; expected is {known}")
+
+
+def _saved_layout(folder: Path, config: Mapping[str, Any]) -> Layout:
+    """The layout of a folder that `save_pretrained` wrote, which names the kind of its rater."""
+    from avreward.raters.checkpoints._folder import FORMAT
+
+    for name in ("options", "settings"):
+        if not isinstance(config.get(name, {}), Mapping):
+            raise AvrewardError(f"{folder}: {name} in its config.json isn't an object; download it again")
+    kind = str(config.get("rater"))
+    card = registry.card_of(kind)
+    if card is None or card.layout is None:
+        raise AvrewardError(f"{folder}: a rater of kind {kind!r}, which this version doesn't know; update avreward")
+    if config.get("format_version") != FORMAT["format_version"]:
+        version = config.get("format_version")
+        raise AvrewardError(f"{folder}: version {version!r} of the format, which isn't known here; update avreward")
+    if not isinstance(config.get("network"), dict):
+        raise AvrewardError(f"{folder}: its config.json has no sizes under 'network'; download it again")
+    return card.layout
 
 
 def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
@@ -208,15 +191,20 @@ def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
     if path.is_file():
         raise AvrewardError(f"{path}: a file; name the folder that holds the checkpoint")
     text = str(name)
+    if names_code(text):
+        raise UnknownRater(
+            f"rater {text!r}: Python code, which is imported for --rater alone; import it yourself, and pass the rater"
+        )
     looks_like_repository = text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text
     if not looks_like_repository:
         if "/" in text or text.startswith((".", "~")):
             raise UnknownRater(f"rater {text!r}: no such folder; name one that holds a checkpoint")
-        near = get_close_matches(text, RATERS, 1)
+        near = get_close_matches(text, known := registry.names(), 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
+        own = "; one of your own is known once the module that registers it is imported" if text.isidentifier() else ""
         raise UnknownRater(
-            f"rater {text!r}: unknown; {hint}there are: {', '.join(RATERS)}, folders, and hub names such as "
-            "caoyuqin/AGAV-Rater"
+            f"rater {text!r}: unknown; {hint}there are: {', '.join(known)}, folders, and hub names such as "
+            f"caoyuqin/AGAV-Rater{own}"
         )
     return _downloaded(text, revision)
 

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from avreward.errors import AvrewardError
-from avreward.raters import hub
+from avreward.raters import hub, registry
+from avreward.raters._user_file import names_code
 from avreward.raters.base import Rater
 from avreward.raters.wrappers._calibrated import calibrated
 from avreward.raters.wrappers.calibration_curves import Calibration, calibration_from
@@ -69,8 +70,14 @@ def _loaded(folder: Path, alias: object, options: dict[str, Any]) -> Rater:
     if not isinstance(name, str) or not all(isinstance(key, str) for key in options):
         remedy = f"write {alias}: FOLDER, or {alias}: {{rater: FOLDER, dtype: bfloat16}}"
         raise AvrewardError(f"it has no name; {remedy}")
+    by_hand = f"pass it by raters={{{str(alias)!r}: …}}, or on the command line by --rater {alias}=FILE.py:NAME"
+    if names_code(name):
+        raise AvrewardError(f"{name} is Python code, which a reward's file never imports; {by_hand}")
     where = {key: _inside(folder, str(options[key])) for key in hub.PATH_OPTIONS if options.get(key)}
-    return hub.load_rater(_inside(folder, name), **options | where)
+    try:
+        return hub.load_rater(_inside(folder, name), **options | where)
+    except hub.UnknownRater as error:
+        raise AvrewardError(f"{error}. Or {by_hand}" if name.isidentifier() else str(error)) from error
 
 
 def _ensemble(folder: Path, alias: object, options: dict[str, Any]) -> EnsembleRater:
@@ -97,7 +104,7 @@ def _curves(told: object) -> dict[str, Calibration]:
 
 def _inside(folder: Path, name: str) -> str:
     """A folder in or below that of the file by its whole path; any other name as it is."""
-    if name in hub.RATERS or Path(name).expanduser().is_absolute():
+    if name in registry.names() or Path(name).expanduser().is_absolute():
         return name
     inside = folder / name
     climbs = os.path.normpath(name).split(os.sep)[0] == os.pardir

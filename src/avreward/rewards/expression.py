@@ -63,6 +63,12 @@ def parse_reward(
     return _Parser(expression, raters, states).parse()
 
 
+def named_raters(expression: str) -> list[str]:
+    """Return the names before a dot in `expression`, in order, each once: those of raters, if it is right."""
+    names = [token.text.partition(".") for token in _tokens(expression) if token.kind == "name"]
+    return list(dict.fromkeys(rater for rater, dot, _ in names if dot))
+
+
 @dataclass(frozen=True)
 class _Token:
     kind: str  # number, state, option, name, sign, end, unknown

@@ -16,11 +16,11 @@ from typing import Any
 from torch import Tensor
 
 from avreward.errors import AvrewardError
-from avreward.raters import hub
+from avreward.raters import hub, registry
 from avreward.raters.base import Rater
 from avreward.rewards._rater_records import rater_from, told_of
 from avreward.rewards.base import Reward
-from avreward.rewards.expression import ExpressionError, parse_reward
+from avreward.rewards.expression import ExpressionError, named_raters, parse_reward
 from avreward.rewards.function_base import State, state_hash, states_of
 
 REWARD, STATE = "reward.yaml", "state.safetensors"
@@ -84,7 +84,8 @@ def load_reward(source: str | PathLike[str], raters: Mapping[str, Source] | None
         source: a YAML file (a name that ends in ``.yaml`` or ``.yml``), a folder that holds a ``reward.yaml``, or else
             an expression, see `parse_reward`.
         raters: name in the expression → rater, or what `load_rater` loads, which then goes by that name. For an
-            expression by default ``signals``; for a file they stand in for those that it names.
+            expression by default ``signals``; for a file they stand in for those that it names. Registered raters that
+            the expression names need not be given.
 
     A file holds ``reward``, the expression, and ``raters``: name → what `load_rater` loads, alone or as a mapping with
     ``rater`` and options; see `avreward.rewards._rater_records` for ensembles and curves. Folders in it are relative to
@@ -99,8 +100,9 @@ def load_reward(source: str | PathLike[str], raters: Mapping[str, Source] | None
     place = reward_file(source)
     if place is not None:
         return _read(place, raters or {})
+    given = _loaded(raters or {"signals": "signals"})
     try:
-        return parse_reward(str(source), _loaded(raters or {"signals": "signals"}))
+        return parse_reward(str(source), {**_registered(str(source), given), **given})
     except ExpressionError as error:
         if str(source) and os.path.exists(os.path.expanduser(source)):
             raise AvrewardError(f"{source}: holds no {REWARD}, and is no expression; name a reward's folder") from error
@@ -123,15 +125,33 @@ def _read(path: Path, given: Mapping[str, Source]) -> Reward:
     content = _content(path)
     listed = {alias: told for alias, told in content.get("raters", {}).items() if alias not in given}
     raters = _loaded(given) | {alias: rater_from(path, alias, told) for alias, told in listed.items()}
+    raters |= _registered(content["reward"], raters)
     try:
         reward = parse_reward(content["reward"], raters, _states(path.with_name(STATE)))
     except ExpressionError as error:
-        hint = "" if raters else "; it names no raters: write them under raters, or pass raters={name: rater}"
-        raise ExpressionError(f"{path}: {error}{hint}") from error
+        raise ExpressionError(f"{path}: {error}{_how_to_pass(content['reward'], raters)}") from error
     if content.get("fingerprint", reward.fingerprint) != reward.fingerprint:
         told = "its raters or their settings are others than when it was saved: values may differ; save it anew"
         warnings.warn(f"{path}: {told}", UserWarning, stacklevel=3)
     return reward
+
+
+def _registered(expression: str, known: Mapping[str, Rater]) -> dict[str, Rater]:
+    """The raters that `expression` names, that are not `known` and that load by their name alone."""
+    there = registry.names()
+    return _loaded({name: name for name in named_raters(expression) if name not in known and name in there})
+
+
+def _how_to_pass(expression: str, raters: Mapping[str, Rater]) -> str:
+    """What to do about raters that a file's expression uses and that neither it nor the registry knows."""
+    absent = [name for name in named_raters(expression) if name not in raters]
+    if not absent:
+        return "" if raters else "; it names no raters: write them under raters, or pass raters={name: rater}"
+    name = absent[0]
+    return (
+        f"; the file names no rater {name}: write it under raters, register it, pass raters={{{name!r}: rater}}, or "
+        f"give --rater {name}=FILE.py:NAME"
+    )
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -13,17 +13,16 @@ from avreward._extras import extra
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.agav._backbone import RATE, AgavBackbone
+from avreward.raters.agav._card import DIMENSIONS, Task
 from avreward.raters.base import Sample, Work
 from avreward.raters.lmm.prompt import Prompt, Read, Slot
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import Regression
-from avreward.raters.scores import Dimension
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading
 
 Scheme = Literal["last", "masked"]
-Task = Literal["v2a", "tta", "ttm"]
 
 PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType({
     f"33_sora_elevenlabs_{clip}": dict(zip(("audio_quality", "av_consistency", "overall"), scores, strict=True))
@@ -37,24 +36,6 @@ PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType({
 """Scores that the authors published for the checkpoint, in float16: beginning of a file's name → dimension → score."""
 
 _VIDEO, _AUDIO = Slot("video"), Slot("audio")
-_AV = frozenset({"video", "audio"})
-_TEXT = frozenset({"audio", "prompt"})
-_EXPERIMENTAL = "; experimental: the wording was never published and follows section 4.2"
-_DIMENSIONS: Mapping[Task, tuple[tuple[str, frozenset[str], str], ...]] = {
-    "v2a": (
-        ("audio_quality", _AV, "quality and realism of the sound"),
-        ("av_consistency", _AV, "whether sound and picture belong together"),
-        ("overall", _AV, "the audio-visual whole"),
-    ),
-    "tta": (
-        ("audio_quality", _TEXT, f"quality and realism of the sound{_EXPERIMENTAL}"),
-        ("audio_text", _TEXT, f"whether the sound is what the prompt says{_EXPERIMENTAL}"),
-    ),
-    "ttm": (
-        ("music_quality", _TEXT, f"quality and realism of the music{_EXPERIMENTAL}"),
-        ("music_text", _TEXT, f"whether the music is what the prompt says{_EXPERIMENTAL}"),
-    ),
-}
 # Verbatim from the published inference code; "/n" is a slash and a letter there, too.
 _LAST_USER = (
     "\nPlease evaluate the audio quality, audio-visual content consistency and overall audio-visual quality of the "
@@ -118,10 +99,7 @@ class AgavRater(LmmRater):
                 raise AvrewardError(f"{name}: {value!r} isn't known; use one of {', '.join(known)}")
         self.scheme: Scheme = "masked" if task != "v2a" else scheme
         self.task, self.zeros_for_missing = task, zeros_for_missing
-        dimensions = [
-            Dimension(name, float("-inf"), float("inf"), needs, description=text)
-            for name, needs, text in _DIMENSIONS[task]
-        ]
+        dimensions = DIMENSIONS[task]
         rows = backbone.module.config.scores
         if rows != len(dimensions):
             raise AvrewardError(

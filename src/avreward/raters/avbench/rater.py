@@ -7,13 +7,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.media.sampling_rules import QwenFrames
+from avreward.raters.avbench._card import ABSENT, DIMENSIONS, EVALUATORS
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Prompt, Slot
@@ -43,37 +44,11 @@ LOOK: Mapping[str, Mapping[str, Any]] = MappingProxyType({
 })  # fmt: skip
 """Evaluator → how it looks at clips: keyword arguments of `Qwen2_5Omni`, `Qwen2_5Omni` and `Qwen2Audio`."""
 
-EVALUATORS = (
-    Dimension("audio_video", 0, 1, frozenset({"video", "audio"}), description="do sound and picture match"),
-    Dimension("video_text", 0, 1, frozenset({"video", "prompt"}), description="is the picture as asked"),
-    Dimension("audio_text", 0, 1, frozenset({"audio", "texts.audio_prompt"}), description="is the sound as asked"),
-)
 _NETWORKS = {
     "audio_video": "the fine-tuned Qwen2.5-Omni-7B",
     "video_text": "the fine-tuned Qwen2.5-Omni-7B",
     "audio_text": "the fine-tuned Qwen2-Audio-7B",
 }
-
-
-class _Absent(NamedTuple):
-    name: str
-    low: float
-    high: float
-    needs: tuple[str, ...]
-    description: str
-    judge: str
-
-
-ABSENT = (
-    _Absent("lip_sync", 0, 100, ("video", "audio"), "whether lips and speech agree", "SyncNet (syncnet_v2.model)"),
-    _Absent("speech_content", 0, 100, ("audio", "texts.speech"), "whether the words are said", "Whisper large-v3"),
-    _Absent("speech_realism", 0, 1, ("audio",), "probability that the speech is real", "DF_Arena_1B_V_1"),
-    _Absent("speech_quality", 1, 5, ("audio",), "mean opinion score of the speech", "NISQA (nisqa.tar)"),
-    _Absent("audio_aesthetics", -1.75, 7.25, ("audio",), "aesthetics of the sound", "Audiobox Aesthetics"),
-    _Absent("video_technical", 0, 100, ("video",), "technical and aesthetic quality", "DOVER++ (DOVER_plus_plus.pth)"),
-    _Absent("video_aesthetic", 1, 10, ("video",), "aesthetics of the frames", "the SigLIP aesthetic predictor v2.5"),
-)  # fmt: skip
-"""The dimensions that no code here can judge yet: declared, and missing in every clip."""
 
 
 class AvBenchRater(Rater):
@@ -113,8 +88,7 @@ class AvBenchRater(Rater):
             for dimension in EVALUATORS
             if (backbone := given[dimension.name]) is not None
         }
-        declared = [Dimension(a.name, a.low, a.high, frozenset(a.needs), description=a.description) for a in ABSENT]
-        self.dimensions = (*EVALUATORS, *declared)
+        self.dimensions = DIMENSIONS
         self.module = nn.ModuleDict({name: evaluator.backbone.module for name, evaluator in self.evaluators.items()})
         tracks: tuple[Track, ...] = ("video", "audio")
         self.tracks = tuple(track for track in tracks if any(track in e.tracks for e in self.evaluators.values()))
@@ -220,11 +194,11 @@ def load(
 def _config(place: Path, family: type[Backbone], name: str) -> Mapping[str, Any]:
     """The ``config.json`` of one evaluator; raises `AvrewardError` for a model of another family."""
     from avreward.raters.hub import read_config
-    from avreward.raters.zero_shot.rater import FAMILIES
+    from avreward.raters.lmm.backbones._families import FAMILIES
 
     config = read_config(place)
     found = config.get("network", config).get("model_type")
-    if FAMILIES.get(str(found), ("", ""))[1] != family.__name__:
+    if found not in FAMILIES or FAMILIES[found].backbone() is not family:
         raise AvrewardError(f"{place}: a model of type {found!r}; {name} takes {_NETWORKS[name]}")
     return config
 

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from avreward.errors import AvrewardError
+from avreward.raters.embedding._card import MODELS
 
 if TYPE_CHECKING:
     from avreward.raters.base import Rater
     from avreward.raters.checkpoints.loading import Loading
-
-MODELS: Mapping[str, tuple[str, str]] = MappingProxyType({
-    "clap": ("clap", "ClapRater"),
-    "clip": ("image_text", "ImageTextRater"),
-    "siglip": ("image_text", "ImageTextRater"),
-    "siglip2": ("image_text", "ImageTextRater"),
-    "pe_audio_video": ("pe_av", "PeAvRater"),
-})  # fmt: skip
-"""`model_type` of a checkpoint → the room in `avreward.raters.embedding`, and the rater there."""
+    from avreward.raters.embedding.base import Score
 
 
-def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, score: str = "cosine") -> Rater:
+def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, score: Score = "cosine") -> Rater:
     """The embedding rater of the checkpoint in `folder`.
 
     `score`: ``"cosine"``, or ``"probability"`` where the model has a calibrated one. Raises `AvrewardError` for options
@@ -35,9 +26,7 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, score: st
     unusable = [f.name for f in fields(loading) if f.name not in usable and getattr(loading, f.name) != f.default]
     if unusable:
         raise AvrewardError(f"{unusable[0]}: not for embedding raters, which are small; leave it out")
-    room, name = MODELS[config["model_type"]]
-    rater = getattr(import_module(f"avreward.raters.embedding.{room}"), name)
-    return rater.from_pretrained(
+    return MODELS[config["model_type"]]().from_pretrained(
         folder,
         device=loading.torch_device,
         dtype=loading.torch_dtype,

@@ -19,15 +19,15 @@ from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.checkpoints._fingerprint import Fingerprint
 from avreward.raters.checkpoints._oom import Batches, builds_graph
 from avreward.raters.checkpoints.loading import Loading
+from avreward.raters.embedding._card import Side, dimensions_of
 from avreward.raters.embedding._checkpoint import preprocessing, read_network
 from avreward.raters.lmm._template import why_no_text
-from avreward.raters.scores import Dimension, Scores
+from avreward.raters.scores import Scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Score = Literal["cosine", "probability"]
-Side = Literal["video", "audio", "prompt"]
 Row = tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]
 
 
@@ -58,11 +58,7 @@ class EmbeddingRater(Rater):
             raise AvrewardError(f"score: {problem}; use 'cosine'")
         self.module: nn.Module = module.eval().requires_grad_(False)
         self.tokenizer, self.rounding, self.score = tokenizer, rounding, score
-        low = -1.0 if score == "cosine" else 0.0
-        self.dimensions = tuple(
-            Dimension(name, low, 1.0, frozenset(sides), description=f"how well {sides[0]} and {sides[1]} go together")
-            for name, sides in self.pairs.items()
-        )
+        self.dimensions = dimensions_of(self.pairs, -1.0 if score == "cosine" else 0.0)
         self._fingerprint = Fingerprint(self.name, module)
         self._batches = Batches()
         if rounding == "exact":  # which rounds gradients to zero

@@ -13,8 +13,9 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Track
+from avreward.raters.embedding._card import PAIRS, Side
 from avreward.raters.embedding._clap_mel import ClapMel, Truncation
-from avreward.raters.embedding.base import EmbeddingRater, Score, Side
+from avreward.raters.embedding.base import EmbeddingRater, Score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,7 +44,7 @@ class ClapRater(EmbeddingRater):
 
     name = "clap"
     tracks: tuple[Track, ...] = ("audio",)
-    pairs: ClassVar[Mapping[str, tuple[Side, Side]]] = {"audio_text": ("audio", "prompt")}
+    pairs: ClassVar[Mapping[str, tuple[Side, Side]]] = {"audio_text": PAIRS["audio_text"]}
     model_types: ClassVar[tuple[str, ...]] = ("clap",)
 
     def __init__(

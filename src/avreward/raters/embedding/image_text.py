@@ -12,8 +12,9 @@ from avreward.clip import Clip
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import FramePlan, FrameRule, Spread
 from avreward.raters.base import Track
+from avreward.raters.embedding._card import PAIRS, Side
 from avreward.raters.embedding._frames import NaflexPictures, Patched, Pictures
-from avreward.raters.embedding.base import EmbeddingRater, Score, Side
+from avreward.raters.embedding.base import EmbeddingRater, Score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -46,7 +47,7 @@ class ImageTextRater(EmbeddingRater):
 
     name = "image_text"
     tracks: tuple[Track, ...] = ("video",)
-    pairs: ClassVar[Mapping[str, tuple[Side, Side]]] = {"video_text": ("video", "prompt")}
+    pairs: ClassVar[Mapping[str, tuple[Side, Side]]] = {"video_text": PAIRS["video_text"]}
     model_types: ClassVar[tuple[str, ...]] = ("clip", "siglip", "siglip2")
 
     def __init__(

@@ -15,8 +15,9 @@ from avreward.media._precision import widened
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import FramePlan, FrameRule, Spread, check_positive, check_times
 from avreward.raters.base import Track
+from avreward.raters.embedding._card import PAIRS, Side
 from avreward.raters.embedding._frames import Pictures
-from avreward.raters.embedding.base import EmbeddingRater, Score, Side
+from avreward.raters.embedding.base import EmbeddingRater, Score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -71,11 +72,7 @@ class PeAvRater(EmbeddingRater):
     name = "pe_av"
     differentiable = False
     tracks: tuple[Track, ...] = ("video", "audio")
-    pairs: ClassVar[Mapping[str, tuple[Side, Side]]] = {
-        "audio_video": ("audio", "video"),
-        "audio_text": ("audio", "prompt"),
-        "video_text": ("video", "prompt"),
-    }
+    pairs: ClassVar[Mapping[str, tuple[Side, Side]]] = PAIRS
     model_types: ClassVar[tuple[str, ...]] = ("pe_audio_video",)
 
     def __init__(

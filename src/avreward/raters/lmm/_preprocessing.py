@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
-from importlib import import_module
 from typing import Any
 
 from avreward.errors import AvrewardError
+from avreward.media import sampling, sampling_rules
 from avreward.raters.lmm.backbone import Backbone
 
-_ROOMS = ("avreward.media.sampling", "avreward.media.sampling_rules", "avreward.raters.lmm.backbones.video_llama3")
 _NOT_OPTIONS = ("self", "module", "tokenizer", "rounding")
 
 
@@ -55,23 +54,36 @@ def plain(value: Any) -> Any:
     if not is_dataclass(value) or isinstance(value, type):
         return value
     name = type(value).__name__
-    if type(value) is not _known(name):
+    if type(value) is not frame_rules().get(name):
         raise AvrewardError(f"frames: {value!r} is a rule of your own, which a saved rater can't name; use a known one")
     return {"rule": name, **asdict(value)}
 
 
 def _rule(written: Mapping[str, Any]) -> Any:
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in written.items()}
-    rule = _known(str(fields.pop("rule", None)))
+    rule = frame_rules().get(str(fields.pop("rule", None)))
     try:
         return rule(**fields)  # type: ignore[misc]
     except TypeError as error:
         raise AvrewardError(f"preprocessing: {dict(written)} names no rule that chooses frames ({error})") from error
 
 
-def _known(name: str) -> type | None:
-    for room in _ROOMS:
-        found = getattr(import_module(room), name, None)
-        if isinstance(found, type) and is_dataclass(found):
-            return found
-    return None
+def frame_rules() -> dict[str, type]:
+    """Return the rules that choose frames, by name: those that a saved rater may name."""
+    from avreward.raters.lmm.backbones.video_llama3 import VideoLlama3Frames  # which imports the engine
+
+    rules = (
+        sampling.AllFrames,
+        sampling.Windows,
+        sampling.Spread,
+        sampling_rules.PerSecond,
+        sampling_rules.QwenFrames,
+        sampling_rules.AgavRaterFrames,
+        sampling_rules.AigvAssessorFrames,
+        sampling_rules.UniformFrames,
+        sampling_rules.CentredClip,
+        sampling_rules.SlowPathway,
+        sampling_rules.DoverFrames,
+        VideoLlama3Frames,
+    )
+    return {rule.__name__: rule for rule in rules}

@@ -31,6 +31,8 @@ class Backbone(ABC):
 
     tracks: ClassVar[tuple[Track, ...]]
     """What it can take in."""
+    network: ClassVar[str] = ""
+    """Its network's class in `transformers`; empty where this package defines the network."""
 
     def __init__(
         self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, rounding: Rounding = "straight_through"

@@ -14,23 +14,13 @@ from avreward.clip import Clip
 from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
+from avreward.raters.signals._card import HEADLINE
 from avreward.raters.signals._explain import Explanation, explain
 from avreward.raters.signals._fusion import Fusion, shipped
 from avreward.raters.signals._gates import soft
 from avreward.raters.signals._measurement import MEASUREMENTS, NEEDS
 from avreward.raters.signals._windows import HIGHEST_RATE, PLANS, WindowViews, load_audio, load_video, views_of
 
-_FUSED = (
-    ("audio_quality", {"audio"}, "noise, clipping, bandwidth, drop-outs, loudness of the sound"),
-    ("av_consistency", {"video", "audio"}, "whether sounds come when something moves"),
-    ("static_quality", {"video"}, "sharpness, noise, blockiness, exposure of the frames"),
-    ("temporal_smoothness", {"video"}, "freedom from flicker, freezes and jerks"),
-    ("dynamic_degree", {"video"}, "how much moves; more is not better, so it is no part of overall"),
-    ("overall", set[str](), "made of the quality dimensions that the clip has"),
-)
-_HEADLINE = tuple(
-    Dimension(name, 0, 100, frozenset(needs), calibrated=True, description=text) for name, needs, text in _FUSED
-)
 _DETAILS = tuple(
     Dimension(
         m.name, float("-inf"), float("inf"), NEEDS[m.view], m.unit, m.higher_is_better,
@@ -61,7 +51,7 @@ class SignalsRater(Rater):
     """
 
     name = "signals"
-    dimensions = _HEADLINE + _DETAILS
+    dimensions = HEADLINE + _DETAILS
     per_clip = True
 
     def __init__(self, fusion: Fusion | None = None) -> None:
@@ -123,7 +113,7 @@ class SignalsRater(Rater):
 
     def _missing(self, fused: dict[str, Tensor], reasons: dict[str, str]) -> dict[str, str]:
         """Reasons for the dimensions too: those of the measurements that feed them."""
-        for dimension in _HEADLINE:
+        for dimension in HEADLINE:
             if dimension.name not in fused:
                 why = [reasons[m.name] for m in MEASUREMENTS if m.feeds == dimension.name and m.name in reasons]
                 every = why or sorted(set(reasons.values()))

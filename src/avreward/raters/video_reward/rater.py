@@ -21,7 +21,7 @@ from avreward.raters.lmm.backbones.qwen2_vl import Qwen2Vl
 from avreward.raters.lmm.prompt import Prompt, Read, Slot
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import applied
-from avreward.raters.scores import Dimension
+from avreward.raters.video_reward._card import DIMENSIONS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2VLConfig
@@ -41,13 +41,6 @@ NORMS: Norms = MappingProxyType({"VQ": (3.6757, 2.2476), "MQ": (1.1646, 1.3811),
 INSTRUCTION = files(__package__).joinpath("instruction.txt").read_text(encoding="utf-8")
 
 _IN, _OUT = "base.model.language_model.embed_tokens.weight", "base.lm_head.weight"
-_VIDEO, _PROMPTED = frozenset({"video"}), frozenset({"video", "prompt"})
-_DIMENSIONS = (
-    ("VQ", _VIDEO, "visual quality: clarity, detail, aesthetics, nothing unreasonable in a frame"),
-    ("MQ", _VIDEO, "motion quality: stable, natural, smooth, and enough of it"),
-    ("TA", _PROMPTED, "text alignment: whether the video is what the prompt says"),
-    ("overall", _PROMPTED, "VQ + MQ + TA"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +115,8 @@ class VideoRewardRater(LmmRater):
             Question((*NAMES, "overall"), _prompt(backbone), readout),
             Question(NAMES[:2], _cut(_prompt(backbone)), readout),
         ]
-        dimensions = [
-            Dimension(name, float("-inf"), float("inf"), needs, description=text) for name, needs, text in _DIMENSIONS
-        ]
         module = nn.ModuleDict({"base": backbone.module, "rm_head": head})
-        super().__init__("video_reward", backbone, questions, dimensions, checkpointing=checkpointing, module=module)
+        super().__init__("video_reward", backbone, questions, DIMENSIONS, checkpointing=checkpointing, module=module)
         self.backbone: Qwen2Vl = backbone
 
     @property

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from avreward.errors import AvrewardError
 from avreward.raters.lmm._preprocessing import chosen, preprocessing_of
 from avreward.raters.lmm.backbone import Backbone
+from avreward.raters.lmm.backbones._families import FAMILIES
 from avreward.raters.lmm.prompt import Slot
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import LEVEL_WORDS, BinaryConfidence, FiveLevels, Readout, first_tokens
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading
 
 Answers = Literal["levels", "yes_no"]
-
-_BACKBONES = "avreward.raters.lmm.backbones"
-FAMILIES: Mapping[str, tuple[str, str]] = MappingProxyType({
-    "qwen2_5_omni": ("qwen2_5_omni", "Qwen2_5Omni"),
-    "qwen2_5_omni_thinker": ("qwen2_5_omni", "Qwen2_5Omni"),
-    "qwen2_vl": ("qwen2_vl", "Qwen2Vl"),
-    "qwen2_5_vl": ("qwen2_5_vl", "Qwen2_5Vl"),
-    "qwen3_vl": ("qwen3_vl", "Qwen3Vl"),
-    "qwen3_omni_moe": ("qwen3_omni", "Qwen3Omni"),
-    "qwen3_omni_moe_thinker": ("qwen3_omni", "Qwen3Omni"),
-    "internvl": ("internvl", "InternVl"),
-    "qwen2_audio": ("qwen2_audio", "Qwen2Audio"),
-    "video_llama_3": ("video_llama3", "VideoLlama3"),
-})  # fmt: skip
-"""`model_type` of a checkpoint → the room of its backbone, and its name there."""
 
 
 class PublicRater(LmmRater):
@@ -96,14 +80,14 @@ def load(
     from avreward.raters.checkpoints._networks import load_network, load_tokenizer
 
     network = config.get("network", config)
-    room, family = FAMILIES[network["model_type"]]
-    backbone_class = getattr(import_module(f"{_BACKBONES}.{room}"), family)
+    family = FAMILIES[network["model_type"]]
+    backbone_class = family.backbone()
     module = load_network(backbone_class.network, folder, config, loading)
     saved = config.get("options", {})
     arguments = chosen(backbone_class, {**saved.get("preprocessing", {}), **(preprocessing or {})})
     backbone = backbone_class(module, load_tokenizer(folder), loading.rounding, **arguments)
     return PublicRater(
-        name or saved.get("name", room),
+        name or saved.get("name", family.name),
         backbone,
         answers or saved.get("answers", "levels"),
         checkpointing=loading.checkpointing,

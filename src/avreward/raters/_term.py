@@ -1,0 +1,127 @@
+"""A plain function as a rater of one dimension."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Hashable
+from hashlib import blake2b
+from importlib import import_module
+from math import inf
+from operator import attrgetter
+from types import CodeType, FunctionType
+from typing import Any, Self
+
+from torch import Tensor
+
+from avreward.clip import Clip
+from avreward.errors import ArgumentError
+from avreward.raters.clip_rater import ClipRater
+from avreward.raters.scores import Dimension
+
+_NEEDS = ("video", "audio", "prompt", "texts.NAME")
+
+
+class TermRater(ClipRater):
+    """A rater that is one function; made by `term`."""
+
+    def __init__(
+        self, function: Callable[[Clip], Tensor | float], dimension: Dimension, differentiable: bool, version: int
+    ) -> None:
+        self.function, self.dimensions, self.differentiable = function, (dimension,), differentiable
+        self.name = dimension.name
+        self.__doc__ = function.__doc__
+        told = f"{_content(function)}\n{dimension}\n{differentiable}\n{version}"
+        self.fingerprint = f"{self.name}:{blake2b(told.encode(), digest_size=8).hexdigest()}"
+
+    def rate_clip(self, clip: Clip) -> dict[str, Tensor | float]:
+        """The function's value."""
+        return {self.dimensions[0].name: self.function(clip)}
+
+    def __copy__(self) -> Self:
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        return new
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The decorated function's name leads to this rater, so the function can't be pickled by its name itself.
+        state = {key: value for key, value in self.__dict__.items() if key != "function"}
+        return _unpickled, (self.function.__module__, self.function.__qualname__), state
+
+
+def term(
+    *,
+    needs: str | Collection[str],
+    low: float = -inf,
+    high: float = inf,
+    higher_is_better: bool = True,
+    differentiable: bool = True,
+    version: int = 1,
+) -> Callable[[Callable[[Clip], Tensor | float]], TermRater]:
+    """Return a decorator that makes a rater of one dimension from a function of a clip.
+
+    The rater and its dimension have the function's name. A clip without what the term needs, or one that can't be
+    decoded, is missing with a reason. Scores are told apart by the function's source text and `version`, so a changed
+    function does not find its old scores in a store.
+
+    Args:
+        needs: what a clip must have: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``, or several of them. The
+            function must read nothing else of the clip.
+        low, high: the range of the score.
+        higher_is_better: whether more is better.
+        differentiable: whether gradients reach the clip's tensors; the function must then return a tensor.
+        version: raise it when something that the function calls changes its scores.
+
+    Raises:
+        ArgumentError: for a need that is unknown, a range that is empty, or something other than a named function.
+
+    Example:
+        >>> @term(needs="audio", low=0, high=1)
+        ... def loudest(clip):
+        ...     return clip.sound().abs().amax()
+        >>> loudest([Clip(audio=torch.tensor([[0.5, -0.75]]), sample_rate=8000)])["loudest"]
+        tensor([0.7500])
+        >>> reward = rater["overall"] + 10 * loudest["loudest"]
+    """
+    wanted = frozenset([needs] if isinstance(needs, str) else needs)
+    unknown = sorted(need for need in wanted if need not in _NEEDS[:3] and not need.startswith("texts."))
+    if unknown or not wanted:
+        raise ArgumentError("needs", f"some of {', '.join(_NEEDS)}", unknown[0] if unknown else needs)
+    if not low < high:
+        raise ArgumentError("low, high", "a range", (low, high), "give the smaller number as low")
+
+    def make(function: Callable[[Clip], Tensor | float]) -> TermRater:
+        if not isinstance(function, FunctionType) or not function.__name__.isidentifier():
+            raise ArgumentError("term", "a function with a name", function, "write @term(needs=…) above a def")
+        description = (inspect.getdoc(function) or "").partition("\n")[0]
+        dimension = Dimension(
+            function.__name__, low, high, wanted, higher_is_better=higher_is_better, description=description
+        )
+        return TermRater(function, dimension, differentiable, version)
+
+    return make
+
+
+def _unpickled(module: str, name: str) -> TermRater:
+    found = attrgetter(name)(import_module(module))
+    made = object.__new__(TermRater)
+    made.function = found.function if isinstance(found, TermRater) else found
+    return made
+
+
+def _content(function: Any) -> str:
+    """Return what tells one function from another: its text, and the plain values that it closes over."""
+    try:
+        text = inspect.getsource(function)
+    except (OSError, TypeError):  # typed into an interpreter, or made by exec
+        text = repr(_instructions(function.__code__))
+    cells = [_plain(cell.cell_contents) for cell in function.__closure__ or ()]
+    return f"{text}\n{cells}\n{[_plain(value) for value in function.__defaults__ or ()]}"
+
+
+def _instructions(code: CodeType) -> Hashable:
+    constants = tuple(_instructions(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts)
+    return code.co_code, code.co_names, constants
+
+
+def _plain(value: Any) -> str:
+    return repr(value) if isinstance(value, str | int | float | bool | tuple | None) else type(value).__qualname__

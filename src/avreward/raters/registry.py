@@ -1,0 +1,196 @@
+"""Which raters there are: those of the package, those that a user registers, those of installed packages."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from avreward.errors import ArgumentError, AvrewardError
+from avreward.raters.agav._card import CARD as AGAV
+from avreward.raters.avbench._card import CARD as AVBENCH
+from avreward.raters.card import UNKNOWN, RaterCard
+from avreward.raters.embedding._card import CARD as EMBEDDING
+from avreward.raters.signals._card import CARD as SIGNALS
+from avreward.raters.video_reward._card import CARD as VIDEO_REWARD
+from avreward.raters.zero_shot._card import CARD as PUBLIC
+
+if TYPE_CHECKING:
+    from avreward.raters.base import Rater
+
+ENTRY_POINTS = "avreward.raters"
+"""The group of entry points in which an installed package names its raters."""
+
+# The order in which layouts are tried: a folder of VideoReward may also say that it is a Qwen2-VL.
+CARDS = (SIGNALS, VIDEO_REWARD, AVBENCH, AGAV, PUBLIC, EMBEDDING)
+"""The raters that come with the package."""
+
+_registered: dict[str, tuple[RaterCard, object]] = {}  # name → card, and what it was made from
+
+Maker = TypeVar("Maker", bound="type[Rater] | Rater | Callable[..., Rater]")
+
+
+@overload
+def register_rater(name: str, /, *, licence: str = UNKNOWN, checkpoint: str = "") -> Callable[[Maker], Maker]: ...
+@overload
+def register_rater(name: str, rater: Maker, /, *, licence: str = UNKNOWN, checkpoint: str = "") -> Maker: ...
+def register_rater(name: str, rater: Any = None, /, *, licence: str = UNKNOWN, checkpoint: str = "") -> Any:
+    """Register a rater of your own under a name, as a decorator or by a call.
+
+    After it `load_rater`, ``--rater``, expressions and reward files know the name, in this process. A package that is
+    installed names its raters as entry points of the group ``avreward.raters`` instead (name → a class, a function that
+    makes a rater, a rater, or a `RaterCard`).
+
+    Args:
+        name: as in ``load_rater(name)`` and ``name.dimension``; an identifier that no other rater has.
+        rater: the class, a function that makes a rater, or a rater (*optional*: without it, a decorator is returned).
+        licence: of its weights or code.
+        checkpoint: where its weights come from; empty if it has none.
+
+    Returns:
+        `rater` itself.
+
+    Raises:
+        ArgumentError: for a name that is taken or is not an identifier, or for something that makes no rater.
+
+    Example:
+        >>> from avreward.raters import term
+        >>> @register_rater("loudest")
+        ... @term(needs="audio", low=0, high=1)
+        ... def loudest(clip):
+        ...     return clip.sound().abs().amax()
+        >>> load_rater("loudest")([clip])["loudest"].shape
+        torch.Size([1])
+    """
+    if rater is None:
+        return lambda found: register_rater(name, found, licence=licence, checkpoint=checkpoint)
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ArgumentError("name", "an identifier, such as 'warmth'", name)
+    if any(name == card.name for card in CARDS):
+        raise ArgumentError("name", "one that no rater of avreward has", name, "choose another")
+    if name in _registered and _origin(_registered[name][1]) != _origin(rater):
+        raise ArgumentError("name", "one that is not registered yet", name, "choose another")
+    _registered[name] = (_card(name, rater, licence, checkpoint), rater)
+    return rater
+
+
+def list_raters(pattern: str = "*") -> list[RaterCard]:
+    """Return what is known of each rater without loading it: name, dimensions, needs, licence, checkpoint.
+
+    Args:
+        pattern: of the names, with ``*`` and ``?``.
+
+    Example:
+        >>> list_raters("sig*")[0]
+        RaterCard(signals; dimensions: audio_quality, av_consistency, static_quality, temporal_smoothness, ...)
+    """
+    return [card for card in cards() if fnmatchcase(card.name, pattern)]
+
+
+def cards() -> Iterator[RaterCard]:
+    """Yield every card: the package's, the user's, and those of installed packages, which are imported for it."""
+    yield from CARDS
+    yield from (card for card, _ in list(_registered.values()))
+    for point in _points():
+        try:
+            yield _of_point(point)
+        except AvrewardError as error:  # one broken package must not hide the others
+            warnings.warn(str(error), UserWarning, stacklevel=3)
+
+
+def names() -> list[str]:
+    """Return the names that `load_rater` knows without a checkpoint."""
+    known = [card.name for card in (*CARDS, *(card for card, _ in _registered.values())) if card.make is not None]
+    return [*known, *(point.name for point in _points())]
+
+
+def card_of(name: str) -> RaterCard | None:
+    """Return the card of the rater called `name`, `None` if there is none."""
+    if card := next((card for card in CARDS if card.name == name), None):
+        return card
+    if name in _registered:
+        return _registered[name][0]
+    point = next((point for point in _points() if point.name == name), None)
+    return None if point is None else _of_point(point)
+
+
+def _points() -> list[EntryPoint]:
+    taken = {card.name for card in CARDS} | _registered.keys()
+    return [point for point in _installed() if point.name not in taken]
+
+
+@cache
+def _installed() -> tuple[EntryPoint, ...]:
+    """Return the entry points; finding them reads the metadata of every installed package."""
+    return tuple(entry_points(group=ENTRY_POINTS))
+
+
+def _of_point(point: EntryPoint) -> RaterCard:
+    try:
+        found = point.load()
+    except Exception as error:  # code of another package
+        package = f" of the package {point.dist.name}" if point.dist is not None else ""
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise AvrewardError(
+            f"rater {point.name!r}{package}: can't be imported ({reason}); update or remove the package"
+        ) from error
+    if isinstance(found, RaterCard):
+        return replace(found, name=point.name)
+    return _card(point.name, found, UNKNOWN, "")
+
+
+def _card(name: str, rater: Any, licence: str, checkpoint: str) -> RaterCard:
+    known = getattr(rater, "dimensions", ())
+    return RaterCard(name, known if isinstance(known, tuple) else (), licence, checkpoint, maker_of(name, rater))
+
+
+def maker_of(name: str, rater: Any) -> Callable[..., Rater]:
+    """Return the function that makes the rater: `rater` itself if it is a class or a function, else copies of it."""
+    from avreward.raters.base import Rater
+
+    if isinstance(rater, Rater):
+        return lambda: copy.copy(rater)  # one that is loaded gets a name of its own
+    if not callable(rater):
+        raise ArgumentError(name, "a class of Rater, a function that makes a rater, or a rater", rater)
+    return rater
+
+
+def make_rater(name: str, make: Callable[..., Rater], options: Mapping[str, Any]) -> Rater:
+    """Return what `make` makes with `options`; raise `AvrewardError` for wrong options, or if it is no rater."""
+    from avreward.raters.base import Rater
+
+    parameters = inspect.signature(make).parameters.values()
+    named = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        check_options(name, options, [p.name for p in named])
+    lacking = next((p.name for p in named if p.default is p.empty and p.name not in options), None)
+    if lacking is not None:
+        raise AvrewardError(f"{name}: needs the option {lacking!r}; pass it, or name a function that makes the rater")
+    rater = make(**options)
+    if not isinstance(rater, Rater):
+        raise ArgumentError(name, "what makes a rater", rater, "return an instance of Rater")
+    return rater
+
+
+def check_options(name: object, options: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise `AvrewardError` for an option that isn't known."""
+    if options and not known:
+        raise AvrewardError(f"{name}: takes no options, so not {', '.join(options)}; leave them out")
+    unknown = next((key for key in options if key not in known), None)
+    if unknown is not None:
+        near = get_close_matches(unknown, known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise AvrewardError(f"{name}: no option {unknown!r}; {hint}there are {', '.join(known)}")
+
+
+def _origin(rater: Any) -> tuple[str, str]:
+    """Return where `rater` is defined: a module that runs again, such as a notebook's cell, registers it anew."""
+    where = rater if hasattr(rater, "__qualname__") else type(rater)
+    return str(where.__module__), str(where.__qualname__)
