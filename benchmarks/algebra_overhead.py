@@ -3,7 +3,7 @@
     python benchmarks/algebra_overhead.py [--clips 1 8 64] [--runs 50]
 
 Three raters that multiply matrices judge clips of tensors, and measure how long they are at it. What a call of
-`reward.evaluate` takes besides is the algebra: collecting scores, presence, the values, reasons. Printed are medians of
+`reward.evaluate` takes besides is the algebra: batches, collecting scores, presence, the values, reasons. Printed are medians of
 calls, for a weighted sum of 8 terms and for 8 terms through every operation; with the backward pass from the reward to
 the scores; and with raters that know how uncertain they are (the delta method computes once more, and backward). Each
 rater must have judged each clip once in every call: their counters are compared, and another number is an error.
@@ -18,7 +18,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -50,23 +51,30 @@ class Busy(Rater):
         """The picture."""
         return clamp.video
 
+    def load(self, clip: Clip, work: Work | None = None) -> Sample:
+        """As every rater, with a clock."""
+        with self.clock():
+            return super().load(clip, work)
+
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """The mean of each colour."""
         self.judged += len(samples)
-        for _ in range(self.products):
-            self.matrix @ self.matrix
-        values = torch.stack([sample.tracks["video"].mean((0, 2, 3)) for sample in samples])
-        values.requires_grad_(self.leaves)
-        scores = Scores(values, torch.ones_like(values).bool(), [{} for _ in samples], self.dimensions)
-        if self.uncertain:
-            scores.sigma = torch.full_like(values, 0.1)
-        return scores
+        with self.clock():
+            for _ in range(self.products):
+                self.matrix @ self.matrix
+            values = torch.stack([sample.tracks["video"].mean((0, 2, 3)) for sample in samples])
+            values.requires_grad_(self.leaves)
+            scores = Scores(values, torch.ones_like(values).bool(), [{} for _ in samples], self.dimensions)
+            if self.uncertain:
+                scores.sigma = torch.full_like(values, 0.1)
+            return scores
 
-    def __call__(self, clips: Sequence[Clip], batch_size: int | None = None) -> Scores:
-        """As every rater, with a clock."""
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        """Adds what the body takes to `spent`."""
         started = time.perf_counter()
         try:
-            return super().__call__(clips, batch_size)
+            yield
         finally:
             self.spent += time.perf_counter() - started
 

@@ -74,6 +74,16 @@ def unknown_name(name: str, got: object, known: Iterable[str], remedy: str | Non
     return UnknownNameError(name, f"one of {', '.join(names)}" if names else "no name, as there are none", got, hint)
 
 
+def describe(error: BaseException) -> str:
+    """Return one line that names an error's kind and says what it says.
+
+    Example:
+        >>> describe(RuntimeError("the network\nfell over"))
+        'RuntimeError: the network fell over'
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+
+
 class MediaError(AvrewardError, ValueError):
     """A file or tensor that can't be used as a clip.
 

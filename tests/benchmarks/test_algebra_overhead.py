@@ -16,9 +16,9 @@ def test_both_parts_are_timed(build, options):
 
 def test_a_second_pass_is_an_error():
     class Twice(Busy):
-        def __call__(self, clips, batch_size=None):
-            super().__call__(clips)
-            return super().__call__(clips)
+        def rate(self, samples, work=None):
+            super().rate(samples, work)
+            return super().rate(samples, work)
 
     raters = [Busy("first", 0), Twice("second", 0), Busy("third", 0)]
     with pytest.raises(SystemExit, match=r"judged \[3, 6, 3\] clips in a call with 3"):

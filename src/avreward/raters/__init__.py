@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from avreward.raters.scores import Dimension as Dimension
     from avreward.raters.scores import Scores as Scores
     from avreward.raters.shared import Shared as Shared
+    from avreward.raters.shared import SharedWork as SharedWork
     from avreward.raters.signals.rater import SignalsRater as SignalsRater
     from avreward.raters.video_reward.rater import VideoRewardRater as VideoRewardRater
     from avreward.raters.wrappers._calibrated import CalibratedRater as CalibratedRater
@@ -55,7 +56,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "lmm.rater": ["LmmRater"],
         "registry": ["list_raters", "register_rater"],
         "scores": ["Dimension", "Scores"],
-        "shared": ["Shared"],
+        "shared": ["Shared", "SharedWork"],
         "signals.rater": ["SignalsRater"],
         "video_reward.rater": ["VideoRewardRater"],
         "wrappers._calibrated": ["CalibratedRater", "calibrated"],

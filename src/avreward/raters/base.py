@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,15 +12,16 @@ from torch import nn
 
 from avreward.clip import Clip
 from avreward.errors import MediaError, UnusableTrack
+from avreward.raters._loop import check_clips, rate
 from avreward.raters.scores import Dimension, Scores
-from avreward.raters.shared import Shared
+from avreward.raters.shared import LOADED_AT_ONCE as LOADED_AT_ONCE
+from avreward.raters.shared import TOKENS_AT_ONCE as TOKENS_AT_ONCE
+from avreward.raters.shared import Work as Work
 
 if TYPE_CHECKING:
     from avreward.rewards.base import Reward
 
 Track = Literal["video", "audio"]
-LOADED_AT_ONCE = 4  # decoded tracks kept for other clips that share them: tens of megabytes each
-TOKENS_AT_ONCE = 32  # encoded ones: two for each clip of a batch, and some for the next
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,6 @@ class Sample:
     tracks: Mapping[str, Any]
     missing: Mapping[str, str]
     failure: str | None = None
-
-
-@dataclass
-class Work:
-    """What the clips of one call, or of one run over many files, share: decoded tracks and what was made of them.
-
-    Attributes:
-        loaded: decoded tracks.
-        results: what is small: measurements, embeddings.
-        tokens: a track's feature tokens: some ten megabytes each in a large model.
-        prefixes: beginnings that a language model has read; see `avreward.raters.lmm._decoding`.
-    """
-
-    loaded: Shared = field(default_factory=lambda: Shared(LOADED_AT_ONCE))
-    results: Shared = field(default_factory=lambda: Shared(256))
-    tokens: Shared = field(default_factory=lambda: Shared(TOKENS_AT_ONCE))
-    prefixes: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
 
 class Rater(ABC):
@@ -125,22 +108,18 @@ class Rater(ABC):
         return Sample(clip, tracks, missing)
 
     def __call__(self, clips: Sequence[Clip], batch_size: int | None = None) -> Scores:
-        """The scores of `clips`, in order.
+        """Return the scores of `clips`, in order.
+
+        A clip that the rater fails on is missing, with the error as its reason; a rater that fails on every clip is
+        broken, and its error is raised.
 
         Args:
             clips: any mix of files and tensors; a missing track makes the dimensions that need it missing.
-            batch_size: how many clips are decoded and judged together (*optional*); it changes memory, never a score.
+            batch_size: how many clips are decoded and rated together (*optional*, 8, or 1 for a rater that rates clip
+                by clip); it changes memory, never a score.
         """
-        if isinstance(clips, Clip):
-            raise TypeError("clips: a single Clip; pass a list of clips, such as [clip]")
-        if other := next((clip for clip in clips if not isinstance(clip, Clip)), None):
-            raise TypeError(f"clips: {other!r} is not a Clip; open files with Clip.open(path)")
-        step = batch_size if batch_size is not None else 1 if self.per_clip else 8
-        if not isinstance(step, int) or step < 1:
-            raise ValueError(f"batch_size: {batch_size} is not a positive whole number; leave it out for the default")
-        work = Work()
-        parts = [self.rate([self.load(c, work) for c in clips[i : i + step]], work) for i in range(0, len(clips), step)]
-        return Scores.concatenate(parts) if parts else self.rate([], work)
+        (rated,) = rate([self], check_clips(clips), batch_size)
+        return rated.scores
 
     def dimension(self, name: str) -> Dimension:
         """The dimension called `name`, with or without the rater's name in front."""

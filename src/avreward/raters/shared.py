@@ -6,9 +6,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from avreward.raters.base import Rater
+
+LOADED_AT_ONCE = 4  # decoded tracks kept for other clips that share them: tens of megabytes each
+TOKENS_AT_ONCE = 32  # encoded ones: two for each clip of a batch, and some for the next
 
 
 class Shared:
@@ -50,3 +57,40 @@ class Shared:
             return future.result()
         finally:
             del future  # or an error's traceback, and every tensor in it, would hold itself alive
+
+
+@dataclass
+class Work:
+    """What the clips of one call, or of one run over many files, share: decoded tracks and what was made of them.
+
+    Attributes:
+        loaded: decoded tracks.
+        results: what is small: measurements, embeddings.
+        tokens: a track's feature tokens: some ten megabytes each in a large model.
+        prefixes: beginnings that a language model has read; see `avreward.raters.lmm._decoding`.
+    """
+
+    loaded: Shared = field(default_factory=lambda: Shared(LOADED_AT_ONCE))
+    results: Shared = field(default_factory=lambda: Shared(256))
+    tokens: Shared = field(default_factory=lambda: Shared(TOKENS_AT_ONCE))
+    prefixes: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
+
+
+class SharedWork:
+    """The `Work` of several raters: those that decode alike (`Rater.decoding`) have one in common.
+
+    Args:
+        loaded: how many decoded tracks each `Work` keeps.
+
+    Example:
+        >>> work = SharedWork()
+        >>> rewards = [reward.evaluate([clip], work=work) for clip in clips]  # what the clips share is computed once
+    """
+
+    def __init__(self, loaded: int = LOADED_AT_ONCE) -> None:
+        self._loaded = loaded
+        self._each: dict[Hashable, Work] = {}
+
+    def of(self, rater: Rater) -> Work:
+        """Return the work of one rater."""
+        return self._each.setdefault(rater.decoding, Work(loaded=Shared(self._loaded)))

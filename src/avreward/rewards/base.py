@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from avreward.clip import Clip
+from avreward.raters._loop import check_clips, rate
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, Scores
+from avreward.raters.shared import SharedWork
 from avreward.rewards._combine import combined
 from avreward.rewards.results import MissingScore, Rewards
 
@@ -85,13 +87,21 @@ class Reward(ABC):
             raise MissingScore.of(names, reasons, "reward.evaluate(clips) gives the others")
         return rewards.values
 
-    def evaluate(self, clips: Sequence[Clip], batch_size: int | None = None) -> Rewards:
-        """The rewards of `clips` with all that they were made of; each rater sees each clip once.
+    def evaluate(
+        self, clips: Sequence[Clip], batch_size: int | None = None, *, work: SharedWork | None = None
+    ) -> Rewards:
+        """Return the rewards of `clips` with all that they were made of; each rater sees each clip once.
 
-        A clip that a rater can't judge is missing, with the reason. An exception means that a rater is broken, not
-        that a clip is.
+        A clip that a rater can't rate, or fails on, is missing, with the reason. A rater that fails on every clip is
+        broken, and its error is raised.
+
+        Args:
+            clips: files, tensors, or a mix of both.
+            batch_size: that of `Rater.__call__` (*optional*).
+            work: what was computed on the clips' tracks, to share it between calls (*optional*).
         """
-        scores = {rater.name: rater(clips, batch_size) for rater in self.raters}
+        rated = rate(self.raters, check_clips(clips), batch_size, work)
+        scores = {rater.name: one.scores for rater, one in zip(self.raters, rated, strict=True)}
         return self.combine(scores, [clip.prompt for clip in clips])
 
     def combine(self, scores: Mapping[str, Scores], prompts: Sequence[str | None] | None = None) -> Rewards:
