@@ -67,7 +67,7 @@ def test_the_default_size_of_a_batch() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, True, "2"])
 def test_the_size_of_a_batch_is_positive(size: Any) -> None:
-    with pytest.raises(ArgumentError, match="^batch_size: expected a positive integer, got"):
+    with pytest.raises(ArgumentError, match=r"^batch_size: expected a positive integer, got"):
         Toy()(clips(), size)
 
 
@@ -77,7 +77,9 @@ def test_a_clip_at_fault_costs_itself(batch_size: int) -> None:
     assert scores.present[:, 0].tolist() == [True, True, False, True, True]
     assert scores["power"][[0, 1, 3, 4]].tolist() == pytest.approx([0.1, 0.4, 0.3, 0.25])
     assert scores["power"][2].isnan()
-    assert scores.reasons[2] == dict.fromkeys(scores.names, "the rater failed: RuntimeError: the network fell over 0.20")
+    assert scores.reasons[2] == dict.fromkeys(
+        scores.names, "the rater failed: RuntimeError: the network fell over 0.20"
+    )
     assert scores.reasons[3].keys() == {"brightness"}  # a sound has none
 
 
@@ -86,7 +88,7 @@ def test_a_clip_at_fault_has_no_reward_and_no_number() -> None:
     rewards = reward.evaluate(clips())
     assert rewards.present.tolist() == [True, True, False, True, True]
     assert rewards.values[2].isnan()
-    with pytest.raises(MissingScore, match="1 of 5 rewards are missing: .*clip 2.*fell over"):
+    with pytest.raises(MissingScore, match=r"1 of 5 rewards are missing: .*clip 2.*fell over"):
         reward(clips())
 
 
@@ -109,10 +111,10 @@ def test_a_clip_whose_loading_fails_costs_itself() -> None:
 def test_a_broken_rater_raises_its_own_error(count: int, batch_size: int) -> None:
     broken = Fragile(per_clip=False)
     broken.bad = frozenset({0.5})
-    with pytest.raises(RuntimeError, match="fell over 0.50"):
+    with pytest.raises(RuntimeError, match=r"fell over 0\.50"):
         broken(clips([0.5] * count), batch_size)
     assert sum(size == 1 for size in broken.calls) <= BATCH + 4  # it gives up before all are tried
-    with pytest.raises(RuntimeError, match="fell over 0.50"):
+    with pytest.raises(RuntimeError, match=r"fell over 0\.50"):
         broken["power"].evaluate(clips([0.5] * count), batch_size)
 
 
