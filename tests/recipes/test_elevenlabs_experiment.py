@@ -174,8 +174,11 @@ def test_nothing_can_be_answered_before_both_were_heard(browser, server):
     assert browser.execute_script(f"return {next_button}.disabled")
     first, second = (f"document.querySelectorAll('video')[{place}]" for place in (0, 1))
     until(browser, f"{first}.readyState >= 2 && {second}.readyState >= 2")
-    browser.execute_script(f"{first}.currentTime = {first}.duration - 0.05")  # a jump is no hearing
-    time.sleep(0.3)
+    browser.execute_async_script(  # a jump is no hearing; the page is told of the new time before it is done
+        f"const done = arguments[0], video = {first};"
+        "video.addEventListener('seeked', () => setTimeout(done), {once: true});"
+        "video.currentTime = video.duration - 0.05"
+    )
     assert "not heard" in browser.execute_script("return document.querySelectorAll('[data-heard]')[0].textContent")
     browser.execute_script(f"{first}.loop = true; {first}.play()")
     until(browser, f"!{first}.paused && {first}.currentTime > 0.1")

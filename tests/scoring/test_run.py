@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -181,18 +181,28 @@ def test_torch_threads(per_clip: bool) -> None:
     assert inside == {"load": {1}, "rate": {1} if per_clip else {3}}
 
 
-def test_stages_overlap_and_judges_stand_side_by_side() -> None:
-    lock, now, seen = threading.Lock(), {"load": 0, "rate": 0}, set()
+@pytest.mark.parametrize("threads", [1, 4])
+def test_stages_overlap_and_judges_stand_side_by_side(threads: int) -> None:
+    """Each waits for the other: as many loads at once as threads, then as many ratings; a load during a rating."""
+    lock, now, most, begun = threading.Lock(), Counter(), Counter(), Counter()
+    together = {what: threading.Barrier(threads) for what in ("load", "rate")}
+    running = {what: threading.Event() for what in ("load", "rate")}
+    meeting = {"load": threads, "rate": 0}  # the one load and the one rating that are to overlap
 
     @contextmanager
     def busy(what: str) -> Iterator[None]:
-        for step in (1, -1):
-            with lock:
-                now[what] += step
-                seen.add((now["load"], now["rate"]))
-            if step == 1:
-                time.sleep(0.02)
-                yield
+        with lock:
+            number, begun[what] = begun[what], begun[what] + 1
+            now[what] += 1
+            most[what] = max(most[what], now[what])
+        if number == meeting[what]:
+            running[what].set()
+            assert running["rate" if what == "load" else "load"].wait(60)
+        if number < threads:
+            together[what].wait(60)
+        yield
+        with lock:
+            now[what] -= 1
 
     class Slow(Toy):
         def load_track(self, clip: Clip, track: Track) -> Any:
@@ -203,15 +213,10 @@ def test_stages_overlap_and_judges_stand_side_by_side() -> None:
             with busy("rate"):
                 return super().rate(samples, work)
 
-    for threads in (1, 4):
-        seen.clear()
-        rater = Slow()
-        clips = [sound(0.01 * n) for n in range(1, 41)]
-        assert len(list(score_files(clips, rater, decode_threads=threads, compute_threads=threads))) == 40
-        assert len(rater.threads) == threads
-        assert any(loading and rating for loading, rating in seen)
-        assert max(loading for loading, _ in seen) == threads
-        assert (max(rating for _, rating in seen) > 1) == (threads > 1)
+    rater, clips = Slow(), [sound(0.01 * n) for n in range(1, 41)]
+    assert len(list(score_files(clips, rater, decode_threads=threads, compute_threads=threads))) == 40
+    assert len(rater.threads) == threads
+    assert most == {"load": threads, "rate": threads}
 
 
 def test_an_early_end(files: list[Path]) -> None:
@@ -219,14 +224,13 @@ def test_an_early_end(files: list[Path]) -> None:
         while True:
             yield from files
 
-    before = threading.active_count()
-    for number, _ in enumerate(score_files(endless(), Toy(seconds=0.002)["power"])):
+    before = set(threading.enumerate())
+    for number, _ in enumerate(score_files(endless(), Toy()["power"])):
         if number == 3:
             break
-    deadline = time.perf_counter() + 2
-    while threading.active_count() > before and time.perf_counter() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize("name", ["decode_threads", "compute_threads", "prefetch", "batch_size"])

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avreward.scoring._threads import AHEAD, Stages
+from avreward.scoring._threads import AHEAD, Stages, _StageThreads
 
 
 def threads() -> int:
@@ -82,12 +82,19 @@ def test_a_slow_head_holds_up_no_more_than_it_must() -> None:
     run.close()
 
 
-def test_a_result_does_not_wait_for_the_next_item() -> None:
-    given = []
+def test_a_result_does_not_wait_for_the_next_item(monkeypatch) -> None:
+    given, finished = [], threading.Event()
+    finish = _StageThreads.finish
+
+    def told(self, indices: Sequence[int], *arguments: object, **named: int) -> None:
+        finish(self, indices, *arguments, **named)
+        finished.set()
+
+    monkeypatch.setattr(_StageThreads, "finish", told)
 
     def items() -> Iterator[int]:
         yield 1
-        time.sleep(0.2)  # long enough for the first result
+        assert finished.wait(60)
         yield 2
         assert given == [-1]
         yield 3
@@ -98,17 +105,22 @@ def test_a_result_does_not_wait_for_the_next_item() -> None:
 
 
 def test_batches_fill_while_more_is_on_its_way_and_never_wait_for_what_is_not() -> None:
-    sizes = []
+    sizes, drawn = [], threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from range(21)
+        drawn.set()  # each of them is on its way before the first is loaded
+
+    def load(n: int) -> int:
+        assert drawn.wait(60)
+        return n
 
     def work(numbers: Sequence[int]) -> Sequence[int]:
         sizes.append(len(numbers))
-        time.sleep(0.005)
         return numbers
 
-    assert list(Stages(lambda n: n, work, 2, 1, 3, 4).run(range(21))) == list(range(21))
-    assert max(sizes) == 4
-    assert len(sizes) <= 8
-    assert sum(sizes) == 21
+    assert list(Stages(load, work, 2, 1, 3, 4).run(items())) == list(range(21))
+    assert sizes == [4, 4, 4, 4, 4, 1]
     run = Stages(lambda n: n, work, 1, 1, 1, 4).run(iter([1, 2, 3]))  # fewer than a batch
     assert list(run) == [1, 2, 3]
 

@@ -6,7 +6,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from urllib.parse import urlencode
 
@@ -215,11 +214,11 @@ def test_what_is_no_request_is_told_so(server):
 
 @pytest.mark.parametrize("request_line", ["GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /"])
 def test_somebody_who_hangs_up_is_no_trouble(server, monkeypatch, request_line):
-    met, raised = threading.Event(), []
+    gone, met, raised = threading.Event(), threading.Event(), []
     handled = _StudyHandler.handle
 
     def late(self):
-        time.sleep(0.1)  # until the client is gone
+        assert gone.wait(20)
         try:
             handled(self)
         except Exception as error:
@@ -232,6 +231,7 @@ def test_somebody_who_hangs_up_is_no_trouble(server, monkeypatch, request_line):
     connection.sendall(request_line.encode())
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, no farewell
     connection.close()
+    gone.set()
     assert met.wait(20)
     assert not raised
 
