@@ -58,6 +58,21 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+_COLLECTED = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note what was collected before `-m` or `-k` deselects tests."""
+    config.stash[_COLLECTED] = [item.nodeid for item in items]
+
+
+@pytest.fixture(scope="session")
+def collected(request: pytest.FixtureRequest) -> list[str]:
+    """The ids of all tests that were collected, deselected ones too."""
+    return request.config.stash[_COLLECTED]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "golden" not in metafunc.fixturenames:
         return
