@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
+pytest.importorskip("transformers")
+
 import torch
 from lmm_checks import film
 from safetensors import safe_open

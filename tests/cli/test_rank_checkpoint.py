@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
+pytest.importorskip("transformers")
+
 import torch
 from lmm_checks import alone
 from media_files import write

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("transformers")
+
 import torch
 
 from avreward import Clip, load_rater

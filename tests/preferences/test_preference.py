@@ -6,6 +6,9 @@ from collections import Counter
 from itertools import combinations
 
 import pytest
+
+pytest.importorskip("transformers")
+
 import torch
 from lmm_checks import dubs
 from toy_backbone import toy_rater

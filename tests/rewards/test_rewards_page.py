@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("trl")
+
 import torch
 from trl_checks import trained
 

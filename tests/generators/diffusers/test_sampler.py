@@ -7,6 +7,9 @@ import inspect
 from typing import Any
 
 import pytest
+
+pytest.importorskip("diffusers")
+
 import torch
 from tiny.pipelines import audioldm2, ltx, ltx2, stable_audio, wan
 from tiny_ltx2 import PLAIN
