@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -269,6 +269,19 @@ class Clip:
         """
         source = self._tracks().get(track)
         return source.work_key if source is not None else self.keys[track]
+
+    @property
+    def requires_grad(self) -> frozenset[str]:
+        """The tracks ("video", "audio") whose tensor has a gradient; none of a file."""
+        return frozenset(name for name, track in self._tracks().items() if track.requires_grad)
+
+    def detached(self, tracks: Collection[str] = ("video", "audio")) -> Clip:
+        """Return this clip with `tracks` cut off from their graph; the rest is kept."""
+        picture, sound = self._picture, self._sound
+        return self._derived(
+            _picture=picture.detached() if picture is not None and "video" in tracks else picture,
+            _sound=sound.detached() if sound is not None and "audio" in tracks else sound,
+        )
 
     def with_audio(self, audio: Clip | Tensor, sample_rate: int | None = None) -> Clip:
         """Return this clip with another sound: that of a clip, or a tensor and its `sample_rate`; the rest is kept.

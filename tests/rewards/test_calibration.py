@@ -243,7 +243,7 @@ def test_a_curve_against_the_dimension_is_refused():
     with pytest.raises(AvrewardError, match="power: its curve rises though lower is better"):
         calibrated(Costly(), {"power": RISING})
     assert calibrated(Costly(), {"power": FALLING}).dimension("power").higher_is_better
-    with pytest.raises(KeyError, match="no dimension 'loud'"):
+    with pytest.raises(KeyError, match=r"dimension of toy: expected one of power.*got 'loud'"):
         calibrated(Toy(), {"loud": RISING})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from fractions import Fraction
 from hashlib import blake2b
 from math import lcm
@@ -67,9 +67,9 @@ def tensor_key(*parts: Tensor | float | int | str) -> str:
     return digest.hexdigest()
 
 
-def graph_key(tensor: Tensor) -> SameTensor | None:
-    """Return a key of the tensor itself if it has a graph: equal values on two nodes of it must not share work."""
-    return SameTensor(tensor) if tensor.requires_grad else None
+def graph_key(tensor: Tensor, clock: float | Tensor) -> Hashable:
+    """Return a key of the tensor itself, with its rate or times: equal values on two nodes must not share work."""
+    return SameTensor(tensor), tensor_key(clock)
 
 
 class LazyKeys(Mapping[str, str]):

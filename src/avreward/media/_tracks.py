@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -36,6 +36,9 @@ class VideoTrack(Protocol):
     def key(self) -> str: ...
     @property
     def work_key(self) -> Hashable: ...
+    @property
+    def requires_grad(self) -> bool: ...
+    def detached(self) -> VideoTrack: ...
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]: ...
     def images(self) -> Iterator[NDArray[np.uint8]]: ...
 
@@ -53,6 +56,9 @@ class AudioTrack(Protocol):
     def key(self) -> str: ...
     @property
     def work_key(self) -> Hashable: ...
+    @property
+    def requires_grad(self) -> bool: ...
+    def detached(self) -> AudioTrack: ...
     def samples(self, rate: int | None, channels: int | None) -> Tensor: ...
     def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]: ...
     def blocks(self) -> Iterator[Tensor]: ...
@@ -65,6 +71,7 @@ class TensorVideo:
     video: Tensor
     times: Tensor
     lasting: float  # seconds that the last frame is held
+    attached: Tensor | None = None  # the same frames in their graph, where `video` was cut off from it
 
     @property
     def end(self) -> float:
@@ -80,7 +87,17 @@ class TensorVideo:
 
     @property
     def work_key(self) -> Hashable:
-        return graph_key(self.video) or self.key
+        if self.attached is not None:  # known by identity, so that the content needn't be hashed
+            return "detached", graph_key(self.attached, self.times)
+        return graph_key(self.video, self.times) if self.requires_grad else self.key
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.video.requires_grad
+
+    def detached(self) -> TensorVideo:
+        """Return the same frames without their graph."""
+        return replace(self, video=self.video.detach(), attached=self.video) if self.requires_grad else self
 
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
         """Return for each plan its frames (k, 3, height, width), on the tensor's device and in its graph."""
@@ -109,6 +126,7 @@ class TensorAudio:
 
     audio: Tensor
     rate: int
+    attached: Tensor | None = None  # the same waveform in its graph, where `audio` was cut off from it
 
     @property
     def channels(self) -> int:
@@ -124,7 +142,17 @@ class TensorAudio:
 
     @property
     def work_key(self) -> Hashable:
-        return graph_key(self.audio) or self.key
+        if self.attached is not None:
+            return "detached", graph_key(self.attached, self.rate)
+        return graph_key(self.audio, self.rate) if self.requires_grad else self.key
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.audio.requires_grad
+
+    def detached(self) -> TensorAudio:
+        """Return the same waveform without its graph."""
+        return replace(self, audio=self.audio.detach(), attached=self.audio) if self.requires_grad else self
 
     def samples(self, rate: int | None, channels: int | None) -> Tensor:
         """Return the waveform, float (channels, samples), in the tensor's graph."""
@@ -177,6 +205,14 @@ class FileVideo:
     def work_key(self) -> Hashable:
         return self.key
 
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    def detached(self) -> FileVideo:
+        """Return the track itself: a file has no graph."""
+        return self
+
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
         """Return for each plan its frames, float32 (k, 3, height, width), from one pass over the file."""
         return decode_views(self.index, plans)
@@ -217,6 +253,14 @@ class FileAudio:
     @property
     def work_key(self) -> Hashable:
         return self.key
+
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    def detached(self) -> FileAudio:
+        """Return the track itself: a file has no graph."""
+        return self
 
     def samples(self, rate: int | None, channels: int | None) -> Tensor:
         """Return the waveform, float32 (channels, samples)."""

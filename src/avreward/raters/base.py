@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import nn
 
 from avreward.clip import Clip
-from avreward.errors import MediaError, UnusableTrack
+from avreward.errors import MediaError, UnusableTrack, unknown_name
 from avreward.raters._loop import check_clips, rate
+from avreward.raters._streams import within_streams
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.shared import LOADED_AT_ONCE as LOADED_AT_ONCE
 from avreward.raters.shared import TOKENS_AT_ONCE as TOKENS_AT_ONCE
@@ -50,7 +51,7 @@ class Rater(ABC):
         tracks: which tracks `load` decodes.
         fingerprint: names everything that the scores depend on; another fingerprint, other scores.
         module: the network, in evaluation mode and frozen; `None` where there are no weights.
-        prompt_anchored: whether it reads the prompt.
+        prompt_anchored: whether it reads the prompt; `reads` tells for which scores.
         differentiable: whether gradients reach the clip's tensors.
         per_clip: judges clip by clip, so a batch is no faster and threads may judge side by side.
         source: ``rater`` and options as `load_rater` was asked for it, so that a file can name it; `None` where the
@@ -67,6 +68,10 @@ class Rater(ABC):
     per_clip: bool = False
     source: Mapping[str, Any] | None = None
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.rate = within_streams(cls.rate)  # type: ignore[method-assign]  # for every rater, whatever its author does
+
     @property
     def settings(self) -> Mapping[str, str]:
         """What a reader of a report should know of how it looks at clips: label → value."""
@@ -76,6 +81,20 @@ class Rater(ABC):
     def decoding(self) -> Hashable:
         """Names how it decodes and encodes clips: raters of equal `decoding` may share samples and one `Work`."""
         return self.fingerprint
+
+    def reads(self, dimension: str | None = None) -> frozenset[str]:
+        """Return what a score may depend on: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``.
+
+        That is what the dimension needs and, unless a rater knows better, all of its `tracks`. The prompt belongs to
+        the dimensions that need it; where `prompt_anchored` is set and none does, to all.
+
+        Args:
+            dimension: its name (*optional*, what any of the scores depends on).
+        """
+        if dimension is None:
+            return frozenset().union(*(self.reads(d.name) for d in self.dimensions))
+        for_all = self.prompt_anchored and not any("prompt" in d.needs for d in self.dimensions)
+        return self.dimension(dimension).needs | set(self.tracks) | ({"prompt"} if for_all else set())
 
     @abstractmethod
     def load_track(self, clip: Clip, track: Track) -> Any:
@@ -122,11 +141,15 @@ class Rater(ABC):
         return rated.scores
 
     def dimension(self, name: str) -> Dimension:
-        """The dimension called `name`, with or without the rater's name in front."""
+        """Return the dimension called `name`, with or without the rater's name in front.
+
+        Raises:
+            UnknownNameError: if there is none; it suggests the closest ones.
+        """
         for dimension in self.dimensions:
             if name in (dimension.name, f"{self.name}.{dimension.name}"):
                 return dimension
-        raise KeyError(f"{self.name} has no dimension {name!r}; it has {', '.join(d.name for d in self.dimensions)}")
+        raise unknown_name(f"dimension of {self.name}", name, [d.name for d in self.dimensions])
 
     def __getitem__(self, name: str) -> Reward:
         """The reward that is this rater's score on one dimension: ``0.5 * rater["audio_quality"]``."""

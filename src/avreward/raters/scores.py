@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from avreward.errors import ArgumentError, Described, unknown_name
 
 if TYPE_CHECKING:
     import pandas
     from torch import Tensor
 
+TRACKS = ("video", "audio")
 LEVELS = ("bad", "poor", "fair", "good", "excellent")
 
 
@@ -26,6 +29,18 @@ class Dimension:
         calibrated: whether the score is on a quality scale whose fifths are bad … excellent.
         detail: a measurement behind the dimensions: addressable, shown on request.
         description: one line for a person.
+        streams: the tracks, among those that it needs, that a gradient of this score may move; an empty tuple for none
+            (*optional*, all that it needs, and both where it needs neither). Enforced for every rater: an audio score
+            of a joint generator can't push the video.
+
+    Raises:
+        ArgumentError: if `streams` names something else.
+
+    Example:
+        >>> sorted(Dimension("sync", 0, 1, frozenset({"video", "audio"})).streams)
+        ['audio', 'video']
+        >>> Dimension("audio_quality", 0, 1, frozenset({"video", "audio"}), streams=("audio",)).streams
+        frozenset({'audio'})
     """
 
     name: str
@@ -37,6 +52,20 @@ class Dimension:
     calibrated: bool = False
     detail: bool = False
     description: str = ""
+    streams: Collection[str] = None  # type: ignore[assignment]  # a frozenset once it is made
+
+    def __post_init__(self) -> None:
+        given = self.tracks if self.streams is None else self.streams
+        chosen = frozenset((given,) if isinstance(given, str) else given)
+        if not chosen <= self.tracks:
+            expected = f"some of the tracks that {self.name} needs ({', '.join(sorted(self.tracks))})"
+            raise ArgumentError("streams", expected, Described(", ".join(sorted(map(str, chosen)))))
+        object.__setattr__(self, "streams", chosen)
+
+    @property
+    def tracks(self) -> frozenset[str]:
+        """The tracks among its needs; both where it names neither, since it is made of what there is."""
+        return self.needs & set(TRACKS) or frozenset(TRACKS)
 
 
 @dataclass
@@ -81,11 +110,15 @@ class Scores:
         return tuple(d.name for d in self.dimensions)
 
     def column(self, name: str) -> int:
-        """The column of dimension `name`; raises `KeyError` that lists the known ones."""
+        """Return the column of dimension `name`.
+
+        Raises:
+            UnknownNameError: if there is none; it suggests the closest ones.
+        """
         try:
             return self.names.index(name)
         except ValueError:
-            raise KeyError(f"no dimension {name!r}; there are {', '.join(self.names)}") from None
+            raise unknown_name("dimension", name, self.names) from None
 
     def __getitem__(self, name: str) -> Tensor:
         """The scores (clips,) on one dimension, NaN where missing."""

@@ -1,4 +1,4 @@
-"""What a reward's file says of its raters: a name, options, the members of an ensemble, the curves of a calibration.
+"""What a reward's file says of its raters: a name, options, the members of an ensemble, curves, streams.
 
 raters:
   agav: ./agav-checkpoint                                     # what load_rater loads
@@ -6,6 +6,9 @@ raters:
   on_scale:
     rater: signals
     calibration: {audio_quality: {linear: [0.04, 1.0, 1.0, 5.0]}}     # kind → numbers of `Calibration.state`
+  audio_alone:
+    rater: agav
+    streams: {audio_quality: [audio]}                         # what `restricted` is given
   careful:
     ensemble: [./seed0, {rater: ./seed1, name: second}]       # members, each as above
     value: lower
@@ -26,10 +29,12 @@ from avreward.raters import hub, registry
 from avreward.raters._user_file import names_code
 from avreward.raters.base import Rater
 from avreward.raters.wrappers._calibrated import calibrated
+from avreward.raters.wrappers._restricted import restricted
 from avreward.raters.wrappers.calibration_curves import Calibration, calibration_from
 from avreward.raters.wrappers.ensemble import EnsembleRater
 
 CURVE = "{audio_quality: {linear: [0.04, 1.0, 1.0, 5.0]}}"
+STREAMS = "{audio_quality: [audio]}"
 
 
 def told_of(source: Mapping[str, Any], folder: Path) -> object:
@@ -58,10 +63,12 @@ def rater_from(path: Path, alias: object, told: object) -> Rater:
 
 def _made(folder: Path, alias: object, told: object) -> Rater:
     options: dict[str, Any] = dict(told) if isinstance(told, dict) else {"rater": told}
-    called, curves = options.pop("name", None), options.pop("calibration", None)
+    called, curves, streams = (options.pop(key, None) for key in ("name", "calibration", "streams"))
     rater = _ensemble(folder, alias, options) if "ensemble" in options else _loaded(folder, alias, options)
     if called is not None:
         rater.name = str(called)
+    if streams is not None:
+        rater = restricted(rater, _streams(streams))
     return rater if curves is None else calibrated(rater, _curves(curves))
 
 
@@ -100,6 +107,13 @@ def _curves(told: object) -> dict[str, Calibration]:
         }
     except (TypeError, ValueError, RuntimeError) as error:
         raise AvrewardError(f"calibration: holds no curves ({error}); write such as calibration: {CURVE}") from error
+
+
+def _streams(told: object) -> dict[str, list[str]]:
+    """Dimension → tracks, checked."""
+    if not isinstance(told, dict) or not all(isinstance(tracks, list) for tracks in told.values()):
+        raise AvrewardError(f"streams: expected a list of tracks a dimension, got {told!r}; write such as {STREAMS}")
+    return {str(name): tracks for name, tracks in told.items()}
 
 
 def _inside(folder: Path, name: str) -> str:

@@ -142,10 +142,11 @@ def number(value: float) -> str:
 
 
 def check_names(rewards: Sequence[Reward]) -> None:
-    """Raises `ValueError` where one name stands for two raters: their scores could not be told apart."""
-    seen: dict[str, str] = {}
+    """Raises `ValueError` where one name stands for two raters: scores or gradients could not be told apart."""
+    seen: dict[str, object] = {}
     for rater in (rater for reward in rewards for rater in reward.raters):
-        if seen.setdefault(rater.name, rater.fingerprint) != rater.fingerprint:
+        identity = rater.fingerprint, {d.name: d.streams for d in rater.dimensions}
+        if seen.setdefault(rater.name, identity) != identity:
             raise ValueError(f"two different raters are called {rater.name!r}; set another .name on one of them")
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.raters._loop import check_clips, rate
+from avreward.raters._streams import gradients_of
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.shared import SharedWork
@@ -100,7 +101,11 @@ class Reward(ABC):
             batch_size: that of `Rater.__call__` (*optional*).
             work: what was computed on the clips' tracks, to share it between calls (*optional*).
         """
-        rated = rate(self.raters, check_clips(clips), batch_size, work)
+        wanted: dict[str, set[str]] = {}
+        for term in self.terms:
+            wanted.setdefault(term.rater.name, set()).add(term.dimension)
+        with gradients_of(wanted):
+            rated = rate(self.raters, check_clips(clips), batch_size, work)
         scores = {rater.name: one.scores for rater, one in zip(self.raters, rated, strict=True)}
         return self.combine(scores, [clip.prompt for clip in clips])
 
@@ -135,12 +140,16 @@ class Reward(ABC):
     @property
     def prompt_anchored(self) -> bool:
         """Whether some term compares the clip with its prompt; without one, optimising may ignore the prompt."""
-        return any(term.rater.prompt_anchored and "prompt" in term.needs for term in self.terms)
+        return any("prompt" in term.rater.reads(term.dimension) for term in self.terms)
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits that name all that the values depend on: the expression and the raters' fingerprints."""
-        text = "\n".join([repr(self), *(f"{rater.name} {rater.fingerprint}" for rater in self.raters)])
+        """32 hex digits that name all that the values depend on: the expression and the raters' fingerprints.
+
+        Streams that are narrower than a dimension's needs belong to it as well: they make other gradients.
+        """
+        raters = [f"{rater.name} {rater.fingerprint}" for rater in self.raters]
+        text = "\n".join([repr(self), *raters, *(told for term in self.terms if (told := term.narrowed))])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def save(self, path: str | PathLike[str]) -> Path:
@@ -219,6 +228,12 @@ class Term(Reward):
     def needs(self) -> frozenset[str]:
         """What a clip must have for this dimension."""
         return self._dimension.needs
+
+    @property
+    def narrowed(self) -> str | None:
+        """Which tracks its gradient may move, where these aren't all that it needs."""
+        streams = frozenset(self._dimension.streams)
+        return None if streams == self._dimension.tracks else f"{self.name} moves {sorted(streams)}"
 
     def compute(self, columns: Mapping[str, Tensor]) -> Tensor:
         """The score as it is."""

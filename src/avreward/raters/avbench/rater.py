@@ -106,6 +106,13 @@ class AvBenchRater(Rater):
         text = "\n".join(f"{name}={evaluator.fingerprint}" for name, evaluator in self.evaluators.items())
         return f"{self.name}:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
+    def reads(self, dimension: str | None = None) -> frozenset[str]:
+        """Return what a score may depend on, as its evaluator says; what it needs where there is none."""
+        if dimension is None:
+            return super().reads()
+        found = self.dimension(dimension)
+        return self.evaluators[found.name].reads(found.name) if found.name in self.evaluators else found.needs
+
     @property
     def decoding(self) -> Hashable:
         """As each evaluator's."""

@@ -143,6 +143,10 @@ class EmbeddingRater(Rater):
         made = self.tokenizer(prompt, truncation=True, max_length=self.text_limit, return_tensors="pt", **options)
         return {name: made[name].to(self.network.device) for name in ("input_ids", "attention_mask") if name in made}
 
+    def reads(self, dimension: str | None = None) -> frozenset[str]:
+        """Return what a score may depend on: the two sides that it compares."""
+        return super().reads() if dimension is None else frozenset(self.pairs[self.dimension(dimension).name])
+
     @property
     def decoding(self) -> Hashable:
         """Raters on one network that look at clips alike share what they made of them."""

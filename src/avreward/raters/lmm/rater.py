@@ -118,6 +118,13 @@ class LmmRater(Rater):
             "attention": str(getattr(language.config, "_attn_implementation", "")),
         }
 
+    def reads(self, dimension: str | None = None) -> frozenset[str]:
+        """Return what a score may depend on: all that stands in the questions about it."""
+        if dimension is None:
+            return super().reads()
+        name = self.dimension(dimension).name
+        return frozenset[str]().union(*(q.needs for q in self.questions if name in q.dimensions))
+
     @property
     def decoding(self) -> Hashable:
         """Raters on one backbone decode and encode alike, whatever they ask; what a class adds is in its settings."""

@@ -71,6 +71,10 @@ class SignalsRater(Rater):
             "constants": self.fusion.made_by,
         }
 
+    def reads(self, dimension: str | None = None) -> frozenset[str]:
+        """Return what a score may depend on: the tracks that it needs, for `overall` all that there are."""
+        return super().reads() if dimension is None else self.dimension(dimension).tracks
+
     def load_track(self, clip: Clip, track: Track) -> Any:
         """A `Picture`, or a tuple of `Sound` stretches."""
         with no_autocast():

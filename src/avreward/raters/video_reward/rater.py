@@ -119,6 +119,10 @@ class VideoRewardRater(LmmRater):
         super().__init__("video_reward", backbone, questions, DIMENSIONS, checkpointing=checkpointing, module=module)
         self.backbone: Qwen2Vl = backbone
 
+    def reads(self, dimension: str | None = None) -> frozenset[str]:
+        """Return what a score may depend on: `VQ` and `MQ` can't see the prompt, which follows their tokens."""
+        return super().reads() if dimension is None else self.dimension(dimension).needs
+
     @property
     def settings(self) -> Mapping[str, str]:
         """How clips are looked at, and how rewards are scaled."""

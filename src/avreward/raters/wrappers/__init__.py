@@ -7,8 +7,11 @@ from avreward._lazy import lazy_exports
 if TYPE_CHECKING:
     from avreward.raters.wrappers._calibrated import CalibratedRater as CalibratedRater
     from avreward.raters.wrappers._calibrated import calibrated as calibrated
+    from avreward.raters.wrappers._restricted import RestrictedRater as RestrictedRater
+    from avreward.raters.wrappers._restricted import restricted as restricted
     from avreward.raters.wrappers.adapters import AdaptedRater as AdaptedRater
     from avreward.raters.wrappers.adapters import adapted as adapted
+    from avreward.raters.wrappers.base import WrapperRater as WrapperRater
     from avreward.raters.wrappers.calibration_curves import Calibration as Calibration
     from avreward.raters.wrappers.calibration_curves import Linear as Linear
     from avreward.raters.wrappers.calibration_curves import Logistic as Logistic
@@ -21,8 +24,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "_calibrated": ["CalibratedRater", "calibrated"],
         "adapters": ["AdaptedRater", "adapted"],
+        "base": ["WrapperRater"],
         "calibration_curves": ["Calibration", "Linear", "Logistic"],
         "dropout": ["DropoutPass", "dropout_passes"],
         "ensemble": ["EnsembleRater"],
+        "_restricted": ["RestrictedRater", "restricted"],
     },
 )

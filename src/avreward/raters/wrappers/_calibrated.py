@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -11,27 +11,21 @@ from typing import Any
 
 from torch import Tensor
 
-from avreward.clip import Clip
 from avreward.errors import AvrewardError
-from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.scores import Dimension, Scores
+from avreward.raters.wrappers.base import WrapperRater
 from avreward.raters.wrappers.calibration_curves import Calibration, calibration_from
 
 
-class CalibratedRater(Rater):
+class CalibratedRater(WrapperRater):
     """See `calibrated`."""
 
     def __init__(self, rater: Rater, calibrations: Mapping[str, Calibration]) -> None:
-        self.rater, self.name = rater, rater.name
+        super().__init__([rater], rater.name)
         self.calibrations = {rater.dimension(name).name: curve for name, curve in calibrations.items()}
         self.dimensions = tuple(
             _on_scale(d, self.calibrations[d.name]) if d.name in self.calibrations else d for d in rater.dimensions
-        )
-        self.module, self.tracks = rater.module, rater.tracks
-        self.prompt_anchored, self.differentiable, self.per_clip = (
-            rater.prompt_anchored,
-            rater.differentiable,
-            rater.per_clip,
         )
 
     @property
@@ -57,19 +51,6 @@ class CalibratedRater(Rater):
     def settings(self) -> Mapping[str, str]:
         """Those of the rater, and the curves."""
         return {**self.rater.settings, **{f"calibration of {n}": repr(c) for n, c in self.calibrations.items()}}
-
-    @property
-    def decoding(self) -> Hashable:
-        """That of the rater."""
-        return self.rater.decoding
-
-    def load(self, clip: Clip, work: Work | None = None) -> Sample:
-        """Decodes as the rater does."""
-        return self.rater.load(clip, work)
-
-    def load_track(self, clip: Clip, track: Track) -> Any:
-        """Decodes as the rater does."""
-        return self.rater.load_track(clip, track)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """The rater's scores, and what calibrated ones amount to; so does their sigma, by the curve's slope."""

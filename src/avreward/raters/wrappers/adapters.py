@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -13,13 +13,13 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from avreward._extras import extra
-from avreward.clip import Clip
 from avreward.errors import AvrewardError
-from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.base import Sample, Work
 from avreward.raters.checkpoints._fingerprint import tensors_hash
 from avreward.raters.checkpoints._weights import listed
 from avreward.raters.lmm.rater import LmmRater
 from avreward.raters.scores import Scores
+from avreward.raters.wrappers.base import WrapperRater
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -29,13 +29,14 @@ PREFIX = "avreward_"  # of the names that `peft` knows: a name such as "layers" 
 _PLACES = ("base_model_name_or_path", "inference_mode", "revision")  # settings that no score depends on
 
 
-class AdaptedRater(Rater):
+class AdaptedRater(WrapperRater):
     """A rater with one of several adapters of its network at work; see `adapted`."""
 
+    source = None  # no file can name an adapter among others
+
     def __init__(self, rater: LmmRater, base: str, network: PeftModel, adapter: str, shares_tokens: bool) -> None:
-        self.rater, self.adapter, self.name = rater, adapter, f"{rater.name}_{adapter}"
-        self.dimensions, self.module, self.tracks = rater.dimensions, rater.module, rater.tracks
-        self.prompt_anchored, self.differentiable = rater.prompt_anchored, rater.differentiable
+        super().__init__([rater], f"{rater.name}_{adapter}")
+        self.adapter = adapter
         self._base, self._network, self._shares_tokens = base, network, shares_tokens
 
     @property
@@ -54,19 +55,6 @@ class AdaptedRater(Rater):
     def settings(self) -> Mapping[str, str]:
         """Those of the rater, and the adapter's name."""
         return {**self.rater.settings, "adapter": self.adapter}
-
-    @property
-    def decoding(self) -> Hashable:
-        """That of the rater: only its network differs."""
-        return self.rater.decoding
-
-    def load(self, clip: Clip, work: Work | None = None) -> Sample:
-        """Decodes as the rater does."""
-        return self.rater.load(clip, work)
-
-    def load_track(self, clip: Clip, track: Track) -> Any:
-        """Decodes as the rater does."""
-        return self.rater.load_track(clip, track)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Scores with the adapter at work."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from avreward.clip import Clip
 from avreward.errors import AvrewardError
-from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.scores import Scores
+from avreward.raters.wrappers.base import WrapperRater
 
 
-class DropoutPass(Rater):
+class DropoutPass(WrapperRater):
     """A rater with one choice of dropped units; see `dropout_passes`."""
 
     per_clip = False  # it is, but threads would meet in one network
+    source = None  # no file can name a single pass
 
     def __init__(self, rater: Rater, seed: int, p: float | None = None) -> None:
         if rater.module is None:
@@ -34,9 +34,8 @@ class DropoutPass(Rater):
         if not self.dropped:
             why = f"its {len(found)} nn.Dropout modules drop nothing; give p" if found else "no nn.Dropout modules"
             raise AvrewardError(f"{rater.name}: {why}, or use other ensembles")
-        self.rater, self.seed, self.name = rater, seed, f"{rater.name}_dropout{seed}"
-        self.dimensions, self.module, self.tracks = rater.dimensions, rater.module, rater.tracks
-        self.prompt_anchored, self.differentiable = rater.prompt_anchored, rater.differentiable
+        super().__init__([rater], f"{rater.name}_dropout{seed}")
+        self.seed = seed
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
@@ -49,19 +48,6 @@ class DropoutPass(Rater):
         """Those of the rater, and the dropout."""
         shares = ", ".join(f"{p:g}" for p in sorted(set(self.dropped.values())))
         return {**self.rater.settings, "dropout": f"{len(self.dropped)} modules, p = {shares}, seed {self.seed}"}
-
-    @property
-    def decoding(self) -> Hashable:
-        """That of the rater: only its network differs."""
-        return self.rater.decoding
-
-    def load(self, clip: Clip, work: Work | None = None) -> Sample:
-        """Decodes as the rater does."""
-        return self.rater.load(clip, work)
-
-    def load_track(self, clip: Clip, track: Track) -> Any:
-        """Decodes as the rater does."""
-        return self.rater.load_track(clip, track)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """The rater's scores, clip by clip."""

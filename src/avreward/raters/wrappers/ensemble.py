@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.shared import Shared
+from avreward.raters.wrappers.base import WrapperRater
 
 Value = Literal["mean", "lower", "worst"]
 
@@ -27,7 +28,7 @@ class MemberSamples(Sample):
     members: Mapping[Hashable, Sample] = field(default_factory=dict)
 
 
-class EnsembleRater(Rater):
+class EnsembleRater(WrapperRater):
     """Asks several raters that share dimensions; `Scores.sigma` is the sample standard deviation of what they say.
 
     Members are raters of any kind: checkpoints, `avreward.raters.zero_shot._phrasings.phrasings` of a question,
@@ -75,20 +76,15 @@ class EnsembleRater(Rater):
         _check_different(raters)
         if dimensions is not None and not len(dimensions):
             raise AvrewardError("dimensions: names none, so there is nothing to judge; leave it out to keep all")
-        self.raters, self.value, self.k, self.name = tuple(raters), value, float(k), name
+        super().__init__(raters, name)
+        self.value, self.k = value, float(k)
         self._wanted = None if dimensions is None else list(dimensions)
         self.dimensions = _shared(self.raters, dimensions)
         aimless = [d.name for d in self.dimensions if d.higher_is_better is None]
         if aimless and value != "mean":
             problem = f"neither end of {', '.join(aimless)} is better, so there is no {value} value"
             raise AvrewardError(f"{name}: {problem}; leave them out by dimensions=[…], or use value='mean'")
-        modules = {id(rater.module): rater.module for rater in raters if rater.module is not None}
-        self.module = nn.ModuleList(modules.values()).eval() if modules else None
-        tracks: tuple[Track, ...] = ("video", "audio")
-        self.tracks = tuple(track for track in tracks if any(track in rater.tracks for rater in raters))
-        self.prompt_anchored = any(rater.prompt_anchored for rater in raters)
-        self.differentiable = all(rater.differentiable for rater in raters)
-        self.per_clip = all(rater.per_clip for rater in raters)
+        self.module = super().module  # one list, made once
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
@@ -117,6 +113,11 @@ class EnsembleRater(Rater):
         value = f"lower, k = {self.k:g}" if self.value == "lower" else self.value
         own = {"members": ", ".join(rater.name for rater in self.raters), "value": value}
         return own | {f"{rater.name}: {label}": text for rater in self.raters for label, text in rater.settings.items()}
+
+    @property
+    def decoding(self) -> Hashable:
+        """Its own: samples of this ensemble hold what its members decoded."""
+        return self.fingerprint
 
     def load(self, clip: Clip, work: Work | None = None) -> MemberSamples:
         """Decodes as each member does, once for those that decode alike."""
@@ -248,4 +249,5 @@ def _merged(same: Sequence[Dimension], raters: Sequence[Rater]) -> Dimension:
         needs=frozenset().union(*(d.needs for d in same)),
         calibrated=all(d.calibrated for d in same),
         detail=all(d.detail for d in same),
+        streams=frozenset(first.streams).intersection(*(d.streams for d in same)),
     )

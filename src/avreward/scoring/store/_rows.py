@@ -38,9 +38,7 @@ def clip_key(rater: Rater, clip: Clip) -> bytes:
 
     Nothing is decoded. Raises `MediaError` where a file can't be read any more.
     """
-    texts = {need for dimension in rater.dimensions for need in dimension.needs} - {"video", "audio"}
-    if rater.prompt_anchored:
-        texts.add("prompt")
+    texts = rater.reads() - {"video", "audio"}
     keys = clip.keys
     seen: list[tuple[str, str | None, str | None]] = []
     for track in sorted(rater.tracks):

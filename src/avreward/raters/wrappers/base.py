@@ -1,0 +1,111 @@
+"""What raters made of other raters have in common: they are what these are, unless they say otherwise."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from avreward.clip import Clip
+from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.scores import TRACKS, Dimension
+
+
+class _Taken:
+    """An attribute made of those of the raters inside; setting it on a wrapper puts another in its place."""
+
+    def __init__(self, combine: Callable[[list[Any]], Any]) -> None:
+        self.combine = combine
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, wrapper: WrapperRater | None, owner: type) -> Any:
+        return self if wrapper is None else self.combine([getattr(rater, self.name) for rater in wrapper.raters])
+
+
+def _taken(combine: Callable[[list[Any]], Any]) -> Any:
+    return _Taken(combine)
+
+
+def _only(each: list[Any]) -> Any:
+    (value,) = each
+    return value
+
+
+def _all_tracks(each: list[tuple[Track, ...]]) -> tuple[str, ...]:
+    return tuple(track for track in TRACKS if any(track in own for own in each))
+
+
+def _all_modules(each: list[nn.Module | None]) -> nn.Module | None:
+    if len(each) == 1:
+        return each[0]
+    found = {id(module): module for module in each if module is not None}
+    return nn.ModuleList(found.values()).eval() if found else None
+
+
+class WrapperRater(Rater):
+    """A rater made of others.
+
+    The whole contract of `Rater` is taken from the raters inside, whenever it is asked for: from a single one as it is,
+    from several what is safe for all. A subclass says itself what makes it another rater (`rate`, `fingerprint`, and
+    the `source` that a file may name it by), and what else differs. One that holds several raters also says how it
+    decodes and merges them. Its dimensions may have narrower streams than those inside, never wider ones.
+
+    Args:
+        raters: those inside.
+        name: as used in expressions.
+    """
+
+    dimensions: tuple[Dimension, ...] = _taken(_only)
+    tracks: tuple[Track, ...] = _taken(_all_tracks)
+    module: nn.Module | None = _taken(_all_modules)
+    prompt_anchored: bool = _taken(any)
+    differentiable: bool = _taken(all)
+    per_clip: bool = _taken(all)
+
+    def __init__(self, raters: Sequence[Rater], name: str) -> None:
+        self.raters, self.name = tuple(raters), name
+
+    @property
+    def rater(self) -> Rater:
+        """The only rater inside."""
+        (only,) = self.raters
+        return only
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
+        """Names everything that the scores depend on."""
+
+    @property
+    @abstractmethod
+    def source(self) -> Mapping[str, Any] | None:  # type: ignore[override]  # that of the raters may come later
+        """What a file may name it by; `None` where there is nothing."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Those of the rater inside."""
+        return self.rater.settings
+
+    @property
+    def decoding(self) -> Hashable:
+        """That of the rater inside."""
+        return self.rater.decoding
+
+    def reads(self, dimension: str | None = None) -> frozenset[str]:
+        """Return what a score may depend on: what it may depend on in any of the raters inside."""
+        if dimension is None:
+            return super().reads()
+        name = self.dimension(dimension).name
+        return frozenset[str]().union(*(rater.reads(name) for rater in self.raters))
+
+    def load(self, clip: Clip, work: Work | None = None) -> Sample:
+        """Decode a clip as the rater inside does."""
+        return self.rater.load(clip, work)
+
+    def load_track(self, clip: Clip, track: Track) -> Any:
+        """Decode a track as the rater inside does."""
+        return self.rater.load_track(clip, track)
