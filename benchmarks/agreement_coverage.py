@@ -16,8 +16,8 @@ from math import sqrt
 import numpy as np
 from scipy.stats import norm
 
-from avreward.evaluation.intervals import wilson
-from avreward.studies._agreement import clustered
+from avreward.evaluation import wilson
+from avreward.studies import clustered
 
 
 @dataclass(frozen=True)

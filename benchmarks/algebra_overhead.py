@@ -24,12 +24,9 @@ from typing import Any
 
 import torch
 
-from avreward import Clip
-from avreward.raters.base import Rater, Sample, Track, Work
-from avreward.raters.scores import Dimension, Scores
-from avreward.rewards.base import Reward
-from avreward.rewards.expression import parse_reward
-from avreward.rewards.functions import above, clamp, minimum, softmin
+from avreward import Clip, Dimension, Reward, Scores, parse_reward
+from avreward.raters import Rater, Sample, Track, Work
+from avreward.rewards import above, clamp, minimum, softmin
 
 SIZE = 256  # of the matrices
 NAMES = ("first", "second", "third")

@@ -29,9 +29,8 @@ from tiny_agav_rater import SPECIAL, random_network, tiny_config, tiny_tokenizer
 from tiny_ltx2 import PLAIN
 from tiny_pipelines import tiny_ltx2_with_text
 
-from avreward import BestOfN, Clip, load_rater
-from avreward.raters.base import Rater, Sample, Track, Work
-from avreward.raters.scores import Dimension, Scores
+from avreward import BestOfN, Clip, Dimension, Scores, load_rater
+from avreward.raters import Rater, Sample, Track, Work
 
 BATCH, RUNS = 4, 3
 

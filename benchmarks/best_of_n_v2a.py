@@ -24,7 +24,7 @@ from tiny_v2a.train import KINDS
 from torch import Tensor
 
 from avreward import Clip, load_rater
-from avreward.datasets.synthetic.scenes import scene
+from avreward.datasets import scene
 
 FIRST, SECONDS = 13_000, 4.0
 REWARDS = ("loudness_motion", "av_consistency", "overall", "audio_quality")

@@ -19,12 +19,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from avreward import Clip
-from avreward.raters.base import Rater, Sample, Track, Work
-from avreward.raters.scores import Dimension, Scores
-from avreward.raters.wrappers.calibration_curves import Calibration, Linear, Logistic
-from avreward.rewards.calibration import fit_linear, fit_logistic
-from avreward.rewards.normalize import minmax, percentile, zscore
+from avreward import Clip, Dimension, Scores
+from avreward.raters import Calibration, Linear, Logistic, Rater, Sample, Track, Work
+from avreward.rewards import fit_linear, fit_logistic, minmax, percentile, zscore
 
 CURVES: dict[str, Calibration] = {
     "logistic": Logistic(4.6, 1.4, 50.0, 10.0, low=1.0, high=5.0),

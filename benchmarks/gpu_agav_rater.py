@@ -22,9 +22,9 @@ from tiny_agav_rater import SPECIAL, random_network, tiny_config
 from tiny_tokenizer import tiny_tokenizer
 
 from avreward import Clip
+from avreward.raters import AgavRater
 from avreward.raters.agav._backbone import AgavBackbone
 from avreward.raters.agav._network import AgavConfig, AgavNetwork
-from avreward.raters.agav.rater import AgavRater
 from avreward.raters.encoders.beats import BeatsConfig
 
 PAPER = {3: 6.36, 5: 4.91, 7: 4.55, 9: 3.90, 11: 3.01}  # clips a second, RTX 4090, batch 1

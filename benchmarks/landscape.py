@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avreward import Dimension, Scores
 from avreward.clip import Clip
+from avreward.generators import Condition, Cost, Noise
 from avreward.generators._stochastic import NoiseLevel, row_noise, stochastic_step
-from avreward.generators.base import Condition, Cost, Noise
-from avreward.raters.base import Rater, Sample, Work
-from avreward.raters.scores import Dimension, Scores
+from avreward.raters import Rater, Sample, Work
 
 SIDE, MODES, WIDTH = 8, 6, 0.35  # samples have SIDE numbers; of MODES Gaussians of this standard deviation
 

@@ -27,8 +27,8 @@ from throughput import make_480p
 from torch import Tensor
 
 from avreward import Clip, score_files
-from avreward.media.sampling import FramePlan
-from avreward.raters.agav.rater import AgavRater
+from avreward.media import FramePlan
+from avreward.raters import AgavRater
 
 AIM, OUTSIDE = 0.9, 1.2
 

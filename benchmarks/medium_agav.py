@@ -17,10 +17,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from avreward import Clip
+from avreward.raters import AgavRater, Sample
 from avreward.raters.agav._backbone import AgavBackbone
 from avreward.raters.agav._network import AgavConfig
-from avreward.raters.agav.rater import AgavRater
-from avreward.raters.base import Sample
 from avreward.raters.encoders.beats import BeatsConfig
 
 PICTURE_TOKENS, FRAMES, SIDE = 1352, 16, 384

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from avreward.evaluation.intervals import wilson
-from avreward.training.monitor import RewardMonitor
+from avreward.evaluation import wilson
+from avreward.training import RewardMonitor
 
 STEPS, TURN = 300, 150
 Course = NDArray[np.float64]

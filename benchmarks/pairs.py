@@ -83,10 +83,8 @@ def make_table(path: Path, clips: int) -> None:
 
 def once(table: Path, case: str, out: Path) -> dict[str, float]:
     """What `avreward pairs` does; seconds, pairs and peak memory."""
-    from avreward.scoring.table_reader import read_table
-    from avreward.selection.candidates import candidates_of
-    from avreward.selection.pairs.export import export_pairs
-    from avreward.selection.pairs.make import PairRule, make_pairs
+    from avreward.scoring import read_table
+    from avreward.selection import PairRule, candidates_of, export_pairs, make_pairs
 
     options, form = CASES[case]
     began, worked = time.perf_counter(), time.process_time()

@@ -28,11 +28,10 @@ from rich.console import Console
 from rich.progress import track
 
 from avreward import Clip, load_rater
+from avreward.datasets import scene
 from avreward.datasets.synthetic._perturbations import PERTURBATIONS, changed
-from avreward.datasets.synthetic.scenes import scene
-from avreward.evaluation.correlation import srcc
-from avreward.evaluation.intervals import wilson
-from avreward.raters.base import Rater, Work
+from avreward.evaluation import srcc, wilson
+from avreward.raters import Rater, Work
 
 HELD_OUT = 200_000  # first seed; recipes/fit_signals.py uses seeds from 0 and from 50 000 on
 SEVERITIES: dict[str, tuple[float, ...]] = {

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from avreward import Clip, Reward, load_rater, parse_reward
+from avreward.audit import ProbeResults, run_probes
 from avreward.audit._statistics import Difference, Verdict, count_above, median
-from avreward.audit.probes import ProbeResults, run_probes
-from avreward.datasets.synthetic.scenes import scene
+from avreward.datasets import scene
+from avreward.report import RewardCard
 from avreward.report._card_page import SAID, interval, signed
 from avreward.report.card import pieces, reward_card, write_card
-from avreward.report.card_data import RewardCard
 
 FIRST_SCENE = 700_000
 SECONDS = 2.0

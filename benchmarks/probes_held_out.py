@@ -12,9 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from avreward.audit import Probe
 from avreward.audit import _audio_inputs as probe_sounds
 from avreward.audit import _video_inputs as probe_pictures
-from avreward.audit.inputs import Probe
 
 Dice = torch.Generator
 FIRST = (probe_pictures.black, probe_pictures.white_noise, probe_pictures.stripes, probe_pictures.one_colour)

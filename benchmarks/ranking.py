@@ -15,10 +15,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from avreward import Clip, load_rater
-from avreward.evaluation.correlation import krcc
-from avreward.evaluation.intervals import wilson
-from avreward.raters.base import Rater
+from avreward import Clip, Rater, load_rater
+from avreward.evaluation import krcc, wilson
 
 REWARDS = ("overall", "audio_quality", "av_consistency")
 GENERATED = ("stav2a", "im2wav", "diff_foley", "vta_ldm", "foleycrafter")

@@ -39,15 +39,11 @@ from tiny_v2a.held_out import envelope_match
 
 from avreward import Dimension, Rater, Reward, Scores, Search, load_rater
 from avreward.clip import Clip
-from avreward.datasets.synthetic.scenes import scene
-from avreward.evaluation.intervals import wilson
-from avreward.generators.diffusers.sampler import DiffusersSampler
-from avreward.raters.base import Sample, Track, Work
-from avreward.selection.search.adaptive import AdaptiveN
-from avreward.selection.search.noise_search import Evolution, ZeroOrder
-from avreward.selection.search.pruning import Drafts, Halving
-from avreward.selection.search.steering import Beam, Steering
-from avreward.selection.search.strategies import Independent, Strategy
+from avreward.datasets import scene
+from avreward.evaluation import wilson
+from avreward.generators import DiffusersSampler
+from avreward.raters import Sample, Track, Work
+from avreward.selection import AdaptiveN, Beam, Drafts, Evolution, Halving, Independent, Steering, Strategy, ZeroOrder
 
 AT = (0.3, 0.6)  # where halving looks
 

@@ -23,8 +23,7 @@ import torch
 from medium_agav import PICTURE_TOKENS, dubs, flops, machine, medium_rater
 from torch import Tensor
 
-from avreward.raters.agav.rater import AgavRater
-from avreward.raters.base import Sample, Work
+from avreward.raters import AgavRater, Sample, Work
 from avreward.raters.lmm._decoding import read
 from avreward.raters.lmm._template import Rendered
 from avreward.raters.lmm.prompt import Tokens

@@ -35,11 +35,9 @@ from typing import NamedTuple
 import torch
 from throughput import make_480p
 
-from avreward import load_rater, score_files
+from avreward import Dimension, Rater, Scores, load_rater, score_files
 from avreward.clip import Clip
-from avreward.raters.base import Rater
-from avreward.raters.scores import Dimension, Scores
-from avreward.scoring.store.store import Store
+from avreward.scoring import Store
 
 BATCH = 1000
 SETTLED = 3.0  # seconds until a file is old enough to be remembered

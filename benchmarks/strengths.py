@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from avreward.errors import AvrewardError
+from avreward.preferences import BradleyTerry, Davidson, RaoKupper
 from avreward.preferences.bradley_terry import Model, Strengths, fit_strengths
-from avreward.preferences.models import BradleyTerry, Davidson, RaoKupper
 
 ITEMS, TIMES = 8, 20
 TRUE: dict[Model, BradleyTerry | Davidson | RaoKupper] = {

@@ -29,8 +29,8 @@ import numpy as np
 import torch
 
 from avreward import Clip, load_rater, score_files
-from avreward.datasets.synthetic.scenes import scene
-from avreward.media._resize import resize
+from avreward.datasets import scene
+from avreward.media import resize
 
 FIRST = 300_000  # seed of the first synthesized clip
 PROBE = """

@@ -13,9 +13,8 @@ from typing import Any
 from reranked import parser_of, show
 from tiny_pipelines import tiny_stable_audio
 
-from avreward import load_rater
-from avreward.generators.diffusers.sampler import DiffusersSampler
-from avreward.selection.search.search import BestOfN
+from avreward import BestOfN, load_rater
+from avreward.generators import DiffusersSampler
 
 CALL: dict[str, Any] = {"audio_end_in_s": 0.5, "num_inference_steps": 4}
 # A real one: {"audio_end_in_s": 10.0, "num_inference_steps": 100}

@@ -14,9 +14,8 @@ from reranked import parser_of, show
 from tiny_ltx2 import PLAIN
 from tiny_pipelines import tiny_ltx2_with_text
 
-from avreward import load_rater
-from avreward.generators.diffusers.sampler import DiffusersSampler
-from avreward.selection.search.search import BestOfN
+from avreward import BestOfN, load_rater
+from avreward.generators import DiffusersSampler
 
 CALL: dict[str, Any] = {
     "height": 32,

@@ -15,10 +15,9 @@ from typing import Any
 from reranked import parser_of, show
 from tiny_v2a import tiny_v2a
 
-from avreward import Clip, load_rater
-from avreward.datasets.synthetic.scenes import scene
-from avreward.generators.diffusers.sampler import DiffusersSampler
-from avreward.selection.search.search import BestOfN
+from avreward import BestOfN, Clip, load_rater
+from avreward.datasets import scene
+from avreward.generators import DiffusersSampler
 
 CALL: dict[str, Any] = {"num_inference_steps": 12}
 

@@ -13,9 +13,8 @@ from typing import Any
 from reranked import parser_of, show
 from tiny_pipelines import tiny_wan
 
-from avreward import load_rater
-from avreward.generators.diffusers.sampler import DiffusersSampler
-from avreward.selection.search.search import BestOfN
+from avreward import BestOfN, load_rater
+from avreward.generators import DiffusersSampler
 
 CALL: dict[str, Any] = {"height": 32, "width": 32, "num_frames": 9, "num_inference_steps": 4}
 # A real one: {"height": 480, "width": 832, "num_frames": 81, "num_inference_steps": 50}

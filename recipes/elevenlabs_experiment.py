@@ -21,21 +21,16 @@ from typing import Any
 
 from avreward.cli._common import progress, raters_of, reward_of, stdout
 from avreward.errors import AvrewardError, MediaError
-from avreward.generators.base import GeneratorStopped
-from avreward.generators.folder import FolderGenerator
-from avreward.integrations.descriptions import DescriptionTable, prompt_of, read_column
-from avreward.studies import agav_paper
-from avreward.studies._agreement import Agreement, agreement, by_category
-from avreward.studies._prepare import of_video, prepare
-from avreward.studies.choices import Choices
-from avreward.studies.server import ChoiceServer
+from avreward.generators import FolderGenerator, GeneratorStopped
+from avreward.integrations import DescriptionTable, prompt_of, read_column
+from avreward.studies import Agreement, Choices, ChoiceServer, agav_paper, agreement, by_category, of_video, prepare
 
 
 def make(options: argparse.Namespace) -> dict[str, Any]:
     """Dubs, the rater's picks, files to play."""
     reward = reward_of(options.reward, raters_of(options.rater))
     if options.elevenlabs:
-        from avreward.integrations.elevenlabs import ElevenLabs
+        from avreward.integrations import ElevenLabs
 
         describe = DescriptionTable(options.describe) if options.describe else prompt_of
         limits = {"credits": options.credits, "calls": options.calls}

@@ -27,13 +27,11 @@ from torch import Tensor
 from torch.nn.functional import huber_loss, softplus
 
 from avreward import Clip
+from avreward.datasets import PERTURBATIONS, scene
 from avreward.datasets.synthetic._perturb_video import frozen_order
-from avreward.datasets.synthetic._perturbations import PERTURBATIONS
-from avreward.datasets.synthetic.scenes import scene
-from avreward.raters.base import Work
+from avreward.raters import SignalsRater, Work
 from avreward.raters.signals._fusion import DIMENSIONS, Fusion, badness
 from avreward.raters.signals._measurement import MEASUREMENTS, feeding
-from avreward.raters.signals.rater import SignalsRater
 
 TARGETS = (90.0, 70.0, 50.0, 30.0)  # as made, mild, medium, strong
 UNGRADED = 40.0  # a defect without severity

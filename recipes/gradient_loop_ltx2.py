@@ -29,8 +29,7 @@ from tiny_ltx2 import PLAIN, prompt_embeds, tiny_ltx2
 from torch import Tensor
 
 from avreward import Reward, load_rater
-from avreward.rewards.latent.reward import LatentReward
-from avreward.rewards.per_prompt import PerPrompt
+from avreward.rewards import LatentReward, PerPrompt
 
 SUBJECTS = ("kettle whistles", "rain falls", "dog barks", "waves roar")
 KINDS = {"clean": 1.0, "bad": -1.0}  # what may be asked for → which way the reward goes

@@ -30,7 +30,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
 from avreward import Clip, Dimension, Rater, Reward, Scores, load_rater
-from avreward.integrations.trl.rewards import trl_rewards
+from avreward.integrations import trl_rewards
 
 PITCHES = {"rumble": 60.0, "hum": 130.0, "tone": 500.0, "beep": 1000.0, "whistle": 2200.0}  # Hz
 LEVELS = {"faint": 0.003, "quiet": 0.03, "clear": 0.3, "blaring": 4.0}  # amplitude; 1 is full scale

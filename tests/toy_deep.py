@@ -10,7 +10,7 @@ from tiny_tokenizer import tiny_tokenizer
 from torch import Tensor, nn
 from toy_backbone import ToyBackbone
 
-from avreward.raters.encoders.mrope import mrope
+from avreward.raters.encoders._mrope import mrope
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Encoded, Text, Tokens
 

@@ -4,7 +4,7 @@ It is trained in minutes on two cores, on the synthesized scenes of `avreward.da
 choosing among dubs of one video, steering and fine-tuning run for real where no published generator can be loaded.
 What it makes is noise shaped in time and pitch: contacts and explosions at about the right moments, more or less well.
 
->>> from avreward.datasets.synthetic.scenes import scene
+>>> from avreward.datasets import scene
 >>> pipe, film = tiny_v2a(), scene(7, "bursts", seconds=2.0).clip
 >>> sound = pipe(video=film.video, frame_rate=film.fps, generator=torch.Generator().manual_seed(0)).audios
 >>> sound.shape

@@ -20,7 +20,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from avreward.datasets.synthetic.scenes import scene
+from avreward.datasets import scene
 from tiny_v2a.network import seen
 from tiny_v2a.pipeline import WEIGHTS, TinyV2APipeline, random_pipeline
 

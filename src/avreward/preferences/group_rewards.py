@@ -135,7 +135,7 @@ class Tournament(GroupReward):
     Args:
         preference: who is asked.
 
-    >>> from avreward.preferences.preference import FromLmm
+    >>> from avreward.preferences import FromLmm
     >>> Tournament(FromLmm(load_rater("checkpoints/a")))(clips[:2]).shape
     torch.Size([2])
     """

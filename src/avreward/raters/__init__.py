@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from avreward.raters.video_reward.rater import VideoRewardRater as VideoRewardRater
     from avreward.raters.wrappers._calibrated import CalibratedRater as CalibratedRater
     from avreward.raters.wrappers._calibrated import calibrated as calibrated
+    from avreward.raters.wrappers._calibrated import load_calibrations as load_calibrations
+    from avreward.raters.wrappers._calibrated import save_calibrations as save_calibrations
     from avreward.raters.wrappers.adapters import AdaptedRater as AdaptedRater
     from avreward.raters.wrappers.adapters import adapted as adapted
     from avreward.raters.wrappers.calibration_curves import Calibration as Calibration
@@ -59,7 +61,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "shared": ["Shared", "SharedWork"],
         "signals.rater": ["SignalsRater"],
         "video_reward.rater": ["VideoRewardRater"],
-        "wrappers._calibrated": ["CalibratedRater", "calibrated"],
+        "wrappers._calibrated": ["CalibratedRater", "calibrated", "load_calibrations", "save_calibrations"],
         "wrappers.adapters": ["AdaptedRater", "adapted"],
         "wrappers.calibration_curves": ["Calibration", "Linear", "Logistic"],
         "wrappers.dropout": ["dropout_passes"],

@@ -5,22 +5,24 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.report.build import Details as Details
     from avreward.report.build import write_report as write_report
     from avreward.report.card import reward_card as reward_card
     from avreward.report.card import write_card as write_card
     from avreward.report.card_data import RewardCard as RewardCard
     from avreward.report.curve_page import write_curve as write_curve
+    from avreward.report.data import FailedFile as FailedFile
     from avreward.report.data import Page as Page
     from avreward.report.page import write_page as write_page
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "build": ["write_report"],
+        "build": ["Details", "write_report"],
         "card": ["reward_card", "write_card"],
         "card_data": ["RewardCard"],
         "curve_page": ["write_curve"],
-        "data": ["Page"],
+        "data": ["FailedFile", "Page"],
         "page": ["write_page"],
     },
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.rewards._as_reward import as_reward as as_reward
     from avreward.rewards._prompt_warning import ignores_prompt as ignores_prompt
     from avreward.rewards.algebra import Product as Product
     from avreward.rewards.algebra import WeightedSum as WeightedSum
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_as_reward": ["as_reward"],
         "_prompt_warning": ["ignores_prompt"],
         "algebra": ["Product", "WeightedSum"],
         "base": ["Reward", "Term"],

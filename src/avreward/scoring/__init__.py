@@ -7,6 +7,7 @@ from avreward._lazy import lazy_exports
 if TYPE_CHECKING:
     from avreward.scoring.run import Scored as Scored
     from avreward.scoring.run import score_files as score_files
+    from avreward.scoring.store._shard import StoreError as StoreError
     from avreward.scoring.store.store import Store as Store
     from avreward.scoring.table_reader import ScoredTable as ScoredTable
     from avreward.scoring.table_reader import read_table as read_table
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "store._shard": ["StoreError"],
         "run": ["Scored", "score_files"],
         "store.store": ["Store"],
         "table_reader": ["ScoredTable", "read_table"],

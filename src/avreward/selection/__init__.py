@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from avreward.selection.best_of_k._curve import best_of_k_curve as best_of_k_curve
     from avreward.selection.best_of_k._winners_curse import WinnersCurse as WinnersCurse
     from avreward.selection.best_of_k._winners_curse import winners_curse as winners_curse
+    from avreward.selection.best_of_k.bootstrap import Bootstrap as Bootstrap
+    from avreward.selection.best_of_k.bootstrap import Estimate as Estimate
+    from avreward.selection.best_of_k.estimators import chosen_value as chosen_value
+    from avreward.selection.best_of_k.estimators import expected_best as expected_best
+    from avreward.selection.best_of_k.estimators import kl_bound as kl_bound
+    from avreward.selection.best_of_k.estimators import win_rate as win_rate
     from avreward.selection.candidates import CandidateTable as CandidateTable
     from avreward.selection.candidates import candidates_of as candidates_of
     from avreward.selection.diverse import diverse_top_k as diverse_top_k
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from avreward.selection.pairs.make import PairRule as PairRule
     from avreward.selection.pairs.make import PreferencePairs as PreferencePairs
     from avreward.selection.pairs.make import make_pairs as make_pairs
+    from avreward.selection.pairs.matching import Covariate as Covariate
     from avreward.selection.search.adaptive import AdaptiveN as AdaptiveN
     from avreward.selection.search.noise_search import Evolution as Evolution
     from avreward.selection.search.noise_search import ZeroOrder as ZeroOrder
@@ -45,6 +52,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "best_of_k.bootstrap": ["Bootstrap", "Estimate"],
+        "best_of_k.estimators": ["chosen_value", "expected_best", "kl_bound", "win_rate"],
+        "pairs.matching": ["Covariate"],
         "_best_of_n": ["best_of_n", "select"],
         "_candidate": ["Candidate"],
         "_pareto": ["ParetoFront", "pareto_front"],

@@ -10,7 +10,7 @@ from tiny.qwen_checks import library_ids
 from tiny.qwen_omni import tiny_qwen2_5_omni
 from torch import Tensor
 
-from avreward.raters.encoders.mrope import mrope
+from avreward.raters.encoders._mrope import mrope
 from avreward.raters.lmm.prompt import Text, Tokens
 
 sides = st.integers(1, 6)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.errors import AvrewardError, MediaError
-from avreward.raters.encoders.qwen_patches import CLIP_STD, QwenPatches, patchify
+from avreward.raters.encoders._qwen_patches import CLIP_STD, QwenPatches, patchify
 
 PUBLISHED = QwenPatches(least=128 * 28**2, most=768 * 28**2, total=115_200 * 28**2)
 

@@ -22,7 +22,7 @@ from avreward.raters.checkpoints._weights import load_matching
 from avreward.raters.checkpoints.loading import Loading
 from avreward.raters.lmm._decoding import read
 from avreward.raters.lmm._template import Rendered
-from avreward.raters.lmm.backbones.qwen import QwenVideo
+from avreward.raters.lmm.backbones._qwen import QwenVideo
 from avreward.raters.lmm.backbones.qwen2_vl import Qwen2Vl
 from avreward.raters.lmm.prompt import Slot, Text, Tokens
 from avreward.raters.video_reward._folder import Published

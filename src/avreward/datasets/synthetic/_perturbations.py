@@ -49,7 +49,7 @@ class Perturbation:
             ValueError: if the track, the other clip or a severity is missing.
 
         Example:
-            >>> from avreward.datasets.synthetic.scenes import scene
+            >>> from avreward.datasets import scene
             >>> noisy = PERTURBATIONS["noise"].apply(scene(1, seconds=1.0).clip, severity=20.0, seed=5)
         """
         if not (clip.has_audio if self.track == "audio" else clip.has_video):
@@ -144,7 +144,7 @@ def changed(original: Clip, perturbed: Clip) -> bool:
     the pixels) changed by more than 3 %, or the mean difference between neighbours rose by half a step of 1/255.
 
     Example:
-        >>> from avreward.datasets.synthetic.scenes import scene
+        >>> from avreward.datasets import scene
         >>> clip = scene(1, seconds=1.0).clip
         >>> changed(clip, clip)
         False

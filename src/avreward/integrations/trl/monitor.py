@@ -34,7 +34,7 @@ class RewardMonitorCallback(TrainerCallback, ExportableState):
         window, alpha, patience: as in `RewardMonitor`.
         stop: whether to stop the training, or only to log ``reward_monitor/…``.
 
-    >>> from avreward.integrations.trl.rewards import trl_reward
+    >>> from avreward.integrations import trl_reward
     >>> functions = [trl_reward(reward, name="trained"), trl_reward(rater["static_quality"], name="held_out")]
     >>> callback = RewardMonitorCallback(*(function.__name__ for function in functions))
     >>> config = GRPOConfig(reward_weights=[1.0, 0.0], logging_steps=1)  # doctest: +SKIP

@@ -20,7 +20,7 @@ def preprocessing_of(backbone: Backbone) -> dict[str, Any]:
     A rule that chooses frames becomes its name and its fields. Raises `AvrewardError` for a rule of one's own, which
     another process wouldn't know.
 
-    >>> from avreward.media.sampling import Spread
+    >>> from avreward.media import Spread
     >>> plain(Spread(4))
     {'rule': 'Spread', 'count': 4}
     """

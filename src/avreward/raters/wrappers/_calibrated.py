@@ -80,7 +80,7 @@ def calibrated(rater: Rater, calibrations: Mapping[str, Calibration]) -> Calibra
     Raises `KeyError` for an unknown dimension, and `AvrewardError` for a curve that runs against the dimension: it
     falls though higher is better, or the other way round.
 
-    >>> from avreward.rewards.calibration import fit_linear
+    >>> from avreward.rewards import fit_linear
     >>> opinions = [2.0, 4.0, 3.7]
     >>> rater = calibrated(rater, {"audio_quality": fit_linear(rater(clips)["audio_quality"], opinions)})
     >>> rater(clips).levels("audio_quality")
@@ -92,7 +92,7 @@ def calibrated(rater: Rater, calibrations: Mapping[str, Calibration]) -> Calibra
 def save_calibrations(calibrations: Mapping[str, Calibration], path: str | PathLike[str]) -> Path:
     """Writes curves to a safetensors file, and returns its path.
 
-    >>> from avreward.rewards.calibration import fit_linear
+    >>> from avreward.rewards import fit_linear
     >>> save_calibrations({"audio_quality": fit_linear([0, 50, 100], [1, 3, 5])}, "opinions.safetensors")
     PosixPath('opinions.safetensors')
     """
@@ -108,7 +108,7 @@ def load_calibrations(path: str | PathLike[str]) -> dict[str, Calibration]:
 
     Raises `AvrewardError` for a file that isn't there, or holds something else.
 
-    >>> from avreward.rewards.calibration import fit_linear
+    >>> from avreward.rewards import fit_linear
     >>> path = save_calibrations({"audio_quality": fit_linear([0, 50, 100], [1, 3, 5])}, "opinions.safetensors")
     >>> calibrated(rater, load_calibrations(path))["audio_quality"]
     signals.audio_quality

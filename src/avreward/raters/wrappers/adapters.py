@@ -92,7 +92,7 @@ def adapted(rater: LmmRater, adapters: Mapping[str, str | PathLike[str]]) -> lis
     or the layer from which scores are read (merge such by ``load_rater(…, adapter=…)``), and for a `rater` whose
     network has adapters already. After an error `rater` is as it was.
 
-    >>> from avreward.raters.wrappers.ensemble import EnsembleRater
+    >>> from avreward.raters import EnsembleRater
     >>> rater = load_rater("Qwen/Qwen2.5-Omni-7B")  # doctest: +SKIP
     >>> ensemble = EnsembleRater([rater, *adapted(rater, {"a": "runs/0", "b": "runs/1"})])  # doctest: +SKIP
     """

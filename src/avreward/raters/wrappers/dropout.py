@@ -106,7 +106,7 @@ def dropout_passes(rater: Rater, passes: int = 8, *, seed: int = 0, p: float | N
 
     Raises `AvrewardError` for a network that drops nothing.
 
-    >>> from avreward.raters.wrappers.ensemble import EnsembleRater
+    >>> from avreward.raters import EnsembleRater
     >>> from tiny.embedding import tiny_clap
     >>> members = dropout_passes(tiny_clap(), passes=4, p=0.1)
     >>> EnsembleRater(members, value="lower")([clip]).sigma.shape

@@ -32,7 +32,7 @@ def phrasings(
 
     >>> asked = [[ZeroShotQuestion("audio_quality", ("audio",), text, "The audio quality is", "")] for text in (
     ...     "How good does the audio sound?", "Rate the quality of the audio.", "Is the audio clear and clean?")]
-    >>> from avreward.raters.wrappers.ensemble import EnsembleRater
+    >>> from avreward.raters import EnsembleRater
     >>> from tiny.qwen_omni import tiny_qwen2_5_omni
     >>> EnsembleRater(phrasings(tiny_qwen2_5_omni(), asked))([clip]).sigma.shape
     torch.Size([1, 1])

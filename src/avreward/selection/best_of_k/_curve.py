@@ -103,8 +103,8 @@ def best_of_k_curve(
         level: of the intervals, between 0 and 1.
         resamples, seed: of the bootstrap.
 
-    >>> from avreward.scoring.table_reader import read_table
-    >>> from avreward.selection.candidates import candidates_of
+    >>> from avreward.scoring import read_table
+    >>> from avreward.selection import candidates_of
     >>> found = best_of_k_curve(candidates_of(read_table("scores.parquet"), "signals.overall"), gain=2.0)
     >>> found.points[3].k, found.points[3].gain, found.needed.k
     (4, Estimate(value=4.98..., low=4.35..., high=5.58...), 2)

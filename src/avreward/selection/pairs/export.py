@@ -62,9 +62,9 @@ def export_pairs(
     Raises `AvrewardError` for an unknown format, a folder with something in it, a format that no pair fits, media that
     can't be read, and where it can't be written; nothing is left behind then.
 
-    >>> from avreward.scoring.table_reader import read_table
-    >>> from avreward.selection.pairs.make import make_pairs
-    >>> from avreward.selection.candidates import candidates_of
+    >>> from avreward.scoring import read_table
+    >>> from avreward.selection import make_pairs
+    >>> from avreward.selection import candidates_of
     >>> written = export_pairs(make_pairs(candidates_of(read_table("scores.parquet"))), "make_pairs")
     >>> read_pairs("make_pairs").column_names[:5]
     ['pair', 'group', 'prompt', 'chosen', 'rejected']

@@ -119,8 +119,8 @@ def make_pairs(pool: CandidateTable, rule: PairRule = PairRule()) -> PreferenceP
     Raises `AvrewardError` where no pair is left (it says why), for columns that don't exist, and for groups so large
     that every two cannot be looked at.
 
-    >>> from avreward.scoring.table_reader import read_table
-    >>> from avreward.selection.candidates import candidates_of
+    >>> from avreward.scoring import read_table
+    >>> from avreward.selection import candidates_of
     >>> found = make_pairs(candidates_of(read_table("scores.parquet")), PairRule("all", margin=5, test=0.1))
     >>> len(found), found.dropped
     (71, {'a margin of 5 or less': 73})

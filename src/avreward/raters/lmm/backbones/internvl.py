@@ -15,7 +15,7 @@ from avreward.media.sampling import FramePlan, FrameRule
 from avreward.media.sampling_rules import AigvAssessorFrames
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.backbones.qwen import chatml
+from avreward.raters.lmm.backbones._qwen import chatml
 from avreward.raters.lmm.prompt import Encoded, Prompt, Slot, Tokens
 
 if TYPE_CHECKING:

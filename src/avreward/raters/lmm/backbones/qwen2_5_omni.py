@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from avreward.media.logmel import LogMel
-from avreward.raters.lmm.backbones.qwen_omni import HOP, RATE, QwenOmni
+from avreward.raters.lmm.backbones._qwen_omni import HOP, RATE, QwenOmni
 
 _REACH = 480  # samples of silence after the sound, more than the last window of the spectrogram looks ahead
 

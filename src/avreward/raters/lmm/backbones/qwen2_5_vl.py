@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from avreward.raters.lmm.backbones.qwen import Qwen, QwenVideo
+from avreward.raters.lmm.backbones._qwen import Qwen, QwenVideo
 
 
 class Qwen2_5Vl(Qwen):

@@ -16,7 +16,7 @@ from avreward.media.logmel import LogMel
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbone import Backbone
-from avreward.raters.lmm.backbones.qwen import chatml
+from avreward.raters.lmm.backbones._qwen import chatml
 from avreward.raters.lmm.prompt import Encoded, Prompt, Slot, Tokens
 
 if TYPE_CHECKING:

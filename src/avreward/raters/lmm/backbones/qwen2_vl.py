@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import FrameRule
-from avreward.raters.lmm.backbones.qwen import TWO_A_SECOND, Qwen
+from avreward.raters.lmm.backbones._qwen import TWO_A_SECOND, Qwen
 from avreward.raters.lmm.prompt import Text, Tokens
 
 if TYPE_CHECKING:

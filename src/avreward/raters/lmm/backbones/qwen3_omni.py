@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from avreward.media.logmel import LogMel
+from avreward.raters.lmm.backbones._qwen_omni import QwenOmni
 from avreward.raters.lmm.backbones.qwen3_vl import HALF
-from avreward.raters.lmm.backbones.qwen_omni import QwenOmni
 
 
 class Qwen3Omni(QwenOmni):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from avreward.raters.base import Track
-from avreward.raters.encoders.qwen_patches import STEP
-from avreward.raters.lmm.backbones.qwen import Qwen
+from avreward.raters.encoders._qwen_patches import STEP
+from avreward.raters.lmm.backbones._qwen import Qwen
 from avreward.raters.lmm.prompt import Encoded, Tokens
 
 HALF = (0.5, 0.5, 0.5)

@@ -14,8 +14,8 @@ from avreward.media.rounding import Rounding
 from avreward.media.sampling import FramePlan, FrameRule, duration
 from avreward.media.sampling_rules import QwenFrames
 from avreward.raters.base import Track
-from avreward.raters.encoders.mrope import mrope
-from avreward.raters.encoders.qwen_patches import CLIP_MEAN, CLIP_STD, STEP, QwenPatches
+from avreward.raters.encoders._mrope import mrope
+from avreward.raters.encoders._qwen_patches import CLIP_MEAN, CLIP_STD, STEP, QwenPatches
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Encoded, Prompt, Text, Tokens
 

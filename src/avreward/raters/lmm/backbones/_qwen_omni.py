@@ -14,7 +14,7 @@ from avreward.errors import AvrewardError, UnusableTrack
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import FrameRule
 from avreward.raters.base import Track
-from avreward.raters.lmm.backbones.qwen import TWO_A_SECOND, Qwen, QwenVideo
+from avreward.raters.lmm.backbones._qwen import TWO_A_SECOND, Qwen, QwenVideo
 from avreward.raters.lmm.prompt import Encoded, Tokens
 
 if TYPE_CHECKING:
