@@ -150,3 +150,27 @@ def test_in_files_and_the_store(tmp_path) -> None:
 def test_gradients() -> None:
     wave = torch.linspace(-1, 1, 12, dtype=torch.float64)[None].requires_grad_()
     assert torch.autograd.gradcheck(lambda w: power["power"]([Clip(audio=w, sample_rate=16000)]), (wave,))
+
+
+# ---- errors of the function
+
+
+def test_an_error_costs_its_clip_alone() -> None:
+    @term(needs="audio")
+    def careful(clip):
+        if clip.audio.abs().amax() > 0.9:
+            raise RuntimeError("too loud")
+        return clip.audio.square().mean()
+
+    scores = careful([sound(0.25), sound(1.0), sound(0.0625)])
+    assert scores.present[:, 0].tolist() == [True, False, True]
+    assert "too loud" in scores.reasons[1]["careful"]
+
+
+def test_a_broken_function_raises() -> None:
+    @term(needs="audio")
+    def broken(clip):
+        raise RuntimeError("no such thing")
+
+    with pytest.raises(RuntimeError, match="no such thing"):
+        broken([sound(0.25), sound(0.5)])
