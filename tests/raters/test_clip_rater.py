@@ -179,3 +179,36 @@ def test_a_number_ends_the_gradient_and_says_so() -> None:
     blocked = Number()
     blocked.differentiable = False
     assert not blocked([clip]).values.requires_grad
+
+
+def test_a_gradient_moves_the_named_streams_alone() -> None:
+    class Sync(ClipRater):
+        name, fingerprint = "sync", "sync 1"
+        dimensions = (
+            Dimension("both", 0, 1, AUDIO | VIDEO),
+            Dimension("heard", 0, 1, AUDIO | VIDEO, streams=("audio",)),
+        )
+
+        def rate_clip(self, clip: Clip) -> Mapping[str, Any]:
+            return dict.fromkeys(("both", "heard"), clip.video.mean() * clip.audio.square().mean())
+
+    clip = both(0.25)
+    video, audio = clip.video.clone().requires_grad_(), clip.audio.clone().requires_grad_()
+    joint = Clip(video=video, fps=8, audio=audio, sample_rate=16000)
+    rater = Sync()
+    heard = torch.autograd.grad(rater["heard"]([joint]).sum(), (video, audio), allow_unused=True)
+    free = torch.autograd.grad(rater["both"]([joint]).sum(), (video, audio))
+    assert heard[0] is None or not heard[0].any()
+    torch.testing.assert_close(heard[1], free[1])
+    assert free[0].any()
+
+
+def test_a_text_alone_is_no_prompt() -> None:
+    class Spoken(Level):
+        dimensions = (Dimension("spoken", 0, 1, frozenset({"texts.speech"})),)
+
+        def rate_clip(self, clip: Clip) -> Mapping[str, Any]:
+            return {"spoken": len(clip.texts["speech"])}
+
+    assert not Spoken().prompt_anchored
+    assert Spoken()([both(0.25, texts={"speech": "abc"})])["spoken"].tolist() == [3]

@@ -58,17 +58,13 @@ class ClipRater(Rater):
 
     @property
     def tracks(self) -> tuple[Track, ...]:  # type: ignore[override]  # follows from the dimensions
-        """The tracks that the dimensions need."""
-        return tuple(track for track in _TRACKS if track in self._needs)
+        """The tracks that the dimensions are about: those that they need, and both for one that needs neither."""
+        return tuple(track for track in _TRACKS if any(track in d.tracks for d in self.dimensions))
 
     @property
     def prompt_anchored(self) -> bool:  # type: ignore[override]
-        """Whether a dimension needs the prompt or another text."""
-        return not self._needs <= set(_TRACKS)
-
-    @property
-    def _needs(self) -> frozenset[str]:
-        return frozenset[str]().union(*(dimension.needs for dimension in self.dimensions))
+        """Whether a dimension needs the prompt."""
+        return any("prompt" in dimension.needs for dimension in self.dimensions)
 
     def load_track(self, clip: Clip, track: Track) -> None:
         """Nothing: `rate_clip` decodes what it looks at."""
@@ -83,7 +79,7 @@ class ClipRater(Rater):
         lacking = {d.name: "; ".join(why) for d in self.dimensions if (why := list(_lacking(sample, d)))}
         if len(lacking) == len(self.dimensions):
             return {}, lacking, {}
-        key = (self.decoding, "clip", *(_part(sample.clip, need) for need in sorted(self._needs)))
+        key = (self.decoding, "clip", *(_part(sample.clip, need) for need in sorted(self.reads())))
         try:
             found = work.results.get(key, partial(self._rated, sample.clip))
         except MediaError as error:
