@@ -120,3 +120,29 @@ def test_a_full_disk_behind_standard_output_is_told():
         found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert found.returncode == 3
     assert found.stderr.startswith("avreward: the output: No space left on device; check the path")
+
+
+def test_quiet_shows_the_result_and_problems_alone(run, files, tmp_path):
+    best = tmp_path / "best.wav"
+    said = run("rank", str(files.wav), "--out", str(best))
+    assert f"wrote {best}" in said.stderr.replace("\n", "")
+    quiet = run("--quiet", "rank", str(files.wav), str(tmp_path / "lost.wav"), "--out", str(best))
+    assert "wrote" not in quiet.stderr
+    assert "lost.wav: there is no such file" in quiet.stderr
+    assert quiet.stdout == run("-q", "rank", str(files.wav)).stdout
+    assert best.is_file()
+    assert f"wrote {best}" in run("rank", str(files.wav), "--out", str(best)).stderr.replace("\n", "")  # as before
+
+
+def test_verbose_shows_where_an_error_comes_from(run, tmp_path):
+    plain, verbose = (run(*options, "rank", str(tmp_path / "lost.wav")) for options in ([], ["--verbose"]))
+    assert plain.exit_code == verbose.exit_code == 3
+    assert "Traceback" not in plain.stderr
+    assert "Traceback" in verbose.stderr
+    assert verbose.stderr.endswith(plain.stderr.splitlines()[-1] + "\n")
+
+
+def test_the_package_is_a_command():
+    done = subprocess.run([sys.executable, "-m", "avreward", "--version"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
@@ -44,11 +45,27 @@ class Step(Protocol):
         """One step further."""
 
 
+@dataclass
+class Told:
+    """How much is said on standard error besides warnings and errors.
+
+    Attributes:
+        quiet: no progress and no notes.
+        verbose: the traceback of an error, too.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+TOLD = Told()  # set by `--quiet` and `--verbose` before a command runs
+
+
 def stderr() -> Console:
-    """For everything that is not the result."""
+    """For progress and notes: everything that is neither the result nor a problem; with `--quiet` nothing."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, quiet=TOLD.quiet)
 
 
 def stdout() -> Console:
@@ -81,7 +98,8 @@ def progress(label: str, total: int) -> Iterator[Step]:
         TextColumn("[dim]{task.fields[doing]}[/dim]", markup=True),
     )
     console = stderr()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    hidden = TOLD.quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(label, total=total, doing="")
 
         def step(doing: str = "") -> None:

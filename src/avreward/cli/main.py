@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import traceback
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from avreward.cli import convert, curve, demo, pairs, probe, rank, raters, score, verify
-from avreward.cli._common import INTERRUPTED, NOTHING, complain
+from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, complain
 from avreward.errors import AvrewardError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # such errors name no file, least of all standard output
@@ -23,9 +24,13 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except AvrewardError as error:
+            if TOLD.verbose:
+                traceback.print_exc()
             complain(str(error))
             raise typer.Exit(NOTHING) from error
         except OSError as error:  # a full disk, a folder that can't be written
+            if TOLD.verbose:
+                traceback.print_exc()
             where = f"{error.filename}: " if error.filename else "the output: " if error.errno in FULL else ""
             complain(f"{where}{error.strerror or error}; check the path, its permissions and the space left")
             raise typer.Exit(NOTHING) from error
@@ -62,12 +67,20 @@ for command in (
 
 
 @app.callback(invoke_without_command=True)
-def avreward(version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True)) -> None:
+def avreward(
+    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+    quiet: bool = typer.Option(
+        False, "--quiet", "-q", help="Show no progress and no notes; warnings and errors are still shown."
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Show the traceback of an error, too."),
+) -> None:
     """Rate generated video and sound, and find the best of several candidates.
 
     Measured with the built-in rater **signals**, which needs no download, or judged by a checkpoint (`--rater FOLDER`
-    or a name on the Hugging Face hub). Results go to standard output, everything else to standard error.
+    or a name on the Hugging Face hub). Results go to standard output, everything else to standard error. `--quiet`
+    and `--verbose` come before the command: `avreward --quiet rank …`.
     """
+    TOLD.quiet, TOLD.verbose = quiet, verbose
     if version:
         from importlib.metadata import version as of
 
