@@ -12,7 +12,7 @@ from avreward.audit._statistics import Difference, Values, mean_difference
 from avreward.audit.probes import Judge, gradient_clip
 from avreward.clip import Clip
 from avreward.errors import MediaError
-from avreward.rewards.base import Reward
+from avreward.rewards._as_reward import RewardLike, as_reward
 
 STEPS = 8
 PICTURE_STEP = 1 / 255  # each value of the picture moves by at most this a step: one level of 8 bits
@@ -37,10 +37,10 @@ class Ascent:
 
 
 def ascend(
-    reward: Reward,
+    reward: RewardLike,
     clip: Clip,
     *,
-    held_out: Reward | None = None,
+    held_out: RewardLike | None = None,
     steps: int = STEPS,
     picture_step: float = PICTURE_STEP,
     sound_step: float = SOUND_STEP,
@@ -63,6 +63,7 @@ def ascend(
     >>> len(way.trained), way.held_out
     (3, (None, None, None))
     """
+    reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     name = clip.name if name is None else name
     if not reward.differentiable:
         blocking = [term.name for term in reward.terms if not term.rater.differentiable]
@@ -162,10 +163,10 @@ class Climb:
 
 
 def climb(
-    reward: Reward,
+    reward: RewardLike,
     clips: Sequence[Clip],
     *,
-    held_out: Reward | None = None,
+    held_out: RewardLike | None = None,
     names: Sequence[str] | None = None,
     real: tuple[Values | None, Values | None] = (None, None),
     steps: int = STEPS,
@@ -176,6 +177,7 @@ def climb(
     `real` are the rewards and held-out rewards whose standard deviations are the measure (*optional*, where the ascents
     start).
     """
+    reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     called = [clip.name for clip in clips] if names is None else names
     ways = []
     for name, clip in zip(called, clips, strict=True):

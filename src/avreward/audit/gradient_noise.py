@@ -8,6 +8,7 @@ from torch import Tensor
 from avreward.audit.ascent import built
 from avreward.audit.probes import gradient_clip
 from avreward.clip import Clip
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 
 DRAWS = 4
@@ -15,7 +16,7 @@ PICTURE_NOISE = 1 / 255  # standard deviation: a level of 8 bits
 SOUND_NOISE = 1e-4  # −80 dBFS
 
 
-def gradient_snr(reward: Reward, clip: Clip, *, draws: int = DRAWS, seed: int = 0) -> dict[str, float]:
+def gradient_snr(reward: RewardLike, clip: Clip, *, draws: int = DRAWS, seed: int = 0) -> dict[str, float]:
     """Signal-to-noise ratio of the gradient with respect to ``video`` and ``audio``, those that it reaches.
 
     The gradient g is taken at `draws` copies of the clip with Gaussian noise of 1/255 in the picture and −80 dBFS in
@@ -35,7 +36,7 @@ def gradient_snr(reward: Reward, clip: Clip, *, draws: int = DRAWS, seed: int = 
     """
     if draws < 2:
         raise ValueError(f"draws: {draws}; give at least 2, or there is no spread")
-    whole = gradient_clip(clip)
+    reward, whole = as_reward(reward), gradient_clip(clip)
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[Tensor]] = {}
     for _ in range(draws):

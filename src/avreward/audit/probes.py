@@ -22,6 +22,7 @@ from avreward.errors import AvrewardError, MediaError
 from avreward.media.sampling import AllFrames, FramePlan
 from avreward.raters.base import Work
 from avreward.raters.scores import Scores
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 
 MOST_BYTES = 3 * 2**30  # of one clip's frames as floats; a probe holds them two or three times
@@ -87,10 +88,10 @@ class ProbeResults:
 
 
 def run_probes(
-    reward: Reward,
+    reward: RewardLike,
     clips: Sequence[Clip],
     *,
-    held_out: Reward | None = None,
+    held_out: RewardLike | None = None,
     probes: Iterable[Probe] | None = None,
     names: Sequence[str] | None = None,
     seed: int = 0,
@@ -116,6 +117,7 @@ def run_probes(
     >>> probed.beaten_by
     []
     """
+    reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     chosen = list(PROBES.values() if probes is None else probes)
     judge = Judge(reward, held_out)
     called = [f"{i + 1} {clip.name}" for i, clip in enumerate(clips)] if names is None else list(names)

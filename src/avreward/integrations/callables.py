@@ -14,7 +14,8 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
-from avreward.rewards.base import MissingScore, Reward
+from avreward.rewards._as_reward import RewardLike, as_reward
+from avreward.rewards.base import MissingScore
 
 
 class FlowFactoryReward:
@@ -39,9 +40,9 @@ class FlowFactoryReward:
 
     use_tensor_inputs = True
 
-    def __init__(self, reward: Reward, fps: float | None = None) -> None:
-        self.reward, self.fps = reward, fps
-        tracks = [name for name in ("video", "audio") if any(name in term.needs for term in reward.terms)]
+    def __init__(self, reward: RewardLike, fps: float | None = None) -> None:
+        self.reward, self.fps = as_reward(reward), fps
+        tracks = [name for name in ("video", "audio") if any(name in term.needs for term in self.reward.terms)]
         self.required_fields = ("prompt", *tracks, *(["audio_sample_rate"] if "audio" in tracks else []))
 
     def __call__(
@@ -82,8 +83,8 @@ class VerlOmniReward:
     >>> compute_score = VerlOmniReward(0.4 * rater["audio_quality"] + 0.6 * rater["av_consistency"], fps=24)
     """
 
-    def __init__(self, reward: Reward, fps: float | None = None) -> None:
-        self.reward, self.fps = reward, fps
+    def __init__(self, reward: RewardLike, fps: float | None = None) -> None:
+        self.reward, self.fps = as_reward(reward), fps
         self.__name__ = "compute_score"
 
     def __call__(
@@ -133,8 +134,8 @@ class CachedSearchVerifier:
     >>> cached_search(pipe, "fireworks", verifier, n=8)  # doctest: +SKIP
     """
 
-    def __init__(self, reward: Reward, fps: float) -> None:
-        self.reward, self.fps = reward, fps
+    def __init__(self, reward: RewardLike, fps: float) -> None:
+        self.reward, self.fps = as_reward(reward), fps
 
     def __call__(self, frames: Any, prompt: str) -> float:
         """The reward of one video."""

@@ -14,8 +14,8 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.group import Group
 from avreward.preferences.preference import Preference
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.algebra import WeightedSum, weighted_sum
-from avreward.rewards.base import Reward
 from avreward.rewards.results import MissingScore, Rewards
 
 EPSILON = 1e-4  # beside the spread, as in TRL: candidates that hardly differ get no large values
@@ -79,8 +79,8 @@ class Standardized(GroupReward):
     tensor([-0.7071,  0.7071])
     """
 
-    def __init__(self, reward: Reward, per_term: bool = False) -> None:
-        self.reward, self.per_term = reward, per_term
+    def __init__(self, reward: RewardLike, per_term: bool = False) -> None:
+        self.reward, self.per_term = as_reward(reward), per_term
 
     def compare(self, candidates: Sequence[Clip], batch_size: int | None = None) -> Rewards:
         """The rewards of those that have one, standardized."""
@@ -112,8 +112,8 @@ class Diversity(GroupReward):
         reward: its terms are the scores; weights play no part.
     """
 
-    def __init__(self, reward: Reward) -> None:
-        self.reward = reward
+    def __init__(self, reward: RewardLike) -> None:
+        self.reward = as_reward(reward)
 
     def compare(self, candidates: Sequence[Clip], batch_size: int | None = None) -> Rewards:
         """The mean distances of those that have all scores."""

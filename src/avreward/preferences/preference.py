@@ -17,7 +17,7 @@ from avreward.preferences.judge_network import JudgeNetwork
 from avreward.preferences.models import BradleyTerry
 from avreward.raters.base import LOADED_AT_ONCE, TOKENS_AT_ONCE, Work
 from avreward.raters.shared import Shared
-from avreward.rewards.base import Reward
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.results import MissingScore
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ class FromReward(Preference):
             `scale` says how much of the reward's unit decides.
     """
 
-    def __init__(self, reward: Reward, model: Callable[[Tensor], Tensor] = BradleyTerry()) -> None:  # noqa: B008
-        self.reward, self.model = reward, model
+    def __init__(self, reward: RewardLike, model: Callable[[Tensor], Tensor] = BradleyTerry()) -> None:  # noqa: B008
+        self.reward, self.model = as_reward(reward), model
 
     def prepare(self, clips: Sequence[Clip], batch_size: int | None = None) -> tuple[Tensor, Mapping[int, str]]:
         """The rewards."""

@@ -21,6 +21,7 @@ from avreward.report._measured import costliest, measured
 from avreward.report._media import media_of
 from avreward.report.data import Bar, CandidateView, FailedFile, MeasurementView, Page, PlayableMedia
 from avreward.report.page import write_page
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 from avreward.selection._selection import Selection
 
@@ -51,14 +52,16 @@ class Details:
     step: Callable[[str], None] = lambda name: None
 
 
-def write_report(path: str | PathLike[str], picked: Selection, reward: Reward, details: Details | None = None) -> Path:
+def write_report(
+    path: str | PathLike[str], picked: Selection, reward: RewardLike, details: Details | None = None
+) -> Path:
     """Writes the page of a ranking; media that browsers can't play are encoded into a folder beside it.
 
     >>> picked = best_of_n(clips, reward)
     >>> write_report("page.html", picked, reward)
     PosixPath('page.html')
     """
-    details, path = details or Details(), Path(path)
+    details, path, reward = details or Details(), Path(path), as_reward(reward)
     clips = {i: picked.clip(i) for i in picked.order}
     names = list(details.names) or _names(picked, clips)
     ranked = list(clips.values())

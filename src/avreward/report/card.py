@@ -28,6 +28,7 @@ from avreward.report._card_page import render_card
 from avreward.report.build import own_dimension, unread_prompt
 from avreward.report.card_data import AscentSummary, CardCurve, Dispersion, ProbeRow, RewardCard, ScoringCost
 from avreward.report.page import write_whole
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards._prompt_warning import ignores_prompt
 from avreward.rewards.base import Reward
 from avreward.selection.best_of_k.estimators import chosen_value
@@ -61,10 +62,10 @@ class _CardRun:
 
 
 def reward_card(
-    reward: Reward,
+    reward: RewardLike,
     clips: Sequence[Clip],
     *,
-    held_out: Reward | None = None,
+    held_out: RewardLike | None = None,
     names: Sequence[str] | None = None,
     name: str = "",
     seed: int = 0,
@@ -92,6 +93,7 @@ def reward_card(
     >>> card.beaten_by, write_card(card, "card.html")
     ([], PosixPath('card.html'))
     """
+    reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     called = [f"{i + 1} {clip.name}" for i, clip in enumerate(clips)] if names is None else list(names)
     probed = run_probes(reward, clips, held_out=held_out, names=called, seed=seed, step=step)
     taking_part = dict(zip(called, clips, strict=True))

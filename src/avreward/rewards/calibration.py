@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avreward.errors import AvrewardError
 from avreward.raters.wrappers.calibration_curves import Calibration, Linear, Logistic, calibration_from
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 from avreward.rewards.function_base import Fitted, State, register_function
 
@@ -180,7 +181,7 @@ class Mos(Fitted):
         return self.calibration(values[0])
 
 
-def mos(reward: Reward, calibration: Calibration) -> Reward:
+def mos(reward: RewardLike, calibration: Calibration) -> Reward:
     """The mean opinion score that people would give, by a curve that was fitted on `reward`'s values.
 
     Raises `ValueError` for a curve that falls: a reward that people disagree with.
@@ -188,7 +189,7 @@ def mos(reward: Reward, calibration: Calibration) -> Reward:
     >>> mos(rater["audio_quality"], fit_linear([0.0, 50.0, 100.0], [1.0, 3.0, 5.0]))
     mos(signals.audio_quality, state=24632447)
     """
-    return Mos(reward, calibration.state)
+    return Mos(as_reward(reward), calibration.state)
 
 
 register_function("mos", Mos.from_state, fitted=True)

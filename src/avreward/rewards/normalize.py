@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 from avreward.rewards.function_base import Fitted, State, register_function
 
@@ -77,7 +78,7 @@ class Percentile(Normalizer):
         return torch.where(x < at[0], below, torch.where(x > at[-1], above, between)).to(given)
 
 
-def zscore(reward: Reward, reference: Reference) -> Reward:
+def zscore(reward: RewardLike, reference: Reference) -> Reward:
     """``(x − mean)/std`` of `reward`, with the mean and the sample standard deviation over `reference`.
 
     A unit is then a standard deviation of the reference clips, whatever the rater: weights compare.
@@ -93,11 +94,12 @@ def zscore(reward: Reward, reference: Reference) -> Reward:
     >>> zscore(rater["overall"], [50.0, 60.0, 70.0])
     zscore(signals.overall, state=f95314e4)
     """
+    reward = as_reward(reward)
     values = reference_values("zscore", reward, reference)
     return ZScore(reward, {"mean": values.mean(), "std": values.std()})
 
 
-def minmax(reward: Reward, reference: Reference) -> Reward:
+def minmax(reward: RewardLike, reference: Reference) -> Reward:
     """``(x − low)/(high − low)`` of `reward`: 0 at the worst clip of `reference`, 1 at the best.
 
     Clips outside get values outside; ``clamp(minmax(…), 0, 1)`` holds them, without a gradient. Two clips decide the
@@ -108,11 +110,12 @@ def minmax(reward: Reward, reference: Reference) -> Reward:
     >>> minmax(rater["overall"], [50.0, 60.0, 70.0])
     minmax(signals.overall, state=08ce640c)
     """
+    reward = as_reward(reward)
     values = reference_values("minmax", reward, reference)
     return MinMax(reward, {"low": values.min(), "high": values.max()})
 
 
-def percentile(reward: Reward, reference: Reference) -> Reward:
+def percentile(reward: RewardLike, reference: Reference) -> Reward:
     """The share of `reference` that a clip beats, in [0, 1]: the empirical distribution function, made continuous.
 
     A value that occurs in the reference gets its mid-rank, ``(clips below it + half of those equal to it)/n``;
@@ -126,6 +129,7 @@ def percentile(reward: Reward, reference: Reference) -> Reward:
     >>> percentile(rater["overall"], [50.0, 60.0, 60.0, 70.0])
     percentile(signals.overall, state=3c13134e)
     """
+    reward = as_reward(reward)
     values = reference_values("percentile", reward, reference)
     at, counts = values.unique(return_counts=True)
     shares = (counts.cumsum(0) - counts / 2) / len(values)

@@ -12,6 +12,7 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
 from avreward.generators.base import Generate, GeneratorStopped
 from avreward.report._media import media_of
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import MissingScore, Reward
 from avreward.selection._best_of_n import best_of_n
 from avreward.selection.search._judging import describe
@@ -25,7 +26,7 @@ def prepare(
     choices: Choices,
     videos: Sequence[Path],
     generate: Generate,
-    reward: Reward,
+    reward: RewardLike,
     n: int | None = FEWEST,
     *,
     categories: Mapping[str, str] | None = None,
@@ -50,6 +51,7 @@ def prepare(
 
     Raises `GeneratorStopped` where the provider can't go on (its budget is spent); what is done by then is kept.
     """
+    reward = as_reward(reward)
     names = [path.stem for path in videos]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise MediaError(twice[0], "two videos have this name", "name them apart")

@@ -18,6 +18,7 @@ import torch
 
 from avreward.clip import Clip
 from avreward.integrations.trl._completions import Completions, Render
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards._prompt_warning import warn_ignores_prompt
 from avreward.rewards.algebra import WeightedSum
 from avreward.rewards.base import Reward
@@ -78,7 +79,7 @@ class AsyncTrlReward:
 
 
 def trl_reward(
-    reward: Reward,
+    reward: RewardLike,
     *,
     render: Render | None = None,
     video_column: str | None = None,
@@ -105,13 +106,14 @@ def trl_reward(
     [62, 93]
     >>> trainer = GRPOTrainer(model, reward_funcs=judge, train_dataset=dataset)  # doctest: +SKIP
     """
+    reward = as_reward(reward)
     judge = _Judge(reward, [reward], Completions(render, video_column, prompt_column), batch_size, name)
     function = TrlReward(name, 0, judge)
     return AsyncTrlReward(function) if asynchronous else function
 
 
 def trl_rewards(
-    reward: Reward,
+    reward: RewardLike,
     *,
     render: Render | None = None,
     video_column: str | None = None,
@@ -137,6 +139,7 @@ def trl_rewards(
     >>> [f.__name__ for f in functions], weights
     (['signals.audio_quality', 'signals.clipping'], [0.4, -2.0])
     """
+    reward = as_reward(reward)
     pairs = reward.parts if isinstance(reward, WeightedSum) else ((1.0, reward),)
     source = Completions(render, video_column, prompt_column)
     judge = _Judge(reward, [part for _, part in pairs], source, batch_size, name)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
+from avreward.rewards._as_reward import as_reward
 from avreward.rewards._prompt_warning import warn_ignores_prompt
 from avreward.rewards.latent._decoders import AudioLatentDecoder, Size, VideoLatentDecoder, decoders
 from avreward.rewards.latent._frames import FrameGrid, Frames, choose, windows
@@ -35,7 +36,7 @@ class LatentReward:
         pipeline: a diffusers pipeline of Wan, LTX, LTX-2, Stable Audio, AudioLDM 2 or a still-picture `AutoencoderKL`,
             or its autoencoder, or anything with ``vae`` and, as the family has it, ``audio_vae`` and ``vocoder``. Its
             networks are frozen and put in evaluation mode.
-        reward: clips → (clips,), such as a `Reward`.
+        reward: clips → (clips,), such as a `Reward`, or an expression over `signals`.
         fps (`float`, *optional*): frames per second of the video; needed for film, not for still pictures.
         frames: which frames the reward sees: ``"all"``, ``"first"``, ``"last"``, or `count` of them, ``"uniform"`` or
             ``"random"``. They keep their times, and the sound stays whole.
@@ -63,7 +64,7 @@ class LatentReward:
     def __init__(
         self,
         pipeline: Any,
-        reward: Callable[[list[Clip]], Tensor],
+        reward: Callable[[list[Clip]], Tensor] | str,
         *,
         fps: float | None = None,
         frames: Frames = "all",
@@ -84,7 +85,7 @@ class LatentReward:
         for part in ("vae", "audio_vae", "vocoder"):
             if (network := getattr(pipeline, part, pipeline if part == "vae" else None)) is not None:
                 network.eval().requires_grad_(False)
-        self.reward, self.fps, self.seconds = reward, fps, seconds
+        self.reward, self.fps, self.seconds = as_reward(reward) if isinstance(reward, str) else reward, fps, seconds
         self.frames, self.count, self.context = frames, count, context
         self.slice_size, self.checkpointing = slice_size, checkpointing
         self.generator = generator or torch.Generator().manual_seed(0)
