@@ -16,17 +16,9 @@ from avreward.integrations import FlowFactoryReward, trl_reward, trl_rewards
 from avreward.preferences import FromReward, Standardized
 from avreward.rewards import ExpressionError, LatentReward, as_reward, save_reward, zscore
 
-PACKAGES = (
-    "",
-    ".audit",
-    ".generators",
-    ".integrations",
-    ".preferences",
-    ".report",
-    ".rewards",
-    ".selection",
-    ".studies",
-)
+PACKAGES = ("", "audit", "generators", "integrations", "preferences", "report", "rewards", "selection", "studies")
+# The arithmetic of rewards, which an expression writes itself; and what asks something of a reward that there is.
+OPERATIONS = {"above", "below", "clamp", "save_reward", "ignores_prompt"}
 
 
 @pytest.fixture(scope="module")
