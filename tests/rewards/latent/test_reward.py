@@ -7,6 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+pytest.importorskip("diffusers")
+
 import torch
 from tiny import pipelines
 from torch import Tensor

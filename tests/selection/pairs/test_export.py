@@ -81,6 +81,7 @@ def test_nothing_of_the_table_is_lost(made):
 
 
 def test_hugging_face_datasets_reads_the_folder(made, tmp_path):
+    pytest.importorskip("datasets.load")
     from datasets import load_dataset
 
     export_pairs(made, tmp_path / "pairs")
@@ -97,6 +98,7 @@ def test_hugging_face_datasets_reads_the_folder(made, tmp_path):
 
 
 def test_embedded_media(media, tmp_path):
+    pytest.importorskip("datasets.load")
     from datasets import load_dataset
 
     export_pairs(media, tmp_path / "pairs", embed=True)
@@ -108,6 +110,8 @@ def test_embedded_media(media, tmp_path):
 
 @pytest.mark.parametrize("kind", ["DPO", "KTO"])
 def test_trl_trains_on_it(made, tmp_path, kind):
+    pytest.importorskip("datasets.load")
+    pytest.importorskip("trl")
     import trl
     from datasets import load_dataset
     from grpo_sound_writer import writer
@@ -185,6 +189,7 @@ def test_a_picture_file_goes_in_as_it_is(tmp_path):
 
 
 def test_tango_flux(media, tmp_path):
+    pytest.importorskip("datasets.load")
     from datasets import load_dataset
 
     export_pairs(media, tmp_path / "tf", "tango-flux")
