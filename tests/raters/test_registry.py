@@ -9,7 +9,7 @@ import torch
 from toy_raters import Toy, picture, sound
 
 from avreward import ArgumentError, AvrewardError, Rater, list_raters, load_rater, load_reward, register_rater, term
-from avreward.raters import RaterCard, registry
+from avreward.raters import EnsembleRater, RaterCard, registry
 from avreward.raters.hub import UnknownRater
 
 
@@ -183,3 +183,45 @@ def test_gradients_reach_the_clip() -> None:
     loss = load_reward("3*level.level")([type(clip)(audio=wave, sample_rate=16000)]).sum()
     (slope,) = torch.autograd.grad(loss, wave)
     torch.testing.assert_close(slope, 6 * wave.detach() / wave.numel())
+
+
+# ---- reward files
+
+
+def test_a_reward_file_loads_where_the_rater_is_registered(tmp_path, monkeypatch) -> None:
+    register_rater("mine", Named)
+    saved = 2 * load_rater("mine", scale=3.0)["power"]
+    path = saved.save(tmp_path / "reward.yaml")
+    assert load_reward(path) == saved
+    monkeypatch.setattr(registry, "_registered", {})
+    with pytest.raises(AvrewardError) as caught:
+        load_reward(path)
+    for said in ("the rater mine: rater 'mine': unknown", "import", "raters={'mine': …}", "--rater mine=FILE.py:NAME"):
+        assert said in str(caught.value)
+    assert load_reward(path, {"mine": load_rater_of(3.0)}) == saved
+
+
+def load_rater_of(scale: float) -> Rater:
+    rater = Named(scale)
+    rater.name = "mine"
+    return rater
+
+
+def test_a_rater_that_the_file_does_not_list(tmp_path, monkeypatch) -> None:
+    path = (load_rater_of(1.0)["power"] + load_rater("signals")["clipping"]).save(tmp_path / "reward.yaml")
+    with pytest.raises(AvrewardError) as caught:
+        load_reward(path)
+    assert (
+        "the file names no rater mine: write it under raters, register it, pass raters={'mine': rater}, or give "
+        in str(caught.value)
+    )
+    register_rater("mine", Named)
+    assert [rater.name for rater in load_reward(path).raters] == ["mine", "signals"]
+
+
+def test_an_ensemble_of_registered_raters_is_saved(tmp_path) -> None:
+    register_rater("mine", Named)
+    first, second = load_rater("mine"), load_rater("mine", scale=2.0)
+    second.name = "second"
+    reward = EnsembleRater([first, second])["power"]
+    assert load_reward(reward.save(tmp_path / "reward.yaml")) == reward
