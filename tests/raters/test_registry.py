@@ -211,10 +211,8 @@ def test_a_rater_that_the_file_does_not_list(tmp_path, monkeypatch) -> None:
     path = (load_rater_of(1.0)["power"] + load_rater("signals")["clipping"]).save(tmp_path / "reward.yaml")
     with pytest.raises(AvrewardError) as caught:
         load_reward(path)
-    assert (
-        "the file names no rater mine: write it under raters, register it, pass raters={'mine': rater}, or give "
-        in str(caught.value)
-    )
+    said = "the file names no rater mine: write it under raters, register it, pass raters={'mine': rater}, or give "
+    assert said in str(caught.value)
     register_rater("mine", Named)
     assert [rater.name for rater in load_reward(path).raters] == ["mine", "signals"]
 

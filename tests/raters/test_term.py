@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from copy import copy
 
 import pytest
@@ -97,6 +100,39 @@ def test_the_fingerprint_tells_terms_apart() -> None:
     }
     assert len(others) == 9
     assert closing(1.0).fingerprint == closing(1.0).fingerprint
+    assert made("clip.audio.mean()").fingerprint != made("clip.audio.amax()").fingerprint
+    assert made("1.0  # a comment").fingerprint == made("1.0").fingerprint
+
+
+def test_the_fingerprint_is_the_same_in_every_process(tmp_path) -> None:
+    code = (
+        "from avreward import term\n"
+        "@term(needs='prompt')\n"
+        "def known(clip):\n"
+        "    return float(clip.prompt in {'a', 'b', 'c'})\n"
+        "print(known.fingerprint)\n"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1
+
+
+def test_the_fingerprint_stays_when_the_function_has_run_often() -> None:
+    counted = made("sum(x for x in range(3)) * 1.0")
+    before = counted.fingerprint
+    for level in range(100):
+        counted([sound(level / 100)])
+    options = (counted.dimensions[0], counted.differentiable, 1)
+    assert type(counted)(counted.function, *options).fingerprint == before
 
 
 def test_pickles_and_copies() -> None:

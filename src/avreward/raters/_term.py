@@ -24,14 +24,12 @@ _NEEDS = ("video", "audio", "prompt", "texts.NAME")
 class TermRater(ClipRater):
     """A rater that is one function; made by `term`."""
 
-    def __init__(
-        self, function: Callable[[Clip], Tensor | float], dimension: Dimension, differentiable: bool, version: int
-    ) -> None:
+    def __init__(self, function: FunctionType, dimension: Dimension, differentiable: bool, version: int) -> None:
         self.function, self.dimensions, self.differentiable = function, (dimension,), differentiable
         self.name = dimension.name
         self.__doc__ = function.__doc__
-        told = f"{_content(function)}\n{dimension}\n{differentiable}\n{version}"
-        self.fingerprint = f"{self.name}:{blake2b(told.encode(), digest_size=8).hexdigest()}"
+        told = _content(function), dimension.low, dimension.high, sorted(dimension.needs), differentiable, version
+        self.fingerprint = f"{self.name}:{blake2b(repr(told).encode(), digest_size=8).hexdigest()}"
 
     def rate_clip(self, clip: Clip) -> dict[str, Tensor | float]:
         """The function's value."""
@@ -60,8 +58,8 @@ def term(
     """Return a decorator that makes a rater of one dimension from a function of a clip.
 
     The rater and its dimension have the function's name. A clip without what the term needs, or one that can't be
-    decoded, is missing with a reason. Scores are told apart by the function's source text and `version`, so a changed
-    function does not find its old scores in a store.
+    decoded, is missing with a reason. The fingerprint holds the function's compiled code and `version`, so a changed
+    function does not find its old scores in a store (nor does one under another version of Python).
 
     Args:
         needs: what a clip must have: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``, or several of them. The
@@ -108,19 +106,25 @@ def _unpickled(module: str, name: str) -> TermRater:
     return made
 
 
-def _content(function: Any) -> str:
-    """Return what tells one function from another: its text, and the plain values that it closes over."""
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):  # typed into an interpreter, or made by exec
-        text = repr(_instructions(function.__code__))
-    cells = [_plain(cell.cell_contents) for cell in function.__closure__ or ()]
-    return f"{text}\n{cells}\n{[_plain(value) for value in function.__defaults__ or ()]}"
+def _content(function: FunctionType) -> Hashable:
+    """Return what tells one function from another: its instructions, and the plain values that it closes over.
+
+    Not its text: what is typed into an interpreter or made by `exec` has none, or a wrong one.
+    """
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return _instructions(function.__code__), *map(_plain, [*cells, *(function.__defaults__ or ())])
 
 
 def _instructions(code: CodeType) -> Hashable:
-    constants = tuple(_instructions(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts)
-    return code.co_code, code.co_names, constants
+    return code.co_code, code.co_names, tuple(_constant(one) for one in code.co_consts)
+
+
+def _constant(value: Any) -> Hashable:
+    if isinstance(value, CodeType):
+        return _instructions(value)
+    if isinstance(value, frozenset):  # whose order differs between processes
+        return "set", *sorted(map(repr, value))
+    return repr(value)
 
 
 def _plain(value: Any) -> str:
