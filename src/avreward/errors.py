@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 _LONGEST = 80  # characters of a value that a message shows
+_MOST_NAMES = 12  # of those that are known
 
 
 class AvrewardError(Exception):
@@ -71,7 +72,9 @@ def unknown_name(name: str, got: object, known: Iterable[str], remedy: str | Non
     names = list(known)
     near = get_close_matches(str(got), names, 3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else remedy
-    return UnknownNameError(name, f"one of {', '.join(names)}" if names else "no name, as there are none", got, hint)
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    expected = f"one of {', '.join(names[:_MOST_NAMES])}{more}" if names else "no name, as there are none"
+    return UnknownNameError(name, expected, got, hint)
 
 
 def describe(error: BaseException) -> str:

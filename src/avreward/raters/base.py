@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
+from avreward._display import counted, html_table, text_table
 from avreward.clip import Clip
 from avreward.errors import MediaError, UnusableTrack, unknown_name
 from avreward.raters._loop import check_clips, rate
 from avreward.raters._streams import within_streams
+from avreward.raters._tensors import Prompts, clips_of, dimension_of
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.shared import LOADED_AT_ONCE as LOADED_AT_ONCE
 from avreward.raters.shared import TOKENS_AT_ONCE as TOKENS_AT_ONCE
@@ -139,6 +141,54 @@ class Rater(ABC):
         """
         (rated,) = rate([self], check_clips(clips), batch_size)
         return rated.scores
+
+    def score(
+        self,
+        *,
+        video: Tensor | None = None,
+        audio: Tensor | None = None,
+        prompts: Prompts | None = None,
+        fps: float | None = None,
+        sample_rate: int | None = None,
+        dimension: str | None = None,
+    ) -> Tensor:
+        """Return one score a sample (batch,) of batched tensors, differentiable where the rater is.
+
+        Args:
+            video: float (batch, frames, 3, height, width), RGB in [0, 1] (*optional*).
+            audio: float (batch, channels, samples) in [-1, 1] (*optional*).
+            prompts: one for all samples, or one a sample (*optional*).
+            fps: frames per second of `video`.
+            sample_rate: of `audio`, in Hz.
+            dimension: which score (*optional*, the only one, or ``"overall"`` where there is one).
+
+        Raises:
+            ArgumentError: if an argument doesn't fit, or `dimension` is needed.
+            MissingScore: if a sample has no such score; it says why.
+
+        Example:
+            >>> audio = (torch.rand(2, 1, 16000) - 0.5).requires_grad_()
+            >>> loss = -load_rater("signals").score(audio=audio, sample_rate=16000, dimension="audio_quality").mean()
+            >>> loss.backward()
+        """
+        reward = self[dimension_of(self, dimension)]
+        return reward(clips_of(video, audio, prompts, fps, sample_rate))
+
+    def __repr__(self) -> str:
+        return text_table(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown())
+
+    def _shown(self) -> tuple[str, list[str], list[tuple[object, ...]], int]:
+        """The dimensions as a table: title, columns, rows, how many."""
+        main = [d for d in self.dimensions if not d.detail]
+        details = len(self.dimensions) - len(main)
+        behind = f" and {counted(details, 'measurement')} behind them" if main and details else ""
+        shown = main or self.dimensions
+        title = f"{type(self).__name__} {self.name}: {counted(len(shown), 'dimension')}{behind}"
+        columns = ["dimension", "range", "better", "needs", "description"]
+        return title, columns, [d.as_row() for d in shown], len(shown)
 
     def dimension(self, name: str) -> Dimension:
         """Return the dimension called `name`, with or without the rater's name in front.

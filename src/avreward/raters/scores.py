@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from avreward._display import counted, html_table, number, text_table
 from avreward.errors import ArgumentError, Described, unknown_name
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ class Dimension:
     def tracks(self) -> frozenset[str]:
         """The tracks among its needs; both where it names neither, since it is made of what there is."""
         return self.needs & set(TRACKS) or frozenset(TRACKS)
+
+    def as_row(self) -> tuple[str, str, str, str, str]:
+        """Return name, range, which end is better, needs and description, as texts for a table."""
+        better = {True: "higher", False: "lower", None: ""}[self.higher_is_better]
+        extent = f"{number(self.low)} … {number(self.high)} {self.unit}".strip()
+        return self.name, extent, better, ", ".join(sorted(self.needs)), self.description
 
 
 @dataclass
@@ -138,6 +145,26 @@ class Scores:
             level_of(float(value), dimension) if there else None
             for value, there in zip(self.values[:, column].detach(), self.present[:, column], strict=True)
         ]
+
+    def __repr__(self) -> str:
+        return text_table(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown())
+
+    def _shown(self) -> tuple[str, list[str], Iterator[tuple[object, ...]], int]:
+        """The scores as a table: title, columns, rows, how many; measurements behind the dimensions are left out."""
+        shown = [i for i, d in enumerate(self.dimensions) if not d.detail] or [*range(len(self.dimensions))]
+        left = len(self.dimensions) - len(shown)
+        title = f"Scores of {counted(len(self), 'clip')}" + (
+            f"; {counted(left, 'measurement')} not shown" if left else ""
+        )
+        names = [self.names[i] for i in shown]
+        rows = (
+            (clip, *row, "; ".join(dict.fromkeys(self.reasons[clip][n] for n in names if n in self.reasons[clip])))
+            for clip, row in enumerate(self.values.detach()[:, shown].tolist())
+        )
+        return title, ["clip", *names, "missing because"], rows, len(self)
 
     def to_frame(self) -> pandas.DataFrame:
         """A pandas table, one row a clip and one column a dimension, NaN where missing."""

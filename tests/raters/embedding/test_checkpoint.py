@@ -56,7 +56,7 @@ def test_a_checkpoint_is_read_back(make, tmp_path: Path, monkeypatch: pytest.Mon
 def test_options_go_to_the_constructor(tmp_path: Path) -> None:
     folder = saved(tiny_siglip(), tmp_path)
     rater = ImageTextRater.from_pretrained(folder, "cpu", score="probability", frames=Spread(2))
-    assert rater.score == "probability"
+    assert rater.measure == "probability"
     assert rater.frames == Spread(2)
 
 
@@ -172,4 +172,4 @@ def test_load_rater_finds_the_kind(tmp_path: Path) -> None:
 
     rater = load_rater(saved(tiny_siglip(), tmp_path), device="cpu", score="probability")
     assert isinstance(rater, ImageTextRater)
-    assert rater.score == "probability"
+    assert rater.measure == "probability"

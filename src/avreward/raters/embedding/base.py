@@ -57,7 +57,7 @@ class EmbeddingRater(Rater):
             problem = f"{type(module).__name__} has a scale but no bias, so a pair by itself has no probability"
             raise AvrewardError(f"score: {problem}; use 'cosine'")
         self.module: nn.Module = module.eval().requires_grad_(False)
-        self.tokenizer, self.rounding, self.score = tokenizer, rounding, score
+        self.tokenizer, self.rounding, self.measure = tokenizer, rounding, score
         self.dimensions = dimensions_of(self.pairs, -1.0 if score == "cosine" else 0.0)
         self._fingerprint = Fingerprint(self.name, module)
         self._batches = Batches()
@@ -128,7 +128,7 @@ class EmbeddingRater(Rater):
             **self.preparation,
             "text": f"{self.text_limit} tokens at most",
             "rounding": self.rounding,
-            "score": self.score,
+            "score": self.measure,
             "dtype": str(self.network.dtype).removeprefix("torch."),
             "attention": str(getattr(self.network.config, "_attn_implementation", "")),
         }
@@ -178,7 +178,7 @@ class EmbeddingRater(Rater):
 
     def _compared(self, dimension: str, first: Tensor, second: Tensor) -> Tensor:
         first, second = widened(first), widened(second)
-        if self.score == "cosine":
+        if self.measure == "cosine":
             return (F.normalize(first, dim=-1) @ F.normalize(second, dim=-1).T).mean()
         return self.logits(dimension, first, second).sigmoid().mean()
 
