@@ -78,7 +78,7 @@ def unknown_name(name: str, got: object, known: Iterable[str], remedy: str | Non
 
 
 def describe(error: BaseException) -> str:
-    """Return one line that names an error's kind and says what it says.
+    r"""Return one line that names an error's kind and says what it says.
 
     Example:
         >>> describe(RuntimeError("the network\nfell over"))
