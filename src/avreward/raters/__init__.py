@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from avreward.raters.wrappers._calibrated import calibrated as calibrated
     from avreward.raters.wrappers._calibrated import load_calibrations as load_calibrations
     from avreward.raters.wrappers._calibrated import save_calibrations as save_calibrations
+    from avreward.raters.wrappers._restricted import RestrictedRater as RestrictedRater
+    from avreward.raters.wrappers._restricted import restricted as restricted
     from avreward.raters.wrappers.adapters import AdaptedRater as AdaptedRater
     from avreward.raters.wrappers.adapters import adapted as adapted
+    from avreward.raters.wrappers.base import WrapperRater as WrapperRater
     from avreward.raters.wrappers.calibration_curves import Calibration as Calibration
     from avreward.raters.wrappers.calibration_curves import Linear as Linear
     from avreward.raters.wrappers.calibration_curves import Logistic as Logistic
@@ -62,9 +65,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "signals.rater": ["SignalsRater"],
         "video_reward.rater": ["VideoRewardRater"],
         "wrappers._calibrated": ["CalibratedRater", "calibrated", "load_calibrations", "save_calibrations"],
+        "wrappers._restricted": ["RestrictedRater", "restricted"],
         "wrappers.adapters": ["AdaptedRater", "adapted"],
         "wrappers.calibration_curves": ["Calibration", "Linear", "Logistic"],
         "wrappers.dropout": ["dropout_passes"],
+        "wrappers.base": ["WrapperRater"],
         "wrappers.ensemble": ["EnsembleRater"],
         "zero_shot._phrasings": ["phrasings"],
         "zero_shot.rater": ["PublicRater"],
