@@ -98,7 +98,7 @@ def test_clips_that_take_no_part(monkeypatch) -> None:
 def test_degenerate_inputs_dont_beat_scenes_on_signals() -> None:
     from avreward.datasets.synthetic.scenes import scene
 
-    clips = [scene(600_000 + n, seconds=1.0).clip for n in range(4)]
+    clips = [scene(600_000 + n, seconds=0.5).clip for n in range(4)]
     chosen = [probe for name, probe in PROBES.items() if not name.startswith("swapped")]
     probed = run_probes(load_rater("signals")["overall"], clips, probes=chosen)
     assert probed.beaten_by == []

@@ -46,6 +46,7 @@ def test_every_defect_of_the_package_is_in_the_table():
     assert set(perturbations.SEVERITIES) == set(PERTURBATIONS)
 
 
+@pytest.mark.slow
 def test_a_scene_gives_a_trial_or_a_word_for_every_defect():
     found = perturbations.scene_trials(perturbations.HELD_OUT - 1, load_rater().name)
     named = [f if isinstance(f, str) else f.row for f in found]

@@ -32,28 +32,42 @@ def described(path: Path, labels: list[int]) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("labels", "order"),
-    [
-        ([LEFT, RIGHT], [0, 1]),
-        ([RIGHT, LEFT], [1, 0]),
-        ([LEFT, CENTRE, RIGHT, LEFT_BEHIND, RIGHT_BEHIND, LOW], [0, 2, 1, 5, 3, 4]),
-    ],
-)
-def test_channels_come_in_the_usual_order(tmp_path: Path, labels: list[int], order: list[int]) -> None:
-    file = described(tmp_path / "x.aiff", labels)
-    program = (
-        "import sys, torch; from avreward.clip import Clip; clip = Clip.open(sys.argv[1]); dict(clip.keys); "
-        "torch.save((clip.audio, clip.sound(channels=1)), sys.argv[2]); clip.save(sys.argv[3])"
-    )
-    arguments = [str(file), str(tmp_path / "out.pt"), str(tmp_path / "out.wav")]  # PyAV 18 aborts: elsewhere, please
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=100)
+ORDERS = {  # labels of the channels → where each of the usual order stands among them
+    "stereo": ([LEFT, RIGHT], [0, 1]),
+    "turned": ([RIGHT, LEFT], [1, 0]),
+    "surround": ([LEFT, CENTRE, RIGHT, LEFT_BEHIND, RIGHT_BEHIND, LOW], [0, 2, 1, 5, 3, 4]),
+}
+READ = """
+import sys, torch
+from avreward.clip import Clip
+for name in sys.argv[1:]:
+    clip = Clip.open(f"{name}.aiff")
+    dict(clip.keys)
+    torch.save((clip.audio, clip.sound(channels=1)), f"{name}.pt")
+    clip.save(f"{name}.wav")
+"""
+
+
+@pytest.fixture(scope="module")
+def read_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what another process read: PyAV 18 aborts on such files, which would end this one."""
+    folder = tmp_path_factory.mktemp("aiff")
+    for name, (labels, _) in ORDERS.items():
+        described(folder / f"{name}.aiff", labels)
+    command = [sys.executable, "-c", READ, *ORDERS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=folder)
     assert done.returncode == 0, done.stderr
-    audio, mono = torch.load(tmp_path / "out.pt")
+    return folder
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_channels_come_in_the_usual_order(read_elsewhere: Path, name: str) -> None:
+    labels, order = ORDERS[name]
+    audio, mono = torch.load(read_elsewhere / f"{name}.pt")
     there = torch.from_numpy(tones(0.3, 48000, len(labels)))[order]
     assert torch.equal(audio, there)
     assert torch.allclose(mono, remix(there, 1), atol=1e-6)
-    assert torch.equal(Clip.open(tmp_path / "out.wav").audio, there)
+    assert torch.equal(Clip.open(read_elsewhere / f"{name}.wav").audio, there)
 
 
 @pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("5.1(side)", 6), ("6.0", 6), ("hexagonal", 6)])

@@ -101,6 +101,7 @@ def test_gradients_of_the_composite_reach_the_lora(composite):
     assert not any(p.requires_grad for part in (pipe.vae, pipe.audio_vae, pipe.vocoder) for p in part.parameters())
 
 
+@pytest.mark.slow
 def test_one_seed_one_result():
     def run(seed: int, control: bool = False) -> list[float]:
         return torch.cat(recipe.train(toy(), seed, control, steps=2, fresh=2)).tolist()

@@ -98,6 +98,7 @@ def test_training_lowers_the_loss() -> None:
     assert not any(p.requires_grad for p in pipe.transformer.parameters())
 
 
+@pytest.mark.slow
 def test_the_best_of_eight_dubs_fits_better_by_another_measure() -> None:
     """Chosen by `signals`, judged by the true sound of scenes that training never saw."""
     pipe, reward = tiny_v2a(), load_rater("signals")["overall"]

@@ -51,7 +51,7 @@ def clips_of(writer: int, batch: int) -> list[Clip]:
     return [sound(1e-6 * (first + i), samples=4) for i in range(1, BATCH + 1)]
 
 
-@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("compact", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_killed_while_writing(tmp_path: Path, compact: bool) -> None:
     rng, toy, folder = random.Random(3), Toy(), tmp_path / "s"
     code = WRITERS.format(path=[str(Path(__file__).parent), *sys.path], store=str(folder), compact=compact)

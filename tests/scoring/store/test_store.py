@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from full_disk import run_limited
 from hypothesis import given
 from hypothesis import strategies as st
 from toy_raters import Reading, Toy, both, picture, sound
@@ -407,14 +406,13 @@ def test_a_full_disk(store: Store) -> None:
     assert len(store) == 502  # one is a clip of before
 
 
-LIMITED = """
-import resource, sys
-sys.path[:0] = {path!r}
+BEFORE = """
 from toy_raters import Toy, sound
 from avreward.scoring.store.store import Store, StoreError
-toy, store = Toy(), Store({store!r})
+toy, store = Toy(), Store(sys.argv[1])
 store.put(toy, [sound(0.5)], toy([sound(0.5)]))
-resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # a write beyond fails, as on a full or failing disk
+"""
+LIMITED = """
 clips = [sound(0.001 * i) for i in range(1, 1001)]
 try:
     store.put(toy, clips, toy(clips))
@@ -425,8 +423,7 @@ print(len(store), store.get(toy, [sound(0.5)])[0] is not None)
 
 
 def test_a_disk_that_fails(tmp_path: Path) -> None:
-    code = LIMITED.format(path=sys.path, store=str(tmp_path / "s"))
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    out = run_limited(LIMITED, 40_000, tmp_path / "s", setup=BEFORE).stdout.splitlines()
     assert "can't be written" in out[0]
     assert out[1:] == ["1 True"]
     with Store(tmp_path / "s") as store:

@@ -4,14 +4,13 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
 import torch
+from full_disk import run_limited
 from PIL import Image
 from scored_tables import varied, write
 
@@ -298,11 +297,9 @@ def test_an_interrupted_export_leaves_nothing(made, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+APP = "from avreward.cli.main import app"
 FULL = """
-import resource, sys
-from avreward.cli.main import app
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # a disk that is full after 4 KiB
-for name in ("datasets", "trl"):
+for name in sys.argv[3:]:
     try:
         app(["pairs", sys.argv[1], "--pairs", "all", "--out", sys.argv[2], "--format", name])
     except SystemExit as error:
@@ -312,8 +309,7 @@ for name in ("datasets", "trl"):
 
 def test_a_full_disk_leaves_nothing(tmp_path):
     table = varied(tmp_path / "scores.parquet", 60, 6)
-    command = [sys.executable, "-c", FULL, str(table), str(tmp_path / "out")]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = run_limited(FULL, 4096, table, tmp_path / "out", "datasets", "trl", setup=APP)
     assert result.stdout.split() == ["3", "3"]
     assert result.stderr.count("can't be written") == 2
     assert "Traceback" not in result.stderr
@@ -321,8 +317,8 @@ def test_a_full_disk_leaves_nothing(tmp_path):
 
 
 def test_a_full_disk_on_which_sound_is_written(media, tmp_path):
-    command = [sys.executable, "-c", FULL.replace('"datasets", "trl"', '"tango-flux", "av-dpo"')]
-    result = subprocess.run([*command, str(media.pool.table.path), "out"], capture_output=True, text=True, cwd=tmp_path)
+    table = media.pool.table.path
+    result = run_limited(FULL, 4096, table, "out", "tango-flux", "av-dpo", setup=APP, cwd=tmp_path)
     assert result.stdout.split() == ["3", "3"]
     lines = result.stderr.splitlines()
     assert len(lines) == 2

@@ -303,7 +303,7 @@ def test_children_have_two_parents_among_the_best() -> None:
             assert len(child.noise.parts) > 1
 
 
-@pytest.mark.parametrize(("strategy", "least"), [(Steering(8), 0.02), (Beam(2, 4), 0.02)])
+@pytest.mark.parametrize(("strategy", "least"), [(Steering(8), 0.02), pytest.param(Beam(2, 4), 0.02, marks=SLOW)])
 def test_steering_beats_as_many_free_particles(strategy: Any, least: float) -> None:
     # Free: the same stochastic steps, nothing chosen before the end.
     gains = []
@@ -311,7 +311,7 @@ def test_steering_beats_as_many_free_particles(strategy: Any, least: float) -> N
         free = search(Steering(8, strength=0.0), seed)
         gains.append(search(strategy, seed).ranked[0].reward - free.ranked[0].reward)
     gain = torch.tensor(gains)
-    assert float(gain.mean()) > least
+    assert float(gain.mean()) > 0.02
     assert float(gain.mean() / gain.std() * len(gains) ** 0.5) > 2
 
 
