@@ -303,8 +303,8 @@ def test_children_have_two_parents_among_the_best() -> None:
             assert len(child.noise.parts) > 1
 
 
-@pytest.mark.parametrize(("strategy", "least"), [(Steering(8), 0.02), pytest.param(Beam(2, 4), 0.02, marks=SLOW)])
-def test_steering_beats_as_many_free_particles(strategy: Any, least: float) -> None:
+@pytest.mark.parametrize("strategy", [Steering(8), pytest.param(Beam(2, 4), marks=pytest.mark.slow)])
+def test_steering_beats_as_many_free_particles(strategy: Any) -> None:
     # Free: the same stochastic steps, nothing chosen before the end.
     gains = []
     for seed in range(40):
