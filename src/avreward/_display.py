@@ -5,8 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import islice
+from typing import TypeAlias
 
 SHOWN = 10  # rows; of more, the rest is counted
+
+
+Shown: TypeAlias = tuple[str, Sequence[str], Iterable[Sequence[object]], int]  # title, columns, rows, how many rows
+
+
+class ShownAsTable:
+    """What is shown as a table, in a terminal and in a notebook; a subclass gives it by `_shown`."""
+
+    def _shown(self) -> Shown:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return text_table(*self._shown())
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown())
 
 
 def number(value: float | None) -> str:

@@ -9,13 +9,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from avreward.audit._statistics import (
-    Difference,
-    Verdict,
-    mean_difference,
-    median_difference,
-    verdict_of,
-)
+from avreward._display import Shown, ShownAsTable, counted
+from avreward.audit._statistics import Difference, Verdict, mean_difference, median, median_difference, verdict_of
 from avreward.audit.inputs import PROBES, Probe, ProbeNotApplicable
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
@@ -64,8 +59,8 @@ class ProbeOutcome:
     verdict: Verdict
 
 
-@dataclass(frozen=True)
-class ProbeResults:
+@dataclass(frozen=True, repr=False)
+class ProbeResults(ShownAsTable):
     """All probes of a reward.
 
     Attributes:
@@ -85,6 +80,12 @@ class ProbeResults:
     def beaten_by(self) -> list[str]:
         """The probes whose median is above the median real clip."""
         return [outcome.probe.name for outcome in self.outcomes if outcome.verdict == "beats"]
+
+    def _shown(self) -> Shown:
+        rows = [(one.probe.name, median(one.trained.values), one.verdict) for one in self.outcomes]
+        clips = counted(len(self.names), "clip")
+        title = f"Probes on {clips}: {len(self.beaten_by)} of {len(rows)} beat the median clip"
+        return title, ["probe", "median reward", "verdict"], rows, len(rows)
 
 
 def run_probes(

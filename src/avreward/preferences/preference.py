@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from avreward._display import Shown, ShownAsTable, counted
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.preferences.judge_network import JudgeNetwork
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 Pair = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Preferences:
+@dataclass(frozen=True, repr=False)
+class Preferences(ShownAsTable):
     """What came out for some pairs of clips; the three probabilities of a pair add up to 1.
 
     Attributes:
@@ -54,6 +55,12 @@ class Preferences:
     def score(self) -> Tensor:
         """(pairs,) what the first may expect if a win is 1, a tie ½, and a loss 0."""
         return self.win + self.tie / 2
+
+    def _shown(self) -> Shown:
+        columns = [column.detach().tolist() for column in (self.win, self.tie, self.loss)]
+        rows = ((i, *row) for i, row in enumerate(zip(*columns, self.reasons, strict=True)))
+        title = f"Preferences of {counted(len(self), 'pair')}"
+        return title, ["pair", "win", "tie", "loss", "reason"], rows, len(self)
 
 
 class Preference(ABC):

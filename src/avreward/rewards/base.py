@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from avreward._display import html_table
 from avreward.clip import Clip
 from avreward.raters._loop import check_clips, rate
 from avreward.raters._streams import gradients_of
@@ -151,6 +152,14 @@ class Reward(ABC):
         raters = [f"{rater.name} {rater.fingerprint}" for rater in self.raters]
         text = "\n".join([repr(self), *raters, *(told for term in self.terms if (told := term.narrowed))])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _repr_html_(self) -> str:
+        dimensions = [term.rater.dimension(term.dimension) for term in self.terms]
+        rows = [
+            (term.name, d.low, d.high, d.unit, ", ".join(sorted(d.needs)), d.description)
+            for term, d in zip(self.terms, dimensions, strict=True)
+        ]
+        return html_table(repr(self), ["term", "low", "high", "unit", "needs", "description"], rows, len(rows))
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes the reward to a YAML file or a folder; see `avreward.rewards.io.save_reward`."""

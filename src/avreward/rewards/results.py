@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from avreward._display import Shown, ShownAsTable, counted
 from avreward.errors import AvrewardError
 from avreward.raters.scores import Scores
 
@@ -26,8 +27,8 @@ class MissingScore(AvrewardError):
         return cls(f"{len(reasons)} of {len(names)} rewards are missing: {' | '.join(listed)}; {remedy}")
 
 
-@dataclass
-class Rewards:
+@dataclass(repr=False)
+class Rewards(ShownAsTable):
     """The rewards of some clips, and where they came from.
 
     Attributes:
@@ -83,3 +84,10 @@ class Rewards:
             )
             for i in range(len(self))
         ]
+
+    def _shown(self) -> Shown:
+        terms = [name for name in self.terms if len(self.terms) > 1]
+        sigma = [] if self.sigma is None else ["sigma"]
+        columns = [self.values, *([] if self.sigma is None else [self.sigma]), *(self.terms[name] for name in terms)]
+        rows = ((i, *(float(column[i].detach()) for column in columns), why) for i, why in enumerate(self.reasons))
+        return f"Rewards of {counted(len(self), 'clip')}", ["clip", "reward", *sigma, *terms, "reason"], rows, len(self)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avreward._display import SHOWN, Shown, ShownAsTable, counted
 from avreward.errors import AvrewardError
 from avreward.scoring.table_writer import ENDINGS, METADATA_KEY
 
@@ -24,8 +26,8 @@ NOT_SCORES = {*TEXTS, *COVARIATES, "reward", "sigma", "reasons", "seed", "metada
 LINES_AT_ONCE = 1 << 26  # bytes; a line must fit
 
 
-@dataclass(frozen=True, eq=False)
-class ScoredTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class ScoredTable(ShownAsTable):
     """A table with a row a clip; see `avreward.scoring.table_writer` for its columns.
 
     Attributes:
@@ -84,13 +86,26 @@ class ScoredTable:
             what = "no value in the column" if self.has(name) else "no column"
             if self.has(name) and self.infinite(name).any():
                 what = "no finite value in the column"
-            remedy = f"name a column to choose by (there are {others}), or score again with --reward"
+            listed = f"there are {others}{_near(name, self.scores)}"
+            remedy = f"name a column to choose by ({listed}), or score again with --reward"
             raise AvrewardError(f"{self.path}: {what} {name}; {remedy}")
         return name
 
     def _check(self, column: str) -> None:
         if not self.has(column):
-            raise AvrewardError(f"{self.path}: no column {column}; there are {', '.join(self.rows.column_names)}")
+            names = self.rows.column_names
+            raise AvrewardError(f"{self.path}: no column {column}; there are {', '.join(names)}{_near(column, names)}")
+
+    def _shown(self) -> Shown:
+        columns = [name for name in ("clip", "group", "reward", *self.scores) if self.has(name)]
+        rows = ([row[name] for name in columns] for row in self.rows.slice(0, SHOWN).select(columns).to_pylist())
+        return f"{self.path}: {counted(len(self), 'clip')}", columns, rows, len(self)
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    """The closest known names as a question, where there are any."""
+    found = get_close_matches(name, known, 2)
+    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 def read_table(path: str | PathLike[str]) -> ScoredTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -18,7 +18,7 @@ from avreward.selection._candidate import Candidate, judged_of
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Selection:
+class Selection(_display.ShownAsTable):
     """Candidates, ranked: what `best_of_n`, `select`, `BestOfN`, `Search` and the tournaments return.
 
     Indices count in `candidates`, here and in `rewards`.
@@ -108,13 +108,7 @@ class Selection:
             return row | {"reasons": {"clip": candidate.reason}}
         return row | judged.row | {"reward": judged.reward, "sigma": judged.sigma, "reasons": judged.reasons}
 
-    def __repr__(self) -> str:
-        return _display.text_table(*self._shown())
-
-    def _repr_html_(self) -> str:
-        return _display.html_table(*self._shown())
-
-    def _shown(self) -> tuple[str, list[str], Iterator[tuple[object, ...]], int]:
+    def _shown(self) -> _display.Shown:
         """The ranking as a table: title, columns, rows, how many."""
         title = f"Selection: {len(self.order)} of {_display.counted(len(self.candidates), 'candidate')} ranked"
         terms = [name for name in self.rewards.terms if len(self.rewards.terms) > 1]

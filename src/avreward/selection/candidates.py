@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avreward._display import Shown, ShownAsTable, counted
 from avreward.errors import AvrewardError
 from avreward.scoring.table_reader import ScoredTable
 
@@ -17,8 +18,8 @@ RULES = ("prompt", "video", "parent")
 ODD = "its tracks or its rater's settings are not those of most of its group, so the scores are not comparable"
 
 
-@dataclass(frozen=True, eq=False)
-class CandidateTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class CandidateTable(ShownAsTable):
     """Candidates that can be compared within their groups.
 
     Attributes:
@@ -43,6 +44,17 @@ class CandidateTable:
     def kept(self) -> NDArray[np.int64]:
         """Indices of the rows that are not left out, in order."""
         return np.flatnonzero(self.group >= 0)
+
+    def _shown(self) -> Shown:
+        counts = np.bincount(self.group[self.kept], minlength=len(self.names))
+        best = np.full(len(self.names), -np.inf)
+        np.maximum.at(best, self.group[self.kept], self.values[self.kept])
+        rows = ((name, int(counts[i]), float(best[i])) for i, name in enumerate(self.names) if counts[i])
+        groups = int((counts > 0).sum())
+        title = (
+            f"{self.table.path}: {counted(len(self.kept), 'candidate')} in {counted(groups, 'group')} by {self.rule}"
+        )
+        return title, ["group", "candidates", f"best {self.reward}"], rows, groups
 
 
 def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str | None = None) -> CandidateTable:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from avreward._display import Shown, ShownAsTable, counted
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.group import Group
@@ -22,8 +23,8 @@ from avreward.selection._sorting import Pair, merge_sort, repeats_needed, sortin
 Candidates = Sequence[Clip] | Group
 
 
-@dataclass(frozen=True)
-class TournamentRanking:
+@dataclass(frozen=True, repr=False)
+class TournamentRanking(ShownAsTable):
     """A ranking, and what it took.
 
     Attributes:
@@ -36,6 +37,10 @@ class TournamentRanking:
     ranking: Selection
     comparisons: int
     error: float | None = None
+
+    def _shown(self) -> Shown:
+        title, columns, rows, count = self.ranking._shown()
+        return f"{title}, {counted(self.comparisons, 'comparison')}", columns, rows, count
 
 
 def round_robin(candidates: Candidates, preference: Preference, batch_size: int | None = None) -> TournamentRanking:

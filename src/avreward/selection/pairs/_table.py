@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from avreward._display import SHOWN, Shown, counted
 from avreward.selection.pairs.make import PreferencePairs
 
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ def pair_table(pairs: PreferencePairs, which: NDArray[np.int64] | None = None) -
         if column != "clip":
             found |= {f"{side}_{column}": sides[side][column] for side in SIDES}
     return pyarrow.table(found)
+
+
+def shown(pairs: PreferencePairs) -> Shown:
+    """Return the pairs as they are shown: title, columns, rows, how many."""
+    few = pair_table(pairs, np.arange(min(len(pairs), SHOWN)))
+    columns = ["group", "chosen", "rejected", "margin"]
+    rows = ([row[name] for name in columns] for row in few.select(columns).to_pylist())
+    groups, test = len(np.unique(pairs.group)), int(pairs.test.sum())
+    title = f"{counted(len(pairs), 'preference pair')} in {counted(groups, 'group')}, {test} of them for testing"
+    return title, columns, rows, len(pairs)
 
 
 def _common_prompt(sides: dict[str, pyarrow.Table]) -> pyarrow.ChunkedArray:

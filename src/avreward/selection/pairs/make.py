@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from avreward._display import Shown, ShownAsTable
 from avreward.errors import AvrewardError
 from avreward.selection.candidates import CandidateTable, by_size
 from avreward.selection.pairs._splits import ClipContents, contents_of, copies, test_groups, unkept
@@ -66,8 +67,8 @@ class PairRule:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class PreferencePairs:
+@dataclass(frozen=True, eq=False, repr=False)
+class PreferencePairs(ShownAsTable):
     """Pairs of candidates, and how they were made.
 
     Attributes:
@@ -107,6 +108,11 @@ class PreferencePairs:
         dropped = dict(self.dropped) | ({why: self.dropped.get(why, 0) + lost} if lost else {})
         parts = {name: getattr(self, name)[keep] for name in ("chosen", "rejected", "margin", "worse", "test")}
         return replace(self, **parts, dropped=dropped)
+
+    def _shown(self) -> Shown:
+        from avreward.selection.pairs._table import shown  # late, since it builds on this file
+
+        return shown(self)
 
 
 def make_pairs(pool: CandidateTable, rule: PairRule = PairRule()) -> PreferencePairs:

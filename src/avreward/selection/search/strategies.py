@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from avreward.errors import unknown_name
 from avreward.selection.search._loop import SearchLoop, whole
 from avreward.selection.search.adaptive import AdaptiveN
 from avreward.selection.search.noise_search import Evolution, ZeroOrder
@@ -51,7 +52,7 @@ def strategy_of(strategy: Strategy | str) -> Strategy:
     if not isinstance(strategy, str):
         return strategy
     if strategy not in STRATEGIES:
-        raise ValueError(f"strategy: {strategy!r} isn't known; use one of {', '.join(STRATEGIES)}")
+        raise unknown_name("strategy", strategy, STRATEGIES)
     return STRATEGIES[strategy]()
 
 
