@@ -67,6 +67,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "wrappers._calibrated": ["CalibratedRater", "calibrated", "load_calibrations", "save_calibrations"],
         "wrappers._restricted": ["RestrictedRater", "restricted"],
         "wrappers.adapters": ["AdaptedRater", "adapted"],
+        "wrappers.base": ["WrapperRater"],
         "wrappers.calibration_curves": ["Calibration", "Linear", "Logistic"],
         "wrappers.dropout": ["dropout_passes"],
         "wrappers.base": ["WrapperRater"],
