@@ -71,6 +71,21 @@ def test_names_that_are_taken() -> None:
         register_rater("mine", Toy)
 
 
+def test_two_terms_of_one_name() -> None:
+    @term(needs="audio")
+    def first(clip):
+        return 1.0
+
+    @term(needs="audio")
+    def second(clip):
+        return 2.0
+
+    register_rater("mine", first)
+    register_rater("mine", first)
+    with pytest.raises(ArgumentError, match="one that is not registered yet, got 'mine'"):
+        register_rater("mine", second)
+
+
 def test_what_makes_no_rater() -> None:
     with pytest.raises(ArgumentError, match=r"mine: expected a class of Rater, a function .*, got 3"):
         register_rater("mine", 3)  # type: ignore[type-var]

@@ -192,5 +192,6 @@ def check_options(name: object, options: Mapping[str, Any], known: Sequence[str]
 
 def _origin(rater: Any) -> tuple[str, str]:
     """Return where `rater` is defined: a module that runs again, such as a notebook's cell, registers it anew."""
+    rater = getattr(rater, "function", rater)  # of a term
     where = rater if hasattr(rater, "__qualname__") else type(rater)
     return str(where.__module__), str(where.__qualname__)
