@@ -14,7 +14,6 @@ from reranked import parser_of, show
 from tiny_pipelines import tiny_stable_audio
 
 from avreward import BestOfN, load_rater
-from avreward.generators import DiffusersSampler
 
 CALL: dict[str, Any] = {"audio_end_in_s": 0.5, "num_inference_steps": 4}
 # A real one: {"audio_end_in_s": 10.0, "num_inference_steps": 100}
@@ -34,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     signals = load_rater("signals")
     reward = signals["audio_quality"]
-    search = BestOfN(DiffusersSampler(build()), reward, options.n, batch_size=options.batch_size, out=options.out)
+    search = BestOfN(build(), reward, options.n, batch_size=options.batch_size, out=options.out)
     found = search(prompt=options.prompt, **CALL)
     show(found, options.out / "best.wav")
 

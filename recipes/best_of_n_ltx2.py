@@ -15,7 +15,6 @@ from tiny_ltx2 import PLAIN
 from tiny_pipelines import tiny_ltx2_with_text
 
 from avreward import BestOfN, load_rater
-from avreward.generators import DiffusersSampler
 
 CALL: dict[str, Any] = {
     "height": 32,
@@ -42,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     signals = load_rater("signals")
     reward = 0.5 * signals["static_quality"] + 0.5 * signals["audio_quality"]
-    search = BestOfN(DiffusersSampler(build()), reward, options.n, batch_size=options.batch_size, out=options.out)
+    search = BestOfN(build(), reward, options.n, batch_size=options.batch_size, out=options.out)
     found = search(prompt=options.prompt, **CALL)
     show(found, options.out / "best.mp4")
 

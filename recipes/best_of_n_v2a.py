@@ -17,7 +17,6 @@ from tiny_v2a import tiny_v2a
 
 from avreward import BestOfN, Clip, load_rater
 from avreward.datasets import scene
-from avreward.generators import DiffusersSampler
 
 CALL: dict[str, Any] = {"num_inference_steps": 12}
 
@@ -36,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     shown = Clip.open(options.video) if options.video else scene(10_003, "bursts", seconds=4.0).clip
     silent = Clip(video=shown.video, fps=shown.fps, prompt=shown.prompt)
     reward = load_rater("signals")["overall"]
-    search = BestOfN(DiffusersSampler(build()), reward, options.n, batch_size=options.batch_size, out=options.out)
+    search = BestOfN(build(), reward, options.n, batch_size=options.batch_size, out=options.out)
     found = search(silent, video=silent.video, frame_rate=silent.fps, **CALL)
     show(found, options.out / "best.mp4")
 

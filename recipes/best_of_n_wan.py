@@ -3,7 +3,7 @@
     python recipes/best_of_n_wan.py [--prompt TEXT] [--n 8] [--out FOLDER]
 
 With the random weights that stand here it shows how it works, and nothing else. With a real pipeline, change the line
-in `build`, and the numbers of `CALL`. Wan doesn't tell the speed of its film, so it is given.
+in `build`, and the numbers of `CALL`. `WanPipeline` does not report a frame rate, so it is given.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from reranked import parser_of, show
 from tiny_pipelines import tiny_wan
 
 from avreward import BestOfN, load_rater
-from avreward.generators import DiffusersSampler
 
 CALL: dict[str, Any] = {"height": 32, "width": 32, "num_frames": 9, "num_inference_steps": 4}
 # A real one: {"height": 480, "width": 832, "num_frames": 81, "num_inference_steps": 50}
@@ -34,9 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     signals = load_rater("signals")
     reward = signals["static_quality"]
-    search = BestOfN(
-        DiffusersSampler(build(), fps=16), reward, options.n, batch_size=options.batch_size, out=options.out
-    )
+    search = BestOfN(build(), reward, options.n, batch_size=options.batch_size, fps=16, out=options.out)
     found = search(prompt=options.prompt, **CALL)
     show(found, options.out / "best.mp4")
 

@@ -70,7 +70,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "wrappers.base": ["WrapperRater"],
         "wrappers.calibration_curves": ["Calibration", "Linear", "Logistic"],
         "wrappers.dropout": ["dropout_passes"],
-        "wrappers.base": ["WrapperRater"],
         "wrappers.ensemble": ["EnsembleRater"],
         "zero_shot._phrasings": ["phrasings"],
         "zero_shot.rater": ["PublicRater"],
