@@ -4,10 +4,10 @@
 
 Three raters that multiply matrices judge clips of tensors, and measure how long they are at it. What a call of
 `reward.evaluate` takes besides is the algebra: batches, collecting scores, presence, the values, reasons. Printed are
-medians of calls, for a weighted sum of 8 terms and for 8 terms through every operation; with the backward pass from
-the reward to the scores; and with raters that know how uncertain they are (the delta method computes once more, and
-backward). Each
-rater must have judged each clip once in every call: their counters are compared, and another number is an error.
+medians of calls, for a weighted sum of 8 terms and for 8 terms through every operation; with the backward pass from the
+reward to the scores; and with raters that know how uncertain they are (the delta method computes once more, and
+backward). Each rater must have judged each clip once in every call: their counters are compared, and another number is
+an error.
 
 `--products` sets how long the raters take: the algebra's cost hardly depends on it.
 """

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from avreward.rewards.io import load_reward as load_reward
     from avreward.rewards.io import save_reward as save_reward
     from avreward.rewards.results import Rewards as Rewards
+    from avreward.scoring.evaluator import Evaluator as Evaluator
     from avreward.scoring.run import score_files as score_files
     from avreward.selection._best_of_n import best_of_n as best_of_n
     from avreward.selection._selection import Selection as Selection
@@ -54,6 +55,7 @@ _get, _dir, __all__ = lazy_exports(
         "rewards.expression": ["parse_reward"],
         "rewards.io": ["load_reward", "save_reward"],
         "rewards.results": ["Rewards"],
+        "scoring.evaluator": ["Evaluator"],
         "scoring.run": ["score_files"],
         "selection._best_of_n": ["best_of_n"],
         "selection._selection": ["Selection"],

@@ -14,7 +14,7 @@ import torch
 from toy_raters import Toy, both, picture, sound
 
 from avreward.clip import Clip
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.raters.base import Sample, Track, Work
 from avreward.raters.scores import Scores
 from avreward.rewards.base import Rewards
@@ -235,7 +235,7 @@ def test_an_early_end(files: list[Path]) -> None:
 
 @pytest.mark.parametrize("name", ["decode_threads", "compute_threads", "prefetch", "batch_size"])
 def test_counts_are_positive(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name}: 0 is not a positive number"):
+    with pytest.raises(ArgumentError, match=f"^{name}: expected a positive integer, got 0; leave it out for"):
         score_files([], Toy(per_clip=name != "batch_size"), **{name: 0})  # type: ignore[arg-type]
 
 

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from avreward.audit._statistics import Difference, Values, mean_difference
-from avreward.audit.probes import Judge, gradient_clip
+from avreward.audit.probes import gradient_clip
 from avreward.clip import Clip
 from avreward.errors import MediaError
 from avreward.rewards._as_reward import RewardLike, as_reward
+from avreward.rewards.base import Reward
+from avreward.scoring.evaluator import Evaluator
 
 STEPS = 8
 PICTURE_STEP = 1 / 255  # each value of the picture moves by at most this a step: one level of 8 bits
@@ -72,7 +74,7 @@ def ascend(
         point = _AscentState(gradient_clip(clip))
     except MediaError as error:
         return Ascent(name, (), (), str(error))
-    other = None if held_out is None else Judge(held_out, None)
+    other = None if held_out is None else Evaluator(held_out)
     trained: list[float] = []
     held: list[float | None] = []
     for step in range(steps + 1):
@@ -86,9 +88,10 @@ def ascend(
     return Ascent(name, tuple(trained), tuple(held))
 
 
-def _alone(judge: Judge, clip: Clip) -> float | None:
-    judge.forget()
-    return judge(clip)[0][0]
+def _alone(evaluator: Evaluator[Reward], clip: Clip) -> float | None:
+    evaluator.forget()
+    rewards = evaluator.evaluate([clip])
+    return float(rewards.values[0]) if rewards.present[0] else None
 
 
 class _AscentState:

@@ -7,18 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from avreward._display import Shown, ShownAsTable, counted
 from avreward.audit._statistics import Difference, Verdict, mean_difference, median, median_difference, verdict_of
 from avreward.audit.inputs import PROBES, Probe, ProbeNotApplicable
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
 from avreward.media.sampling import AllFrames, FramePlan
-from avreward.raters.base import Work
-from avreward.raters.scores import Scores
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
+from avreward.rewards.results import Rewards
+from avreward.scoring.evaluator import Evaluator
 
 MOST_BYTES = 3 * 2**30  # of one clip's frames as floats; a probe holds them two or three times
 GRADIENT_BYTES = 2**27  # likewise where gradients are taken: a pass both ways holds some twenty times as much
@@ -120,17 +118,17 @@ def run_probes(
     """
     reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     chosen = list(PROBES.values() if probes is None else probes)
-    judge = Judge(reward, held_out)
+    evaluator = audit_evaluator(reward, held_out)
     called = [f"{i + 1} {clip.name}" for i, clip in enumerate(clips)] if names is None else list(names)
-    kept, real, failed = _real(judge, dict(zip(called, clips, strict=True)), step)
+    kept, real, failed = _real(evaluator, dict(zip(called, clips, strict=True)), step)
     others = list(kept.values())
     columns = [(ProbeColumn(), ProbeColumn() if held_out else None) for _ in chosen]
     for number, (name, clip) in enumerate(kept.items()):
         whole = whole_clip(clip)
-        judge.forget()
+        evaluator.forget()
         for probe, (trained, other) in zip(chosen, columns, strict=True):
             step(f"{name}: {probe.name}")
-            found = _judged(judge, probe, whole, seed + number, _partner(others, number, probe))
+            found = _judged(evaluator, probe, whole, seed + number, _partner(others, number, probe))
             trained.add(*found[0])
             if other is not None:
                 other.add(*found[1])
@@ -144,36 +142,18 @@ def run_probes(
 Judgment = tuple[float | None, str | None]
 
 
-class Judge:
-    """Gives one clip at a time its reward and its held-out reward; a rater that both read judges once.
+def audit_evaluator(reward: Reward, held_out: Reward | None) -> Evaluator[list[Reward]]:
+    """Return what rates clips by a reward and a held-out one; a rater that both read rates once."""
+    return Evaluator([reward] if held_out is None else [reward, held_out])
 
-    Clips that share a track share the work on it until `forget`.
-    """
 
-    def __init__(self, reward: Reward, held_out: Reward | None) -> None:
-        self.rewards = [reward] if held_out is None else [reward, held_out]
-        self.raters = {rater.fingerprint: rater for one in self.rewards for rater in one.raters}
-        self.basis: tuple[str, ...] = ()  # what the last reward was made of
-        self.forget()
+def judgments(evaluator: Evaluator[list[Reward]], clip: Clip) -> list[Judgment]:
+    """Return the reward of a clip, or why there is none; then the held-out one."""
+    return [_judgment(rewards) for rewards in evaluator.evaluate([clip])]
 
-    def forget(self) -> None:
-        """Drops what clips shared."""
-        self.work = {fingerprint: Work() for fingerprint in self.raters}
 
-    def __call__(self, clip: Clip) -> list[Judgment]:
-        """Reward, or why there is none; then the held-out one."""
-        scores: dict[str, Scores] = {}
-        with torch.no_grad():
-            for fingerprint, rater in self.raters.items():
-                work = self.work[fingerprint]
-                scores[fingerprint] = rater.rate([rater.load(clip, work)], work)
-            found = []
-            for reward in self.rewards:
-                rewards = reward.combine({r.name: scores[r.fingerprint] for r in reward.raters}, [clip.prompt])
-                found.append((float(rewards.values[0]) if rewards.present[0] else None, rewards.reasons[0]))
-                if reward is self.rewards[0]:
-                    self.basis = rewards.basis[0]
-        return found
+def _judgment(rewards: Rewards) -> Judgment:
+    return (float(rewards.values[0]) if rewards.present[0] else None), rewards.reasons[0]
 
 
 def whole_clip(clip: Clip) -> Clip:
@@ -207,7 +187,7 @@ def _bytes(clip: Clip) -> int:
 
 
 def _real(
-    judge: Judge, clips: Mapping[str, Clip], step: Callable[[str], None]
+    evaluator: Evaluator[list[Reward]], clips: Mapping[str, Clip], step: Callable[[str], None]
 ) -> tuple[dict[str, Clip], list[list[Judgment]], dict[str, str]]:
     """The clips that have a reward of one basis, with their rewards, and why others have none."""
     found: dict[str, tuple[list[Judgment], frozenset[str]]] = {}
@@ -215,15 +195,16 @@ def _real(
     for name, clip in clips.items():
         step(name)
         try:
-            judge.forget()
-            judged = judge(whole_clip(clip))
+            evaluator.forget()
+            rewards = evaluator.evaluate([whole_clip(clip)])
         except MediaError as error:
             failed[name] = str(error)
             continue
+        judged = [_judgment(one) for one in rewards]
         if judged[0][1] is not None:
             failed[name] = judged[0][1]
         else:
-            found[name] = judged, frozenset(judge.basis)
+            found[name] = judged, frozenset(rewards[0].basis[0])
     if not found:
         why = f" ({next(iter(failed.values()))})" if failed else ""
         raise AvrewardError(f"none of the {len(clips)} clips has a reward{why}; give at least one that has")
@@ -244,9 +225,11 @@ def _partner(clips: Sequence[Clip], number: int, probe: Probe) -> Clip | None:
     return next((clip for clip in others if probe.swap != "audio" or clip.has_audio), None)
 
 
-def _judged(judge: Judge, probe: Probe, clip: Clip, seed: int, other: Clip | None) -> list[Judgment]:
+def _judged(
+    evaluator: Evaluator[list[Reward]], probe: Probe, clip: Clip, seed: int, other: Clip | None
+) -> list[Judgment]:
     try:
-        return judge(probe.apply(clip, seed, other))
+        return judgments(evaluator, probe.apply(clip, seed, other))
     except ProbeNotApplicable as error:
         return [(None, str(error))] * 2
 

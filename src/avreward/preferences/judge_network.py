@@ -75,7 +75,7 @@ class JudgeNetwork(nn.Module):
             judge.to(next(iter(state.values())).dtype).load_state_dict(state)
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, StopIteration) as error:
             cause = " ".join(str(error).split())
-            raise AvrewardError(f"{path}: holds no judge ({cause}); pass a file that Judge.save wrote") from error
+            raise AvrewardError(f"{path}: holds no judge ({cause}); pass what JudgeNetwork.save wrote") from error
         return judge.eval()
 
     def extra_repr(self) -> str:

@@ -22,7 +22,7 @@ from avreward.audit._variants import variants
 from avreward.audit.ascent import Climb, climb
 from avreward.audit.gradient_noise import gradient_snr
 from avreward.audit.inputs import PROBES
-from avreward.audit.probes import Judge, ProbeOutcome, ProbeResults, run_probes, whole_clip
+from avreward.audit.probes import ProbeOutcome, ProbeResults, audit_evaluator, judgments, run_probes, whole_clip
 from avreward.clip import Clip
 from avreward.report._card_page import render_card
 from avreward.report.build import own_dimension, unread_prompt
@@ -161,13 +161,14 @@ def _row(outcome: ProbeOutcome, probed: ProbeResults) -> ProbeRow:
 
 def _best_of(run: _CardRun) -> CardCurve:
     """Mean gain over N = 1, from each clip's pool: itself and its variants with one defect each."""
-    judge = Judge(run.reward, run.held_out)
-    lines: list[list[list[float]]] = [[] for _ in judge.rewards]
+    evaluator = audit_evaluator(run.reward, run.held_out)
+    lines: list[list[list[float]]] = [[] for _ in range(1 if run.held_out is None else 2)]
     for number, (name, clip) in enumerate(run.clips.items()):
         run.step(f"{name}: best of N")
-        judge.forget()
+        evaluator.forget()
         whole = whole_clip(clip)
-        judged = [judge(candidate) for candidate in (whole, *(v for _, v in variants(whole, run.seed + number)))]
+        pool_of = (whole, *(v for _, v in variants(whole, run.seed + number)))
+        judged = [judgments(evaluator, candidate) for candidate in pool_of]
         pool = [values for found in judged if None not in (values := [value for value, _ in found])]
         scores = np.array(pool, dtype=np.float64).reshape(len(pool), len(lines)).T
         for line, seen in zip(lines, scores, strict=True):

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from avreward.scoring.run import Scored as Scored
+    from avreward.scoring._streaming import Scored as Scored
+    from avreward.scoring.evaluator import Evaluator as Evaluator
     from avreward.scoring.run import score_files as score_files
     from avreward.scoring.store._shard import StoreError as StoreError
     from avreward.scoring.store.store import Store as Store
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_streaming": ["Scored"],
+        "evaluator": ["Evaluator"],
+        "run": ["score_files"],
         "store._shard": ["StoreError"],
-        "run": ["Scored", "score_files"],
         "store.store": ["Store"],
         "table_reader": ["ScoredTable", "read_table"],
         "table_writer": ["TableWriter"],

@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import AvrewardError, MediaError, describe
 from avreward.generators.base import Generate, GeneratorStopped
 from avreward.report._media import media_of
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import MissingScore, Reward
 from avreward.selection._best_of_n import best_of_n
-from avreward.selection.search._judging import describe
 from avreward.studies.choices import Choices, ShownClip, StudyVideo
 
 PAGE = "clips.html"  # never written: the media lie in the folder that such a page would have

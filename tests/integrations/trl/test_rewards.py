@@ -140,7 +140,7 @@ def test_pickled_functions_work_and_still_share(asynchronous) -> None:
     found = [asyncio.run(f) if asynchronous else f for f in found]
     assert found == [[pytest.approx(0.25)], [pytest.approx(0.5)]]
     inner = copies[0]._function if asynchronous else copies[0]
-    assert sum(inner._judge.reward.raters[0].calls) == 1
+    assert sum(inner._shared.reward.raters[0].calls) == 1
 
 
 def test_paths_and_video_columns(tmp_path) -> None:

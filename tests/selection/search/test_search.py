@@ -79,7 +79,7 @@ def test_what_fails_is_missing_and_the_rest_goes_on(batch_size: int) -> None:
 
     found = BestOfN(generate, Fragile()["power"], n=6, batch_size=batch_size)()
     assert [c.seed for c in found.ranked] == [1, 5, 3]
-    assert found.missing[0] == "the reward failed: RuntimeError: the network fell over"
+    assert found.missing[0] == "toy.power: the rater failed: RuntimeError: the network fell over"
     assert "power" in found.missing[2]  # which score was NaN
     assert found.missing[4] == "the generator failed: RuntimeError: out of luck"
 
@@ -236,7 +236,8 @@ def test_the_table(tmp_path) -> None:
     assert [row["seed"] for row in rows] == [0, 1, 2, 3]
     assert [row["reward"] for row in rows] == [None, pytest.approx(0.75), None, pytest.approx(0.125)]
     assert rows[0]["reasons"] == [
-        {"dimension": "reward", "reason": "the reward failed: RuntimeError: the network fell over"}
+        {"dimension": f"toy.{name}", "reason": "the rater failed: RuntimeError: the network fell over"}
+        for name in ("power", "brightness", "overall", "peak")
     ]
     assert {row["prompt"] for row in rows} == {"rain"}
     assert len({row["group"] for row in rows}) == 1

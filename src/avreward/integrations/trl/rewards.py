@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-import torch
-
 from avreward.clip import Clip
 from avreward.integrations.trl._completions import Completions, Render
 from avreward.rewards._as_reward import RewardLike, as_reward
@@ -23,6 +21,7 @@ from avreward.rewards._prompt_warning import warn_ignores_prompt
 from avreward.rewards.algebra import WeightedSum
 from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
+from avreward.scoring.evaluator import Evaluator
 
 Numbers = list[float | None]
 LogExtra = Callable[[str, list[Any]], None]
@@ -39,9 +38,9 @@ class TrlReward:
         __name__: under which TRL logs it.
     """
 
-    def __init__(self, name: str, part: int, judge: _Judge) -> None:
+    def __init__(self, name: str, part: int, shared: _SharedBatch) -> None:
         self.__name__ = name
-        self._part, self._judge = part, judge
+        self._part, self._shared = part, shared
 
     def __call__(
         self,
@@ -57,7 +56,7 @@ class TrlReward:
         if log_metric is not None:
             for label, value in _monitored(trainer_state).items():
                 log_metric(label, value)
-        return self._judge.take(self._part, prompts, completions, columns, log_extra, log_metric)
+        return self._shared.take(self._part, prompts, completions, columns, log_extra, log_metric)
 
     def __repr__(self) -> str:
         return f"TrlReward({self.__name__})"
@@ -107,8 +106,8 @@ def trl_reward(
     >>> trainer = GRPOTrainer(model, reward_funcs=judge, train_dataset=dataset)  # doctest: +SKIP
     """
     reward = as_reward(reward)
-    judge = _Judge(reward, [reward], Completions(render, video_column, prompt_column), batch_size, name)
-    function = TrlReward(name, 0, judge)
+    shared = _SharedBatch(reward, [reward], Completions(render, video_column, prompt_column), batch_size, name)
+    function = TrlReward(name, 0, shared)
     return AsyncTrlReward(function) if asynchronous else function
 
 
@@ -142,14 +141,14 @@ def trl_rewards(
     reward = as_reward(reward)
     pairs = reward.parts if isinstance(reward, WeightedSum) else ((1.0, reward),)
     source = Completions(render, video_column, prompt_column)
-    judge = _Judge(reward, [part for _, part in pairs], source, batch_size, name)
-    functions = [TrlReward(repr(part), i, judge) for i, part in enumerate(judge.parts)]
+    shared = _SharedBatch(reward, [part for _, part in pairs], source, batch_size, name)
+    functions = [TrlReward(repr(part), i, shared) for i, part in enumerate(shared.parts)]
     weights = [weight for weight, _ in pairs]
     return ([AsyncTrlReward(f) for f in functions] if asynchronous else functions), weights
 
 
-class _Judge:
-    """Judges a batch once for all functions that share it.
+class _SharedBatch:
+    """Evaluates a batch once for all functions that share it.
 
     A batch is the list object of its completions, which is held meanwhile: equal texts may be rendered anew the next
     time, and an equal path may hold another clip. A function that asks twice for one list starts anew, too.
@@ -159,6 +158,7 @@ class _Judge:
         self, reward: Reward, parts: list[Reward], source: Completions, batch_size: int | None, name: str
     ) -> None:
         self.reward, self.parts, self.source, self.batch_size, self.name = reward, parts, source, batch_size, name
+        self._evaluator = Evaluator([reward, *parts], batch_size=batch_size)
         self._lock = threading.Lock()
         self._batch: Sequence[Any] | None = None
         self._taken: set[int] = set()
@@ -174,9 +174,9 @@ class _Judge:
         log_metric: LogMetric | None,
     ) -> Numbers:
         """The values of one part."""
-        with self._lock:  # the async functions of a batch come at once: one judges, the others wait for it
+        with self._lock:  # the async functions of a batch come at once: one evaluates, the others wait for it
             if self._batch is not completions or part in self._taken:
-                self._values = self._judge(prompts, completions, columns, log_extra, log_metric)
+                self._values = self._evaluate(prompts, completions, columns, log_extra, log_metric)
                 self._batch, self._taken = completions, set()
             self._taken.add(part)
             values = self._values[part]
@@ -184,7 +184,7 @@ class _Judge:
                 self._batch, self._values = None, []
             return values
 
-    def _judge(
+    def _evaluate(
         self,
         prompts: Sequence[Any],
         completions: Sequence[Any],
@@ -197,12 +197,10 @@ class _Judge:
         clips = [clip for clip in found if isinstance(clip, Clip)]
         if self.source.asks_by_prompt:
             warn_ignores_prompt(self.reward, clips)
-        with torch.no_grad():
-            rewards = self.reward.evaluate(clips, self.batch_size)
-            asked = [clip.prompt for clip in clips]
-            columns_of = [part.combine(rewards.scores, asked).values for part in self.parts]
+        rewards, *parts = self._evaluator.evaluate(clips)
+        self._evaluator.forget()  # the next batch has other clips, and the step in between needs the memory
         there = rewards.present.tolist()
-        judged = [[x if ok else None for x, ok in zip(c.tolist(), there, strict=True)] for c in columns_of]
+        judged = [[x if ok else None for x, ok in zip(p.values.tolist(), there, strict=True)] for p in parts]
         terms = {
             term: _placed([None if math.isnan(x) else x for x in column.tolist()], found)
             for term, column in rewards.terms.items()

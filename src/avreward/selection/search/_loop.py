@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import AvrewardError, MediaError, describe
 from avreward.generators.base import CallableSampler, Condition, Cost, GeneratorStopped, Noise, Sampler, SamplingRun
+from avreward.rewards.base import Reward
+from avreward.scoring.evaluator import Evaluator
 from avreward.selection._candidate import Candidate, Judged
 from avreward.selection.search._chosen import FAILED
-from avreward.selection.search._judging import CandidateJudge, describe
+from avreward.selection.search._judging import judge
 from avreward.selection.search._run_log import RunLog
 
 
@@ -26,7 +28,7 @@ class SearchLoop:
 
     Args:
         sampler: makes the candidates.
-        judge: rates them.
+        evaluator: rates them.
         condition: what they are asked for.
         journal: what is known already.
         batch_size: how many are made and judged at once; bounds memory.
@@ -39,7 +41,7 @@ class SearchLoop:
     def __init__(
         self,
         sampler: Sampler,
-        judge: CandidateJudge,
+        evaluator: Evaluator[Reward],
         condition: Condition,
         journal: RunLog,
         batch_size: int = 1,
@@ -48,7 +50,7 @@ class SearchLoop:
         step: Callable[[str], None] = lambda doing: None,
         strategy: str = "",
     ) -> None:
-        self.sampler, self.judge, self.condition, self.journal = sampler, judge, condition, journal
+        self.sampler, self.evaluator, self.condition, self.journal = sampler, evaluator, condition, journal
         self.batch_size, self.keep, self.seed, self.step, self.strategy = batch_size, keep, seed, step, strategy
         self.candidates: list[Candidate] = []
         self.kept: dict[int, Clip] = {}
@@ -109,7 +111,7 @@ class SearchLoop:
                     clips.append(run.preview(row))
                 except MediaError as error:
                     lost[row] = Judged(None, f"its preview can't be shown: {describe(error)}")
-        judged = iter(self.judge(clips, self.cost, full=False) if clips else [])
+        judged = iter(judge(self.evaluator, clips, self.cost, full=False) if clips else [])
         return [lost[row] if row in lost else next(judged) for row in range(run.rows)]
 
     @contextmanager
@@ -195,7 +197,7 @@ class SearchLoop:
         self.cost.seconds += seconds
         began = time.perf_counter()
         there = [clip for clip in clips if clip is not None]
-        rated = iter(self.judge(there, self.cost) if there else [])
+        rated = iter(judge(self.evaluator, there, self.cost) if there else [])
         spent = time.perf_counter() - began
         for candidate, clip in zip(batch, clips, strict=True):
             candidate.made = seconds / len(batch)

@@ -20,10 +20,10 @@ from typing import Any
 from avreward.generators._identity import run_key
 from avreward.generators.base import Condition, GeneratorStopped, as_sampler
 from avreward.rewards._as_reward import RewardLike, as_reward
+from avreward.scoring.evaluator import Evaluator
 from avreward.selection._best_of_n import described
 from avreward.selection._selection import Selection
 from avreward.selection.search._chosen import chosen, rewards_of
-from avreward.selection.search._judging import CandidateJudge
 from avreward.selection.search._loop import SearchLoop, whole
 from avreward.selection.search._run_log import RunLog
 from avreward.selection.search.strategies import Independent, Strategy, strategy_of
@@ -92,11 +92,10 @@ class Search:
         Ctrl-C.
         """
         asked = Condition(condition, arguments)
-        judge = CandidateJudge(self.reward)
         journal = self._journal(asked)
-        with _progress(repr(self.strategy), self.strategy.total) as step:
+        with _progress(repr(self.strategy), self.strategy.total) as step, Evaluator(self.reward) as evaluator:
             settings = (self.batch_size, self.keep, self.seed, step, repr(self.strategy))
-            loop = SearchLoop(self.sampler, judge, asked, journal, *settings)
+            loop = SearchLoop(self.sampler, evaluator, asked, journal, *settings)
             try:
                 self.strategy(loop)
                 rewards = rewards_of(loop.candidates, self.reward)

@@ -1,0 +1,266 @@
+"""The one way to rate many clips: raters, rewards, a store, and streams of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from os import PathLike
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, overload
+from weakref import WeakSet
+
+import torch
+
+from avreward.clip import Clip
+from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.media._threads import settle
+from avreward.raters._loop import Rated, batch_size_of, check_clips, rate
+from avreward.raters.base import Rater
+from avreward.raters.scores import Scores
+from avreward.raters.shared import SharedWork
+from avreward.rewards.base import Reward
+from avreward.rewards.results import Rewards
+from avreward.scoring._streaming import Scored, StreamedRow, StreamRun, checked, on_cpu
+from avreward.scoring._threads import Stages
+from avreward.scoring.store._keeper import StoreKeeper
+from avreward.scoring.store.store import Store
+
+Target = TypeVar("Target", bound=Reward | Rater | Sequence[Reward | Rater], covariant=True)
+
+
+class Evaluator(Generic[Target]):
+    """Rates clips by rewards and raters, without gradients; call a reward itself for those.
+
+    Each rater rates a clip once, however many rewards read it. What clips share (the video of several dubs) is computed
+    once, also over several calls. A clip that a rater fails on is missing, with the reason; a rater that fails on every
+    clip is broken, and its error is raised.
+
+    Args:
+        targets (`Reward`, `Rater` or a sequence of them): what to evaluate. One gives one result, a sequence a list.
+        batch_size (`int`, *optional*): how many clips are decoded and rated together: 8, or 1 for a rater that rates
+            clip by clip. It changes memory, never a score.
+        store (`Store`, *optional*): where scores are kept. What is there is not computed again; scores are on the CPU.
+        retry_missing (`bool`): rate again what the store says is missing, unless the clip lacks what it takes.
+        threads (`int`, *optional*, all cores): how many threads `stream` decodes with, and rates with where a rater
+            rates clip by clip.
+
+    Example:
+        >>> reward = load_rater("signals")["audio_quality"]
+        >>> with Evaluator(reward) as evaluator:
+        ...     rewards = evaluator.evaluate([Clip.open("dub2.mp4")])
+        ...     rows = [(row.path.name, round(row.rewards.values.item())) for row in evaluator.stream(["dub1.mp4"])]
+        >>> round(rewards.values.item()), rows
+        (93, [('dub1.mp4', 62)])
+    """
+
+    def __init__(
+        self,
+        targets: Target,
+        *,
+        batch_size: int | None = None,
+        store: Store | None = None,
+        retry_missing: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        self._single = isinstance(targets, Reward | Rater)
+        self._targets = _checked(targets)
+        self.batch_size, self.store, self.retry_missing = batch_size, store, retry_missing
+        self.threads = count("threads", threads, cores())
+        self.raters: tuple[Rater, ...] = _distinct([rater for target in self._targets for rater in _raters_of(target)])
+        for rater in self.raters:
+            batch_size_of(rater, batch_size)  # so that a wrong one is an error now
+        self._streams: WeakSet[Generator[Scored, None, None]] = WeakSet()
+        self.forget()
+
+    @overload
+    def evaluate(self: Evaluator[Reward], clips: Sequence[Clip], *, strict: bool = True) -> Rewards: ...
+    @overload
+    def evaluate(self: Evaluator[Rater], clips: Sequence[Clip], *, strict: bool = True) -> Scores: ...
+    @overload
+    def evaluate(self: Evaluator[Sequence[Reward]], clips: Sequence[Clip], *, strict: bool = True) -> list[Rewards]: ...
+    @overload
+    def evaluate(self: Evaluator[Sequence[Rater]], clips: Sequence[Clip], *, strict: bool = True) -> list[Scores]: ...
+    @torch.no_grad()
+    def evaluate(self, clips: Sequence[Clip], *, strict: bool = True) -> Any:
+        """Return the `Rewards` of a reward and the `Scores` of a rater, one row a clip, in order.
+
+        Args:
+            clips: files, tensors, or a mix of both.
+            strict: whether a rater that fails on every clip raises its error; otherwise all clips are missing.
+        """
+        self._check_loaded()
+        scores = self._rate(check_clips(clips), strict)
+        prompts = [clip.prompt for clip in clips]
+        found: list[Rewards | Scores] = []
+        for target in self._targets:
+            own = {rater.name: scores[_place(rater, self.raters)] for rater in _raters_of(target)}
+            found.append(target.combine(own, prompts) if isinstance(target, Reward) else own[target.name])
+        return found[0] if self._single else found
+
+    def stream(
+        self,
+        files: Iterable[str | PathLike[str] | Clip],
+        *,
+        decode_threads: int | None = None,
+        compute_threads: int | None = None,
+        prefetch: int | None = None,
+    ) -> Generator[Scored, None, None]:
+        """Rate files one after the other, in their order, while the next ones are decoded; memory stays bounded.
+
+        A file that can't be opened or decoded becomes a `Scored` with an `error`, and the stream goes on. Closing the
+        iterator, or an interrupt, drops what waits and ends the threads after the file each is busy with.
+
+        Args:
+            files: paths, or clips that are opened already; drawn as they are needed.
+            decode_threads: how many files are decoded side by side (*optional*, `threads`).
+            compute_threads: how many clips are rated side by side, each on one core (*optional*, `threads`). Raters
+                that rate in batches have one thread, which uses torch's own threads.
+            prefetch: how many decoded clips may wait (*optional*, the threads' number and a batch); bounds memory.
+        """
+        self._check_loaded()
+        if isinstance(files, str | PathLike | Clip):
+            raise TypeError(f"files: a single {type(files).__name__}; pass a list, such as [{files!r}]")
+        if len({rater.name for rater in self.raters}) < len(self.raters):
+            twice = next(r.name for i, r in enumerate(self.raters) if any(r.name == o.name for o in self.raters[:i]))
+            raise ValueError(f"two different raters are called {twice!r}; set another .name on one of them")
+        rewards = [target for target in self._targets if isinstance(target, Reward)]
+        if len(rewards) > 1:
+            raise ArgumentError("targets", "at most one reward to stream", Described(f"{len(rewards)} rewards"))
+        alone = all(rater.per_clip for rater in self.raters)
+        decoders = count("decode_threads", decode_threads, self.threads)
+        workers = count("compute_threads", compute_threads, self.threads)
+        workers = workers if alone else 1
+        batch = 1 if alone else max(batch_size_of(rater, self.batch_size) for rater in self.raters)
+        keeper = StoreKeeper(self.store, self.raters, self.retry_missing)
+        run = StreamRun(self.raters, rewards[0] if rewards else None, decoders, keeper)
+        stages = Stages(
+            run.decode,
+            run.rate,
+            load_threads=decoders,
+            work_threads=workers,
+            waiting=count("prefetch", prefetch, decoders + max(workers, batch)),
+            batch=batch,
+            enter=lambda works: settle(alone=alone or not works),
+        )
+        stream = _flushed(stages.run(files), self.raters, keeper)
+        self._streams.add(stream)
+        return stream
+
+    def forget(self) -> None:
+        """Drop the work that clips share between calls: decoded tracks, encoded ones.
+
+        Call it when a rater's weights have changed, and where the next clips have nothing in common with the last.
+        """
+        self.work = SharedWork()
+
+    def unload(self) -> None:
+        """Close the streams and let go of the models; their memory is free once nobody else holds them."""
+        for stream in list(self._streams):
+            stream.close()
+        self._targets, self.raters = (), ()
+        self.forget()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.unload()
+
+    def __repr__(self) -> str:
+        return f"Evaluator({', '.join(map(_name, self._targets)) or 'unloaded'})"
+
+    def _check_loaded(self) -> None:
+        if not self._targets:
+            raise AvrewardError("Evaluator: it was unloaded; make a new one")
+
+    def _rate(self, clips: Sequence[Clip], strict: bool) -> list[Scores]:
+        """The scores by each rater, those that the store has among them."""
+        if self.store is None or not clips:
+            rated = rate(self.raters, clips, self.batch_size, self.work, strict=strict)
+            return [one.scores for one in rated]
+        keeper = StoreKeeper(self.store, self.raters, self.retry_missing)
+        found = [keeper.find(clip) for clip in clips]
+        rows = [[None if known is None else known.scores for known in hit.known] for hit in found]
+        errors: list[dict[int, Exception]] = [{} for _ in self.raters]
+        lacking: dict[tuple[int, ...], list[int]] = {}  # raters whose scores are lacking → clips
+        for n, known in enumerate(rows):
+            lacking.setdefault(tuple(i for i, scores in enumerate(known) if scores is None), []).append(n)
+        for which, members in lacking.items():
+            raters, own = [self.raters[i] for i in which], [clips[n] for n in members]
+            for i, one in zip(which, rate(raters, own, self.batch_size, self.work, strict=False), strict=True):
+                for k, (n, row) in enumerate(zip(members, on_cpu(one.scores).split(), strict=True)):
+                    rows[n][i] = row
+                    if k in one.errors:
+                        errors[i][n] = one.errors[k]
+                    else:
+                        keeper.keep(i, clips[n], found[n].keys[i], row, one.failures.get(k))
+        keeper.flush()
+        columns = [Scores.concatenate([s for s in column if s is not None]) for column in zip(*rows, strict=True)]
+        for scores, failed in zip(columns, errors, strict=True):
+            if strict:
+                Rated(scores, errors=failed).raise_if_broken()
+        return columns
+
+
+def _flushed(
+    rows: Iterator[StreamedRow], raters: Sequence[Rater], keeper: StoreKeeper
+) -> Generator[Scored, None, None]:
+    try:
+        with closing(rows):  # type: ignore[type-var]  # a generator
+            yield from checked(rows, raters)
+    finally:
+        keeper.flush()
+
+
+def _checked(targets: Any) -> tuple[Reward | Rater, ...]:
+    found = (targets,) if isinstance(targets, Reward | Rater) else targets
+    if not isinstance(found, Sequence) or isinstance(found, str) or not found:
+        raise ArgumentError("targets", "a reward, a rater, or a list of them", targets)
+    for target in found:
+        if not isinstance(target, Reward | Rater):
+            remedy = "pass rewards, such as rater['overall'], or raters"
+            raise ArgumentError("targets", "rewards and raters alone", target, remedy)
+    return tuple(found)
+
+
+def _raters_of(target: Reward | Rater) -> tuple[Rater, ...]:
+    return target.raters if isinstance(target, Reward) else (target,)
+
+
+def _distinct(raters: Sequence[Rater]) -> tuple[Rater, ...]:
+    """Each rater once; two objects are one rater where name and fingerprint agree."""
+    found: list[Rater] = []
+    for rater in raters:
+        if _place(rater, found) < 0:
+            found.append(rater)
+    return tuple(found)
+
+
+def _place(rater: Rater, raters: Sequence[Rater]) -> int:
+    """The place of a rater among others, −1 where it has none; identity first, since hashing weights takes long."""
+    for i, other in enumerate(raters):
+        if other is rater:
+            return i
+    same = (i for i, one in enumerate(raters) if one.name == rater.name and one.fingerprint == rater.fingerprint)
+    return next(same, -1)
+
+
+def _name(target: Reward | Rater) -> str:
+    return repr(target) if isinstance(target, Reward) else target.name
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count(name: str, given: int | None, default: int) -> int:
+    """Return the positive integer `given`, or the default for `None`."""
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        raise ArgumentError(name, "a positive integer", given, f"leave it out for {default}")
+    return default if given is None else given
