@@ -74,7 +74,7 @@ def test_a_file_that_holds_no_judge_is_named(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "other")
     save_file({"x": torch.zeros(1)}, tmp_path / "wrong", {"width": "3", "hidden": "4", "ties": "0"})
     for name in ("text", "other", "wrong"):
-        with pytest.raises(AvrewardError, match=f"{name}: holds no judge .*Judge.save") as caught:
+        with pytest.raises(AvrewardError, match=f"{name}: holds no judge .*JudgeNetwork.save") as caught:
             JudgeNetwork.load(tmp_path / name)
         assert "\n" not in str(caught.value)
 
