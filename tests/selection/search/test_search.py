@@ -66,7 +66,7 @@ def test_one_candidate_and_another_first_seed() -> None:
         BestOfN(noisy, Toy()["power"], keep=0)
     with pytest.raises(ArgumentError, match=r"reward: expected a reward or an expression, got a Toy; choose a dim"):
         BestOfN(noisy, Toy())  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"strategy: 'best'.*best_of_n, adaptive_n"):
+    with pytest.raises(ValueError, match=r"strategy: expected one of best_of_n, adaptive_n, .*got 'best'"):
         Search(noisy, Toy()["power"], "best")
 
 
