@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 
 import pytest
 import torch
@@ -15,9 +15,11 @@ from tiny.video_llama3 import tiny_video_llama3
 
 from avreward import load_rater
 from avreward.errors import AvrewardError
+from avreward.media import sampling, sampling_rules
 from avreward.media.sampling import Spread
 from avreward.media.sampling_rules import QwenFrames
-from avreward.raters.lmm._preprocessing import chosen, plain, preprocessing_of
+from avreward.raters.lmm._preprocessing import chosen, frame_rules, plain, preprocessing_of
+from avreward.raters.lmm.backbones import video_llama3
 from avreward.raters.zero_shot.rater import PublicRater
 
 OPTIONS = {
@@ -98,3 +100,13 @@ def test_another_preprocessing_than_the_saved_one_is_said(tmp_path) -> None:
     path.write_text(json.dumps(config))
     with pytest.warns(UserWarning, match="saved with sound '16000 Hz, all of it', which is '16000 Hz mono,"):
         load_rater(folder)
+
+
+def test_every_rule_that_chooses_frames_has_its_name() -> None:
+    found = {
+        name: rule
+        for module in (sampling, sampling_rules, video_llama3)
+        for name, rule in vars(module).items()
+        if is_dataclass(rule) and rule.__module__ == module.__name__ and "__call__" in vars(rule)
+    }
+    assert frame_rules() == found
