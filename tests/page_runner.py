@@ -77,7 +77,7 @@ def run(page: Path, names: dict[str, Any], run_command: Callable[[list[str]], st
 
 def run_command(words: list[str]) -> str:
     """Run ``avreward …`` or ``python recipes/….py …`` in this process; globs are expanded as a shell does."""
-    expanded = [path for word in words for path in (sorted(glob.glob(word)) if "*" in word else [word])]
+    expanded = [path for word in words for path in sorted(glob.glob(word)) or [word]]
     if words[0] == "avreward":
         from avreward.cli.main import app
 

@@ -99,7 +99,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
     sizes = {"height": 32, "width": 32, "num_frames": 9}
     builds = {
-        "WanPipeline": (tiny_wan, sizes, {}),
+        "WanPipeline": (tiny_wan, {"height": 16, "width": 16, "num_frames": 5}, {}),
         "LTX2Pipeline": (tiny_ltx2_with_text, sizes, PLAIN),
         "StableAudioPipeline": (tiny_stable_audio, {"audio_end_in_s": 0.5}, {}),
     }

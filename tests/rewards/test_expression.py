@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -292,3 +294,15 @@ def test_any_text_is_a_reward_or_one_line(text: str) -> None:
         said = repr(reward)
         assert parse_reward(said, RATERS) == reward
     assert "\n" not in said
+
+
+def test_functions_are_known_in_a_fresh_process() -> None:
+    """Whatever was imported before: names that an expression may use don't depend on it."""
+    code = """
+from avreward import parse_reward
+from avreward.rewards.function_base import FUNCTIONS
+print(*sorted(FUNCTIONS))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    expected = "above below clamp max min minmax mos per_prompt percentile softmin zscore"
+    assert done.stdout.split() == expected.split()

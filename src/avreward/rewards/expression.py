@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
+from avreward.rewards import calibration, functions, normalize, per_prompt  # noqa: F401  # each registers its functions
 from avreward.rewards.algebra import same_for_all, weighted_sum
 from avreward.rewards.base import Reward, Term
 from avreward.rewards.function_base import FUNCTIONS, State
