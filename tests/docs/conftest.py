@@ -40,7 +40,6 @@ def write_media(folder: Path) -> None:
     """Candidates of one scene, a silent video and dubs for it, three videos with four dubs each, prompts."""
     generator = torch.Generator().manual_seed(0)
     made = demo_candidates(0, folder / "clips", seconds=1.0)
-    shutil.copytree(folder / "clips", folder / "real", copy_function=os.link)
     original = Clip.open(made["original"])
     Clip(video=original.video, fps=original.fps).save(folder / "silent.mp4")
     for number, name in enumerate(("noise", "original", "other_sound"), 1):
@@ -57,13 +56,17 @@ def write_media(folder: Path) -> None:
             noise = 0.02 * (number + 1) * (torch.rand(1, 12000, generator=generator) - 0.5)
             sound = 0.3 * torch.sin(TONE * 0.2 * (number + 1))[None] + noise
             Clip(video=frames, fps=8, audio=sound, sample_rate=8000).save(folder / "dubs" / video / f"{number}.mp4")
+    (folder / "real").mkdir()
+    for number, video in enumerate("abc", 1):  # small: a probe makes dozens of variants of each
+        os.link(folder / "dubs" / video / "0.mp4", folder / "real" / f"{number}.mp4")
     (folder / "silent").mkdir()
     media_files.write(folder / "silent" / "rain.mp4", 8)
     (folder / "takes" / "rain").mkdir(parents=True)
     for number in (0, 1):
         wave = 0.2 * torch.sin(TONE[:9600] * (0.1 + 0.1 * number))
         Clip(audio=wave[None], sample_rate=12000).save(folder / "takes" / "rain" / f"{number}.wav")
-    rows = [f"{path.name},sparks burst in the dark" for path in made.values()]
+    named = [path.name for path in (*made.values(), *(folder / "real").iterdir())]
+    rows = [f"{name},sparks burst in the dark" for name in sorted(named)]
     (folder / "prompts.csv").write_text("\n".join(["clip,prompt", *rows]) + "\n")
 
 
