@@ -14,8 +14,16 @@ import torch
 
 from avreward import Clip
 from avreward.datasets import demo_candidates
+from avreward.raters import registry
 
 TONE = torch.arange(12000)
+TERM = """from avreward import term
+
+@term(needs="video", low=-1, high=1)
+def warm(clip):
+    red, _, blue = clip.video.mean((0, 2, 3))
+    return red - blue
+"""
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +40,7 @@ def workplace(given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A folder of its own with these files, as the working directory; published pipelines are small and random."""
     shutil.copytree(given, tmp_path, copy_function=os.link, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_registered", {})  # what a page registers ends with it
     stand_in(monkeypatch)
     return tmp_path
 
@@ -67,6 +76,7 @@ def write_media(folder: Path) -> None:
         Clip(audio=wave[None], sample_rate=12000).save(folder / "takes" / "rain" / f"{number}.wav")
     named = [path.name for path in (*made.values(), *(folder / "real").iterdir())]
     rows = [f"{name},sparks burst in the dark" for name in sorted(named)]
+    (folder / "my_terms.py").write_text(TERM)
     (folder / "prompts.csv").write_text("\n".join(["clip,prompt", *rows]) + "\n")
 
 
