@@ -64,7 +64,8 @@ def one_person(monkeypatch: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ChoiceServer, "serve_forever", answered)
-    monkeypatch.setattr("elevenlabs_experiment.PORT", 0, raising=False)
+    made = ChoiceServer.__init__
+    monkeypatch.setattr(ChoiceServer, "__init__", lambda self, choices, host, port: made(self, choices, host, 0))
 
 
 # --- what pages claim beyond running
@@ -249,6 +250,11 @@ def experiment(names: dict[str, Any], printed: str, folder: Path) -> None:
     assert len(Choices("try").answers()) == 1
     assert printed.endswith("None (0.0, 1.0) nothing\n0 0 0 1\n")
     assert callable(names["dub"])
+
+
+@checks("docs/raters/index.md")
+def tensors(names: dict[str, Any], printed: str, folder: Path) -> None:
+    assert names["audio"].grad.abs().sum() > 0
 
 
 @checks("docs/raters/agav_rater.md")

@@ -299,8 +299,9 @@ def test_any_text_is_a_reward_or_one_line(text: str) -> None:
 def test_functions_are_known_in_a_fresh_process() -> None:
     """Whatever was imported before: names that an expression may use don't depend on it."""
     code = """
-from avreward import parse_reward
+from avreward import load_reward
 from avreward.rewards.function_base import FUNCTIONS
+load_reward("min(audio_quality, static_quality)")
 print(*sorted(FUNCTIONS))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
-from avreward.rewards import calibration, functions, normalize, per_prompt  # noqa: F401  # each registers its functions
 from avreward.rewards.algebra import same_for_all, weighted_sum
 from avreward.rewards.base import Reward, Term
 from avreward.rewards.function_base import FUNCTIONS, State
@@ -61,6 +60,8 @@ def parse_reward(
     >>> parse_reward("(audio_quality + 3*signals.clipping) / 2", {"signals": load_rater("signals")})
     0.5*signals.audio_quality + 1.5*signals.clipping
     """
+    from avreward.rewards import calibration, functions, normalize, per_prompt  # noqa: F401  # they register functions
+
     return _Parser(expression, raters, states).parse()
 
 
