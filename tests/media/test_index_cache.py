@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ import torch
 from media_files import write
 
 from avreward.clip import Clip
+from avreward.media import _index_cache
 from avreward.media._container import FileStamp, Limits
 from avreward.media._index import read_index
-from avreward.media._index_cache import code, pack, unpack
+from avreward.media._index_cache import FORMAT, made_by, pack, unpack
 from avreward.media._tracks import FileAudio, FileVideo
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -71,10 +74,43 @@ def test_nothing_is_read(tmp_path: Path) -> None:
     assert (clip.height, clip.width, clip.sample_rate, len(clip.keys["video"])) == (48, 64, 48000, 32)
 
 
-def test_the_code_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = code()
-    assert len(before) == 32
-    code.cache_clear()
-    monkeypatch.setattr("av.__version__", "0.0")
-    assert code() != before
-    code.cache_clear()
+LAYOUTS = {
+    1: {
+        "top": ["keys", "missing", "orientation", "picture", "sound"],
+        "picture": [
+            "base",
+            "count",
+            "end",
+            "height",
+            "interval",
+            "keyframes",
+            "origin",
+            "plain",
+            "stamps",
+            "stream",
+            "width",
+        ],
+        "sound": ["base", "channels", "end", "names", "origin", "rate", "start", "stream"],
+        "orientation": ["flip_columns", "flip_rows", "transpose"],
+        "missing": [],
+        "keys": ["audio", "video"],
+    }
+}
+
+
+def test_another_layout_is_another_format(tmp_path: Path) -> None:
+    """Who changes what is kept raises `FORMAT`, and adds the layout here."""
+    path = write(tmp_path / "a.mp4", sound="aac")
+    index = read_index(FileStamp.of(path), Limits())
+    content = json.loads(zlib.decompress(pack(index, FileVideo(index), FileAudio(index))))
+    found = {"top": sorted(content)} | {
+        name: sorted(content[name]) for name in ("picture", "sound", "orientation", "missing", "keys")
+    }
+    assert found == LAYOUTS[FORMAT]
+
+
+@pytest.mark.parametrize("name", ["FORMAT", "VERSION", "decoder"])
+def test_what_found_it_out_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    before = made_by()
+    monkeypatch.setattr(_index_cache, name, (lambda: "17.0.1") if name == "decoder" else 99)
+    assert made_by() != before

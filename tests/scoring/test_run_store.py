@@ -184,7 +184,7 @@ def test_another_version_of_the_code_reads_files_anew(
     files: list[Path], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list(score_files(files, Toy(), store=store))
-    monkeypatch.setattr(store_files, "code", lambda: "other")
+    monkeypatch.setattr(store_files, "made_by", lambda: "other")
     opened = []
     monkeypatch.setattr(store_files, "unpack", lambda *a: opened.append(a))
     assert all(row.known for row in score_files(files, Toy(), store=store))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zlib
 from dataclasses import asdict
 from fractions import Fraction
-from functools import cache
-from importlib.resources import files
 from typing import Any
-
-import av
 
 from avreward.media._container import FileStamp, Limits
 from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
+from avreward.media._libraries import decoder
 from avreward.media._to_rgb import Orientation
 from avreward.media._tracks import FileAudio, FileVideo
+from avreward.media._version import VERSION
 
+FORMAT = 1  # of the bytes: raise it when a field is renamed, added or read in another way
 _FRACTIONS, _TUPLES = ("base", "interval", "origin"), ("stamps", "keyframes", "names")
 
 
@@ -51,14 +49,9 @@ def unpack(data: bytes, stamp: FileStamp, limits: Limits) -> tuple[MediaIndex, F
     return index, picture, None if heard is None else FileAudio(index, keys["audio"])
 
 
-@cache
-def code() -> str:
-    """A hash of the code that finds out what a file holds: another version may find something else."""
-    digest = hashlib.blake2b(av.__version__.encode(), digest_size=16)
-    for entry in sorted(files(__package__).iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".py"):
-            digest.update(entry.read_bytes())
-    return digest.hexdigest()
+def made_by() -> str:
+    """What finds out what a file holds: under another version or decoder it may find something else."""
+    return f"format {FORMAT}, media {VERSION}, av {decoder()}"
 
 
 def _ratio(value: Any) -> list[int]:

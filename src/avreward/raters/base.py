@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from avreward._display import counted, html_table, text_table
 from avreward.clip import Clip
 from avreward.errors import MediaError, UnusableTrack, unknown_name
+from avreward.media._version import VERSION
 from avreward.raters._loop import check_clips, rate
 from avreward.raters._streams import within_streams
 from avreward.raters._tensors import Prompts, clips_of, dimension_of
@@ -52,6 +54,9 @@ class Rater(ABC):
         dimensions: the columns of its scores.
         tracks: which tracks `load` decodes.
         fingerprint: names everything that the scores depend on; another fingerprint, other scores.
+        versions: versions of the subpackages whose code decides the scores; part of the fingerprint.
+        libraries: installed libraries that can change a score; their versions are stored with each score, see
+            `avreward.raters._environment`.
         module: the network, in evaluation mode and frozen; `None` where there are no weights.
         prompt_anchored: whether it reads the prompt; `reads` tells for which scores.
         differentiable: whether gradients reach the clip's tensors.
@@ -63,6 +68,8 @@ class Rater(ABC):
     name: str
     dimensions: tuple[Dimension, ...]
     fingerprint: str
+    versions: Mapping[str, int] = MappingProxyType({"media": VERSION})
+    libraries: tuple[str, ...] = ("av", "torch")
     module: nn.Module | None = None
     tracks: tuple[Track, ...] = ("video", "audio")
     prompt_anchored: bool = False

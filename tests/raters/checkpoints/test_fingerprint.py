@@ -88,6 +88,16 @@ def test_tokens_count_too() -> None:
     assert other.fingerprint != rater.fingerprint
 
 
+def test_the_versions_of_the_code_count(monkeypatch) -> None:
+    seen = {toy_rater().fingerprint}
+    assert toy_rater().versions.keys() == {"media", "lmm"}
+    monkeypatch.setattr(ToyBackbone, "versions", {"encoders": 1})
+    seen.add(toy_rater().fingerprint)
+    monkeypatch.setattr(LmmRater, "versions", {**LmmRater.versions, "lmm": 99})
+    seen.add(toy_rater().fingerprint)
+    assert len(seen) == 3
+
+
 def test_settings_change_it(monkeypatch) -> None:
     rater = toy_rater()
     before = rater.fingerprint
@@ -132,7 +142,7 @@ def test_weights_are_hashed_once(monkeypatch) -> None:
         return weights_hash(module)
 
     monkeypatch.setattr(room, "weights_hash", slowly)
-    of = Fingerprint("n", nn.Linear(2, 2))
+    of = Fingerprint("n", nn.Linear(2, 2), {"media": 1})
     found, barrier = [], threading.Barrier(4)
 
     def ask() -> None:
@@ -159,9 +169,12 @@ def test_a_network_made_in_inference_mode() -> None:
 
 def test_settings_are_named_not_numbered() -> None:
     module = nn.Linear(1, 1)
-    assert fingerprint("n", module, {"a": "1", "b": "2"}) == fingerprint("n", module, {"b": "2", "a": "1"})
-    assert fingerprint("n", module, {"a": "2", "b": "1"}) != fingerprint("n", module, {"a": "1", "b": "2"})
-    assert fingerprint("n", module, {"a": "1\nb=2"}) != fingerprint("n", module, {"a": "1", "b": "2"})
+    found = {
+        fingerprint("n", module, settings, versions)
+        for settings in ({"a": "1", "b": "2"}, {"b": "2", "a": "1"}, {"a": "2", "b": "1"}, {"a": "1\nb=2"})
+        for versions in ({"media": 1, "lmm": 2}, {"lmm": 2, "media": 1}, {"media": 2, "lmm": 1})
+    }
+    assert len(found) == 6  # the order makes no difference
 
 
 def test_identity_of_a_question_is_stable() -> None:

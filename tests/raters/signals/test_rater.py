@@ -185,13 +185,16 @@ def test_half_precision_input_is_judged_in_single():
     assert float(scores["static_quality"]) == pytest.approx(float(RATER([clip])["static_quality"]), abs=1)
 
 
-def test_the_fingerprint_names_constants_and_code(monkeypatch):
+def test_the_fingerprint_names_constants_and_versions(monkeypatch):
     again = SignalsRater(Fusion(dict(shipped().constants), dict(shipped().overall), shipped().made_by))
     assert again.fingerprint == RATER.fingerprint
     changed = dict(shipped().constants) | {"hum": Constants(1.0, 1.0, 1.0)}
     assert SignalsRater(Fusion(changed, shipped().overall)).fingerprint != RATER.fingerprint
-    monkeypatch.setattr(module, "_code", lambda: "other code")
-    assert SignalsRater().fingerprint != RATER.fingerprint
+    assert RATER.versions.keys() == {"media", "signals"}
+    for name in RATER.versions:
+        monkeypatch.setattr(SignalsRater, "versions", {**RATER.versions, name: 99})
+        assert SignalsRater().fingerprint != RATER.fingerprint
+        monkeypatch.undo()
 
 
 def test_one_clip_instead_of_a_list_and_a_bad_batch_size_are_refused(scenes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from avreward.media.sampling import FramePlan
 from avreward.media.sampling_rules import AgavRaterFrames
 from avreward.raters.agav._network import AgavNetwork
 from avreward.raters.base import Track
+from avreward.raters.encoders._version import VERSION as ENCODERS
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Encoded, Prompt, Tokens
 
@@ -43,6 +45,7 @@ class AgavBackbone(Backbone):
     """
 
     tracks: ClassVar[tuple[Track, ...]] = ("video", "audio")
+    versions: ClassVar[Mapping[str, int]] = MappingProxyType({"encoders": ENCODERS})
     module: AgavNetwork
 
     def __init__(

@@ -14,6 +14,7 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.agav._backbone import RATE, AgavBackbone
 from avreward.raters.agav._card import DIMENSIONS, Task
+from avreward.raters.agav._version import VERSION
 from avreward.raters.base import Sample, Work
 from avreward.raters.lmm.prompt import Prompt, Read, Slot
 from avreward.raters.lmm.rater import LmmRater, Question
@@ -84,6 +85,8 @@ class AgavRater(LmmRater):
     >>> scores.values.shape, [dimension.name for dimension in scores.dimensions]
     (torch.Size([1, 3]), ['audio_quality', 'av_consistency', 'overall'])
     """
+
+    versions = MappingProxyType({**LmmRater.versions, "agav": VERSION})
 
     def __init__(
         self,

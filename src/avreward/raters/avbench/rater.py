@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +14,9 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.media.sampling_rules import QwenFrames
 from avreward.raters.avbench._card import ABSENT, DIMENSIONS, EVALUATORS
+from avreward.raters.avbench._version import VERSION
 from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.checkpoints._fingerprint import digest
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Prompt, Slot
 from avreward.raters.lmm.rater import LmmRater, Question
@@ -73,6 +74,7 @@ class AvBenchRater(Rater):
     """
 
     name = "avbench"
+    libraries = LmmRater.libraries
 
     def __init__(
         self,
@@ -93,6 +95,8 @@ class AvBenchRater(Rater):
         tracks: tuple[Track, ...] = ("video", "audio")
         self.tracks = tuple(track for track in tracks if any(track in e.tracks for e in self.evaluators.values()))
         self.prompt_anchored = any(evaluator.prompt_anchored for evaluator in self.evaluators.values())
+        members = (evaluator.versions for evaluator in self.evaluators.values())
+        self.versions = {"avbench": VERSION, **{name: v for one in members for name, v in one.items()}}
         self._absent = {a.name: f"not installed: it needs {a.judge}, which avreward can't run yet" for a in ABSENT}
         self._absent |= {
             name: f"not loaded: load it with {name}=, a folder or hub name of {network}"
@@ -103,8 +107,8 @@ class AvBenchRater(Rater):
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
         """Names the weights, the questions and every setting of all evaluators."""
-        text = "\n".join(f"{name}={evaluator.fingerprint}" for name, evaluator in self.evaluators.items())
-        return f"{self.name}:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+        told = (f"{name}={evaluator.fingerprint}" for name, evaluator in self.evaluators.items())
+        return f"{self.name}:{digest(self.versions, *told)}"
 
     def reads(self, dimension: str | None = None) -> frozenset[str]:
         """Return what a score may depend on, as its evaluator says; what it needs where there is none."""

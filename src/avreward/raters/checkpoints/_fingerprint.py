@@ -55,8 +55,8 @@ class Fingerprint:
     version counters, which see every change in place but those of ``weight.data``. Several threads may ask.
     """
 
-    def __init__(self, name: str, module: nn.Module) -> None:
-        self._name, self._module = name, module
+    def __init__(self, name: str, module: nn.Module, versions: Mapping[str, int]) -> None:
+        self._name, self._module, self._versions = name, module, versions
         self._known: tuple[object, str] | None = None
         self._lock = threading.Lock()
 
@@ -66,15 +66,24 @@ class Fingerprint:
         state = versions, tuple(sorted(settings.items()))
         with self._lock:
             if self._known is None or self._known[0] != state:
-                self._known = state, fingerprint(self._name, self._module, settings)
+                self._known = state, fingerprint(self._name, self._module, settings, self._versions)
             return self._known[1]
 
 
-def fingerprint(name: str, module: nn.Module, settings: Mapping[str, str]) -> str:
-    """``name:`` and 16 hex digits of the weights, of what the network's configuration adds, and of every setting."""
+def fingerprint(name: str, module: nn.Module, settings: Mapping[str, str], versions: Mapping[str, int]) -> str:
+    """``name:`` and 16 hex digits of weights, versions, what the network's configuration adds, and every setting."""
     told = (f"{key}={value!r}" for key, value in sorted(settings.items()))
-    text = "\n".join([weights_hash(module), configuration(module), *told])
-    return f"{name}:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+    return f"{name}:{digest(versions, weights_hash(module), configuration(module), *told)}"
+
+
+def digest(versions: Mapping[str, int], *texts: str) -> str:
+    """16 hex digits of the versions of subpackages and of `texts`.
+
+    >>> digest({"media": 1}, "a") == digest({"media": 2}, "a")
+    False
+    """
+    text = "\n".join([*(f"{name} {version}" for name, version in sorted(versions.items())), *texts])
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def configuration(module: nn.Module) -> str:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from os import PathLike
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import torch
@@ -21,6 +22,7 @@ from avreward.raters.checkpoints._oom import Batches, builds_graph
 from avreward.raters.checkpoints.loading import Loading
 from avreward.raters.embedding._card import Side, dimensions_of
 from avreward.raters.embedding._checkpoint import preprocessing, read_network
+from avreward.raters.embedding._version import VERSION
 from avreward.raters.lmm._template import why_no_text
 from avreward.raters.scores import Scores
 
@@ -49,6 +51,8 @@ class EmbeddingRater(Rater):
     model_types: ClassVar[tuple[str, ...]]
     """Of the checkpoints that it reads."""
     prompt_anchored = True
+    versions = MappingProxyType({**Rater.versions, "embedding": VERSION})
+    libraries = (*Rater.libraries, "transformers")
 
     def __init__(self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, rounding: Rounding, score: Score) -> None:
         if score not in get_args(Score):
@@ -59,7 +63,7 @@ class EmbeddingRater(Rater):
         self.module: nn.Module = module.eval().requires_grad_(False)
         self.tokenizer, self.rounding, self.measure = tokenizer, rounding, score
         self.dimensions = dimensions_of(self.pairs, -1.0 if score == "cosine" else 0.0)
-        self._fingerprint = Fingerprint(self.name, module)
+        self._fingerprint = Fingerprint(self.name, module, self.versions)
         self._batches = Batches()
         if rounding == "exact":  # which rounds gradients to zero
             self.differentiable = False
@@ -118,7 +122,7 @@ class EmbeddingRater(Rater):
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
-        """Names the weights and every setting."""
+        """Names the weights, every setting and the versions of the code."""
         return self._fingerprint.of(self.settings)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -33,6 +34,8 @@ class Backbone(ABC):
     """What it can take in."""
     network: ClassVar[str] = ""
     """Its network's class in `transformers`; empty where this package defines the network."""
+    versions: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    """Versions of the subpackages that it uses beside `media` and `lmm`."""
 
     def __init__(
         self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, rounding: Rounding = "straight_through"

@@ -25,6 +25,7 @@ from avreward.raters.checkpoints._oom import Batches, Item, Result, builds_graph
 from avreward.raters.lmm._comparison import compare
 from avreward.raters.lmm._decoding import read
 from avreward.raters.lmm._template import Rendered, fields, render, why_no_text
+from avreward.raters.lmm._version import VERSION
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Encoded, Prompt, Read, Slot
 from avreward.raters.lmm.readout import Readout
@@ -77,6 +78,8 @@ class LmmRater(Rater):
         module: holds all weights, where that is more than the backbone's (*optional*).
     """
 
+    versions: Mapping[str, int] = MappingProxyType({**Rater.versions, "lmm": VERSION})
+    libraries = (*Rater.libraries, "transformers")
     published: Mapping[str, Mapping[str, float]] = MappingProxyType({})
     """Scores that its authors published: beginning of a file's name → dimension → score."""
 
@@ -99,12 +102,13 @@ class LmmRater(Rater):
         self.prompt_anchored = "prompt" in needs
         self.differentiable = backbone.rounding != "exact"  # which rounds gradients to zero
         self._identities = {f"question {i}": q.identity(backbone.tokenizer) for i, q in enumerate(self.questions)}
-        self._fingerprint = Fingerprint(name, self.module)
+        self.versions = {**type(self).versions, **backbone.versions}
+        self._fingerprint = Fingerprint(name, self.module, self.versions)
         self._batches = Batches()
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
-        """Names the weights, the questions and every setting."""
+        """Names the weights, the questions, every setting and the versions of the code."""
         return self._fingerprint.of({**self.settings, **self._identities})
 
     @property

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property, partial
-from importlib.resources import files
+from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -13,12 +12,14 @@ from torch import Tensor
 from avreward.clip import Clip
 from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.checkpoints._fingerprint import digest
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.signals._card import HEADLINE
 from avreward.raters.signals._explain import Explanation, explain
 from avreward.raters.signals._fusion import Fusion, shipped
 from avreward.raters.signals._gates import soft
 from avreward.raters.signals._measurement import MEASUREMENTS, NEEDS
+from avreward.raters.signals._version import VERSION
 from avreward.raters.signals._windows import HIGHEST_RATE, PLANS, WindowViews, load_audio, load_video, views_of
 
 _DETAILS = tuple(
@@ -53,14 +54,15 @@ class SignalsRater(Rater):
     name = "signals"
     dimensions = HEADLINE + _DETAILS
     per_clip = True
+    versions = MappingProxyType({**Rater.versions, "signals": VERSION})
 
     def __init__(self, fusion: Fusion | None = None) -> None:
         self.fusion = fusion or shipped()
 
     @cached_property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed late
-        """Names the code and the constants: ``signals:`` and 16 hex digits."""
-        return "signals:" + hashlib.blake2b(f"{_code()}{self.fusion}".encode(), digest_size=8).hexdigest()
+        """Names the versions of the code and the constants: ``signals:`` and 16 hex digits."""
+        return f"{self.name}:{digest(self.versions, str(self.fusion))}"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -128,17 +130,3 @@ class SignalsRater(Rater):
 def _measured(views: Mapping[str, WindowViews]) -> dict[str, Tensor]:
     """The measurements, in the scores' form, of what there is to see."""
     return {m.name: views[m.view].mean(m, soft) for m in MEASUREMENTS if m.view in views and views[m.view].views}
-
-
-WRITERS = ("encode.py", "remux.py")  # of `avreward.media`: what writes files has no say in scores
-
-
-@cache
-def _code() -> str:
-    """A hash of the source of the measurements and of the preprocessing: a changed one is another fingerprint."""
-    digest = hashlib.blake2b(digest_size=16)
-    for package in (__package__, "avreward.media"):
-        for entry in sorted(files(package).iterdir(), key=lambda e: e.name):
-            if entry.name.endswith(".py") and entry.name not in WRITERS:
-                digest.update(entry.read_bytes())
-    return digest.hexdigest()

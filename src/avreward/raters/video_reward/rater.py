@@ -22,6 +22,7 @@ from avreward.raters.lmm.prompt import Prompt, Read, Slot
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import applied
 from avreward.raters.video_reward._card import DIMENSIONS
+from avreward.raters.video_reward._version import VERSION
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2VLConfig
@@ -90,6 +91,8 @@ class VideoRewardRater(LmmRater):
     >>> rater([Clip.open("generated.mp4", prompt="A red ball rolls.")])["overall"].shape  # doctest: +SKIP
     torch.Size([1])
     """
+
+    versions = MappingProxyType({**LmmRater.versions, "video_reward": VERSION})
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from avreward.raters.lmm.prompt import Slot
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import LEVEL_WORDS, BinaryConfidence, FiveLevels, Readout, first_tokens
 from avreward.raters.scores import Dimension
+from avreward.raters.zero_shot._version import VERSION
 from avreward.raters.zero_shot.questions import ASKED, YES_NO_PLEASE, ZeroShotQuestion
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class PublicRater(LmmRater):
     >>> rater([Clip.open("dub1.mp4"), Clip.open("dub2.mp4")])["av_consistency"].shape
     torch.Size([2])
     """
+
+    versions = MappingProxyType({**LmmRater.versions, "zero_shot": VERSION})
 
     def __init__(
         self, name: str, backbone: Backbone, answers: Answers = "levels", *, checkpointing: bool = False

@@ -10,7 +10,7 @@ from avreward.clip import Clip
 from avreward.errors import MediaError
 from avreward.media._container import FileStamp, Limits
 from avreward.media._index import MediaIndex
-from avreward.media._index_cache import code, pack, unpack
+from avreward.media._index_cache import made_by, pack, unpack
 from avreward.media._tracks import FileAudio, FileVideo
 from avreward.scoring.store._shard import FileRow
 
@@ -30,12 +30,12 @@ def remembered(clip: Clip) -> FileRow | None:
     about = pack(
         index, picture if isinstance(picture, FileVideo) else None, sound if isinstance(sound, FileAudio) else None
     )
-    return FileRow(name_of(index.stamp), index.stamp.size, index.stamp.modified, code(), about)
+    return FileRow(name_of(index.stamp), index.stamp.size, index.stamp.modified, made_by(), about)
 
 
 def recalled(row: FileRow, stamp: FileStamp, prompt: str | None, texts: Mapping[str, str] | None) -> Clip | None:
     """The clip, or `None` if the file is not as it was when `row` was written."""
-    if (row.size, row.modified, row.code) != (stamp.size, stamp.modified, code()):
+    if (row.size, row.modified, row.code) != (stamp.size, stamp.modified, made_by()):
         return None
     return Clip._of_file(*unpack(row.about, stamp, Limits()), prompt, texts)
 

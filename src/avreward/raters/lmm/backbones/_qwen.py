@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -16,6 +17,7 @@ from avreward.media.sampling_rules import QwenFrames
 from avreward.raters.base import Track
 from avreward.raters.encoders._mrope import mrope
 from avreward.raters.encoders._qwen_patches import CLIP_MEAN, CLIP_STD, STEP, QwenPatches
+from avreward.raters.encoders._version import VERSION as ENCODERS
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Encoded, Prompt, Text, Tokens
 
@@ -57,6 +59,7 @@ class Qwen(Backbone):
     """
 
     tracks: ClassVar[tuple[Track, ...]] = ("video",)
+    versions: ClassVar[Mapping[str, int]] = MappingProxyType({"encoders": ENCODERS})
     network: ClassVar[str]
     system: ClassVar[str | None] = "You are a helpful assistant."
     around: ClassVar[tuple[str, str]] = ("<|vision_start|>", "<|vision_end|>")

@@ -1,0 +1,20 @@
+"""Which libraries decode media, as one line of text."""
+
+from __future__ import annotations
+
+from functools import cache
+
+_DECODING = ("libavformat", "libavcodec", "libavutil", "libswscale", "libswresample")
+
+
+@cache
+def decoder() -> str:
+    """Return the versions of PyAV and of FFmpeg's libraries behind it: another one may decode a file differently.
+
+    >>> decoder().split()[1]
+    '(libavformat'
+    """
+    import av
+
+    parts = (f"{name} {'.'.join(map(str, av.library_versions[name]))}" for name in _DECODING)
+    return f"{av.__version__} ({', '.join(parts)})"

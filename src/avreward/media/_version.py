@@ -1,0 +1,3 @@
+"""The version of decoding, keys and transforms."""
+
+VERSION = 1  # raise it when a score changes: see "Versions" in CONTRIBUTING.md
