@@ -49,6 +49,7 @@ def store_of(path: Path | None, off: bool, out: Path, raters: Iterable[Rater]) -
             store.compact()
     for damaged, why in store.damaged.items():
         complain(f"{shown(damaged)}: these scores can't be read ({why}); move the file away to have them made again")
+    store.tell = complain
     for rater in raters:
         known = store.fingerprints(rater.name)
         if known and rater.fingerprint not in known:

@@ -81,6 +81,7 @@ def score(
     asked = prompts_of(clips, prompts)
     formed = group_by or (GroupBy.PROMPT if prompts is not None else GroupBy.PARENT)
 
+    from avreward.raters._environment import environment
     from avreward.scoring.run import score_files
 
     target = chosen or next(iter(judges.values()))
@@ -90,6 +91,7 @@ def score(
         "group_by": formed.value,
         "reward": None if chosen is None else repr(chosen),
         "raters": {name: judge.fingerprint for name, judge in judges.items()},
+        "environment": environment(library for judge in judges.values() for library in judge.libraries),
     }
     failed = known = 0
     kept = store_of(store, no_store, out, judges.values())

@@ -18,7 +18,8 @@ from toy_raters import Reading, Toy, both, picture, sound
 from avreward.clip import Clip
 from avreward.raters.scores import Scores
 from avreward.scoring.store._rows import clip_key, decode, encode, rater_row
-from avreward.scoring.store._shard import VERSION, Rows, Shard, StoreError
+from avreward.scoring.store._shard import VERSION, Shard, StoreError
+from avreward.scoring.store._tables import Rows
 from avreward.scoring.store.store import Store
 
 CLIPS = [sound(0.1), picture(0.4), both(0.2, 0.3)]

@@ -14,7 +14,7 @@ from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
 from avreward.scoring.store._files import remembered, unchanged
 from avreward.scoring.store._rows import StoredScores, clip_key, encode, judged, rater_row
-from avreward.scoring.store._shard import FileRow, Rows, ScoreRow
+from avreward.scoring.store._tables import FileRow, Rows, ScoreRow
 from avreward.scoring.store.store import Store
 
 ROWS_AT_ONCE = 64  # rows written together, where they come faster than
@@ -53,11 +53,13 @@ class StoreKeeper:
             file = remembered(clip)
         except MediaError:
             return StoreHit(nothing, nothing)
-        rows = [self.store.find(judge, [key]).get(key) for judge, key in zip(self.judges, keys, strict=True)]
+        known = []
+        for judge, rater, key in zip(self.judges, self.raters, keys, strict=True):
+            row = self.store.find(judge, rater.versions, [key]).get(key)
+            known.append(judged(row, clip, rater, self.retry_missing))
         if file is not None:
             self._add(files=[file])
-        each = zip(rows, self.raters, strict=True)
-        return StoreHit(keys, [judged(row, clip, rater, self.retry_missing) for row, rater in each])
+        return StoreHit(keys, known)
 
     def keep(self, rater: int, clip: Clip, key: bytes | None, scores: Scores, error: str | None = None) -> None:
         """One clip's scores by one rater, a single row, or why it couldn't be judged."""

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
+from avreward.raters._environment import environment
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, Scores
-from avreward.scoring.store._shard import RaterRow, ScoreRow
+from avreward.scoring.store._tables import RaterRow, ScoreRow
 
 
 class StoredScores(NamedTuple):
@@ -26,11 +27,12 @@ class StoredScores(NamedTuple):
 
 
 def rater_row(rater: Rater) -> RaterRow:
-    """What stands for a rater: its fingerprint and the names of its dimensions."""
+    """What stands for a rater: its fingerprint, the names of its dimensions and the libraries that it runs on."""
     fingerprint = rater.fingerprint
     dimensions = json.dumps([dimension.name for dimension in rater.dimensions])
-    digest = hashlib.blake2b(f"{fingerprint}\n{dimensions}".encode(), digest_size=8).digest()
-    return RaterRow(digest, rater.name, fingerprint, dimensions)
+    libraries = json.dumps(environment(rater.libraries))
+    digest = hashlib.blake2b(f"{fingerprint}\n{dimensions}\n{libraries}".encode(), digest_size=8).digest()
+    return RaterRow(digest, rater.name, fingerprint, dimensions, libraries)
 
 
 def clip_key(rater: Rater, clip: Clip) -> bytes:

@@ -9,25 +9,27 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
 from avreward.errors import AvrewardError
+from avreward.scoring.store._tables import FileRow, RaterRow, Rows, ScoreRow
 
-VERSION = 1  # of the tables below, in each file's header
+VERSION = 2  # of the tables below, in each file's header
 PATTERN = "scores-*.sqlite"
 _WAIT = 60.0  # seconds for which a process waits while another one commits or merges
 _ASKED_AT_ONCE = 500  # keys in one query, so that its text is prepared once
 
 _TABLES = f"""
-CREATE TABLE raters (id BLOB PRIMARY KEY, name TEXT, fingerprint TEXT, dimensions TEXT) WITHOUT ROWID;
+CREATE TABLE raters (
+    id BLOB PRIMARY KEY, name TEXT, fingerprint TEXT, dimensions TEXT, environment TEXT
+) WITHOUT ROWID;
 CREATE TABLE scores (
     rater BLOB, clip BLOB, missing INTEGER, value BLOB, note TEXT, PRIMARY KEY (rater, clip)
 ) WITHOUT ROWID;
 CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER, modified INTEGER, code TEXT, about BLOB) WITHOUT ROWID;
 PRAGMA user_version = {VERSION};
 """
-_PUT_RATER = "INSERT OR IGNORE INTO raters VALUES (?, ?, ?, ?)"
+_PUT_RATER = "INSERT OR IGNORE INTO raters VALUES (?, ?, ?, ?, ?)"
 # Of two rows of one clip the fuller stays, of two equally full ones the later.
 _PUT_SCORE = """
 INSERT INTO scores VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
@@ -42,47 +44,6 @@ class StoreError(AvrewardError):
 
 class Unreadable(Exception):
     """A file can't be read; the argument is what SQLite says."""
-
-
-class RaterRow(NamedTuple):
-    """A rater as it was when it judged; `id` is a hash of `fingerprint` and `dimensions` (JSON, their names)."""
-
-    id: bytes
-    name: str
-    fingerprint: str
-    dimensions: str
-
-
-class ScoreRow(NamedTuple):
-    """One clip's scores by one rater.
-
-    `value` holds those that there are (little-endian float64), in the order of the dimensions; `note` is JSON of what
-    else there is to say, see `avreward.scoring.store._rows`; `missing` counts the dimensions without a score.
-    """
-
-    rater: bytes
-    clip: bytes
-    missing: int
-    value: bytes
-    note: str | None
-
-
-class FileRow(NamedTuple):
-    """What a media file was found to hold when it had this size and modification time, by this code."""
-
-    path: bytes
-    size: int
-    modified: int
-    code: str
-    about: bytes
-
-
-class Rows(NamedTuple):
-    """What one transaction writes."""
-
-    raters: Sequence[RaterRow] = ()
-    scores: Sequence[ScoreRow] = ()
-    files: Sequence[FileRow] = ()
 
 
 class Shard:
@@ -250,7 +211,9 @@ class Shard:
 
     def raters(self) -> list[RaterRow]:
         """Those whose scores are here."""
-        return [RaterRow(*row) for row in self._database.execute("SELECT * FROM raters")]
+        kept = "environment" if self.version > 1 else "''"
+        query = f"SELECT id, name, fingerprint, dimensions, {kept} FROM raters"  # noqa: S608  # one of two constants
+        return [RaterRow(*row) for row in self._database.execute(query)]
 
     def count(self) -> int:
         """How many clips' scores there are, one for each rater that judged them."""

@@ -19,9 +19,11 @@ from avreward.media._checks import check_path
 from avreward.media._container import FileStamp
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
+from avreward.scoring.store._equivalence import difference
 from avreward.scoring.store._files import name_of, recalled
 from avreward.scoring.store._rows import clip_key, encode, judged, rater_row
-from avreward.scoring.store._shard import PATTERN, RaterRow, Rows, ScoreRow, Shard, StoreError, Unreadable
+from avreward.scoring.store._shard import PATTERN, Shard, StoreError, Unreadable
+from avreward.scoring.store._tables import RaterRow, Rows, ScoreRow
 
 Answer = TypeVar("Answer")
 
@@ -34,6 +36,9 @@ class Store:
     The key of a row is the rater's fingerprint, the names of its dimensions, the keys of the tracks that it looks at
     and the texts that its dimensions need. So a renamed file is found again, and a changed setting of the rater, which
     changes its fingerprint, is not mixed up with what was said before. Missing scores are kept with their reasons.
+
+    The versions of the libraries that a score was made with are kept too (`Rater.libraries`). A score by another
+    version counts only where the two are known to give the same scores; see `avreward.scoring.store._equivalence`.
 
     Each process writes a file of its own, made at the first `put`, and reads those of all others, on whatever machine
     they run: rows that another process writes are found as soon as they are written. A process that is killed loses
@@ -57,6 +62,8 @@ class Store:
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path}: this is a file, and a store is a folder; name another")
         self.damaged: dict[Path, str] = {}  # files that can't be read, and why
+        self.tell: Callable[[str], None] = warnings.warn  # what becomes of a line that the user should see
+        self._told: set[bytes] = set()  # raters whose scores of other runs don't count
         self._lock = threading.RLock()
         self._own: Shard | None = None
         self._disconnect()
@@ -70,7 +77,7 @@ class Store:
         was opened.
         """
         keys = [clip_key(rater, clip) for clip in clips]
-        rows = self.find(rater_row(rater), keys)
+        rows = self.find(rater_row(rater), rater.versions, keys)
         known = [judged(rows.get(key), clip, rater, retry_missing) for key, clip in zip(keys, clips, strict=True)]
         return [None if one is None else one.scores for one in known]
 
@@ -149,18 +156,46 @@ class Store:
     ) -> None:
         self.close()
 
-    def find(self, rater: RaterRow, keys: Sequence[bytes]) -> dict[bytes, ScoreRow]:
-        """The fullest row of each of `keys` that there is."""
+    def find(self, rater: RaterRow, versions: Mapping[str, int], keys: Sequence[bytes]) -> dict[bytes, ScoreRow]:
+        """The fullest row of each of `keys` that there is, made by the same libraries or by equivalent ones.
+
+        `versions` are `Rater.versions`. Where a key has rows by other libraries alone, `tell` is called, once.
+        """
         best: dict[bytes, ScoreRow] = {}
+        outdated: list[tuple[Shard, bytes, str]] = []
         with self._lock:
             for shard in self._shards():
-                lacking = [key for key in keys if key not in best or best[key].missing]
-                if not lacking:
-                    break
-                for row in self._answer(shard, partial(Shard.scores, rater=rater.id, clips=lacking)) or ():
-                    if row.clip not in best or row.missing < best[row.clip].missing:
-                        best[row.clip] = row
+                self._fill(best, shard, rater.id, keys)
+                for other in self._on_other_libraries(shard, rater) if _lacking(best, keys) else ():
+                    why = difference(other.environment, rater.environment, versions)
+                    if why is None:
+                        self._fill(best, shard, other.id, keys)
+                    else:
+                        outdated.append((shard, other.id, why))
+            if rater.id not in self._told:
+                self._tell_of(outdated, rater, [key for key in keys if key not in best])
         return best
+
+    def _fill(self, best: dict[bytes, ScoreRow], shard: Shard, rater: bytes, keys: Sequence[bytes]) -> None:
+        """Take the rows of `shard` that are fuller than those in `best`."""
+        if lacking := _lacking(best, keys):
+            for row in self._answer(shard, partial(Shard.scores, rater=rater, clips=lacking)) or ():
+                if row.clip not in best or row.missing < best[row.clip].missing:
+                    best[row.clip] = row
+
+    def _on_other_libraries(self, shard: Shard, rater: RaterRow) -> list[RaterRow]:
+        """The same rater as it judged in other runs."""
+        same = (rater.fingerprint, rater.dimensions)
+        rows = self._answer(shard, Shard.raters) or ()
+        return [row for row in rows if (row.fingerprint, row.dimensions) == same and row.id != rater.id]
+
+    def _tell_of(self, outdated: Sequence[tuple[Shard, bytes, str]], rater: RaterRow, keys: Sequence[bytes]) -> None:
+        """Say why known scores of `keys` don't count."""
+        for shard, other, why in outdated if keys else ():
+            if self._answer(shard, partial(Shard.scores, rater=other, clips=keys)):
+                self._told.add(rater.id)
+                self.tell(f"{self.path}: scores of {rater.name} were made {why}; those clips are rated again")
+                return
 
     def write(self, rows: Rows) -> None:
         """Writes all of `rows` or none, in this process's file."""
@@ -220,7 +255,7 @@ class Store:
         if shard := self._open.pop(path, None):
             shard.close()
         remedy = "its scores are left out; move it away to have them made again"
-        warnings.warn(f"{path}: these scores can't be read ({error}); {remedy}", stacklevel=2)
+        self.tell(f"{path}: these scores can't be read ({error}); {remedy}")
 
     def _check_process(self) -> None:
         if self._process != os.getpid():  # forked
@@ -231,6 +266,11 @@ class Store:
         self._process = os.getpid()
         self._open: dict[Path, Shard] = {}
         self._own = None
+
+
+def _lacking(best: Mapping[bytes, ScoreRow], keys: Sequence[bytes]) -> list[bytes]:
+    """Those of `keys` for which a row, or a fuller one, is wanted."""
+    return [key for key in keys if key not in best or best[key].missing]
 
 
 def _listed(folder: Path) -> list[Path]:

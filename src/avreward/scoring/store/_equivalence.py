@@ -1,0 +1,59 @@
+"""Whether a score that other versions of libraries gave counts as one of this run.
+
+`equivalent.json` lists, for each subpackage's version, the library versions under which its golden scores were
+reproduced (``tests/versions``). Two versions that both stand there give the same scores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+from avreward.raters._environment import NOISE_ONLY
+
+Table = Mapping[str, Mapping[str, list[str]]]
+
+NAMES = {"av": "PyAV"}  # as people call them, where that differs
+
+
+@cache
+def table() -> Table:
+    """Return library → "subpackage version" → the library's versions that gave its golden scores."""
+    return json.loads(files(__package__).joinpath("equivalent.json").read_text(encoding="utf-8"))
+
+
+def difference(then: str, now: str, versions: Mapping[str, int]) -> str | None:
+    """Return why scores made under `then` are not those that `now` would give; `None` where they are.
+
+    Args:
+        then, now: JSON of library → version, as `RaterRow.environment` has it.
+        versions: those of the rater's subpackages, see `Rater.versions`.
+    """
+    if then == now:
+        return None
+    if not then:
+        return "before the versions of libraries were stored with scores"
+    old, new = json.loads(then), json.loads(now)
+    different = [
+        library
+        for library in sorted(old.keys() | new.keys())
+        if library not in NOISE_ONLY and not _equivalent(library, old.get(library), new.get(library), versions)
+    ]
+    if not different:
+        return None
+    was, runs = (
+        ", ".join(f"{NAMES.get(library, library)} {found.get(library, 'not stored')}" for library in different)
+        for found in (old, new)
+    )
+    return f"with {was}, and this run has {runs}"
+
+
+def _equivalent(library: str, old: str | None, new: str | None, versions: Mapping[str, int]) -> bool:
+    """Whether two versions are the same, or both gave the golden scores of all subpackages that use the library."""
+    if old == new:
+        return True
+    users = [f"{name} {version}" for name, version in versions.items() if (name == "media") == (library == "av")]
+    known = table().get(library, {})
+    return bool(users) and all({old, new} <= set(known.get(user, ())) for user in users)
