@@ -27,6 +27,7 @@ def test_parquet(run, toy, files, tmp_path):
         "reward", "sigma", "reasons", "seconds", "fps", "width", "height", "sample_rate", "loudness", "motion", "seed",
         "fingerprint",
     ]  # fmt: skip
+    assert metadata.pop("environment").keys() == {"av", "torch"}
     assert metadata == {"group_by": "parent", "reward": "toy.overall", "raters": {"toy": "toy 1"}}
     loud, silent = rows
     assert loud["clip"] == str(files.loud)

@@ -7,6 +7,7 @@ import pytest
 from pyarrow import parquet
 from toy_raters import Toy
 
+from avreward.raters import _environment
 from avreward.scoring.store.store import Store
 
 
@@ -31,6 +32,19 @@ def test_a_second_run_decodes_nothing(score, toy, files):
     assert "known" not in first.stderr
     assert "2 of 2 clips scored (2 known from" in second.stderr
     assert str(score.store) in second.stderr
+
+
+def test_scores_by_another_decoder_are_made_again(score, toy, files, monkeypatch):
+    score(files.loud, files.silent)
+    monkeypatch.setattr(_environment, "_version_of", lambda library: f"{library} 0.1")
+    toy.calls.clear()
+    second, _ = score(files.loud, files.silent)
+    assert toy.calls == [1, 1]
+    [line] = [line for line in second.stderr.splitlines() if "were made with" in line]
+    assert line.startswith(f"avreward: {score.store}: scores of toy were made with PyAV ")
+    assert line.endswith("and this run has PyAV av 0.1; those clips are rated again")
+    third, _ = score(files.loud, files.silent)
+    assert "were made with" not in third.stderr
 
 
 def test_prompts_too(score, toy, files, tmp_path):

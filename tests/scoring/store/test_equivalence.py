@@ -7,6 +7,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from toy_raters import Toy, both, sound
@@ -25,7 +26,7 @@ Install = Callable[..., None]
 class Networked(Toy):
     """Runs a network of transformers."""
 
-    versions = {**Toy.versions, "lmm": 3, "agav": 1}
+    versions = MappingProxyType({**Toy.versions, "lmm": 3, "agav": 1})
     libraries = (*Toy.libraries, "transformers")
 
 
