@@ -1,0 +1,186 @@
+"""Golden cases of the raters: tiny networks with weights made from their names, asked about small clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from tiny.embedding import tiny_clap, tiny_clip, tiny_naflex, tiny_siglip
+from tiny.internvl import tiny_internvl
+from tiny.pe_av import tiny_pe_av
+from tiny.qwen2_audio import tiny_qwen2_audio
+from tiny.qwen_omni import tiny_qwen2_5_omni, tiny_qwen3_omni
+from tiny.qwen_vl import tiny_qwen2_5_vl, tiny_qwen2_vl, tiny_qwen3_vl
+from tiny.video_llama3 import tiny_video_llama3
+from tiny_agav_rater import SPECIAL, tiny_config
+from tiny_tokenizer import tiny_tokenizer
+from torch import nn
+
+from avreward import Clip
+from avreward.media import QwenFrames
+from avreward.raters.agav._backbone import AgavBackbone
+from avreward.raters.agav._network import AgavNetwork
+from avreward.raters.agav.rater import AgavRater
+from avreward.raters.avbench.rater import LOOK, AvBenchRater
+from avreward.raters.encoders.beats import Beats, BeatsConfig
+from avreward.raters.encoders.mrope import mrope
+from avreward.raters.encoders.qwen_patches import QwenPatches
+from avreward.raters.encoders.stc import StcConnector
+from avreward.raters.lmm.backbones.qwen2_5_omni import Qwen2_5Omni
+from avreward.raters.lmm.prompt import Slot, Text, Tokens
+from avreward.raters.lmm.rater import LmmRater, Question
+from avreward.raters.lmm.readout import BinaryConfidence, FiveLevels, first_tokens
+from avreward.raters.scores import Dimension
+from avreward.raters.signals.rater import SignalsRater
+from avreward.raters.video_reward.rater import NORMS, VideoRewardRater, backbone_options, with_tokens
+from avreward.raters.zero_shot.rater import PublicRater
+from versions.inputs import audio, clip, filled, network, numbers, scores, video
+
+TEXTS = {"audio_prompt": "A dog barks.", "speech": "Good dog."}
+
+
+def signals_cases() -> dict[str, Any]:
+    """Clips of tensors: whole, without a track, too short, and longer than 30 s, which is watched in windows."""
+    long = Clip(video=video(160, 24, 32), fps=4, audio=audio(40 * 4000, 4000, 2), sample_rate=4000)
+    clips = {
+        "both": clip(24, 1.5, 16000, fps=16),
+        "stereo": Clip(audio=audio(2 * 44100, 44100, 2), sample_rate=44100),
+        "loud": Clip(audio=(3 * audio(16000, 16000)).clamp(-1, 1), sample_rate=16000),
+        "silent": clip(12, 0),
+        "still": Clip(video=video(1), fps=1),
+        "long": long,
+    }
+    rater = SignalsRater()
+    explained = {row.name: row.value for row in rater.explain(clips["both"])}
+    return {name: scores(rater, one)[0] for name, one in clips.items()} | {"explained": explained}
+
+
+def encoders_cases() -> dict[str, Any]:
+    """Features of each encoder."""
+    sizes = BeatsConfig(
+        embed=6, layers=3, width=16, ffn=24, heads=2, conv_pos=4, conv_pos_groups=2, buckets=16, max_distance=32,
+        classes=5,
+    )  # fmt: skip
+    beats, stc = network(Beats(sizes)), network(StcConnector(6, 8))
+    spectrum = audio(48 * 128, 16000)[0].reshape(1, 48, 128)
+    parts = [Text((1, 2)), Tokens(torch.zeros(12, 8), grid=(2, 2, 3), seconds=0.75), Text((3,))]
+    patches: dict[str, Any] = {}
+    for frames, mode in ((4, "none"), (3, "exact")):
+        found, grid = QwenPatches(3000, 6000, 90_000)(video(frames, 60, 90), mode)  # type: ignore[arg-type]
+        patches[f"{frames} frames, {mode}"] = [*grid, *numbers(found)]
+    return {
+        "beats": numbers(beats(spectrum)),
+        "stc": numbers(stc(audio(2 * 5 * 36 * 6, 8000).reshape(2, 5, 36, 6))),
+        "mrope": [mrope(parts).tolist(), mrope(parts, per_second=4.0).tolist()],
+        "patches": patches,
+    }
+
+
+def lmm_cases() -> dict[str, Any]:
+    """Two questions to each backbone about two clips, one with a longer video or sound, judged together."""
+    backbones = {
+        "qwen2_5_omni": tiny_qwen2_5_omni("none"),
+        "qwen2_5_omni, one frame a second": tiny_qwen2_5_omni("none", frames=QwenFrames(1.0), max_pixels=7000),
+        "qwen3_omni": tiny_qwen3_omni("none"),
+        "qwen2_vl": tiny_qwen2_vl("none"),
+        "qwen2_5_vl": tiny_qwen2_5_vl("none"),
+        "qwen3_vl": tiny_qwen3_vl("none"),
+        "internvl": tiny_internvl("none"),
+        "qwen2_audio": tiny_qwen2_audio("none"),
+        "video_llama3": tiny_video_llama3("none"),
+    }
+    clips = [clip(prompt="a red ball"), clip(12, 1.5, prompt="a dog")]
+    return {name: scores(_asking(backbone), *clips) for name, backbone in backbones.items()}
+
+
+def _asking(backbone: Any) -> LmmRater:
+    filled(backbone.module)
+    stem = "The quality is"
+    words = first_tokens(
+        backbone.tokenizer, stem, [f" {word}" for word in ("excellent", "good", "fair", "poor", "bad")]
+    )
+    yes_no = first_tokens(backbone.tokenizer, "", ["Yes", "No"])
+    slots = [Slot(track) for track in backbone.tracks]
+    needs = frozenset(backbone.tracks)
+    questions = [
+        Question(
+            ("quality",), tuple(backbone.chat([*slots, "How good is it?"], [stem])), FiveLevels(backbone.head, words)
+        ),
+        Question(
+            ("match",), tuple(backbone.chat([*slots, "Is it {prompt}?"])), BinaryConfidence(backbone.head, yes_no)
+        ),
+    ]
+    dimensions = [Dimension("quality", 0, 100, needs), Dimension("match", 0, 1, needs | {"prompt"})]
+    return LmmRater("asking", backbone, questions, dimensions)
+
+
+def zero_shot_cases() -> dict[str, Any]:
+    """All questions, in both forms, to a model that sees and hears, one that sees, and one that hears."""
+    out = {}
+    for name, backbone in (
+        ("omni", tiny_qwen2_5_omni("none")),
+        ("vl", tiny_qwen2_5_vl("none")),
+        ("audio", tiny_qwen2_audio("none")),
+    ):
+        filled(backbone.module)
+        for answers in ("levels", "yes_no"):
+            rater = PublicRater(name, backbone, answers)  # type: ignore[arg-type]
+            out[f"{name}, {answers}"] = scores(rater, clip(prompt="a red ball", texts=TEXTS), clip(prompt=None))
+    return out
+
+
+def agav_cases() -> dict[str, Any]:
+    """Both schemes, a task of text, and a clip without sound, with and without zeros in its place."""
+    out = {}
+    for scheme, task, count in (("last", "v2a", 3), ("masked", "v2a", 3), ("masked", "tta", 2)):
+        tokenizer = tiny_tokenizer(SPECIAL)
+        backbone = AgavBackbone(network(AgavNetwork(tiny_config(len(tokenizer), count, frames=4))), tokenizer, "none")
+        rater = AgavRater(backbone, scheme, task, zeros_for_missing=scheme == "last")  # type: ignore[arg-type]
+        out[f"{scheme}, {task}"] = scores(rater, clip(prompt="a dog barks"), clip(seconds=0))
+    return out
+
+
+def video_reward_cases() -> dict[str, Any]:
+    """With and without a prompt, one shared row and one for each token, standardised and raw."""
+    out = {}
+    for rows, normalized in ((1, True), (3, False)):
+        backbone = tiny_qwen2_vl("none", **backbone_options())
+        backbone.tokenizer = with_tokens(tiny_tokenizer(["<|im_start|>", "<|im_end|>", *_VISION]))
+        backbone.module.resize_token_embeddings(len(backbone.tokenizer), mean_resizing=False)
+        filled(backbone.module)
+        head = network(nn.Linear(backbone.module.config.text_config.hidden_size, rows, bias=False))
+        rater = VideoRewardRater(backbone, head, normalized=normalized, norms=NORMS)
+        out[f"{rows} rows"] = scores(rater, clip(prompt="a red ball"), clip(seconds=0))
+    return out
+
+
+def avbench_cases() -> dict[str, Any]:
+    """All three evaluators, with and without the words to be said."""
+    omni = tiny_qwen2_5_omni("none", **LOOK["audio_video"])
+    filled(omni.module)
+    listener = tiny_qwen2_audio("none", **LOOK["audio_text"])
+    filled(listener.module)
+    seer = Qwen2_5Omni(omni.module, omni.tokenizer, "none", **LOOK["video_text"])
+    rater = AvBenchRater(audio_video=omni, video_text=seer, audio_text=listener)
+    texts: Sequence[Mapping[str, str] | None] = (TEXTS, {"audio_prompt": "rain"}, None)
+    return {"all": scores(rater, *(clip(12, 3.0, fps=4, prompt="a dog", texts=text) for text in texts))}
+
+
+def embedding_cases() -> dict[str, Any]:
+    """Cosines of every family, and probabilities where a model has them."""
+    raters = {
+        "clip": tiny_clip(rounding="none", score="cosine"),
+        "siglip": tiny_siglip(rounding="none", score="probability"),
+        "naflex": tiny_naflex(rounding="none", score="cosine"),
+        "clap": tiny_clap(rounding="none", score="cosine"),
+        "clap, fused": tiny_clap(True, rounding="none", score="cosine"),
+        "pe_av": tiny_pe_av(rounding="none", score="cosine"),
+    }
+    clips = [clip(prompt="a red ball"), clip(12, 1.5, prompt="a dog barks")]
+    for rater in raters.values():
+        filled(rater.module)
+    return {name: scores(rater, *clips) for name, rater in raters.items()}
+
+
+_VISION = ("<|vision_start|>", "<|image_pad|>", "<|video_pad|>", "<|vision_end|>")
