@@ -46,6 +46,14 @@ def _all_modules(each: list[nn.Module | None]) -> nn.Module | None:
     return nn.ModuleList(found.values()).eval() if found else None
 
 
+def _merged(each: list[Mapping[str, int]]) -> Mapping[str, int]:
+    return {name: version for versions in each for name, version in versions.items()}
+
+
+def _union(each: list[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in each for name in names))
+
+
 class WrapperRater(Rater):
     """A rater made of others.
 
@@ -65,6 +73,8 @@ class WrapperRater(Rater):
     prompt_anchored: bool = _taken(any)
     differentiable: bool = _taken(all)
     per_clip: bool = _taken(all)
+    versions: Mapping[str, int] = _taken(_merged)
+    libraries: tuple[str, ...] = _taken(_union)
 
     def __init__(self, raters: Sequence[Rater], name: str) -> None:
         self.raters, self.name = tuple(raters), name
