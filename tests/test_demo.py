@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from avreward.cli.main import app
 from avreward.clip import Clip
 from avreward.datasets.synthetic.demo import BEST, DEFECTS, demo_candidates
-from avreward.media._threads import one_core
 from avreward.raters.hub import load_rater
 from avreward.report._media import browser_plays
+from avreward.scoring._torch_threads import one_core
 from avreward.scoring.run import score_files
 from avreward.selection._best_of_n import select
 

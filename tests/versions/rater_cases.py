@@ -23,9 +23,9 @@ from avreward.raters.agav._backbone import AgavBackbone
 from avreward.raters.agav._network import AgavNetwork
 from avreward.raters.agav.rater import AgavRater
 from avreward.raters.avbench.rater import LOOK, AvBenchRater
-from avreward.raters.encoders.beats import Beats, BeatsConfig
 from avreward.raters.encoders._mrope import mrope
 from avreward.raters.encoders._qwen_patches import QwenPatches
+from avreward.raters.encoders.beats import Beats, BeatsConfig
 from avreward.raters.encoders.stc import StcConnector
 from avreward.raters.lmm.backbones.qwen2_5_omni import Qwen2_5Omni
 from avreward.raters.lmm.prompt import Slot, Text, Tokens

@@ -24,7 +24,7 @@ def demo(
     from avreward.clip import Clip
     from avreward.datasets.synthetic.demo import BEST, DEFECTS, demo_candidates
     from avreward.errors import AvrewardError
-    from avreward.media._threads import one_core
+    from avreward.scoring._torch_threads import one_core
 
     try:
         with progress("Making clips", len(DEFECTS) + 1) as step, one_core():

@@ -63,8 +63,8 @@ def probe(
     other = None if against is None else reward_of(against, raters, "--against")
 
     from avreward.errors import AvrewardError
-    from avreward.media._threads import one_core
     from avreward.report.card import pieces, reward_card, write_card
+    from avreward.scoring._torch_threads import one_core
 
     opened, failed = _opened(clips, prompts)
     judges = [*chosen.raters, *(other.raters if other else ())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
-from avreward.media._libraries import decoder
+from avreward.media._version import decoder
 
 NOISE_ONLY = frozenset({"torch"})
 """Libraries whose versions are kept for information: another one gives the same scores up to rounding errors."""

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
-from avreward.media._threads import one_core
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, level_of
 from avreward.report._measured import costliest, measured
@@ -23,6 +22,7 @@ from avreward.report.data import Bar, CandidateView, FailedFile, MeasurementView
 from avreward.report.page import write_page
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
+from avreward.scoring._torch_threads import one_core
 from avreward.selection._selection import Selection
 
 TICKS = 24  # other candidates drawn in one bar; of more, evenly chosen ones, so that a page of 500 stays light

@@ -14,7 +14,6 @@ import torch
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described
-from avreward.media._threads import settle
 from avreward.raters._loop import Rated, batch_size_of, check_clips, rate
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
@@ -23,6 +22,7 @@ from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
 from avreward.scoring._streaming import Scored, StreamedRow, StreamRun, checked, on_cpu
 from avreward.scoring._threads import Stages
+from avreward.scoring._torch_threads import settle
 from avreward.scoring.store._keeper import StoreKeeper
 from avreward.scoring.store.store import Store
 

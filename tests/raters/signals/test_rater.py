@@ -200,7 +200,7 @@ def test_the_fingerprint_names_constants_and_versions(monkeypatch):
 def test_one_clip_instead_of_a_list_and_a_bad_batch_size_are_refused(scenes):
     with pytest.raises(TypeError, match=r"pass a list of clips, such as \[clip\]"):
         RATER(scenes[0])
-    with pytest.raises(ValueError, match="batch_size: .*got -1"):
+    with pytest.raises(ValueError, match=r"batch_size: .*got -1"):
         RATER(scenes, batch_size=-1)
     assert RATER([]).values.shape == (0, len(RATER.dimensions))
 
