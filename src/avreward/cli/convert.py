@@ -28,8 +28,8 @@ def convert(
     """
     from avreward.errors import AvrewardError
     from avreward.raters.checkpoints._weights import stored_type
+    from avreward.raters.checkpoints.network_rater import NetworkRater
     from avreward.raters.hub import folder_of, load_rater
-    from avreward.raters.lmm.rater import LmmRater
     from avreward.raters.registry import names
 
     if source in names():
@@ -37,11 +37,10 @@ def convert(
     options = {} if adapter is None else {"adapter": adapter}
     folder = folder_of(source)
     rater = load_rater(folder, device="cpu", dtype=dtype or stored_type(folder), allow=tuple(allow or ()), **options)
-    if not isinstance(rater, LmmRater):
-        layout = "three models" if rater.name == "avbench" else "a model"
+    if not isinstance(rater, NetworkRater):
         raise AvrewardError(
-            f"{source}: {rater.name} is {layout} of transformers, which load_rater reads as it is; there is nothing "
-            "to convert"
+            f"{source}: {rater.name} is three models of transformers, which load_rater reads as it is; there is "
+            "nothing to convert"
         )
     rater.save_pretrained(out)
     size = sum(file.stat().st_size for file in out.iterdir())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from avreward.raters.card import Layout as Layout
     from avreward.raters.card import RaterCard as RaterCard
     from avreward.raters.checkpoints.loading import Loading as Loading
+    from avreward.raters.checkpoints.network_rater import NetworkRater as NetworkRater
     from avreward.raters.clip_rater import ClipRater as ClipRater
     from avreward.raters.embedding.base import EmbeddingRater as EmbeddingRater
     from avreward.raters.hub import UnknownRater as UnknownRater
@@ -53,6 +54,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "avbench.rater": ["AvBenchRater", "load_avbench"],
         "base": ["Rater", "Sample", "Track", "Work"],
         "checkpoints.loading": ["Loading"],
+        "checkpoints.network_rater": ["NetworkRater"],
         "embedding.base": ["EmbeddingRater"],
         "_term": ["term"],
         "card": ["Layout", "RaterCard"],

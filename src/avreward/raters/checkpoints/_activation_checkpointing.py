@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,6 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-
-from avreward._extras import extra
 
 _lock = threading.Lock()
 _users: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # of each layer that is checkpointed now
@@ -41,11 +40,12 @@ def checkpointed(module: nn.Module, on: bool = True) -> Iterator[None]:
 
 
 def layers_of(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers that `transformers` marks as worth a checkpoint, and those of this package."""
-    with extra("lmm"):
-        from transformers.modeling_layers import GradientCheckpointingLayer
-
-    return (layer for layer in module.modules() if isinstance(layer, GradientCheckpointingLayer))
+    """Return the layers that `transformers` marks as worth a checkpoint, and those of this package that are."""
+    marked = sys.modules.get("transformers.modeling_layers")  # without it no module is of its classes
+    theirs = () if marked is None else marked.GradientCheckpointingLayer
+    return (
+        part for part in module.modules() if getattr(part, "worth_checkpointing", False) or isinstance(part, theirs)
+    )
 
 
 def _enter(layer: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Our own layout of a rater with weights: safetensors, one config.json, the tokenizer, a model card."""
+"""The folder of a saved rater: safetensors, one config.json, a model card, and the tokenizer if there is one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from avreward._extras import extra
 from avreward.errors import AvrewardError
 
 if TYPE_CHECKING:
-    from avreward.raters.lmm.rater import LmmRater
+    from avreward.raters.checkpoints.network_rater import NetworkRater
 
 FORMAT = {"format": "avreward", "format_version": 1}
 SHARD = "5GB"
 
 
-def save(rater: LmmRater, folder: str | PathLike[str]) -> Path:
-    """Writes `rater` to `folder`, which `load_rater` reads; returns it.
+def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
+    """Write `rater` to `folder`, which `load_rater` reads, and return it.
 
-    ``model.safetensors`` (in shards of 5 GB), ``config.json`` with all that the weights don't hold, the tokenizer, and
-    a model card ``README.md``. Raises `AvrewardError` for a folder that holds something else already.
+    ``model.safetensors`` (in shards of 5 GB), ``config.json`` with all that the weights don't hold, the tokenizer if
+    there is one, and a model card ``README.md``.
+
+    Raises:
+        AvrewardError: for a folder that holds something else already.
     """
     with extra("lmm"):
         from huggingface_hub import save_torch_state_dict
@@ -35,7 +38,8 @@ def save(rater: LmmRater, folder: str | PathLike[str]) -> Path:
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
         new = Path(place) / "new"
         new.mkdir()
-        rater.backbone.tokenizer.save_pretrained(new)
+        if rater.tokenizer is not None:
+            rater.tokenizer.save_pretrained(new)
         save_torch_state_dict(rater.module.state_dict(), str(new), max_shard_size=SHARD, metadata={"format": "pt"})
         (new / "README.md").write_text(card(rater), encoding="utf-8")
         (new / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8")
@@ -45,8 +49,8 @@ def save(rater: LmmRater, folder: str | PathLike[str]) -> Path:
     return out
 
 
-def push(rater: LmmRater, repository: str, private: bool = True) -> str:
-    """Saves `rater` to the repository `repository` on the Hugging Face hub, which is made if need be; its address."""
+def push(rater: NetworkRater, repository: str, private: bool = True) -> str:
+    """Save `rater` to a repository on the Hugging Face hub, created if need be, and return its address."""
     with extra("lmm"):
         from huggingface_hub import HfApi
 
@@ -57,8 +61,8 @@ def push(rater: LmmRater, repository: str, private: bool = True) -> str:
     return str(address)
 
 
-def card(rater: LmmRater) -> str:
-    """The text of the model card: what it judges, what clips need, how to load it, how it looks at clips."""
+def card(rater: NetworkRater) -> str:
+    """Return the text of the model card: dimensions, what clips need, how to load it, how it looks at clips."""
     rows = [
         f"| `{d.name}` | {', '.join(f'`{need}`' for need in sorted(d.needs))} | {d.description} |"
         for d in rater.dimensions

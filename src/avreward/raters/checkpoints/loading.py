@@ -138,6 +138,8 @@ def in_memory(module: nn.Module) -> nn.Module:
 
 def _absent_flash(attention: str) -> str | None:
     """The package that an attention needs and that isn't there."""
+    if not attention.startswith("flash"):
+        return None
     with extra("lmm"):
         from transformers.utils import import_utils as utils
 
@@ -145,7 +147,7 @@ def _absent_flash(attention: str) -> str | None:
         "flash_attention_2": ("flash-attn", utils.is_flash_attn_2_available),
         "flash_attention_3": ("flash-attn-3", utils.is_flash_attn_3_available),
     }
-    package, available = found.get(attention, ("", lambda: True))
+    package, available = found[attention]
     return None if available() else package
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from os import PathLike
 from types import MappingProxyType
@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avreward.errors import AvrewardError
-from avreward.media._precision import no_autocast, widened
+from avreward.media._precision import widened
 from avreward.media.rounding import Rounding
-from avreward.raters.base import Rater, Sample, Work
-from avreward.raters.checkpoints._fingerprint import Fingerprint
-from avreward.raters.checkpoints._oom import Batches, builds_graph
+from avreward.raters.base import Sample, Work
 from avreward.raters.checkpoints.loading import Loading
+from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.embedding._card import Side, dimensions_of
 from avreward.raters.embedding._checkpoint import preprocessing, read_network
 from avreward.raters.embedding._version import VERSION
@@ -30,10 +29,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Score = Literal["cosine", "probability"]
-Row = tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]
 
 
-class EmbeddingRater(Rater):
+class EmbeddingRater(NetworkRater):
     """Compares the embeddings of two sides of a clip, each of them computed once however many clips share it.
 
     Args:
@@ -51,8 +49,8 @@ class EmbeddingRater(Rater):
     model_types: ClassVar[tuple[str, ...]]
     """Of the checkpoints that it reads."""
     prompt_anchored = True
-    versions = MappingProxyType({**Rater.versions, "embedding": VERSION})
-    libraries = (*Rater.libraries, "transformers")
+    versions = MappingProxyType({**NetworkRater.versions, "embedding": VERSION})
+    libraries = (*NetworkRater.libraries, "transformers")
 
     def __init__(self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, rounding: Rounding, score: Score) -> None:
         if score not in get_args(Score):
@@ -60,16 +58,15 @@ class EmbeddingRater(Rater):
         if score == "probability" and not self.has_probability(module):
             problem = f"{type(module).__name__} has a scale but no bias, so a pair by itself has no probability"
             raise AvrewardError(f"score: {problem}; use 'cosine'")
-        self.module: nn.Module = module.eval().requires_grad_(False)
-        self.tokenizer, self.rounding, self.measure = tokenizer, rounding, score
+        super().__init__(self.name, module)
+        self.tokenizer: PreTrainedTokenizerBase = tokenizer
+        self.rounding, self.measure = rounding, score
         self.dimensions = dimensions_of(self.pairs, -1.0 if score == "cosine" else 0.0)
-        self._fingerprint = Fingerprint(self.name, module, self.versions)
-        self._batches = Batches()
         if rounding == "exact":  # which rounds gradients to zero
             self.differentiable = False
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]  # it reads what transformers wrote, whatever load_rater knows
         cls,
         folder: str | PathLike[str],
         device: str | torch.device | None = None,
@@ -121,9 +118,12 @@ class EmbeddingRater(Rater):
         return self.module
 
     @property
-    def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
-        """Names the weights, every setting and the versions of the code."""
-        return self._fingerprint.of(self.settings)
+    def origin(self) -> dict[str, Any]:
+        """Raise `AvrewardError`: the checkpoint is one of `transformers`, and stays one."""
+        raise AvrewardError(
+            f"{self.name}: is a model of transformers, which load_rater reads as it is; save it by "
+            "rater.module.save_pretrained"
+        )
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -151,20 +151,13 @@ class EmbeddingRater(Rater):
         """Return what a score may depend on: the two sides that it compares."""
         return super().reads() if dimension is None else frozenset(self.pairs[self.dimension(dimension).name])
 
-    @property
-    def decoding(self) -> Hashable:
-        """Raters on one network that look at clips alike share what they made of them."""
-        return type(self), self.module, tuple(sorted(self.settings.items()))
-
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Scores for what `load` decoded. A batch that doesn't fit into memory is halved, unless its graph is kept."""
-        work, own = work or Work(), self.decoding
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable), no_autocast():
-            graph = builds_graph(self.module, [loaded for sample in samples for loaded in sample.tracks.values()])
-            rows = self._batches.run(lambda some: [self._row(sample, work, own) for sample in some], samples, graph)
-            return Scores.collect(rows, self.dimensions)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable):
+            return super().rate(samples, work)
 
-    def _row(self, sample: Sample, work: Work, own: Hashable) -> Row:
+    def _row(self, sample: Sample, work: Work) -> Row:
+        own = self.decoding
         values, reasons = {}, {}
 
         def vectors(side: Side) -> Mapping[str, Tensor]:

@@ -66,6 +66,8 @@ class _ChannelNorm(nn.Module):
 
 
 class _ConvNextBlock(nn.Module):
+    worth_checkpointing = True
+
     def __init__(self, channels: int, time: int) -> None:
         super().__init__()
         self.dwconv = nn.Conv3d(channels, channels, (time, 7, 7), padding=(time // 2, 3, 3), groups=channels)

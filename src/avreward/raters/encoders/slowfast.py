@@ -159,6 +159,8 @@ def _stage(channels: int, inner: int, depth: int, stride: int, time: int) -> nn.
 
 
 class _ResidualBlock(nn.Module):
+    worth_checkpointing = True
+
     def __init__(self, channels: int, inner: int, stride: int, time: int) -> None:
         super().__init__()
         out = 4 * inner

@@ -110,6 +110,8 @@ class _SwinStage(nn.Module):
 
 
 class _SwinBlock(nn.Module):
+    worth_checkpointing = True
+
     def __init__(self, window: Size, width: int, heads: int, gated: bool) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)

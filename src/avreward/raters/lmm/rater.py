@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
 from avreward.group import Group
 from avreward.media._precision import no_autocast
-from avreward.raters.base import Rater, Sample, Track, Work
-from avreward.raters.checkpoints._activation_checkpointing import checkpointed
-from avreward.raters.checkpoints._fingerprint import Fingerprint
-from avreward.raters.checkpoints._folder import push, save
-from avreward.raters.checkpoints._oom import Batches, Item, Result, builds_graph
+from avreward.raters.base import Sample, Track, Work
+from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.lmm._comparison import compare
 from avreward.raters.lmm._decoding import read
 from avreward.raters.lmm._template import Rendered, fields, render, why_no_text
@@ -29,7 +23,7 @@ from avreward.raters.lmm._version import VERSION
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Encoded, Prompt, Read, Slot
 from avreward.raters.lmm.readout import Readout
-from avreward.raters.scores import Dimension, Scores
+from avreward.raters.scores import Dimension
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -62,7 +56,7 @@ class Question:
         return repr((self.dimensions, tuple(self.prompt), tokens, type(self.readout).__name__, plain))
 
 
-class LmmRater(Rater):
+class LmmRater(NetworkRater):
     """Asks a large multimodal model about each clip; every published system is a choice of backbone and questions.
 
     A dimension's score comes from the first of `questions` that gives it and whose needs the clip meets. What clips
@@ -78,8 +72,8 @@ class LmmRater(Rater):
         module: holds all weights, where that is more than the backbone's (*optional*).
     """
 
-    versions: Mapping[str, int] = MappingProxyType({**Rater.versions, "lmm": VERSION})
-    libraries = (*Rater.libraries, "transformers")
+    versions: Mapping[str, int] = MappingProxyType({**NetworkRater.versions, "lmm": VERSION})
+    libraries = (*NetworkRater.libraries, "transformers")
     published: Mapping[str, Mapping[str, float]] = MappingProxyType({})
     """Scores that its authors published: beginning of a file's name → dimension → score."""
 
@@ -93,18 +87,15 @@ class LmmRater(Rater):
         checkpointing: bool = False,
         module: nn.Module | None = None,
     ) -> None:
-        self.name, self.backbone = name, backbone
+        held = backbone.module if module is None else module
+        super().__init__(name, held, checkpointing=checkpointing, versions=backbone.versions)
+        self.backbone, self.tokenizer = backbone, backbone.tokenizer
         self.questions, self.dimensions = tuple(questions), tuple(dimensions)
-        self.checkpointing = checkpointing
-        self.module: nn.Module = (backbone.module if module is None else module).eval().requires_grad_(False)
         needs = frozenset[str]().union(*(question.needs for question in questions))
         self.tracks: tuple[Track, ...] = tuple(track for track in backbone.tracks if track in needs)
         self.prompt_anchored = "prompt" in needs
         self.differentiable = backbone.rounding != "exact"  # which rounds gradients to zero
         self._identities = {f"question {i}": q.identity(backbone.tokenizer) for i, q in enumerate(self.questions)}
-        self.versions = {**type(self).versions, **backbone.versions}
-        self._fingerprint = Fingerprint(name, self.module, self.versions)
-        self._batches = Batches()
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
@@ -134,53 +125,12 @@ class LmmRater(Rater):
         """Raters on one backbone decode and encode alike, whatever they ask; what a class adds is in its settings."""
         return type(self), self.backbone, tuple(sorted(self.settings.items()))
 
-    @property
-    def origin(self) -> dict[str, Any]:
-        """What loading needs beside the weights, as JSON; `AvrewardError` for a rater that can't be saved."""
-        raise AvrewardError(f"{self.name}: put together by hand, so no loader knows it; save its module yourself")
-
-    def save_pretrained(self, folder: str | PathLike[str]) -> Path:
-        """Writes the rater to a folder that `load_rater` reads; see `avreward.raters.checkpoints._folder.save`."""
-        return save(self, folder)
-
-    def push_to_hub(self, repository: str, private: bool = True) -> str:
-        """Saves the rater to a repository on the Hugging Face hub and returns its address."""
-        return push(self, repository, private)
-
-    @classmethod
-    def from_pretrained(cls, name: str | PathLike[str], /, **options: Any) -> Self:
-        """`load_rater(name, **options)`, and an `AvrewardError` if what comes is of another class."""
-        from avreward.raters.hub import load_rater
-
-        rater = load_rater(name, **options)
-        if not isinstance(rater, cls):
-            raise AvrewardError(f"{name}: holds a {type(rater).__name__}, not a {cls.__name__}; use load_rater")
-        return rater
-
     def load_track(self, clip: Clip, track: Track) -> Any:
         """What the backbone makes of a track, up to its network's input."""
         with no_autocast():
             return self.backbone.load(clip, track)
 
-    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Scores for what `load` decoded. A batch that doesn't fit into memory is halved, unless its graph is kept."""
-        rows = self.run(partial(self._rows, work=work or Work()), samples, samples)
-        return Scores.collect(rows, self.dimensions)
-
-    def run(
-        self, step: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], samples: Sequence[Sample]
-    ) -> list[Result]:
-        """`step(items)` about `samples`, in smaller batches where memory runs out, checkpointed if that was asked for.
-
-        Raises `OutOfMemory` where smaller batches don't help.
-        """
-        graph = builds_graph(self.module, [loaded for sample in samples for loaded in sample.tracks.values()])
-        with no_autocast(), checkpointed(self.module, self.checkpointing and graph):
-            return self._batches.run(step, items, graph)
-
-    def _rows(
-        self, samples: Sequence[Sample], work: Work
-    ) -> list[tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]]:
+    def _rows(self, samples: Sequence[Sample], work: Work) -> list[Row]:
         asked = [(row, question) for row, sample in enumerate(samples) for question in self._asked(sample)]
         values: list[dict[str, Tensor]] = [{} for _ in samples]
         if asked:
