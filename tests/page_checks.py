@@ -120,6 +120,8 @@ def score(names: dict[str, Any], printed: str, folder: Path) -> None:
     assert (folder / "scores.parquet").is_file()
     assert len((folder / "scores.jsonl").read_text().splitlines()) == 7
     assert names["scored"].error is None
+    assert names["first"].present.all()
+    assert names["first"].values[1] > names["first"].values[0]  # dub1 has noise
 
 
 @checks("docs/guides/clips.md")

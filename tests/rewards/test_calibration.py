@@ -96,6 +96,14 @@ def test_a_curve_keeps_or_turns_the_order_and_stays_on_the_scale(probe, seed):
     assert (values <= 5 + 1e-9).all()
 
 
+def test_the_scale_may_be_anywhere():
+    """On −1000 … −996 the curve is that on 1 … 5, less 1001."""
+    x = torch.linspace(0, 100, 24, dtype=torch.float64)
+    y = Logistic(4.5, 1.5, 40.0, 9.0, low=1.0, high=5.0)(x)
+    moved = fit_logistic(x, y - 1001, low=-1000.0, high=-996.0)
+    torch.testing.assert_close(moved(x), y - 1001, rtol=0, atol=1e-3)
+
+
 def test_a_step_and_a_straight_line_are_fitted_too():
     x = torch.linspace(0, 100, 40, dtype=torch.float64)
     step = torch.where(x < 50, 1.0, 5.0)

@@ -19,8 +19,10 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.raters._loop import BATCH
 from avreward.raters.base import Sample, Track
+from avreward.raters.scores import Scores
 from avreward.rewards.results import Rewards
 from avreward.scoring.evaluator import Evaluator
+from avreward.scoring.run import score_files
 from avreward.scoring.store.store import Store
 
 LEVELS = [0.1, 0.4, 0.2, 0.3, 0.25]
@@ -248,7 +250,17 @@ def test_leaving_the_context_ends_what_still_streams(files: list[Path], tmp_path
     assert list(stream) == []
 
 
-@pytest.mark.parametrize("targets", [[], "overall", 3, None])
+def test_an_expression_is_a_reward() -> None:
+    evaluator = Evaluator(["2*audio_quality", Toy()])
+    rewards, scores = evaluator.evaluate([sound(0.1, samples=16000)])
+    assert (type(rewards), type(scores)) == (Rewards, Scores)
+    assert repr(evaluator) == "Evaluator(2*signals.audio_quality, toy)"
+    (row,) = score_files([sound(0.1, samples=16000)], "audio_quality")
+    assert row.rewards is not None
+    assert 2 * row.rewards.values.item() == pytest.approx(rewards.values.item())
+
+
+@pytest.mark.parametrize("targets", [[], 3, None])
 def test_targets_are_rewards_or_raters(targets: Any) -> None:
     with pytest.raises(ArgumentError, match=r"^targets: expected"):
         Evaluator(targets)
@@ -256,8 +268,8 @@ def test_targets_are_rewards_or_raters(targets: Any) -> None:
 
 def test_wrong_settings(files: list[Path]) -> None:
     toy = Toy(per_clip=False)
-    with pytest.raises(ArgumentError, match=r"^targets: expected rewards and raters alone, got 'x'"):
-        Evaluator([toy, "x"])  # type: ignore[list-item]
+    with pytest.raises(ArgumentError, match=r"^targets: expected a reward or an expression, got a int"):
+        Evaluator([toy, 3])  # type: ignore[list-item]
     for name in ("batch_size", "threads"):
         with pytest.raises(ArgumentError, match=f"^{name}: expected a positive integer, got 0"):
             Evaluator(toy, **{name: 0})  # type: ignore[arg-type]

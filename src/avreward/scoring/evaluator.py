@@ -18,6 +18,7 @@ from avreward.raters._loop import Rated, batch_size_of, check_clips, rate
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
 from avreward.raters.shared import SharedWork
+from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
 from avreward.scoring._streaming import Scored, StreamedRow, StreamRun, checked, on_cpu
@@ -26,7 +27,10 @@ from avreward.scoring._torch_threads import settle
 from avreward.scoring.store._keeper import StoreKeeper
 from avreward.scoring.store.store import Store
 
-Target = TypeVar("Target", bound=Reward | Rater | Sequence[Reward | Rater], covariant=True)
+Target = TypeVar("Target", bound=RewardLike | Rater | Sequence[RewardLike | Rater], covariant=True)
+
+
+_ONE = (Reward, Rater, str, PathLike)  # a target, not several
 
 
 class Evaluator(Generic[Target]):
@@ -37,7 +41,8 @@ class Evaluator(Generic[Target]):
     clip is broken, and its error is raised.
 
     Args:
-        targets (`Reward`, `Rater` or a sequence of them): what to evaluate. One gives one result, a sequence a list.
+        targets (`Reward`, expression, `Rater` or a sequence of them): what to evaluate. One gives one result, a
+            sequence a list.
         batch_size (`int`, *optional*): how many clips are decoded and rated together: 8, or 1 for a rater that rates
             clip by clip. It changes memory, never a score.
         store (`Store`, *optional*): where scores are kept. What is there is not computed again; scores are on the CPU.
@@ -63,7 +68,7 @@ class Evaluator(Generic[Target]):
         retry_missing: bool = False,
         threads: int | None = None,
     ) -> None:
-        self._single = isinstance(targets, Reward | Rater)
+        self._single = isinstance(targets, _ONE)
         self._targets = _checked(targets)
         self.batch_size, self.store, self.retry_missing = batch_size, store, retry_missing
         self.threads = count("threads", threads, cores())
@@ -74,11 +79,15 @@ class Evaluator(Generic[Target]):
         self.forget()
 
     @overload
-    def evaluate(self: Evaluator[Reward], clips: Sequence[Clip], *, strict: bool = True) -> Rewards: ...
+    def evaluate(  # type: ignore[overload-overlap]  # a string is a sequence of strings, too
+        self: Evaluator[RewardLike], clips: Sequence[Clip], *, strict: bool = True
+    ) -> Rewards: ...
     @overload
     def evaluate(self: Evaluator[Rater], clips: Sequence[Clip], *, strict: bool = True) -> Scores: ...
     @overload
-    def evaluate(self: Evaluator[Sequence[Reward]], clips: Sequence[Clip], *, strict: bool = True) -> list[Rewards]: ...
+    def evaluate(
+        self: Evaluator[Sequence[RewardLike]], clips: Sequence[Clip], *, strict: bool = True
+    ) -> list[Rewards]: ...
     @overload
     def evaluate(self: Evaluator[Sequence[Rater]], clips: Sequence[Clip], *, strict: bool = True) -> list[Scores]: ...
     @torch.no_grad()
@@ -218,14 +227,10 @@ def _flushed(
 
 
 def _checked(targets: Any) -> tuple[Reward | Rater, ...]:
-    found = (targets,) if isinstance(targets, Reward | Rater) else targets
-    if not isinstance(found, Sequence) or isinstance(found, str) or not found:
+    found = (targets,) if isinstance(targets, _ONE) else targets
+    if not isinstance(found, Sequence) or not found:
         raise ArgumentError("targets", "a reward, a rater, or a list of them", targets)
-    for target in found:
-        if not isinstance(target, Reward | Rater):
-            remedy = "pass rewards, such as rater['overall'], or raters"
-            raise ArgumentError("targets", "rewards and raters alone", target, remedy)
-    return tuple(found)
+    return tuple(target if isinstance(target, Rater) else as_reward(target, "targets") for target in found)
 
 
 def _raters_of(target: Reward | Rater) -> tuple[Rater, ...]:

@@ -7,7 +7,7 @@ from os import PathLike
 
 from avreward.clip import Clip
 from avreward.raters.base import Rater
-from avreward.rewards.base import Reward
+from avreward.rewards._as_reward import RewardLike
 from avreward.scoring._streaming import Scored as Scored
 from avreward.scoring.evaluator import Evaluator
 from avreward.scoring.store.store import Store
@@ -15,7 +15,7 @@ from avreward.scoring.store.store import Store
 
 def score_files(
     files: Iterable[str | PathLike[str] | Clip],
-    target: Reward | Rater,
+    target: RewardLike | Rater,
     *,
     also: Sequence[Rater] = (),
     decode_threads: int | None = None,
@@ -33,7 +33,7 @@ def score_files(
 
     Args:
         files: paths, or clips that are opened already; drawn as they are needed.
-        target: a reward, or a rater where the scores alone are wanted.
+        target: a reward, an expression, or a rater where the scores alone are wanted.
         also: more raters whose scores are wanted, beside those that `target` reads.
         decode_threads, compute_threads, prefetch: those of `Evaluator.stream` (*optional*).
         batch_size: for raters that rate in batches (*optional*, 8).

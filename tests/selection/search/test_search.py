@@ -447,6 +447,9 @@ def test_settings_that_make_no_sense() -> None:
         (lambda: Steering(at=(0.0,)), "give shares of the steps"),
         (lambda: Beam(spread=0.0), "copies would stay equal"),
         (lambda: Halving(at=(0.6, 0.3)), "ascending"),
+        (lambda: Halving(at=(0.0, 0.3)), "between 0 and 1"),  # noise alone: there is nothing to look at
+        (lambda: Halving(at=(0.3, 1.0)), "between 0 and 1"),
+        (lambda: Halving(share=1.0), "between 0 and 1"),
         (lambda: Drafts(steps=1.0), "steps: 1.0 isn't between"),
         (lambda: AdaptiveN(least=2), "least: 2 is less than 3"),
         (lambda: AdaptiveN(least=5, most=4), "most: 4 is less than 5"),
