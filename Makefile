@@ -102,7 +102,8 @@ $(OLDEST)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(OLDEST)
 	$(PYTHON) tests/packaging/oldest.py > $(OLDEST)/oldest.txt
 	$(OLDEST)/bin/python $(INSTALL) constraints.txt torch
-	$(OLDEST)/bin/python $(INSTALL) $(OLDEST)/oldest.txt --editable . hypothesis kaldi-native-fbank pytest pytest-timeout pytest-xdist
+	$(OLDEST)/bin/python $(INSTALL) constraints.txt hypothesis kaldi-native-fbank pytest pytest-timeout pytest-xdist
+	$(OLDEST)/bin/python $(INSTALL) $(OLDEST)/oldest.txt --editable .
 	@touch $@
 
 clean:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def imports(node: ast.AST, inside: str | None = None) -> Iterator[tuple[str, str
         yield from imports(child, block)
 
 
+@cache
 def third_party() -> list[tuple[str, str | None, str]]:
     """Imports of packages that are neither ours nor Python's: (distribution, extra, place)."""
     known = packages_distributions()
@@ -143,9 +145,12 @@ def test_without_extras_a_rater_with_weights_says_what_to_install(tmp_path):
     code = f"""
 from avreward import AvrewardError, load_rater
 assert load_rater().name == "signals"
-try:
-    load_rater({str(tmp_path)!r})
-except AvrewardError as error:
-    print(error)
+for name in ("signal", {str(tmp_path)!r}):
+    try:
+        load_rater(name)
+    except AvrewardError as error:
+        print(error)
 """
-    assert without_extras(code).stdout.strip().endswith("run pip install 'avreward[lmm]'")
+    mistyped, checkpoint = without_extras(code).stdout.splitlines()
+    assert "did you mean 'signals'?" in mistyped
+    assert checkpoint.endswith("run pip install 'avreward[lmm]'")

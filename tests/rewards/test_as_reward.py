@@ -72,6 +72,7 @@ def test_they_do_the_same_with_it(sounds) -> None:
 
 
 def test_latents_too() -> None:
+    pytest.importorskip("diffusers")
     from tiny_pipelines import tiny_stable_audio
 
     assert LatentReward(tiny_stable_audio(), "loudness").reward == load_rater("signals")["loudness"]
