@@ -72,7 +72,7 @@ format: $(VENV)/.installed-dev
 	$(RUN) ruff format .
 
 docs: $(VENV)/.installed-dev
-	$(RUN) mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 
 cov: $(VENV)/.installed-dev
 	$(PYTEST) --cov --cov-report term:skip-covered $(ARGS)

@@ -12,7 +12,9 @@ def test_the_warning(recwarn, monkeypatch) -> None:
     assert all(fact in told for fact in ("0.13 to 0.41", "0.11 to 0.06", "20th rollout", "UniRL", "reads the prompt"))
     for prompts in (None, [], [None, None], [""], [" \n\t"], [clip.with_prompt("  ")], [clip.with_prompt(None)]):
         assert ignores_prompt(reward, prompts) is None  # as where silent video is dubbed
-    assert ignores_prompt(Reading()["faithful"] + reward, [clip]) is None
+    reading = Reading()
+    reading.name = "reading"
+    assert ignores_prompt(reading["faithful"] + reward, [clip]) is None
     assert ignores_prompt(lambda clips: 0, [clip]) is None
     assert ignores_prompt(Reading()["power"], ["a dog"]) is not None  # the rater reads the prompt, this term doesn't
     warn_ignores_prompt(reward, [None])
