@@ -76,3 +76,18 @@ def test_a_sigma_of_another_shape_is_refused():
     scores = rows({})
     with pytest.raises(ValueError, match=r"sigma: is of shape \(3,\) for values of \(1, 3\)"):
         Scores(scores.values, scores.present, scores.reasons, scores.dimensions, sigma=torch.zeros(3))
+
+
+def test_shown_scores_say_why_others_are_missing():
+    hidden = Dimension("detail", 0, 1, frozenset({"audio"}), detail=True)
+    scores = Scores.collect(
+        [({"good": torch.tensor(71.25)}, {"cost": "no <sound>", "detail": "unseen"}, {}), ({}, {"good": "dark"}, {})],
+        (GOOD, COST, hidden),
+    )
+    scores.reasons[1]["cost"] = "dark"
+    assert "1 measurement not shown" in repr(scores)
+    assert "missing because" in repr(scores)
+    assert [line for line in repr(scores).splitlines() if "no <sound>" in line and "71" in line]
+    assert [line for line in repr(scores).splitlines() if line.count("dark") == 1]  # the same reason once
+    assert "unseen" not in repr(scores)
+    assert "no &lt;sound&gt;" in scores._repr_html_()
