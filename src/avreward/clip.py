@@ -11,7 +11,7 @@ from types import MappingProxyType
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media._checks import check_alone, check_path, check_sound_format, check_texts
+from avreward.media._checks import check_alone, check_audio_format, check_path, check_texts
 from avreward.media._container import FileStamp, Limits
 from avreward.media._encode import save
 from avreward.media._index import MediaIndex, read_index
@@ -231,7 +231,7 @@ class Clip:
             >>> Clip(audio=torch.zeros(2, 48000), sample_rate=48000).sound(16000, channels=1).shape
             torch.Size([1, 16000])
         """
-        check_sound_format(rate, channels)
+        check_audio_format(rate, channels)
         return self._with_sound().samples(rate, channels)
 
     def spans(

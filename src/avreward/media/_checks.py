@@ -116,7 +116,7 @@ def check_texts(prompt: str | None, texts: Mapping[str, str] | None) -> tuple[st
     return prompt, dict(texts or {})
 
 
-def check_sound_format(rate: int | None, channels: int | None) -> None:
+def check_audio_format(rate: int | None, channels: int | None) -> None:
     """Raise `MediaError` unless `rate` and `channels` are positive whole numbers, or None."""
     for name, value in (("rate", rate), ("channels", channels)):
         if value is not None and not (value > 0 and value == int(value)):

@@ -144,12 +144,12 @@ def reason(error: BaseException) -> str:
     return " ".join(str(words).split())
 
 
-def pick_picture(container: InputContainer) -> tuple[VideoStream | None, str]:
+def pick_video(container: InputContainer) -> tuple[VideoStream | None, str]:
     """Return the picture track to use, or None and the reason why there is none; cover art and thumbnails are none."""
     return _pick([s for s in container.streams.video if not s.disposition & _PICTURES_BESIDE], "picture")
 
 
-def pick_sound(container: InputContainer) -> tuple[AudioStream | None, str]:
+def pick_audio(container: InputContainer) -> tuple[AudioStream | None, str]:
     """Return the sound track to use, or None and the reason why there is none."""
     return _pick(list(container.streams.audio), "sound")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from avreward.media._container import translated
 from avreward.media._index import MediaIndex
-from avreward.media._seek import picture_track, wanted_frames
+from avreward.media._seek import video_track, wanted_frames
 from avreward.media._to_rgb import Orientation, Painter
 from avreward.media.sampling import AllFrames, FramePlan
 
@@ -30,7 +30,7 @@ def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:
     Besides what is returned one decoded frame is held at a time. Raise `MediaError` where a frame that is asked for
     doesn't decode.
     """
-    picture = picture_track(index)
+    picture = video_track(index)
     times = picture.times()
     chosen = [_checked(plan, plan.rule(times), len(times)) for plan in plans]
     rows: list[dict[int, list[int]]] = [{} for _ in plans]  # where in its view each frame goes
@@ -60,7 +60,7 @@ def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:
 
 def decode_images(index: MediaIndex) -> Iterator[NDArray[np.uint8]]:
     """Yield all frames one by one, upright, as 8-bit RGB (height, width, 3)."""
-    picture = picture_track(index)
+    picture = video_track(index)
     painter: Painter | None = None
     for _, frame in wanted_frames(index, range(picture.count)):
         if painter is None:

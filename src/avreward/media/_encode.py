@@ -21,7 +21,7 @@ from torch import Tensor
 
 from avreward.errors import MediaError
 from avreward.media._container import translated
-from avreward.media._remux import copied_picture, copied_sound
+from avreward.media._remux import copied_audio, copied_video
 from avreward.media._to_rgb import SCALING
 from avreward.media._tracks import AudioTrack, VideoTrack
 from avreward.media._waveform import resampled
@@ -106,10 +106,10 @@ def save(picture: VideoTrack | None, sound: AudioTrack | None, path: Path, crf: 
                 container = stack.enter_context(av.open(_MuxSink(file), "w", format=form.container))
                 tracks: list[Iterator[tuple[float, Packet]]] = []
                 if picture is not None and form.video is not None:
-                    copied = copied_picture(container, picture, stack)
-                    tracks.append(copied or _encoded_picture(container, picture, form.video, crf))
+                    copied = copied_video(container, picture, stack)
+                    tracks.append(copied or _encoded_video(container, picture, form.video, crf))
                 if sound is not None:
-                    tracks.append(copied_sound(container, sound, stack) or _encoded_sound(container, sound, form.audio))
+                    tracks.append(copied_audio(container, sound, stack) or _encoded_audio(container, sound, form.audio))
                 for _, packet in merge(*tracks, key=lambda item: item[0]):
                     container.mux(packet)
             temporary.replace(path)
@@ -118,7 +118,7 @@ def save(picture: VideoTrack | None, sound: AudioTrack | None, path: Path, crf: 
             temporary.unlink(missing_ok=True)
 
 
-def _encoded_picture(
+def _encoded_video(
     container: OutputContainer, picture: VideoTrack, codec_name: str, crf: float
 ) -> Iterator[tuple[float, Packet]]:
     """Add a track of the frames to `container` and return its packets with the times at which they are due."""
@@ -154,7 +154,7 @@ def _encode_frames(stream: VideoStream, picture: VideoTrack, stamps: list[int]) 
     yield from _due(stream.encode())
 
 
-def _encoded_sound(container: OutputContainer, sound: AudioTrack, codec: str) -> Iterator[tuple[float, Packet]]:
+def _encoded_audio(container: OutputContainer, sound: AudioTrack, codec: str) -> Iterator[tuple[float, Packet]]:
     """Add a track of the sound to `container` and return its packets with the times at which they are due."""
     rate = sound.rate
     if codec == "aac" and rate not in _AAC_RATES:
@@ -166,10 +166,10 @@ def _encoded_sound(container: OutputContainer, sound: AudioTrack, codec: str) ->
     if codec == "aac":
         stream.bit_rate = _AAC_BITS * sound.channels
     blocks = sound.blocks()
-    return _encode_sound(stream, blocks if rate == sound.rate else resampled(blocks, sound.rate, rate))
+    return _encode_audio(stream, blocks if rate == sound.rate else resampled(blocks, sound.rate, rate))
 
 
-def _encode_sound(stream: AudioStream, blocks: Iterator[Tensor]) -> Iterator[tuple[float, Packet]]:
+def _encode_audio(stream: AudioStream, blocks: Iterator[Tensor]) -> Iterator[tuple[float, Packet]]:
     rate, layout = stream.codec_context.sample_rate, stream.codec_context.layout.name
     size = rate // 10 if rate % 10 == 0 else 1024  # tenths of a second: whole milliseconds, which is all Matroska keeps
     position = 0

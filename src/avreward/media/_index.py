@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avreward.errors import MediaError
 from avreward.media._channels import channel_names, guard
-from avreward.media._container import DAMAGED, FileStamp, Limits, opened, pick_picture, pick_sound, reading, translated
+from avreward.media._container import DAMAGED, FileStamp, Limits, opened, pick_audio, pick_video, reading, translated
 from avreward.media._packets import PacketTimes, read_packets
 from avreward.media._truncation import announced_bytes, has_length_header
 
@@ -103,8 +103,8 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
     if whole > stamp.size:
         raise MediaError(path, f"it is cut short: {stamp.size} of at least {whole} bytes are there", DAMAGED[1])
     with reading(path, limits) as container, translated(path, *DAMAGED):
-        video, no_video = pick_picture(container)
-        audio, no_audio = pick_sound(container)
+        video, no_video = pick_video(container)
+        audio, no_audio = pick_audio(container)
         if video is None and audio is None:
             raise MediaError(path, f"it has {no_video} and {no_audio}", "give a file with a picture or a sound track")
         if video is not None:
@@ -126,8 +126,8 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
         origin = _origin(frames, heard)
         if origin is None:
             raise MediaError(path, "its tracks are empty", DAMAGED[1])
-        picture = _picture(video, frames, origin) if video is not None and frames is not None else None
-        sound = _sound(audio, heard, origin) if audio is not None and heard is not None else None
+        picture = _indexed_video(video, frames, origin) if video is not None and frames is not None else None
+        sound = _indexed_audio(audio, heard, origin) if audio is not None and heard is not None else None
         return MediaIndex(stamp, limits, picture, sound, missing)
 
 
@@ -141,7 +141,7 @@ def _origin(frames: PacketTimes | None, heard: PacketTimes | None) -> Fraction |
     return min(begins, default=None)
 
 
-def _picture(stream: VideoStream, packets: PacketTimes, origin: Fraction) -> IndexedVideo:
+def _indexed_video(stream: VideoStream, packets: PacketTimes, origin: Fraction) -> IndexedVideo:
     base, displayed = packets.base, packets.displayed()
     known = sorted({stamp for stamp in displayed if stamp is not None})
     interval = 1 / Fraction(stream.guessed_rate or stream.average_rate or _USUAL_RATE)
@@ -167,7 +167,7 @@ def _picture(stream: VideoStream, packets: PacketTimes, origin: Fraction) -> Ind
     )
 
 
-def _sound(stream: AudioStream, packets: PacketTimes, origin: Fraction) -> IndexedAudio:
+def _indexed_audio(stream: AudioStream, packets: PacketTimes, origin: Fraction) -> IndexedAudio:
     (start, end), rate = packets.span(), stream.codec_context.sample_rate
     layout = guard(stream.codec_context.layout)
     if rate <= 0 or layout.nb_channels <= 0:

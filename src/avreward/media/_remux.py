@@ -27,7 +27,7 @@ _PICTURE_SOURCES = {"mov", "matroska"}  # containers whose packets are as the ou
 _SOUND_SOURCES = {"mov"}  # they tell what an encoder put in front just as the outputs do
 
 
-def copied_picture(
+def copied_video(
     container: OutputContainer, picture: VideoTrack, stack: ExitStack
 ) -> Iterator[tuple[float, Packet]] | None:
     """Add a copy of a file's picture track to `container` and return its packets with the times at which they are due.
@@ -46,7 +46,7 @@ def copied_picture(
     return _copied(container, picture.index, source, stream, track, codecs)
 
 
-def copied_sound(
+def copied_audio(
     container: OutputContainer, sound: AudioTrack, stack: ExitStack
 ) -> Iterator[tuple[float, Packet]] | None:
     """Do the same for a sound track."""

@@ -21,14 +21,14 @@ _WORTH_SEEKING = 24  # frames to pass over before a jump is cheaper than decodin
 def wanted_frames(index: MediaIndex, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
     """Yield (number, frame) for the ascending frame numbers `wanted`; raise `MediaError` if one doesn't decode."""
     index.stamp.check()
-    picture = picture_track(index)
+    picture = video_track(index)
     with reading(index.stamp.path, index.limits) as container:
         walk = _Walk(index, picture, container)
         for number in wanted:
             yield number, walk.frame(number)
 
 
-def picture_track(index: MediaIndex) -> IndexedVideo:
+def video_track(index: MediaIndex) -> IndexedVideo:
     """Return the file's picture track; raise `MediaError` if there is none."""
     if index.picture is None:
         raise MediaError(index.stamp.path, index.missing["video"], "give a file with a picture track")

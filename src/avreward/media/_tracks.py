@@ -18,7 +18,7 @@ from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
 from avreward.media._keys import file_keys, graph_key, tensor_key
 from avreward.media._resize import resize
 from avreward.media._to_rgb import Orientation
-from avreward.media._waveform import decode_sound, decode_spans, sound_blocks
+from avreward.media._waveform import audio_blocks, decode_audio, decode_spans
 from avreward.media.resampling import remix, resample
 from avreward.media.sampling import FramePlan, interval
 
@@ -264,7 +264,7 @@ class FileAudio:
 
     def samples(self, rate: int | None, channels: int | None) -> Tensor:
         """Return the waveform, float32 (channels, samples)."""
-        return decode_sound(self.index, rate, channels)
+        return decode_audio(self.index, rate, channels)
 
     def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
         """Return parts of the waveform, (start, stop) in seconds each, decoded in one pass."""
@@ -272,7 +272,7 @@ class FileAudio:
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform in pieces, float32 (channels, samples)."""
-        return sound_blocks(self.index)
+        return audio_blocks(self.index)
 
 
 def tensor_video(video: Tensor, fps: float | None, times: Tensor | None) -> TensorVideo:

@@ -30,7 +30,7 @@ _BLOCK = 2**18  # samples resampled at once, and
 _CONTEXT = 2**12  # samples on each side of them, more than the filter reaches; both at the lower of the two rates
 
 
-def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | None = None) -> Tensor:
+def decode_audio(index: MediaIndex, rate: int | None = None, channels: int | None = None) -> Tensor:
     """Return the sound, float32 (channels, samples) in [-1, 1], at `rate` Hz (native: None) from clip time 0 on.
 
     Sound that starts late is preceded by zeros, gaps are zeros, what lies before 0 is cut. At most a block of the
@@ -53,7 +53,7 @@ def decode_sound(index: MediaIndex, rate: int | None = None, channels: int | Non
 
 
 def decode_spans(index: MediaIndex, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
-    """Return parts of what `decode_sound` gives, (start, stop) in seconds each, in one pass that holds only them."""
+    """Return parts of what `decode_audio` gives, (start, stop) in seconds each, in one pass that holds only them."""
     edges = [(round(start * rate), round(stop * rate)) for start, stop in spans]
     kept: list[list[Tensor]] = [[] for _ in spans]
     here = 0
@@ -74,11 +74,11 @@ def _converted(index: MediaIndex, rate: int, channels: int) -> Iterator[Tensor]:
     if channels != track.channels and not is_mixable(track.names):
         problem = f"no rule makes {channels} channels of {'+'.join(track.names)}"
         raise MediaError(index.stamp.path, problem, "mix it to mono or stereo first")
-    blocks: Iterator[Tensor] = (remix(block, channels) for block in sound_blocks(index))
+    blocks: Iterator[Tensor] = (remix(block, channels) for block in audio_blocks(index))
     return resampled(blocks, track.rate, rate) if rate != track.rate else blocks
 
 
-def sound_blocks(index: MediaIndex) -> Iterator[Tensor]:
+def audio_blocks(index: MediaIndex) -> Iterator[Tensor]:
     """Yield the native sound from clip time 0, float32 (channels, any) blocks that follow each other without gaps.
 
     The channels come in FFmpeg's usual order, whatever that of the file.
