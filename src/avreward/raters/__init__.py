@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading as Loading
     from avreward.raters.checkpoints.network_rater import NetworkRater as NetworkRater
     from avreward.raters.clip_rater import ClipRater as ClipRater
+    from avreward.raters.dover.rater import DoverRater as DoverRater
     from avreward.raters.embedding.base import EmbeddingRater as EmbeddingRater
     from avreward.raters.hub import UnknownRater as UnknownRater
     from avreward.raters.hub import load_rater as load_rater
@@ -55,6 +56,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "base": ["Rater", "Sample", "Track", "Work"],
         "checkpoints.loading": ["Loading"],
         "checkpoints.network_rater": ["NetworkRater"],
+        "dover.rater": ["DoverRater"],
         "embedding.base": ["EmbeddingRater"],
         "_term": ["term"],
         "card": ["Layout", "RaterCard"],

@@ -17,6 +17,7 @@ from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters.agav._card import CARD as AGAV
 from avreward.raters.avbench._card import CARD as AVBENCH
 from avreward.raters.card import UNKNOWN, RaterCard
+from avreward.raters.dover._card import CARD as DOVER
 from avreward.raters.embedding._card import CARD as EMBEDDING
 from avreward.raters.signals._card import CARD as SIGNALS
 from avreward.raters.video_reward._card import CARD as VIDEO_REWARD
@@ -29,7 +30,7 @@ ENTRY_POINTS = "avreward.raters"
 """The group of entry points in which an installed package names its raters."""
 
 # The order in which layouts are tried: a folder of VideoReward may also say that it is a Qwen2-VL.
-CARDS = (SIGNALS, VIDEO_REWARD, AVBENCH, AGAV, PUBLIC, EMBEDDING)
+CARDS = (SIGNALS, VIDEO_REWARD, AVBENCH, AGAV, DOVER, PUBLIC, EMBEDDING)
 """The raters that come with the package."""
 
 _registered: dict[str, tuple[RaterCard, object]] = {}  # name → card, and what it was made from

@@ -6,6 +6,7 @@ Wu et al., FAST-VQA, ECCV 2022, arXiv:2207.02595, section 3.1. Used by DOVER, Fa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 
 import torch
 from torch import Tensor
@@ -58,10 +59,10 @@ class Fragments:
             raise ArgumentError("video", "a tensor (channels, frames, height, width)", tuple(video.shape))
         aligned = 1 if video.shape[1] == 1 else self.aligned
         groups = max(1, video.shape[1] // aligned)
-        size = tuple(video.shape[2:])
-        video = self._enlarged(video)
-        height, width = size if self.stale_size else tuple(video.shape[2:])
-        down, right = offsets if offsets is not None else self._drawn(height, width, groups, generator)
+        scale = self.enlargement(*video.shape[2:])
+        large = (floor(video.shape[2] * scale), floor(video.shape[3] * scale))
+        height, width = tuple(video.shape[2:]) if self.stale_size else large
+        down, right = offsets if offsets is not None else self._offsets(height, width, groups, generator)
         self._check(down, right, groups)
         tops = [min(height // self.rows * i, height - self.height) for i in range(self.rows)]
         lefts = [min(width // self.columns * j, width - self.width) for j in range(self.columns)]
@@ -69,17 +70,20 @@ class Fragments:
         if len(pieces) > groups:  # frames left over go with the last group
             pieces = (*pieces[: groups - 1], torch.cat(pieces[groups - 1 :], 1))
         return torch.cat(
-            [self._cut(piece, tops, lefts, down[..., t], right[..., t]) for t, piece in enumerate(pieces)], 1
+            [self._cut(piece, scale, tops, lefts, down[..., t], right[..., t]) for t, piece in enumerate(pieces)], 1
         )
 
-    def _enlarged(self, video: Tensor) -> Tensor:
-        ratio = min(video.shape[2] / (self.rows * self.height), video.shape[3] / (self.columns * self.width))
-        if ratio >= 1:
-            return video
-        frames = torch.nn.functional.interpolate(video.movedim(1, 0), scale_factor=1 / ratio, mode="bilinear")
-        return frames.movedim(0, 1)
+    def enlargement(self, height: int, width: int) -> float:
+        """Return by how much a video of `height` × `width` pixels is enlarged: 1 where it holds the fragments."""
+        ratio = min(height / (self.rows * self.height), width / (self.columns * self.width))
+        return 1.0 if ratio >= 1 else 1 / ratio
 
-    def _drawn(self, height: int, width: int, groups: int, generator: torch.Generator | None) -> Offsets:
+    def offsets(self, height: int, width: int, groups: int, generator: torch.Generator | None = None) -> Offsets:
+        """Return offsets for a video of `height` × `width` pixels: drawn, or without a generator the middle ones."""
+        scale = 1.0 if self.stale_size else self.enlargement(height, width)
+        return self._offsets(floor(height * scale), floor(width * scale), groups, generator)
+
+    def _offsets(self, height: int, width: int, groups: int, generator: torch.Generator | None) -> Offsets:
         shape = (self.rows, self.columns, groups)
         spare = (height // self.rows - self.height, width // self.columns - self.width)
         if generator is None:
@@ -94,12 +98,36 @@ class Fragments:
                 wanted = f"integers of shape {(self.rows, self.columns, groups)}"
                 raise ArgumentError(f"offsets ({name})", wanted, f"{offset.dtype} {tuple(offset.shape)}")
 
-    def _cut(self, piece: Tensor, tops: list[int], lefts: list[int], down: Tensor, right: Tensor) -> Tensor:
+    def _cut(
+        self, piece: Tensor, scale: float, tops: list[int], lefts: list[int], down: Tensor, right: Tensor
+    ) -> Tensor:
         rows = []
         for i, top in enumerate(tops):
             row = []
             for j, left in enumerate(lefts):
                 y, x = max(0, top) + int(down[i, j]), max(0, left) + int(right[i, j])
-                row.append(piece[..., y : y + self.height, x : x + self.width])
+                if scale == 1:
+                    row.append(piece[..., y : y + self.height, x : x + self.width])
+                else:
+                    row.append(_enlarged(piece, scale, (y, y + self.height), (x, x + self.width)))
             rows.append(torch.cat(row, -1))
         return torch.cat(rows, -2)
+
+
+def _enlarged(piece: Tensor, scale: float, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """Return rows and columns of the bilinear enlargement of `piece`, which as a whole may be too large to hold."""
+    (top, bottom, down), (left, right, across) = (
+        _neighbours(span, side, scale, piece) for span, side in ((rows, piece.shape[-2]), (columns, piece.shape[-1]))
+    )
+    upper, lower = (
+        piece[..., at[:, None], left] * (1 - across) + piece[..., at[:, None], right] * across for at in (top, bottom)
+    )
+    return upper * (1 - down[:, None]) + lower * down[:, None]
+
+
+def _neighbours(span: tuple[int, int], side: int, scale: float, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the two source pixels of each pixel in `span`, and the weight of the second, as torch interpolates."""
+    step = torch.tensor(1 / scale, dtype=like.dtype, device=like.device)  # in single precision, where pixels are
+    at = ((torch.arange(*span, device=like.device) + 0.5).to(like.dtype) * step - 0.5).clamp(min=0)
+    first = at.long().clamp(max=side - 1)
+    return first, (first + 1).clamp(max=side - 1), (at - first).clamp(max=1)

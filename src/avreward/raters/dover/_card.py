@@ -1,0 +1,47 @@
+"""What DOVER judges, without importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from avreward.raters.card import UNKNOWN, Layout, RaterCard
+from avreward.raters.scores import Dimension
+
+if TYPE_CHECKING:
+    from avreward.raters.base import Rater
+
+Variant = Literal["dover", "dover++"]
+
+
+def dimensions_of(variant: Variant) -> tuple[Dimension, ...]:
+    """Return the dimensions of a variant: scores from 0 to 1, or to 100 for DOVER++."""
+    high = 100.0 if variant == "dover++" else 1.0
+    described = {
+        "technical": "technical quality: noise, blur, compression, shake",
+        "aesthetic": "aesthetic quality: content, composition, colour",
+        "overall": "technical and aesthetic quality, weighted 0.6104 and 0.3896",
+    }
+    return tuple(
+        Dimension(name, 0.0, high, frozenset({"video"}), description=about) for name, about in described.items()
+    )
+
+
+def _recognises(folder: Path, config: Mapping[str, Any]) -> bool:
+    return not config and any(folder.glob("DOVER*.pth"))
+
+
+def _loader() -> Callable[..., Rater]:
+    from avreward.raters.dover.rater import load
+
+    return load
+
+
+CARD = RaterCard(
+    "dover",
+    dimensions_of("dover"),
+    licence=UNKNOWN,
+    checkpoint="a folder with DOVER.pth or DOVER_plus_plus.pth",
+    layout=Layout("DOVER (DOVER.pth, DOVER_plus_plus.pth)", _recognises, _loader),
+)

@@ -1,0 +1,47 @@
+"""From frames in [0, 1] to what DOVER's and AIGVEval's encoders read: fragments, whole frames, normalised colours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from avreward.media.rounding import Rounding, rounded, to_uint8_levels
+from avreward.raters.encoders.fragments import Fragments, Offsets
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of red, green and blue in ImageNet, on the scale from 0 to 255."""
+
+
+def normalized(frames: Tensor) -> Tensor:
+    """Return `frames` (frames, 3, height, width) in [0, 1] normalised, as a video (3, frames, height, width)."""
+    mean, std = (frames.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    return ((frames * 255 - mean) / std).movedim(1, 0)
+
+
+def fragment_view(
+    frames: Tensor,
+    fragments: Fragments,
+    rounding: Rounding,
+    offsets: Offsets | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return the normalised fragments (3, frames, height, width) of `frames` (frames, 3, height, width) in [0, 1].
+
+    The originals cut 8-bit frames. Those of a video that is smaller than the fragments are enlarged, and cut off to
+    whole levels.
+
+    Args:
+        frames: of any size.
+        fragments: where patches are cut.
+        rounding: what becomes of the steps to 8 bits; see `avreward.media.rounding`.
+        offsets, generator: as for `Fragments`.
+    """
+    levels = to_uint8_levels(frames, rounding)
+    cut = fragments(levels.movedim(1, 0), offsets, generator).movedim(0, 1)
+    if fragments.enlargement(*frames.shape[2:]) > 1:
+        cut = rounded(cut, _whole_levels, rounding)
+    return normalized(cut)
+
+
+def _whole_levels(values: Tensor) -> Tensor:
+    return (values * 255).floor().clamp(0, 255) / 255
