@@ -277,6 +277,12 @@ def avbench(names: dict[str, Any], printed: str, folder: Path) -> None:
     assert not scores.present[0, 3:].any()
 
 
+@checks("docs/raters/dover.md")
+def dover(names: dict[str, Any], printed: str, folder: Path) -> None:
+    assert names["scores"].present.all()
+    assert names["frames"].grad.abs().sum() > 0
+
+
 @checks("docs/raters/embeddings.md")
 def embeddings(names: dict[str, Any], printed: str, folder: Path) -> None:
     assert -1 <= float(names["scores"]["video_text"]) <= 1

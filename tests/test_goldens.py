@@ -27,7 +27,6 @@ PLANNED = {
     "ddpo_logprob": "denoising diffusion policy optimization",
     "diffusion_dpo_loss": "Diffusion-DPO",
     "diffusion_nft_loss": "DiffusionNFT",
-    "dover_plus_plus": "the rater DOVER++",
     "flow_grpo_sde": "Flow-GRPO",
     "flow_solvers": "solvers of flow models",
     "krippendorff_alpha": "agreement of several people's ratings",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
+from tiny.dover import CONFIG as DOVER
+from tiny.dover import VIEWS
 from tiny.embedding import tiny_clap, tiny_clip, tiny_naflex, tiny_siglip
 from tiny.internvl import tiny_internvl
 from tiny.pe_av import tiny_pe_av
@@ -23,6 +26,7 @@ from avreward.raters.agav._backbone import AgavBackbone
 from avreward.raters.agav._network import AgavNetwork
 from avreward.raters.agav.rater import AgavRater
 from avreward.raters.avbench.rater import LOOK, AvBenchRater
+from avreward.raters.dover import DoverNetwork, DoverRater
 from avreward.raters.encoders._mrope import mrope
 from avreward.raters.encoders._qwen_patches import QwenPatches
 from avreward.raters.encoders.beats import Beats, BeatsConfig
@@ -165,6 +169,18 @@ def avbench_cases() -> dict[str, Any]:
     rater = AvBenchRater(audio_video=omni, video_text=seer, audio_text=listener)
     texts: Sequence[Mapping[str, str] | None] = (TEXTS, {"audio_prompt": "rain"}, None)
     return {"all": scores(rater, *(clip(12, 3.0, fps=4, prompt="a dog", texts=text) for text in texts))}
+
+
+def dover_cases() -> dict[str, Any]:
+    """Both variants, with and without antialiasing, middle and drawn places, and a video smaller than the fragments."""
+    clips = [clip(40), Clip(video=video(3)[:, :, 15:25, :14], fps=8), Clip(audio=audio(800, 8000), sample_rate=8000)]
+    out = {}
+    for variant, antialias, seed in (("dover", True, None), ("dover++", False, 5)):
+        views = replace(VIEWS, antialias=antialias, seed=seed)
+        rater = DoverRater(network(DoverNetwork(DOVER)), variant, views, "none")  # type: ignore[arg-type]
+        raw = [rater.module.technical(one.technical).item() for one in (views(c, "none") for c in clips[:2])]
+        out[variant] = [*scores(rater, *clips), raw]
+    return out
 
 
 def embedding_cases() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny.dover import tiny_dover
 from tiny.embedding import tiny_clip
 from tiny.qwen2_audio import tiny_qwen2_audio
 from tiny.qwen_omni import tiny_qwen2_5_omni
@@ -40,6 +41,7 @@ RATERS: dict[str, Callable[[], Rater]] = {
     "signals": SignalsRater,
     "zero_shot": lambda: PublicRater("tiny", tiny_qwen2_5_omni()),
     "avbench": lambda: AvBenchRater(video_text=tiny_qwen2_5_omni("none", **LOOK["video_text"])),
+    "dover": tiny_dover,
     "embedding": lambda: tiny_clip(rounding="none", score="cosine"),
 }
 

@@ -50,7 +50,7 @@ def test_another_system(tmp_path, entries, said) -> None:
         (lambda s: s.pop("aesthetic_head.fc_hid.bias"), "1 missing: aesthetic_head.fc_hid.bias"),
         (lambda s: s.update(extra=torch.zeros(1)), "1 unexpected: extra"),
         (lambda s: s.update({"technical_head.fc_hid.bias": torch.zeros(9)}), r"\(9,\) instead of \(4,\)"),
-        (lambda s: s.pop("technical_head.fc_hid.weight"), "a checkpoint of DOVER, without 'technical_head.fc_hid"),
+        (lambda s: s.pop("technical_head.fc_hid.weight"), r"a checkpoint of DOVER, without 'technical_head.fc_hid"),
     ],
 )
 def test_missing_and_foreign_entries(tmp_path, change, said) -> None:
@@ -68,5 +68,5 @@ def test_several_files(tmp_path) -> None:
         load_rater(tmp_path)
     assert load_rater(tmp_path, file="DOVER_plus_plus.pth").variant == "dover++"
     assert load_rater(tmp_path, file="DOVER.pth").variant == "dover"
-    with pytest.raises(ArgumentError, match="file: expected one of DOVER.pth, DOVER_plus_plus.pth, got 'x.pth'"):
+    with pytest.raises(ArgumentError, match=r"file: expected one of DOVER\.pth, DOVER_plus_plus\.pth, got 'x.pth'"):
         load_rater(tmp_path, file="x.pth")

@@ -70,7 +70,7 @@ def config_from_shapes(shapes: Shapes, source: object) -> DoverConfig:
         return DoverConfig(swin, depths, widths, shapes["technical_head.fc_hid.weight"][0])
     except (KeyError, ValueError, IndexError) as error:
         looks = looks_like(shapes)
-        missing = f", without {error}" if "DOVER" in looks and isinstance(error, KeyError) else ""
+        missing = f", without {error}" if looks == "a checkpoint of DOVER" and isinstance(error, KeyError) else ""
         raise AvrewardError(
             f"{source}: expected a checkpoint of DOVER (technical_backbone.*, aesthetic_backbone.*), got {looks}"
             f"{missing}; give DOVER.pth or DOVER_plus_plus.pth"
