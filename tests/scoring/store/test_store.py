@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -292,6 +293,34 @@ def test_all_merge_at_once(store: Store) -> None:
     store.compact()
     assert len(shards(store)) == 1
     assert len(store) == len(clips)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_file_merged_while_it_is_opened(store: Store, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """A listed file that is removed just before or just after SQLite opens it: its rows are in another file."""
+    toy, other, reader = Toy(), Store(store.path), Store(store.path)
+    for each, clip in ((store, CLIPS[0]), (other, CLIPS[1])):
+        each.put(toy, [clip], toy([clip]))
+    victim, connect, merged = other._writer().path, sqlite3.connect, []
+
+    def merging(name: str, **options: Any) -> sqlite3.Connection:
+        due = victim.name in name and not merged
+        if due and moment == "before":
+            merge()
+        database = connect(name, **options)
+        if due and moment == "after":
+            merge()
+        return database
+
+    def merge() -> None:
+        merged.append(victim)  # first, since merging connects too
+        store.compact()
+
+    monkeypatch.setattr(sqlite3, "connect", merging)
+    assert None not in reader.get(toy, CLIPS[:2])
+    assert merged
+    assert not victim.exists()
+    assert (len(reader), reader.damaged) == (2, {})
 
 
 def test_what_is_being_written_is_not_merged(store: Store) -> None:

@@ -54,7 +54,10 @@ class Shard:
     the file locks that NFS has (version 4, or 3 with its lock service), and there is one writer a file, so nobody
     waits for long. Each transaction is synced to the disk: a batch costs milliseconds, the scores in it cost more.
 
-    Raises `sqlite3.Error` where the file can't be read, `StoreError` if it is from a newer version.
+    Raises:
+        sqlite3.Error: if the file can't be opened or read.
+        OSError: if another process merges and removes the file while it is opened.
+        StoreError: if the file is from a newer version.
     """
 
     def __init__(self, path: Path) -> None:

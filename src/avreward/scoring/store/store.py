@@ -224,10 +224,11 @@ class Store:
             for path in sorted(paths - self._open.keys()):
                 try:
                     shard = Shard(path)
-                except sqlite3.Error as error:
-                    complete = complete and path.exists()  # else it was merged since we looked: look again
+                except (sqlite3.Error, OSError) as error:
                     if path.exists():
                         self._give_up(path, error)
+                    else:  # merged since the folder was listed, perhaps into a file that is not in the list
+                        complete = False
                     continue
                 if shard.version:
                     self._open[path] = shard
@@ -250,7 +251,7 @@ class Store:
                 self._give_up(shard.path, error)
             return None
 
-    def _give_up(self, path: Path, error: sqlite3.Error) -> None:
+    def _give_up(self, path: Path, error: Exception) -> None:
         self.damaged[path] = str(error)
         if shard := self._open.pop(path, None):
             shard.close()
