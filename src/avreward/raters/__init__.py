@@ -7,6 +7,8 @@ from avreward._lazy import lazy_exports
 if TYPE_CHECKING:
     from avreward.raters._term import term as term
     from avreward.raters.agav.rater import AgavRater as AgavRater
+    from avreward.raters.aigv_assessor._new import new_assessor as new_assessor
+    from avreward.raters.aigv_assessor.rater import AigvAssessorRater as AigvAssessorRater
     from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
     from avreward.raters.avbench.rater import load_avbench as load_avbench
     from avreward.raters.base import Rater as Rater
@@ -52,6 +54,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "agav.rater": ["AgavRater"],
+        "aigv_assessor._new": ["new_assessor"],
+        "aigv_assessor.rater": ["AigvAssessorRater"],
         "avbench.rater": ["AvBenchRater", "load_avbench"],
         "base": ["Rater", "Sample", "Track", "Work"],
         "checkpoints.loading": ["Loading"],

@@ -33,7 +33,7 @@ class UnknownRater(AvrewardError, KeyError):
         return str(self.args[0])
 
 
-PATH_OPTIONS = ("adapter", "base", "audio_video", "video_text", "audio_text")
+PATH_OPTIONS = ("adapter", "base", "audio_video", "video_text", "audio_text", "slowfast", "tokenizer")
 """Options of raters that name a folder."""
 
 
@@ -125,9 +125,9 @@ def _plain(value: Any) -> Any:
 
 
 def _findable(name: Any) -> str:
-    """A folder's whole path, so that it is found from elsewhere; any other name as it is."""
+    """A folder's or file's whole path, so that it is found from elsewhere; any other name as it is."""
     folder = Path(name).expanduser()
-    return str(folder.resolve()) if name not in registry.names() and folder.is_dir() else str(name)
+    return str(folder.resolve()) if name not in registry.names() and folder.exists() else str(name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

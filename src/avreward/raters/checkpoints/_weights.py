@@ -148,7 +148,9 @@ def _read(file: Path) -> dict[str, Tensor]:
         raise AvrewardError(
             f"{file}: can't be read safely as weights ({reason}); convert it to safetensors where it was made"
         ) from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
+    state = loaded
+    for wrapper in ("state_dict", "model_state"):  # the second is that of PyTorchVideo's files
+        state = state.get(wrapper, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise AvrewardError(f"{file}: holds something other than named tensors; a state dict is expected")
     return state

@@ -108,9 +108,8 @@ def pooled_vector(slow: Tensor, fast: Tensor) -> Tensor:
     """
     vectors = []
     for features, (_, *window) in zip((slow, fast), POOL, strict=True):
-        time = features.shape[2]
-        size = [time, *(min(side, have) for side, have in zip(window, features.shape[3:], strict=True))]
-        vectors.append(nn.functional.avg_pool3d(features, size, 1).mean((2, 3, 4)))
+        size = [min(side, have) for side, have in zip(window, features.shape[3:], strict=True)]
+        vectors.append(nn.functional.avg_pool2d(features.mean(2), size, 1).mean((2, 3)))
     return torch.cat(vectors, 1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from math import sqrt
 from typing import Any
@@ -11,8 +10,7 @@ import torch
 from torch import Tensor
 
 from avreward.errors import AvrewardError
-
-_LORA = re.compile(r"(.*)\.lora_([AB])(?:\.\w+)?\.weight")
+from avreward.raters.checkpoints._lora import merge_lora
 
 # In the order in which they are tried. Up to transformers 4.51 the vision tower and the language model stood side by
 # side, as `visual.` and `model.`; now both stand under `model.`.
@@ -50,21 +48,11 @@ def merged(state: Mapping[str, Tensor], alpha: float, rslora: bool, dtype: torch
     >>> merged({name: torch.ones(1, 1) for name in names}, alpha=2.0, rslora=False, dtype=torch.float32)
     {'base.model.visual.w.weight': tensor([[3.]])}
     """
-    adapters: dict[str, dict[str, Tensor]] = {}
-    weights: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if match := _LORA.fullmatch(name):
-            adapters.setdefault(official_to_ours(match[1] + ".weight"), {})[match[2]] = tensor
-        else:
-            weights[official_to_ours(name)] = tensor
-    for name, halves in adapters.items():
-        if len(halves) != 2 or name not in weights:
-            absent = [f"its lora_{half}" for half in "AB" if half not in halves] or ["the weight itself"]
-            raise AvrewardError(f"checkpoint: {name} has an adapter, but {absent[0]} is missing; download it again")
-        down, up = (halves[half].float() for half in "AB")
-        scale = alpha / (sqrt(len(down)) if rslora else len(down))
-        weights[name] = torch.addmm(weights[name].float(), up, down, alpha=scale).to(dtype)
-    return {name: tensor.to(dtype) for name, tensor in weights.items()}
+
+    def scale(name: str, rank: int) -> float:
+        return alpha / (sqrt(rank) if rslora else rank)
+
+    return merge_lora(state, official_to_ours, scale, dtype)
 
 
 def adapter_scale(settings: Mapping[str, Any], adapter_config: Mapping[str, Any]) -> tuple[float, bool]:
