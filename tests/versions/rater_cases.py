@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from tiny.assessor import TOKENIZER
+from tiny.assessor import tiny_config as tiny_assessor_config
 from tiny.dover import CONFIG as DOVER
 from tiny.dover import VIEWS
 from tiny.embedding import tiny_clap, tiny_clip, tiny_naflex, tiny_siglip
@@ -25,6 +27,9 @@ from avreward.media import QwenFrames
 from avreward.raters.agav._backbone import AgavBackbone
 from avreward.raters.agav._network import AgavNetwork
 from avreward.raters.agav.rater import AgavRater
+from avreward.raters.aigv_assessor._backbone import AssessorBackbone
+from avreward.raters.aigv_assessor._network import AssessorNetwork
+from avreward.raters.aigv_assessor.rater import AigvAssessorRater
 from avreward.raters.avbench.rater import LOOK, AvBenchRater
 from avreward.raters.dover import DoverNetwork, DoverRater
 from avreward.raters.encoders._mrope import mrope
@@ -142,6 +147,16 @@ def agav_cases() -> dict[str, Any]:
         backbone = AgavBackbone(network(AgavNetwork(tiny_config(len(tokenizer), count, frames=4))), tokenizer, "none")
         rater = AgavRater(backbone, scheme, task, zeros_for_missing=scheme == "last")  # type: ignore[arg-type]
         out[f"{scheme}, {task}"] = scores(rater, clip(prompt="a dog barks"), clip(seconds=0))
+    return out
+
+
+def aigv_assessor_cases() -> dict[str, Any]:
+    """Every text format, with the ReLU of the original and without, with and without a prompt."""
+    out = {}
+    for template, last_relu in (("internlm2-chat", True), ("internvl2_5", False), ("chatml", False)):
+        sizes = tiny_assessor_config(template=template, last_relu=last_relu)
+        rater = AigvAssessorRater(AssessorBackbone(network(AssessorNetwork(sizes)), TOKENIZER, "none"))
+        out[template] = scores(rater, clip(prompt="a red ball"), clip(12, 0.0))
     return out
 
 

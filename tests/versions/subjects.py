@@ -41,6 +41,7 @@ SUBJECTS = _all(
         Subject("avreward.raters.encoders", ("media",), rater_cases.encoders_cases),
         Subject("avreward.raters.lmm", ("media", "encoders"), rater_cases.lmm_cases),
         Subject("avreward.raters.agav", ("media", "encoders", "lmm"), rater_cases.agav_cases),
+        Subject("avreward.raters.aigv_assessor", ("media", "encoders", "lmm"), rater_cases.aigv_assessor_cases),
         Subject("avreward.raters.video_reward", ("media", "encoders", "lmm"), rater_cases.video_reward_cases),
         Subject("avreward.raters.zero_shot", ("media", "encoders", "lmm"), rater_cases.zero_shot_cases),
         Subject("avreward.raters.avbench", ("media", "encoders", "lmm"), rater_cases.avbench_cases),

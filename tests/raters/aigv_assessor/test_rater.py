@@ -196,15 +196,16 @@ def test_a_range_that_is_none(given: object) -> None:
 @torch.no_grad()
 def test_questions_and_dubs_share_the_work_on_the_video(rater, monkeypatch) -> None:
     seen: list[str] = []
-    for name in ("encode_frames", "encode_motion"):
-        method = getattr(AssessorNetwork, name)
-        monkeypatch.setattr(AssessorNetwork, name, lambda net, x, m=method, n=name: seen.append(n) or m(net, x))
+    method = AssessorNetwork.encode_motion
+    monkeypatch.setattr(AssessorNetwork, "encode_motion", lambda net, x: seen.append("motion") or method(net, x))
+    tower = rater.backbone.module.base.model.vision_tower
+    monkeypatch.setattr(tower, "forward", lambda f=tower.forward, **given: seen.append("frames") or f(**given))
     clip = video(prompt="a cat")
     dubs = [clip.with_audio(noise(1, 4000, seed=i) - 0.5, 16000) for i in range(3)]
     with counted(rater.backbone) as calls:
         scores = rater(dubs)
     assert torch.equal(scores.values[0], scores.values[1])
-    assert seen == ["encode_motion", "encode_frames"]  # once for twelve sequences
+    assert seen == ["motion", "frames"]  # once for twelve sequences
     whole = rater.rendered(rater.load(clip), rater.questions[3].prompt, Work())
     assert calls[0] >= sum(part.length for part in whole.parts[:-1])  # the beginning and the video, once
     assert sum(calls[1:]) < 4 * 2 * whole.parts[-1].length

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from avreward.media.rounding import Rounding
 from avreward.media.sampling_rules import AigvAssessorFrames
 from avreward.raters.aigv_assessor._network import AssessorNetwork, Template
 from avreward.raters.base import Track
+from avreward.raters.encoders._version import VERSION as ENCODERS
 from avreward.raters.lmm.backbones.internvl import InternVl
 from avreward.raters.lmm.prompt import Encoded, Prompt, Tokens
 
@@ -42,7 +44,8 @@ class AssessorBackbone(InternVl):
         tokenizer, rounding: as for `Backbone`.
     """
 
-    network = ""
+    network: ClassVar[str] = ""
+    versions: ClassVar[Mapping[str, int]] = MappingProxyType({"encoders": ENCODERS})
     module: AssessorNetwork
 
     def __init__(

@@ -82,16 +82,12 @@ class AssessorNetwork(nn.Module):
         self.motion_mlp = motion_projector(sum(self.motion.widths), width)
         self.score = ScoreHead(width, config.last_relu)
 
-    def encode_frames(self, pixels: Tensor) -> Tensor:
-        """Return the tokens of each frame, (frames, tokens, width of the language model).
+    def encode_motion(self, pixels: Tensor) -> Tensor:
+        """Return the motion token (1, width of the language model) of one clip.
 
         Args:
-            pixels: normalised frames (frames, 3, height, width); 448 × 448 give 256 tokens in the published sizes.
+            pixels: normalised frames (frames, 3, height, width).
         """
-        return self.base.model.get_image_features(pixels).pooler_output
-
-    def encode_motion(self, pixels: Tensor) -> Tensor:
-        """Return the motion token (1, width of the language model) of one clip; `pixels` as for `encode_frames`."""
         fast = pixels.movedim(0, 1)[None]
         return self.motion_mlp(pooled_vector(*self.motion(slow_frames(fast), fast)))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,7 @@ from avreward.raters._loop import check_clips
 from avreward.raters.aigv_assessor._backbone import AssessorBackbone
 from avreward.raters.aigv_assessor._card import Range, dimensions
 from avreward.raters.aigv_assessor._network import AssessorConfig, AssessorNetwork, ScoreHead
+from avreward.raters.aigv_assessor._version import VERSION
 from avreward.raters.base import Work
 from avreward.raters.checkpoints._weights import load_matching, read_weights, shapes, weight_files
 from avreward.raters.lmm._decoding import read
@@ -89,6 +91,8 @@ class AigvAssessorRater(LmmRater):
         >>> rater([Clip(video=torch.rand(9, 3, 30, 40), fps=8)])["static_quality"].shape
         torch.Size([1])
     """
+
+    versions = MappingProxyType({**LmmRater.versions, "aigv_assessor": VERSION})
 
     def __init__(
         self, backbone: AssessorBackbone, *, mos_range: Range | None = None, checkpointing: bool = False
@@ -200,7 +204,8 @@ def load(
     """Load the rater in `folder`, which is laid out as the original's training code or `save_pretrained` writes it.
 
     Args:
-        folder, config: the folder and its ``config.json``.
+        folder: the folder.
+        config: its ``config.json``.
         loading: how the network is put into memory.
         mos_range: see `AigvAssessorRater` (*optional*, as saved).
         lora_scale: α/rank of adapters in the original's layout, which are merged.
