@@ -211,7 +211,7 @@ def test_questions_and_dubs_share_the_work_on_the_video(rater, monkeypatch) -> N
     assert sum(calls[1:]) < 4 * 2 * whole.parts[-1].length
     with counted(rater.backbone) as alone:
         rater(dubs[:1])
-    assert alone == calls
+    assert sum(calls) <= sum(alone)  # two more dubs cost nothing
 
 
 # ---- words
