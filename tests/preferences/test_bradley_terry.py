@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.preferences.bradley_terry import fit_strengths
 from avreward.preferences.comparisons import count
 from avreward.preferences.models import BradleyTerry, Davidson, RaoKupper
@@ -166,14 +166,14 @@ def test_a_difference_has_less_error_than_independent_items_would():
     both = float((found.sigma[0] ** 2 + found.sigma[1] ** 2).sqrt())
     _, sigma = found.difference("a", "b")
     assert sigma > both  # opposite errors, since the sum is fixed
-    with pytest.raises(AvrewardError, match="'z': is not among the items"):
+    with pytest.raises(ArgumentError, match=r"second: expected one of a, b.*, got 'z'"):
         found.difference("a", "z")
-    with pytest.raises(AvrewardError, match="level: 95"):
+    with pytest.raises(ArgumentError, match="level: expected a probability between 0 and 1, got 95"):
         found.interval(95)
 
 
 def test_sets_that_never_met_are_named():
-    with pytest.raises(AvrewardError, match=r"2 sets of items .*: a, c \| b, d; add"):
+    with pytest.raises(ArgumentError, match=r"comparisons: expected .*, got 2 sets .*: a, c \| b, d; add"):
         fit_strengths("abcd", "acbd", "cadb", [1, 1, 1, 1])
     with pytest.raises(AvrewardError, match=r"2 sets .*: a, b \| c;"):  # a prior knows nothing of them either
         fit_strengths("abc", "ab", "ba", [1, 1], prior=1.0)
@@ -194,7 +194,7 @@ def test_who_never_loses_has_no_finite_strength(first, second, upper, lower):
     if upper is None:
         assert fit_strengths(*data).values.isfinite().all()
         return
-    with pytest.raises(AvrewardError, match=f"no finite strengths fit best: {upper} can rise above {lower} without"):
+    with pytest.raises(ArgumentError, match=f"more likely the stronger {upper} is than {lower}; add"):
         fit_strengths(*data)
     found = fit_strengths(*data, prior=1.0)
     assert found.values[0] > found.values[2]
@@ -206,7 +206,7 @@ def test_who_never_loses_has_no_finite_strength(first, second, upper, lower):
 @WITH_TIES
 def test_ties_bound_strengths_only_where_they_must(model):
     # Each is held by the others, yet ties and the win all become certain if threshold and gaps grow together.
-    with pytest.raises(AvrewardError, match="no finite strengths fit best"):
+    with pytest.raises(ArgumentError, match="expected outcomes that finite strengths fit best"):
         fit_strengths("abc", "abc", "bca", [1, 0.5, 0.5], model)
     assert fit_strengths("abc", "abc", "bca", [1, 0.5, 0.5], model, prior=1.0).values.isfinite().all()
     # A second win that runs against it bounds all.
@@ -217,30 +217,33 @@ def test_ties_bound_strengths_only_where_they_must(model):
 
 @WITH_TIES
 def test_ties_must_suit_the_model(model):
-    with pytest.raises(AvrewardError, match='ties, which "bradley_terry" does not know; fit "davidson"'):
+    with pytest.raises(ArgumentError, match='no ties with model "bradley_terry", got ties; use model="davidson"'):
         fit_strengths("ab", "ab", "ba", [1, 0.5])
-    with pytest.raises(AvrewardError, match=f'no ties, so "{model}" can.t tell'):
+    with pytest.raises(ArgumentError, match=f'expected ties with model "{model}", got none; use model="bradley_'):
         fit_strengths("ab", "ab", "ba", [1, 1], model)
-    with pytest.raises(AvrewardError, match="all are ties"):
+    with pytest.raises(ArgumentError, match="outcome: expected at least one win or loss, got only ties"):
         fit_strengths("ab", "ab", "ba", [0.5, 0.5], model)
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("ab", "a", "bb", [1]), "first, second, outcome: 1, 2 and 1 entries"),
-        (("aba", "a", "b", [1]), "items: 'a' stands there twice"),
-        (("a", "", "", []), "items: 1 of them"),
-        (("ab", "aa", "bz", [1, 1]), "comparison 1: 'z' is not among the items"),
-        (("ab", "ab", "bb", [1, 1]), "comparison 1: 'b' is compared with itself"),
-        (("ab", "ab", "ba", [1, 2]), "comparison 1: outcome 2.0; 1 is a win"),
-        (("ab", "ab", "ba", [1, math.nan]), "comparison 1: outcome nan"),
-        (("ab", "ab", "ba", [1, 1], "elo"), "model: 'elo' is unknown; pass one of bradley_terry"),
-        (("ab", "ab", "ba", [1, 1], "bradley_terry", 0.0), "prior: 0.0 is no standard deviation"),
+        (("ab", "a", "bb", [1]), "first, second, outcome: expected .*, got 1, 2 and 1"),
+        (("aba", "a", "b", [1]), "items: expected each item once, got 'a' twice"),
+        (("a", "", "", []), "items: expected at least two items, got 1"),
+        (("ab", "aa", "bz", [1, 1]), r"second\[1\]: expected one of the items, got 'z'; add"),
+        (("ab", "ab", "bb", [1, 1]), r"first\[1\], second\[1\]: expected two different items, got 'b' twice; leave"),
+        (("ab", "ab", "ba", [1, 2]), r"outcome\[1\]: expected 1 .*, 0.5 .* or 0 .*, got 2.0"),
+        (("ab", "ab", "ba", [1, math.nan]), r"outcome\[1\]: .*, got nan"),
+        (("ab", "ab", "ba", [1, 1], "elo"), "model: expected one of bradley_terry, davidson, rao_kupper, got 'elo'"),
+        (
+            ("ab", "ab", "ba", [1, 1], "bradley_terry", 0.0),
+            "prior: expected a positive standard deviation, .*, got 0.0",
+        ),
     ],
 )
 def test_bad_input_is_named(arguments, named):
-    with pytest.raises(AvrewardError, match=named):
+    with pytest.raises(ArgumentError, match=named):
         fit_strengths(*arguments)
 
 

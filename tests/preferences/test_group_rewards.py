@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from toy_raters import Toy, both, picture, sound
 
 from avreward import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.group import Group
 from avreward.preferences.group_rewards import ALONE, Diversity, GroupReward, Standardized, Tournament, standardized
 from avreward.preferences.models import BradleyTerry, Davidson
@@ -200,9 +200,9 @@ def test_doubles_have_finite_gradients(kind):
 def test_one_candidate_is_an_error(kind, count):
     one = all_kinds(Toy())[kind]
     for call in (one, one.evaluate):
-        with pytest.raises(AvrewardError, match=f"group: it has {count} of the at least two candidates"):
+        with pytest.raises(ArgumentError, match=f"group: expected at least two candidates, got {count}"):
             call(clips()[:count])
-    with pytest.raises(AvrewardError, match="group: a single Clip"):
+    with pytest.raises(ArgumentError, match="group: expected a Group, or a list of clips, got a single Clip"):
         one(clips()[0])
 
 

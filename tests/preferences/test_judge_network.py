@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.preferences.judge_network import JudgeNetwork
 
 
@@ -68,13 +68,13 @@ def test_saved_and_loaded_it_says_the_same(ties, tmp_path):
 def test_a_file_that_holds_no_judge_is_named(tmp_path):
     from safetensors.torch import save_file
 
-    with pytest.raises(AvrewardError, match=r"absent.safetensors: holds no judge"):
+    with pytest.raises(AvrewardError, match=r"absent.safetensors: expected a judge, got something else"):
         JudgeNetwork.load(tmp_path / "absent.safetensors")
     (tmp_path / "text").write_text("no tensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "other")
     save_file({"x": torch.zeros(1)}, tmp_path / "wrong", {"width": "3", "hidden": "4", "ties": "0"})
     for name in ("text", "other", "wrong"):
-        with pytest.raises(AvrewardError, match=f"{name}: holds no judge .*JudgeNetwork.save") as caught:
+        with pytest.raises(AvrewardError, match=f"{name}: expected a judge, got .*JudgeNetwork.save") as caught:
             JudgeNetwork.load(tmp_path / name)
         assert "\n" not in str(caught.value)
 
@@ -82,5 +82,5 @@ def test_a_file_that_holds_no_judge_is_named(tmp_path):
 def test_wrong_widths_are_named():
     judge, (one, other) = made(False), features(4)
     for pair in ((one[:, :2], other[:, :2]), (one, other[:2]), (one[0], other[0])):
-        with pytest.raises(AvrewardError, match=r"first, second: shapes .* takes \(pairs, 3\) each"):
+        with pytest.raises(ArgumentError, match=r"first, second: expected features \(pairs, 3\) each, got .* and .*"):
             judge(*pair)

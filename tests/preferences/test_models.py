@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.preferences.models import BradleyTerry, Davidson, RaoKupper
 
 DIFFERENCES = st.lists(st.floats(-700, 700), min_size=1, max_size=8)
@@ -90,14 +90,14 @@ def test_far_out_nothing_overflows(model):
 @pytest.mark.parametrize(
     ("build", "named"),
     [
-        (lambda: BradleyTerry(0), "scale: 0 "),
-        (lambda: BradleyTerry(math.nan), "scale: nan "),
-        (lambda: RaoKupper(0.9), "theta: 0.9 .* of 1 or more"),
-        (lambda: RaoKupper(2, -1), "scale: -1 .* above 0"),
-        (lambda: Davidson(-0.1), "nu: -0.1 .* of 0 or more"),
-        (lambda: Davidson(math.inf), "nu: inf "),
+        (lambda: BradleyTerry(0), "scale: expected a finite number above 0, got 0"),
+        (lambda: BradleyTerry(math.nan), "scale: expected .*, got nan"),
+        (lambda: RaoKupper(0.9), "theta: expected a finite number of 1 or more, got 0.9"),
+        (lambda: RaoKupper(2, -1), "scale: expected .* above 0, got -1"),
+        (lambda: Davidson(-0.1), "nu: expected .* of 0 or more, got -0.1"),
+        (lambda: Davidson(math.inf), "nu: expected .*, got inf"),
     ],
 )
 def test_bad_parameters_are_named(build, named):
-    with pytest.raises(AvrewardError, match=named):
+    with pytest.raises(ArgumentError, match=named):
         build()

@@ -15,7 +15,7 @@ from toy_backbone import toy_rater
 from toy_raters import Toy, both, picture, sound
 
 from avreward import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.preferences import preference
 from avreward.preferences.group_rewards import Tournament
 from avreward.preferences.judge_network import JudgeNetwork
@@ -110,16 +110,16 @@ def test_a_model_is_asked_both_ways_round():
 @pytest.mark.parametrize(
     ("answer", "named"),
     [
-        (torch.tensor([2.0, -1.0]), "no probabilities"),
-        (torch.tensor([float("nan"), 0.5]), "no probabilities"),
-        (torch.tensor([[0.5, 0.2, 0.5]] * 2), "no probabilities"),
+        (torch.tensor([2.0, -1.0]), "expected one that returns probabilities, got other numbers; return"),
+        (torch.tensor([float("nan"), 0.5]), "expected one that returns probabilities, got other numbers; return"),
+        (torch.tensor([[0.5, 0.2, 0.5]] * 2), "expected one that returns probabilities, got other numbers; return"),
         (torch.tensor([0.5]), r"shape \(1, 3\) for 2 pairs"),
         (torch.full((2, 2), 0.5), r"shape \(2, 2\) for 2 pairs"),
     ],
 )
 def test_a_model_that_returns_something_else_is_named(answer, named):
     clips = [both(0.1, 0.2), both(0.5, 0.3)]
-    with pytest.raises(AvrewardError, match=f"model: .*{named}"):
+    with pytest.raises(ArgumentError, match=f"model: .*{named}"):
         FromModel(lambda first, second: answer)(clips, clips[::-1])
 
 
@@ -166,7 +166,7 @@ def test_a_missing_clip_leaves_the_gradients_alone():
 
 
 def test_lists_of_different_length_are_named():
-    with pytest.raises(AvrewardError, match="first, second: 2 and 1 clips"):
+    with pytest.raises(ArgumentError, match="first, second: expected one clip each per pair, got 2 and 1"):
         PREFERENCES["reward"]()([sound(0.1)] * 2, [sound(0.2)])
 
 

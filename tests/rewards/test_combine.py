@@ -4,6 +4,7 @@ import pytest
 import torch
 from toy_raters import Toy
 
+from avreward.errors import ArgumentError
 from avreward.raters.scores import Scores
 from avreward.rewards.base import Reward
 
@@ -39,5 +40,5 @@ def test_a_bad_score_of_another_dimension_does_not_matter() -> None:
 
 def test_scores_of_another_rater_are_refused_by_name() -> None:
     toy = Toy()
-    with pytest.raises(KeyError, match=r"no scores of toy; there are those of other"):
+    with pytest.raises(ArgumentError, match=r"scores: expected scores by toy, got those of other; pass"):
         toy["power"].combine({"other": scores_of(Toy("other"), torch.zeros(1, 4))})

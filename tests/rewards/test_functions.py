@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from toy_raters import Reading, Toy, both, picture, sound
 
 from avreward.clip import Clip
+from avreward.errors import ArgumentError
 from avreward.rewards.algebra import Product
 from avreward.rewards.base import Reward
 from avreward.rewards.function_base import FUNCTIONS, Fitted, Function, register_function, state_hash, states_of
@@ -153,7 +154,7 @@ def test_products_are_kept_flat() -> None:
     assert repr(-(a + 1) * b) == "(-toy.power - 1)*toy.brightness"
     assert repr(1 - (a + 1) * b) == "-((toy.power + 1)*toy.brightness) + 1"
     assert repr(minimum(a, b) * 2 - 1) == "2*min(toy.power, toy.brightness) - 1"
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(ArgumentError, match="weight: expected a finite number"):
         (1e200 * a) * (1e200 * b)
 
 
@@ -167,22 +168,24 @@ def test_too_large_a_product_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "error", "says"),
+    ("build", "says"),
     [
-        (lambda a: minimum(1, 2), TypeError, "min: none of the arguments is a reward"),
-        (lambda a: minimum(a, "2"), TypeError, "min: '2' is neither a reward nor a number"),
-        (lambda a: maximum(a, math.nan), ValueError, "max: nan is not a finite number"),
-        (lambda a: softmin(a, a, temperature=-1), ValueError, "temperature -1 isn't positive"),
-        (lambda a: clamp(a), ValueError, "no bound"),
-        (lambda a: clamp(a, 2, 1), ValueError, "low, 2, is above high, 1"),
-        (lambda a: clamp(a, a), TypeError, "clamp: toy.power is a reward; use a number there"),
-        (lambda a: above(a, a), TypeError, "above: toy.power is a reward"),
-        (lambda a: below(a, math.inf), ValueError, "below: inf"),
-        (lambda a: above(1, 2), TypeError, "none of the arguments is a reward"),
+        (lambda a: minimum(), "min: expected at least one reward, got no arguments"),
+        (lambda a: minimum(1, 2), "min: expected at least one reward, got only numbers"),
+        (lambda a: minimum(a, "2"), "min: expected a finite number, got '2'"),
+        (lambda a: maximum(a, math.nan), "max: expected a finite number, got nan"),
+        (lambda a: softmin(a, a, temperature=-1), "softmin temperature: expected a positive number, got -1"),
+        (lambda a: softmin(a, temperature=math.inf), "softmin temperature: expected a finite number, got inf"),
+        (lambda a: clamp(a), "clamp: expected low, high or both, got neither"),
+        (lambda a: clamp(a, 2, 1), "clamp: expected a low that is at most high, got low 2 and high 1"),
+        (lambda a: clamp(a, a), "clamp low: expected a finite number, got the reward toy.power"),
+        (lambda a: above(a, a), "above threshold: expected a finite number, got the reward toy.power"),
+        (lambda a: below(a, math.inf), "below threshold: expected a finite number, got inf"),
+        (lambda a: above(1, 2), "above: expected at least one reward"),
     ],
 )
-def test_wrong_arguments(build: Callable[[Reward], Reward], error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
+def test_wrong_arguments(build: Callable[[Reward], Reward], says: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^{says}"):
         build(Toy()["power"])
 
 
@@ -190,7 +193,7 @@ def test_two_raters_of_one_name_are_refused_everywhere() -> None:
     first, second = Toy(), Toy()
     second.fingerprint = "toy 2"
     for build in (minimum, lambda a, b: a * b, lambda a, b: clamp(a, 0, 1) + b):
-        with pytest.raises(ValueError, match="two different raters are called 'toy'"):
+        with pytest.raises(ArgumentError, match="raters: expected one rater named 'toy', got two different ones"):
             build(first["power"], second["power"])
 
 
@@ -235,7 +238,7 @@ def test_a_name_stands_for_one_function() -> None:
         def apply(self, *values: torch.Tensor) -> torch.Tensor:
             return values[0]
 
-    with pytest.raises(ValueError, match="min: there is a function of this name already"):
+    with pytest.raises(ArgumentError, match="name: expected a name that no other function has, got 'min'; choose"):
         register_function("min", Other)
     register_function("min", minimum)
     assert FUNCTIONS["min"].build is minimum

@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import load_file
 from toy_raters import Toy, both
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters import hub
 from avreward.rewards.expression import ExpressionError
 from avreward.rewards.function_base import Fitted, register_function
@@ -104,7 +104,7 @@ def test_a_saved_reward_is_replaced(loads, tmp_path: Path) -> None:
 
 def test_fitted_parts_need_a_folder(tmp_path: Path) -> None:
     reward = Shifted(toy()["power"], {"mean": torch.tensor(1.0)})
-    with pytest.raises(AvrewardError, match="fitted parts, which need a folder; name one, such as mine"):
+    with pytest.raises(ArgumentError, match=r"path: expected a folder, .* fitted .*; pass a folder, such as mine"):
         save_reward(reward, tmp_path / "mine.yaml")
     assert not os.listdir(tmp_path)
 
@@ -114,13 +114,13 @@ def shout(prompt: str) -> float:
 
 
 def test_what_cannot_be_saved(loads, tmp_path: Path) -> None:
-    with pytest.raises(AvrewardError, match="a function can't be saved; use a mapping"):
+    with pytest.raises(ArgumentError, match=r"weights: expected numbers by prompt, .*, got <function shout"):
         save_reward(PerPrompt(shout) * toy()["power"], tmp_path / "mine")
     (tmp_path / "taken.yaml").mkdir()
-    with pytest.raises(AvrewardError, match=r"taken.yaml: is a folder already"):
+    with pytest.raises(ArgumentError, match=r"path: expected a file to write, got .*taken.yaml, which is a folder"):
         toy()["power"].save(tmp_path / "taken.yaml")
     (tmp_path / "file").touch()
-    with pytest.raises(AvrewardError, match="file: is a file already"):
+    with pytest.raises(ArgumentError, match=r"path: expected a folder to write, got .*file, which is a file"):
         toy()["power"].save(tmp_path / "file")
     with pytest.raises(AvrewardError, match=r"mine.yaml: can't be written"):
         toy()["power"].save(tmp_path / "file" / "mine.yaml")
@@ -185,7 +185,7 @@ def test_folders_are_named_from_the_file(loads, tmp_path: Path, monkeypatch) -> 
     }
     (tmp_path / "home").rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.warns(UserWarning, match="raters or their settings are others"):  # the toy's type was another
+    with pytest.warns(UserWarning, match="raters or their settings have changed since"):  # the toy's type was another
         load_reward(tmp_path / "moved" / "mine.yaml")
     assert sorted(loads) == [
         (str(tmp_path / "elsewhere"), {}),
@@ -215,51 +215,54 @@ def test_expressions(loads, tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "power").mkdir()
     assert repr(load_reward("power")) == "signals.power"  # a folder without a reward is none
     (tmp_path / "models").mkdir()
-    with pytest.raises(AvrewardError, match=r"models: holds no reward.yaml, and is no expression"):
+    with pytest.raises(ArgumentError, match=r"reward: expected .*, got models without reward.yaml"):
         load_reward("models")
     with pytest.raises(AvrewardError, match="is empty"):
         load_reward("")
     with pytest.raises(AvrewardError, match="at character"):
         load_reward("power + " + "x" * 5000)
-    with pytest.raises(AvrewardError, match=r"models/reward.yaml: there is no such file"):
+    with pytest.raises(AvrewardError, match=r"models/reward.yaml: file not found"):
         load_reward(tmp_path / "models")
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("reward: power\nrater: {}", r"unknown key 'rater'; did you mean raters\?"),
-        ("reward: power\ncolour: 1", "unknown key 'colour'; there are reward, raters, fingerprint"),
-        ("raters: {signals: signals}", "holds no expression; write such as reward: 0.5"),
-        ("reward: [power]", "holds no expression"),
-        ("reward:", "holds no expression"),
-        ("", "holds no expression"),
-        ("power", "holds no expression"),
-        ("reward: power\nraters: signals", "raters isn't a mapping"),
-        ("reward: power\nraters: {a: 3}", "the rater a: it has no name; write a: FOLDER"),
-        ("reward: power\nraters: {a: {dtype: bfloat16}}", "the rater a: it has no name"),
-        ("reward: power\nraters: {a: {rater: signals, 3: 4}}", "the rater a: it has no name"),
+        ("reward: power\nrater: {}", r"key: expected one of reward, raters, .*; did you mean 'raters'"),
+        ("reward: power\ncolour: 1", "key: expected one of reward, raters, fingerprint, got 'colour'"),
+        ("raters: {signals: signals}", "expected an expression, got none; write it as in reward: 0.5"),
+        ("reward: [power]", "expected an expression"),
+        ("reward:", "expected an expression"),
+        ("", "expected an expression"),
+        ("power", "expected an expression"),
+        ("reward: power\nraters: signals", "raters: expected a mapping, got str; write"),
+        ("reward: power\nraters: {a: 3}", "rater a: rater: expected a folder or name .*, got none; write a: FOLDER"),
+        ("reward: power\nraters: {a: {dtype: bfloat16}}", "the rater a: rater: expected a folder"),
+        ("reward: power\nraters: {a: {rater: signals, 3: 4}}", "the rater a: rater: expected a folder"),
         ("reward: a.powr\nraters: {a: signals}", "at character 1: unknown score 'a.powr'; did you mean a.power"),
         (
             "reward: a.power\nraters: {}",
-            "no rater was given; pass raters; the file names no rater a: write",
+            "no rater was given; pass raters; the file has no rater a: write",
         ),
-        ("reward: a.power\nraters: {a: ../other}", r"rater a: the folder ../other lies outside .*; write its absolute"),
-        ("reward: a.power\nraters: {a: x/../../other}", "lies outside the folder of the file"),
-        ("reward: a.power\nraters: {a: ./nothing}", r"the folder ./nothing isn't there \(.*nothing\)"),
-        ("reward: a.power\nraters: {a: {rater: signals, adapter: ../lora}}", "the folder ../lora lies outside"),
-        ("reward: a.power\nraters: {a: here}", "the folder here isn't there"),
-        ("reward: 1.5\nraters: {a: signals}", "names no score"),
-        ("reward: 'power\nraters: {}", r"isn't YAML \(line \d+: .*\); correct it there"),
-        ("reward: !!python/object/apply:os.system ['true']", r"isn't YAML \(line 1: .*"),
-        ("reward: \x00", "isn't YAML"),
-        ("reward: a.power\nreward: 2*a.power", "line 2: the key 'reward' stands there a second time; keep one"),
-        ("reward: a.power\nraters:\n  a: signals\n  b: x\n  a: y", "line 5: the key 'a' stands there a second time"),
-        ("reward: a.power\nraters: {a: {rater: x, dtype: y, 'dtype': z}}", "line 2: the key 'dtype' stands"),
-        ("reward: &x [*x]", "holds no expression"),
-        ("reward: a.power\nraters: {a: &x {rater: {signals: *x}}}", "the rater a: it has no name"),
+        ("reward: a.power\nraters: {a: ../other}", r"got ../other, which is outside that folder; write its"),
+        ("reward: a.power\nraters: {a: x/../../other}", "got x/../../other, which is outside that folder"),
+        ("reward: a.power\nraters: {a: ./nothing}", r"got ./nothing, which does not exist \(.*nothing\)"),
+        (
+            "reward: a.power\nraters: {a: {rater: signals, adapter: ../lora}}",
+            "adapter: expected .*, got ../lora, which",
+        ),
+        ("reward: a.power\nraters: {a: here}", "got here, which does not exist"),
+        ("reward: 1.5\nraters: {a: signals}", "it has no score"),
+        ("reward: 'power\nraters: {}", r"not valid YAML \(line \d+: .*\); correct it there"),
+        ("reward: !!python/object/apply:os.system ['true']", r"not valid YAML \(line 1: .*"),
+        ("reward: \x00", "not valid YAML"),
+        ("reward: a.power\nreward: 2*a.power", "line 2: the key 'reward' occurs a second time; keep one"),
+        ("reward: a.power\nraters:\n  a: signals\n  b: x\n  a: y", "line 5: the key 'a' occurs a second time"),
+        ("reward: a.power\nraters: {a: {rater: x, dtype: y, 'dtype': z}}", "line 2: the key 'dtype' occurs"),
+        ("reward: &x [*x]", "expected an expression"),
+        ("reward: a.power\nraters: {a: &x {rater: {signals: *x}}}", "the rater a: rater: expected a folder"),
         ("reward: scaled(a.power, state=01234567)\nraters: {a: signals}", "unknown function 'scaled'"),
-        ("reward: per_prompt(state=01234567)\nraters: {a: signals}", "no fitted state 01234567 is here"),
+        ("reward: per_prompt(state=01234567)\nraters: {a: signals}", "the fitted state 01234567 was not found"),
     ],
 )
 def test_bad_files(loads, tmp_path: Path, monkeypatch, text: str, says: str) -> None:
@@ -276,7 +279,7 @@ def test_bad_files(loads, tmp_path: Path, monkeypatch, text: str, says: str) -> 
 
 @pytest.mark.parametrize("text", ["./nothere", "../no", "/nothere", "~/nothere", "a/nothere", "nothere/", "a/b/2x"])
 def test_a_path_that_is_not_there(loads, text) -> None:
-    with pytest.raises(AvrewardError, match="^" + re.escape(text) + ": there is no such file or folder; correct the"):
+    with pytest.raises(AvrewardError, match="^" + re.escape(text) + ": file or folder not found; correct the"):
         load_reward(text)
 
 
@@ -288,9 +291,9 @@ def test_an_expression_is_no_path(loads, text) -> None:
 
 def test_bad_bytes_and_bad_names(loads, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_bytes(b"reward: \xff")
-    with pytest.raises(AvrewardError, match="isn't text in UTF-8"):
+    with pytest.raises(AvrewardError, match="expected text in UTF-8"):
         load_reward(tmp_path / "bad.yaml")
-    with pytest.raises(AvrewardError, match=r"nothing.yaml: there is no such file; name a reward's"):
+    with pytest.raises(AvrewardError, match=r"nothing.yaml: file not found; pass a reward's"):
         load_reward("nothing.yaml")
 
 
@@ -309,13 +312,13 @@ def test_a_damaged_state_is_told(loads, tmp_path: Path) -> None:
     state = reward.save(tmp_path / "mine") / "state.safetensors"
     whole = state.read_bytes()
     state.write_bytes(whole[:-1] + b"\x01")
-    with pytest.raises(AvrewardError, match=rf"state.safetensors: the state {reward.state_hash} isn't what was saved"):
+    with pytest.raises(AvrewardError, match=rf"state.safetensors: the state {reward.state_hash} has changed since"):
         load_reward(tmp_path / "mine")
     state.write_bytes(whole[:-5])
     with pytest.raises(AvrewardError, match=r"state.safetensors: can't be read"):
         load_reward(tmp_path / "mine")
     state.unlink()
-    with pytest.raises(AvrewardError, match=f"no fitted state {reward.state_hash} is here"):
+    with pytest.raises(AvrewardError, match=f"the fitted state {reward.state_hash} was not found"):
         load_reward(tmp_path / "mine")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from avreward import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.training.monitor import MonitorState, RewardDivergence, RewardMonitor
 
 STEPS = 200
@@ -102,11 +102,11 @@ def test_missing_values_take_no_part() -> None:
         plain.update([t], [t * t])
         assert monitor.update([None], [1.0]).step == t + 1  # a step without a pair is none
     assert monitor.state_dict() == plain.state_dict()
-    with pytest.raises(ValueError, match=r"trained: 1.0 is a single number; pass those of all clips, such as \[1.0\]"):
+    with pytest.raises(ArgumentError, match=r"trained: expected a sequence of .*, got 1.0; pass one such as \[1.0\]"):
         RewardMonitor().update(1.0, 2.0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"held_out: 2 is a single number"):
+    with pytest.raises(ArgumentError, match=r"held_out: expected a sequence of all clips' rewards, got 2"):
         RewardMonitor().update([1.0], 2)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="2 rewards for 1 trained"):
+    with pytest.raises(ArgumentError, match="held_out: expected one reward per clip, got 2 for 1 trained ones"):
         monitor.update([1.0], [1.0, 2.0])
 
 
@@ -118,11 +118,11 @@ def test_it_goes_on_where_it_was() -> None:
             part = RewardMonitor.from_state_dict(json.loads(json.dumps(part.state_dict())))
         assert whole.update([trained[step]], [held_out[step]]) == part.update([trained[step]], [held_out[step]])
     assert isinstance(part.state, MonitorState)
-    with pytest.raises(AvrewardError, match="pass what state_dict returned"):
+    with pytest.raises(ArgumentError, match=r"saved: expected the state .*KeyError.*; pass what state_dict returned"):
         RewardMonitor.from_state_dict({"window": 20})
 
 
 @pytest.mark.parametrize("wrong", [{"window": 7}, {"alpha": 0.0}, {"alpha": 0.5}, {"patience": 0}])
 def test_settings(wrong) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    with pytest.raises(ArgumentError, match=f"^{next(iter(wrong))}: expected"):
         RewardMonitor(**wrong)

@@ -1,4 +1,4 @@
-"""Which of two clips is better: pairwise models, Bradley–Terry fits, and rewards of a group."""
+"""Preferences between clips: pairwise models, Bradley–Terry fits, and rewards within a group of candidates."""
 
 from typing import TYPE_CHECKING
 

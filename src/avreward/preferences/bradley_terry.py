@@ -1,4 +1,4 @@
-"""How strong each of some items is, from many comparisons of two, with standard errors."""
+"""Fit strengths of items to pairwise comparisons, with standard errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.preferences.comparisons import Comparisons, check_bounded, check_connected, count
 from avreward.preferences.models import (
     BradleyTerry,
@@ -23,23 +23,23 @@ from avreward.preferences.models import (
 
 Model = Literal["bradley_terry", "davidson", "rao_kupper"]
 MODELS: tuple[Model, ...] = ("bradley_terry", "davidson", "rao_kupper")
-CLOSE = 1e-8  # standard errors from the maximum at which the search ends
-STEPS = 200  # Newton's method takes about ten
+CLOSE = 1e-8  # the search ends this many standard errors from the maximum
+STEPS = 200  # limit; Newton's method takes about ten
 
 
 @dataclass(frozen=True, eq=False)
 class Strengths:
-    """Strengths that were fitted to comparisons: the first of two wins with odds exp(difference) to lose.
+    """Strengths fitted to comparisons: the odds that one item beats another are exp(difference of strengths).
 
     Attributes:
-        items: in the order in which they were given.
-        values: float64 (items,); only differences mean something, so they add up to 0.
-        covariance: float64 (items, items) of the values; its rows add up to 0 too.
+        items: in the order in which they were passed.
+        values: float64 (items,); only differences are meaningful, so the values sum to 0.
+        covariance: float64 (items, items) of the values; its rows sum to 0 as well.
         model: the model of outcomes, with the fitted tie parameter: differences of `values` → probabilities.
         tie_sigma: standard error of the tie parameter's logarithm, log ν or log θ; `None` without ties.
         log_likelihood: at the maximum, without the prior.
-        comparisons: how many there were.
-        steps: how many the search took.
+        comparisons: number of comparisons.
+        steps: number of Newton steps.
     """
 
     items: tuple[Hashable, ...]
@@ -58,25 +58,39 @@ class Strengths:
 
     @property
     def order(self) -> tuple[Hashable, ...]:
-        """The items, strongest first; of equal ones the earlier."""
+        """The items, strongest first; equal ones in their original order."""
         values = self.values.tolist()
         return tuple(self.items[i] for i in sorted(range(len(values)), key=lambda i: -values[i]))
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
-        """Where each strength (items,) lies with probability `level`: value ∓ z·σ, after the normal distribution."""
+        """Return the lower and upper end (items,) of each strength's confidence interval: value ∓ z·σ.
+
+        Args:
+            level: confidence level of the normal approximation.
+
+        Raises:
+            ArgumentError: if `level` isn't between 0 and 1.
+        """
         if not 0 < level < 1:
-            raise AvrewardError(f"level: {level} is no probability; pass a number between 0 and 1, such as 0.95")
+            raise ArgumentError("level", "a probability between 0 and 1", level, "pass one such as 0.95")
         half = float(torch.special.ndtri(torch.tensor(0.5 + level / 2, dtype=torch.float64))) * self.sigma
         return self.values - half, self.values + half
 
     def difference(self, first: Hashable, second: Hashable) -> tuple[float, float]:
-        """By how much `first` is stronger than `second`, and the standard error of that.
+        """Return by how much `first` is stronger than `second`, and the standard error of the difference.
 
-        It is not what the two items' own errors would give: those are correlated.
+        The error accounts for the correlation of the two strengths, so it differs from the sum of their own errors.
+
+        Args:
+            first: one of the items.
+            second: another one.
+
+        Raises:
+            ArgumentError: if one of them is not among the items.
         """
-        for item in (first, second):
+        for name, item in (("first", first), ("second", second)):
             if item not in self.items:
-                raise AvrewardError(f"{item!r}: is not among the items; pass one that was compared")
+                raise unknown_name(name, item, map(str, self.items))
         i, j = self.items.index(first), self.items.index(second)
         variance = self.covariance[i, i] + self.covariance[j, j] - 2 * self.covariance[i, j]
         return float(self.values[i] - self.values[j]), float(variance.clamp(min=0).sqrt())
@@ -90,31 +104,36 @@ def fit_strengths(
     model: Model = "bradley_terry",
     prior: float | None = None,
 ) -> Strengths:
-    """The most likely strengths of `items`, with standard errors from the observed Fisher information.
+    """Fit the maximum-likelihood strengths of `items`, with standard errors from the observed Fisher information.
 
-    Newton's method with halved steps on the log-likelihood, which is concave; it ends 1e-8 standard errors from the
-    maximum. The covariance is the inverse of the negative Hessian among strengths that add up to 0.
+    Newton's method with step halving on the log-likelihood, which is concave; it ends 1e-8 standard errors from the
+    maximum. The covariance is the inverse of the negative Hessian among strengths that sum to 0.
 
     Args:
-        items: names of all who were compared, two or more; up to some thousands, as time grows with their cube.
-        first, second: who was compared with whom, (comparisons,) each.
-        outcome: for each, 1 where the first won, 0.5 for a tie, 0 where the second won.
-        model: ``"bradley_terry"`` (no ties), or with ties ``"davidson"`` or ``"rao_kupper"``, which also fit how likely
-            ties are; see `avreward.preferences.models`.
+        items: names of everything that was compared, two or more; up to some thousands, as time grows with their cube.
+        first: the first item of each comparison (comparisons,).
+        second: the second item of each comparison (comparisons,).
+        outcome: of each comparison, 1 if the first won, 0.5 for a tie, 0 if the second won.
+        model: ``"bradley_terry"`` (no ties), ``"davidson"`` or ``"rao_kupper"``; the latter two also fit how likely
+            ties are, see `Davidson` and `RaoKupper`.
         prior: standard deviation of a normal prior on each strength, around 0 (*optional*). It keeps the strength of an
             item that always won finite; values and errors are then those of the posterior's mode.
 
-    Raises `AvrewardError` where the items fall into sets that were never compared with each other (the error names the
-    sets), where no finite strengths fit best and there is no prior, and for ties that the model doesn't know or lacks.
+    Raises:
+        ArgumentError: if an argument is wrong; if the items fall into sets that were never compared with each other
+            (the message lists the sets); if no finite strengths fit best and `prior` is `None`; if there are ties that
+            the model excludes, or none where it needs them.
+        AvrewardError: if the search doesn't converge.
 
-    >>> found = fit_strengths("abc", "aabbcc", "bbccaa", [1, 1, 1, 0, 0, 1])
-    >>> found.order, [round(v, 2) for v in found.values.tolist()], [round(s, 2) for s in found.sigma.tolist()]
-    (('a', 'c', 'b'), [0.76, -0.76, 0.0], [0.78, 0.78, 0.71])
+    Example:
+        >>> found = fit_strengths("abc", "aabbcc", "bbccaa", [1, 1, 1, 0, 0, 1])
+        >>> found.order, [round(v, 2) for v in found.values.tolist()], [round(s, 2) for s in found.sigma.tolist()]
+        (('a', 'c', 'b'), [0.76, -0.76, 0.0], [0.78, 0.78, 0.71])
     """
     if model not in MODELS:
-        raise AvrewardError(f"model: {model!r} is unknown; pass one of {', '.join(MODELS)}")
+        raise unknown_name("model", model, MODELS)
     if prior is not None and not (math.isfinite(prior) and prior > 0):
-        raise AvrewardError(f"prior: {prior} is no standard deviation; pass a positive number, or None for no prior")
+        raise ArgumentError("prior", "a positive standard deviation, or None for no prior", prior)
     compared = count(items, first, second, outcome)
     check_connected(compared)
     start = _start(model, compared)
@@ -136,19 +155,19 @@ def fit_strengths(
 
 
 def _start(model: Model, compared: Comparisons) -> Tensor:
-    """Equal strengths, and the tie parameter's logarithm that fits them best. Checks that the ties suit the model."""
+    """Return equal strengths and the logarithm of the tie parameter that fits them; check that the model allows it."""
     share = float(compared.count[compared.tie].sum()) / compared.total
     zeros = torch.zeros(len(compared.items), dtype=torch.float64)
     if model == "bradley_terry":
         if share > 0:
-            raise AvrewardError('outcome: it has ties, which "bradley_terry" does not know; fit "davidson" instead')
+            remedy = 'use model="davidson"'
+            raise ArgumentError("outcome", 'no ties with model "bradley_terry"', Described("ties"), remedy)
         return zeros
     if share == 0:
-        raise AvrewardError(
-            f'outcome: it has no ties, so "{model}" can\'t tell how likely they are; fit "bradley_terry"'
-        )
+        remedy = 'use model="bradley_terry"'
+        raise ArgumentError("outcome", f'ties with model "{model}"', Described("none"), remedy)
     if share == 1:
-        raise AvrewardError("outcome: all are ties, so nothing tells how much a difference counts; add comparisons")
+        raise ArgumentError("outcome", "at least one win or loss", Described("only ties"), "add comparisons")
     theta_or_nu = 2 * share / (1 - share) if model == "davidson" else (1 + share) / (1 - share)
     return torch.cat([zeros, zeros.new_tensor([math.log(theta_or_nu)])])
 
@@ -160,13 +179,13 @@ def _outcomes(model: Model, tie: float | None) -> BradleyTerry | Davidson | RaoK
 
 
 def _per_row(at: Tensor, compared: Comparisons) -> tuple[Tensor, Tensor]:
-    """Difference and tie parameter (rows,) of each comparison."""
+    """Return the difference and the tie parameter (rows,) of each comparison."""
     tie = at[len(compared.items) :].sum()  # 0 where there is none
     return at[compared.first] - at[compared.second], tie.expand(len(compared.count))
 
 
 def _log_likelihood(model: Model, compared: Comparisons, difference: Tensor, tie: Tensor) -> Tensor:
-    """(rows,), counted comparisons times the logarithm of their outcome's probability."""
+    """Return (rows,) of counts times the log-probability of the outcome."""
     if model == "bradley_terry":
         table = log_bradley_terry(difference)
     else:
@@ -175,18 +194,18 @@ def _log_likelihood(model: Model, compared: Comparisons, difference: Tensor, tie
 
 
 def _newton(model: Model, compared: Comparisons, at: Tensor, precision: float) -> tuple[Tensor, Tensor, int]:
-    """The maximum of log-likelihood and prior, the covariance there, and how many steps it took."""
+    """Return the maximum of log-likelihood plus prior, the covariance there, and the number of steps."""
     size = len(compared.items)
 
     def value(point: Tensor) -> float:
-        fit_strengths = _log_likelihood(model, compared, *_per_row(point, compared)).sum()
-        return float(fit_strengths - precision / 2 * point[:size].square().sum())
+        likelihood = _log_likelihood(model, compared, *_per_row(point, compared)).sum()
+        return float(likelihood - precision / 2 * point[:size].square().sum())
 
     best = value(at)
     for step in range(STEPS):
         slope, information = _derivatives(model, compared, at, precision)
         direction = torch.linalg.solve(information, slope)
-        gain = float(slope @ direction)  # squared distance to the maximum in standard errors, if it were a parabola
+        gain = float(slope @ direction)  # squared distance to the maximum of a parabola, in standard errors
         if gain <= CLOSE**2:
             centre = torch.eye(len(at), dtype=at.dtype)
             centre[:size, :size] -= 1 / size
@@ -196,19 +215,20 @@ def _newton(model: Model, compared: Comparisons, at: Tensor, precision: float) -
         while not (found := value(at + length * direction)) >= best + 1e-4 * length * gain - rounding:
             length /= 2
             if length < 1e-12:
-                raise AvrewardError(f"comparisons: the search got stuck {math.sqrt(gain):.1e} errors from the maximum")
+                away = f"{math.sqrt(gain):.1e} standard errors from the maximum"
+                raise AvrewardError(f"comparisons: the search stopped {away}; pass a prior, such as prior=1.0")
         at, best = at + length * direction, found
     raise AvrewardError(
-        f"comparisons: no maximum within {STEPS} steps, so the strengths are hardly bounded; pass a prior, such as 1.0"
+        f"comparisons: no maximum within {STEPS} steps, so strengths are hardly bounded; pass a prior, as in prior=1.0"
     )
 
 
 def _derivatives(model: Model, compared: Comparisons, at: Tensor, precision: float) -> tuple[Tensor, Tensor]:
-    """Gradient and negative Hessian of log-likelihood and prior; the strengths' sum is pinned to stay."""
+    """Return gradient and negative Hessian of log-likelihood plus prior, with the strengths' sum held constant."""
     size, first, second = len(compared.items), compared.first, compared.second
     difference, tie = (x.detach().requires_grad_() for x in _per_row(at, compared))
     both = (difference, tie)
-    # A row depends on its own difference and tie parameter only, so sums give the second derivatives row by row.
+    # Each row depends only on its own difference and tie parameter, so sums give the second derivatives per row.
     with torch.enable_grad():
         total = _log_likelihood(model, compared, difference, tie).sum()
         by_gap, by_tie = torch.autograd.grad(total, both, create_graph=True, materialize_grads=True)
@@ -227,6 +247,6 @@ def _derivatives(model: Model, compared: Comparisons, at: Tensor, precision: flo
         cross = torch.zeros(size, dtype=at.dtype).index_add(0, first, -gap_tie).index_add(0, second, gap_tie)
         information[size, :size] = information[:size, size] = cross
         information[size, size] = -tie_tie.sum()
-    # Nothing depends on the sum: any curvature along it leaves the rest as it is, and makes the matrix regular.
+    # Nothing depends on the sum, so curvature added along it changes nothing else and makes the matrix invertible.
     information[:size, :size] += information.diagonal()[:size].mean() / size
     return slope, information

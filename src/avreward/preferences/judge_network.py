@@ -1,4 +1,4 @@
-"""A judge network in the manner of LPIPS: two feature vectors → which is better."""
+"""A judge network similar to that of LPIPS: two feature vectors → which clip is better."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described
 
 SLOPE = 0.2  # of the leaky ReLU for negative inputs, as in LPIPS
 
 
 class JudgeNetwork(nn.Module):
-    """A small perceptron on the features of both and their difference, in both orders, averaged.
+    """A small perceptron on the features of two clips and their difference, averaged over both orders.
 
-    After the judge of LPIPS (Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric",
-    CVPR 2018, section 3), which sees two distances where this sees two feature vectors, as AIGV-Assessor's third stage
-    does. The second pass swaps the two and turns its logits round, so that swapping the arguments swaps win and loss
-    exactly. Train it with cross-entropy on `forward`; features should be about 1 in size.
+    Based on the judge of LPIPS (Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric",
+    CVPR 2018, section 3), which takes two distances; this one takes two feature vectors, like AIGV-Assessor's third
+    stage. A second pass swaps the two clips and reverses its logits, so that swapping the arguments swaps win and loss
+    exactly. Train it with cross-entropy on `forward`; features should be on the order of 1.
 
     Args:
-        width: of a feature vector.
+        width: length of a feature vector.
         hidden: width of the two hidden layers.
-        ties: whether a tie is among the outcomes.
+        ties: whether a tie is a possible outcome.
 
-    >>> judge = JudgeNetwork(width=4, ties=True)
-    >>> one, other = torch.randn(8, 4), torch.randn(8, 4)
-    >>> won = torch.zeros(8, dtype=torch.long)  # 0: the first is the better one
-    >>> loss = torch.nn.functional.cross_entropy(judge(one, other), won)
+    Example:
+        >>> judge = JudgeNetwork(width=4, ties=True)
+        >>> one, other = torch.randn(8, 4), torch.randn(8, 4)
+        >>> won = torch.zeros(8, dtype=torch.long)  # 0: the first is the better one
+        >>> loss = torch.nn.functional.cross_entropy(judge(one, other), won)
     """
 
     def __init__(self, width: int, hidden: int = 32, ties: bool = False) -> None:
@@ -46,27 +47,49 @@ class JudgeNetwork(nn.Module):
         )
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Logits (pairs, outcomes) from features (pairs, width) each; the outcomes are win, tie where known, loss."""
+        """Return logits (pairs, outcomes) from features (pairs, width) each.
+
+        The outcomes are win, tie (if `ties`) and loss.
+
+        Args:
+            first: features of the first clips (pairs, width).
+            second: features of the second clips (pairs, width).
+
+        Raises:
+            ArgumentError: if a shape is wrong.
+        """
         if first.shape != second.shape or first.ndim != 2 or first.shape[1] != self.width:
-            shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
-            raise AvrewardError(f"first, second: shapes {shapes}; this judge takes (pairs, {self.width}) each")
+            shapes = Described(f"{tuple(first.shape)} and {tuple(second.shape)}")
+            raise ArgumentError("first, second", f"features (pairs, {self.width}) each", shapes)
         return (self._ask(first, second) + self._ask(second, first).flip(-1)) / 2
 
     def probabilities(self, first: Tensor, second: Tensor) -> Tensor:
-        """Probabilities (pairs, 3) of win, tie (0 for a judge without ties) and loss."""
+        """Return the probabilities (pairs, 3) of win, tie (0 for a judge without ties) and loss.
+
+        Args:
+            first: features of the first clips (pairs, width).
+            second: features of the second clips (pairs, width).
+        """
         logits = self(first, second)
-        # A softmax rounds differently when turned round, and swapping must change places only.
+        # A softmax rounds differently if its input is reversed, but swapping must only exchange win and loss.
         found = (logits.softmax(dim=-1) + logits.flip(-1).softmax(dim=-1).flip(-1)) / 2
         return found if self.ties else torch.stack([found[:, 0], torch.zeros_like(found[:, 0]), found[:, 1]], dim=-1)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes weights and sizes to one safetensors file, which `JudgeNetwork.load` reads."""
+        """Save weights and sizes to one safetensors file, which `JudgeNetwork.load` reads."""
         sizes = {"width": str(self.width), "hidden": str(self.hidden), "ties": str(int(self.ties))}
         save_file({k: v.detach().contiguous() for k, v in self.state_dict().items()}, path, {"kind": "judge", **sizes})
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """The judge that `save` wrote, in evaluation mode. `AvrewardError` for a file that holds none."""
+        """Load a judge that `save` wrote, in evaluation mode.
+
+        Args:
+            path: the safetensors file.
+
+        Raises:
+            AvrewardError: if the file can't be read or isn't a judge.
+        """
         try:
             with safe_open(path, framework="pt") as file:
                 sizes = file.metadata() or {}
@@ -75,11 +98,13 @@ class JudgeNetwork(nn.Module):
             judge.to(next(iter(state.values())).dtype).load_state_dict(state)
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, StopIteration) as error:
             cause = " ".join(str(error).split())
-            raise AvrewardError(f"{path}: holds no judge ({cause}); pass what JudgeNetwork.save wrote") from error
+            raise AvrewardError(
+                f"{path}: expected a judge, got something else ({cause}); pass a file that JudgeNetwork.save wrote"
+            ) from error
         return judge.eval()
 
     def extra_repr(self) -> str:
-        """Its sizes."""
+        """Return the sizes for the representation."""
         return f"width={self.width}, hidden={self.hidden}, ties={self.ties}"
 
     def _ask(self, first: Tensor, second: Tensor) -> Tensor:

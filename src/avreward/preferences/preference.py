@@ -1,4 +1,4 @@
-"""Which of two clips is better: the probabilities of win, tie and loss, whoever is asked."""
+"""Preferences between two clips: probabilities of win, tie and loss, from a reward, a model, an LMM or a judge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avreward._display import Shown, ShownAsTable, counted
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.preferences.judge_network import JudgeNetwork
 from avreward.preferences.models import BradleyTerry
 from avreward.raters.base import LOADED_AT_ONCE, TOKENS_AT_ONCE, Work
@@ -29,12 +29,12 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, repr=False)
 class Preferences(ShownAsTable):
-    """What came out for some pairs of clips; the three probabilities of a pair add up to 1.
+    """The outcomes of comparing pairs of clips; the three probabilities of a pair sum to 1.
 
     Attributes:
-        win: (pairs,) that the first is the better one. NaN where the pair can't be compared: index with `present`.
-        tie: (pairs,) that neither is.
-        loss: (pairs,) that the second is.
+        win: (pairs,) probability that the first is better; NaN if the pair can't be compared: index with `present`.
+        tie: (pairs,) probability that neither is better.
+        loss: (pairs,) probability that the second is better.
         reasons: for each pair, why it can't be compared, or `None`.
     """
 
@@ -48,12 +48,12 @@ class Preferences(ShownAsTable):
 
     @property
     def present(self) -> Tensor:
-        """Bool (pairs,)."""
+        """Bool (pairs,): whether the pair could be compared."""
         return torch.tensor([why is None for why in self.reasons], dtype=torch.bool, device=self.win.device)
 
     @property
     def score(self) -> Tensor:
-        """(pairs,) what the first may expect if a win is 1, a tie ½, and a loss 0."""
+        """Expected score of the first (pairs,): a win counts 1, a tie ½, a loss 0."""
         return self.win + self.tie / 2
 
     def _shown(self) -> Shown:
@@ -64,26 +64,35 @@ class Preferences(ShownAsTable):
 
 
 class Preference(ABC):
-    """Compares clips, two at a time. The order of the two never matters: swapped, win and loss change places exactly.
+    """Base class of preferences: compare clips, two at a time.
 
-    >>> prefers = FromReward(load_rater("signals")["overall"], BradleyTerry(scale=10))
-    >>> prefers([clips[1], clips[1]], [clips[0], clips[2]]).win
-    tensor([0.72..., 0.58...])
+    The order of two clips doesn't matter: swapping them exchanges win and loss exactly.
+
+    Example:
+        >>> prefers = FromReward(load_rater("signals")["overall"], BradleyTerry(scale=10))
+        >>> prefers([clips[1], clips[1]], [clips[0], clips[2]]).win
+        tensor([0.72..., 0.58...])
     """
 
     @abstractmethod
     def prepare(self, clips: Sequence[Clip], batch_size: int | None = None) -> tuple[Any, Mapping[int, str]]:
-        """What `decide` needs of the clips, each looked at once; and index → why, of those that can't be compared."""
+        """Process each clip once; return the input of `decide`, and index → reason of clips that can't be compared."""
 
     @abstractmethod
     def decide(self, prepared: Any, pairs: Sequence[Pair]) -> Tensor:
-        """Probabilities (pairs, 3) of win, tie and loss, of pairs of clips that can be compared; at least one."""
+        """Return the probabilities (pairs, 3) of win, tie and loss of one or more pairs that can be compared."""
 
     def __call__(self, first: Sequence[Clip], second: Sequence[Clip], batch_size: int | None = None) -> Preferences:
-        """Compares ``first[i]`` with ``second[i]``; differentiable where the one who is asked is.
+        """Compare ``first[i]`` with ``second[i]``; differentiable if the underlying reward or model is.
 
-        Raises `MissingScore`, which names the pairs and the reasons, if one can't be compared, and `AvrewardError` if
-        the lists differ in length.
+        Args:
+            first: the first clip of each pair.
+            second: the second clip of each pair.
+            batch_size: clips that are processed at a time (*optional*).
+
+        Raises:
+            MissingScore: if a pair can't be compared; the message lists the pairs and the reasons.
+            ArgumentError: if the lists differ in length.
         """
         found = self.evaluate(first, second, batch_size)
         reasons = {i: why for i, why in enumerate(found.reasons) if why is not None}
@@ -93,9 +102,10 @@ class Preference(ABC):
         return found
 
     def evaluate(self, first: Sequence[Clip], second: Sequence[Clip], batch_size: int | None = None) -> Preferences:
-        """As a call, but a pair that can't be compared is missing, with the reason."""
+        """Compare like a call, but leave a pair that can't be compared missing, with the reason."""
         if len(first) != len(second):
-            raise AvrewardError(f"first, second: {len(first)} and {len(second)} clips; pass one each for every pair")
+            got = Described(f"{len(first)} and {len(second)}")
+            raise ArgumentError("first, second", "one clip each per pair", got)
         clips = list({id(clip): clip for clip in (*first, *second)}.values())
         index = {id(clip): i for i, clip in enumerate(clips)}
         pairs = [(index[id(one)], index[id(other)]) for one, other in zip(first, second, strict=True)]
@@ -104,9 +114,14 @@ class Preference(ABC):
     def among(
         self, clips: Sequence[Clip], pairs: Sequence[Pair], batch_size: int | None = None
     ) -> tuple[Preferences, Mapping[int, str]]:
-        """Compares the clips of the given indices; besides, index → why, of clips that can't be compared.
+        """Compare pairs given by indices of `clips`; return also index → reason of clips that can't be compared.
 
-        However many pairs a clip is in, `prepare` looks at it once.
+        Each clip is processed once, however many pairs it is in.
+
+        Args:
+            clips: the clips.
+            pairs: pairs of indices of them.
+            batch_size: clips that are processed at a time (*optional*).
         """
         prepared, unfit = self.prepare(clips, batch_size)
         reasons = [_reason(pair, clips, unfit) for pair in pairs]
@@ -121,24 +136,24 @@ class Preference(ABC):
 
 
 class FromReward(Preference):
-    """A reward as a preference: what the first has more, through a model of outcomes.
+    """A preference from a reward: the difference of two rewards, through a model of outcomes.
 
     Args:
-        reward: each clip is judged once, however many pairs it is in.
+        reward: the reward of a clip; each clip is rated once, however many pairs it is in.
         model: differences (pairs,) → probabilities (pairs, 3): `BradleyTerry`, `RaoKupper` or `Davidson`, whose
-            `scale` says how much of the reward's unit decides.
+            `scale` is the difference of rewards that makes a win likely.
     """
 
     def __init__(self, reward: RewardLike, model: Callable[[Tensor], Tensor] = BradleyTerry()) -> None:  # noqa: B008
         self.reward, self.model = as_reward(reward), model
 
     def prepare(self, clips: Sequence[Clip], batch_size: int | None = None) -> tuple[Tensor, Mapping[int, str]]:
-        """The rewards."""
+        """Return the rewards."""
         rewards = self.reward.evaluate(clips, batch_size)
         return rewards.values, {i: why for i, why in enumerate(rewards.reasons) if why is not None}
 
     def decide(self, prepared: Tensor, pairs: Sequence[Pair]) -> Tensor:
-        """The model of the differences."""
+        """Return the model's probabilities of the differences."""
         first, second = _columns(pairs, prepared)
         return self.model(prepared[first] - prepared[second])
 
@@ -147,26 +162,27 @@ class FromReward(Preference):
 
 
 class FromModel(Preference):
-    """Any pairwise model, asked both ways round and averaged, so that its liking for a place drops out.
+    """A preference from any pairwise model, called in both orders and averaged to cancel its position bias.
 
     Args:
         model: ``model(first, second)`` for two lists of clips → the probability (pairs,) that the first wins, or the
-            probabilities (pairs, 3) of win, tie and loss. `AvrewardError` where it returns something else.
+            probabilities (pairs, 3) of win, tie and loss; anything else raises an `ArgumentError`.
 
-    >>> prefers = FromModel(lambda first, second: torch.full((len(first),), 0.9))  # always for the first place
-    >>> prefers([clips[0]], [clips[1]]).win
-    tensor([0.5000])
+    Example:
+        >>> prefers = FromModel(lambda first, second: torch.full((len(first),), 0.9))  # always prefers the first
+        >>> prefers([clips[0]], [clips[1]]).win
+        tensor([0.5000])
     """
 
     def __init__(self, model: Callable[[Sequence[Clip], Sequence[Clip]], Tensor]) -> None:
         self.model = model
 
     def prepare(self, clips: Sequence[Clip], batch_size: int | None = None) -> tuple[Sequence[Clip], Mapping[int, str]]:
-        """The clips as they are."""
+        """Return the clips unchanged."""
         return clips, {}
 
     def decide(self, prepared: Sequence[Clip], pairs: Sequence[Pair]) -> Tensor:
-        """The mean of the answers to (first, second) and (second, first)."""
+        """Return the mean of the model's answers in both orders."""
         first, second = [prepared[i] for i, _ in pairs], [prepared[j] for _, j in pairs]
         return (self._ask(first, second) + self._ask(second, first).flip(-1)) / 2
 
@@ -175,14 +191,15 @@ class FromModel(Preference):
         if found.ndim == 1:
             found = torch.stack([found, torch.zeros_like(found), 1 - found], dim=-1)
         if found.shape != (len(first), 3):
-            shape = tuple(found.shape)
-            raise AvrewardError(
-                f"model: it returned shape {shape} for {len(first)} pairs; return (pairs,) or (pairs, 3)"
-            )
+            got = Described(f"shape {tuple(found.shape)} for {len(first)} pairs")
+            raise ArgumentError("model", "one that returns (pairs,) or (pairs, 3)", got)
         plain = found.detach()
         # Half precision rounds each of the three to 8 bits.
         if not (bool((plain >= 0).all()) and bool(((plain.sum(-1) - 1).abs() < 0.02).all())):
-            raise AvrewardError("model: it returned numbers that are no probabilities; return shares of 1, not logits")
+            got = Described("other numbers")
+            raise ArgumentError(
+                "model", "one that returns probabilities", got, "return values that sum to 1, not logits"
+            )
         return found
 
     def __repr__(self) -> str:
@@ -190,13 +207,14 @@ class FromModel(Preference):
 
 
 class FromLmm(Preference):
-    """A large multimodal model that is asked which of two dubs of one video fits better; see `LmmRater.compare`.
+    """A preference from a large multimodal model, asked which of two dubs of one video fits better.
 
-    Each pair is asked both ways round, and the probabilities are averaged; it knows no ties. The picture and each sound
-    are encoded once, however many pairs they are in. `AvrewardError` for clips of different pictures.
+    Each pair is asked in both orders and the probabilities are averaged; there are no ties. The video and each audio
+    track are encoded once, however many pairs they are in. Clips with different videos raise an error. See
+    `LmmRater.compare`.
 
     Args:
-        rater: of video and audio.
+        rater: a rater of video and audio.
     """
 
     def __init__(self, rater: LmmRater) -> None:
@@ -205,8 +223,8 @@ class FromLmm(Preference):
     def prepare(
         self, clips: Sequence[Clip], batch_size: int | None = None
     ) -> tuple[tuple[Sequence[Clip], Work], Mapping[int, str]]:
-        """The clips, decoded to see that they have picture and sound, and the work that their pairs share."""
-        most = max(Counter(_picture(clip) for clip in clips).values(), default=0) + 1  # the dubs of a video, and it
+        """Return the clips and a cache for their pairs; decode each clip to check that it has video and audio."""
+        most = max(Counter(_video_key(clip) for clip in clips).values(), default=0) + 1  # a video and its dubs
         work = Work(loaded=Shared(max(LOADED_AT_ONCE, most)), tokens=Shared(max(TOKENS_AT_ONCE, most)))
         missing = [self.rater.load(clip, work).missing for clip in clips]
         wanted = ("video", "audio")
@@ -214,11 +232,11 @@ class FromLmm(Preference):
         return (clips, work), {i: "; ".join(parts) for i, parts in enumerate(lacking) if parts}
 
     def decide(self, prepared: tuple[Sequence[Clip], Work], pairs: Sequence[Pair]) -> Tensor:
-        """One comparison a pair."""
+        """Return the probabilities from one comparison per pair."""
         clips, work = prepared
-        rows: dict[Hashable, list[int]] = {}  # video by video, since the work of one is kept at a time
+        rows: dict[Hashable, list[int]] = {}  # grouped by video, since the cache holds one video at a time
         for row, (first, _) in enumerate(pairs):
-            rows.setdefault(_picture(clips[first]), []).append(row)
+            rows.setdefault(_video_key(clips[first]), []).append(row)
         found = {row: self.rater.compare([clips[i] for i in pairs[row]], work) for own in rows.values() for row in own}
         chosen = torch.stack([found[row] for row in range(len(pairs))])
         return torch.stack([chosen[:, 0], torch.zeros_like(chosen[:, 0]), chosen[:, 1]], dim=-1)
@@ -228,18 +246,18 @@ class FromLmm(Preference):
 
 
 class FromJudge(Preference):
-    """A judge network over features of the clips.
+    """A preference from a judge network on features of the clips.
 
     Args:
-        judge: trained elsewhere.
-        features: clips → (clips, width), the judge's width. A row with a NaN is a clip that can't be compared.
+        judge: a trained judge.
+        features: clips → (clips, width), with the judge's width. A clip whose row has a NaN can't be compared.
     """
 
     def __init__(self, judge: JudgeNetwork, features: Callable[[Sequence[Clip]], Tensor]) -> None:
         self.judge, self.features = judge, features
 
     def prepare(self, clips: Sequence[Clip], batch_size: int | None = None) -> tuple[Tensor, Mapping[int, str]]:
-        """The features, `batch_size` clips at a time."""
+        """Return the features, computed for `batch_size` clips at a time."""
         step = batch_size or max(1, len(clips))
         parts = [self.features(clips[start : start + step]) for start in range(0, len(clips), step)]
         features = torch.cat(parts) if parts else torch.zeros(0, self.judge.width)
@@ -247,7 +265,7 @@ class FromJudge(Preference):
         return features, {i: "its features are not finite" for i, good in enumerate(finite) if not good}
 
     def decide(self, prepared: Tensor, pairs: Sequence[Pair]) -> Tensor:
-        """The judge's probabilities."""
+        """Return the judge's probabilities."""
         first, second = _columns(pairs, prepared)
         return self.judge.probabilities(prepared[first], prepared[second])
 
@@ -255,12 +273,12 @@ class FromJudge(Preference):
         return f"FromJudge({self.judge!r}, {self.features!r})"
 
 
-def _picture(clip: Clip) -> Hashable:
+def _video_key(clip: Clip) -> Hashable:
     return clip.work_key("video") if clip.has_video else None
 
 
 def _reason(pair: Pair, clips: Sequence[Clip], unfit: Mapping[int, str]) -> str | None:
-    """Why a pair can't be compared: what its first or second clip lacks."""
+    """Return why a pair can't be compared: the reasons of its first and second clip."""
     why = [
         f"the {place}, {clips[i].name}: {unfit[i]}"
         for place, i in zip(("first", "second"), pair, strict=True)

@@ -1,4 +1,4 @@
-"""A reward from what a user passes: a reward, an expression, or a reward's file."""
+"""Convert a user's argument to a reward: a reward, an expression, or a reward's file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def as_reward(reward: RewardLike, name: str = "reward") -> Reward:
     """Return the reward itself, or the one that an expression over `signals`, a reward's file or folder describes.
 
     Args:
-        reward: what was passed.
-        name: of the argument, for the error.
+        reward: a reward, an expression, or the path of a saved reward.
+        name: the argument's name, for the error message.
 
     Raises:
-        ArgumentError: for anything else, such as a rater.
-        ExpressionError: for a wrong expression.
+        ArgumentError: if `reward` is anything else, such as a rater.
+        ExpressionError: if the expression is wrong.
 
     Example:
         >>> as_reward("0.5*audio_quality + 0.5*av_consistency")

@@ -1,4 +1,4 @@
-"""From the scores of judged clips to their rewards: what is there, what is missing and why, how uncertain it is."""
+"""Compute rewards from the scores of rated clips: values, missing ones with reasons, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from avreward.errors import ArgumentError, Described
 from avreward.raters.scores import Scores
 from avreward.rewards._uncertainty import sigma_of
 from avreward.rewards.results import Rewards
@@ -19,12 +20,13 @@ Prompts = Sequence[str | None]
 
 
 def combined(reward: Reward, scores: Mapping[str, Scores], prompts: Prompts | None) -> Rewards:
-    """What `Reward.combine` returns; the arguments are those of it."""
+    """Return the result of `Reward.combine`, with the same arguments."""
     terms = reward.terms
     names = list(dict.fromkeys(term.rater.name for term in terms))
     absent = [name for name in names if name not in scores]
     if absent:
-        raise KeyError(f"{reward}: no scores of {', '.join(absent)}; there are those of {', '.join(scores) or 'none'}")
+        got = f"those of {', '.join(scores)}" if scores else "none"
+        raise ArgumentError("scores", f"scores by {', '.join(absent)}", Described(got), "pass those of reward.raters")
     used = {name: scores[name] for name in names}
     columns = _columns(terms, used)
     weights = _weights(reward, used, columns, prompts)
@@ -50,7 +52,7 @@ def combined(reward: Reward, scores: Mapping[str, Scores], prompts: Prompts | No
 
 
 def _spread(computed: Tensor, finite: Tensor, present: Tensor) -> Tensor:
-    """(clips,), NaN where missing, from the rows that were computed."""
+    """Return (clips,) from the computed rows, NaN where missing."""
     return computed.new_full((len(present),), float("nan")).index_put((present,), computed[finite])
 
 
@@ -64,20 +66,22 @@ def _columns(terms: Sequence[Term], scores: Mapping[str, Scores]) -> dict[str, T
 def _weights(
     reward: Reward, scores: Mapping[str, Scores], columns: Mapping[str, Tensor], prompts: Prompts | None
 ) -> dict[str, Tensor]:
-    """Expression of each weight per prompt → its numbers (clips,), NaN where there is none."""
+    """Expression of each prompt-dependent weight → its numbers (clips,), NaN where the prompt has none."""
     if not reward.prompt_weights:
         return {}
     if prompts is None:
-        raise TypeError(f"{reward}: its weights depend on the prompts; pass them too: combine(scores, prompts)")
+        remedy = "the reward's weights depend on them: combine(scores, prompts)"
+        raise ArgumentError("prompts", "the clips' prompts", None, remedy)
     count = len(next(iter(scores.values()))) if scores else len(prompts)
     if len(prompts) != count:
-        raise ValueError(f"prompts: {len(prompts)} for {count} clips; pass one each, None where there is none")
+        got = Described(f"{len(prompts)} for {count} clips")
+        raise ArgumentError("prompts", "one prompt per clip", got, "pass None for a clip without a prompt")
     like = next(iter(columns.values())) if columns else torch.zeros(())
     return {repr(w): like.new_tensor([w.weigh(prompt)[0] for prompt in prompts]) for w in reward.prompt_weights}
 
 
 def _sigmas(terms: Sequence[Term], scores: Mapping[str, Scores]) -> dict[str, Tensor]:
-    """Name of each term whose rater knows how uncertain it is → its standard deviations (clips,)."""
+    """Name of each term whose rater reports its uncertainty → its standard deviations (clips,)."""
     found: dict[str, Tensor] = {}
     for term in terms:
         own = scores[term.rater.name]
@@ -87,13 +91,13 @@ def _sigmas(terms: Sequence[Term], scores: Mapping[str, Scores]) -> dict[str, Te
 
 
 def _usable(term: Term, scores: Scores) -> Tensor:
-    """Bool (clips,): the score is there and is a finite number; a rater's NaN must not pass for a reward."""
+    """Bool (clips,): the score is present and finite; a rater's NaN must not become a reward."""
     column = scores.column(term.dimension)
     return scores.present[:, column] & scores.values[:, column].isfinite()
 
 
 def _reason(reward: Reward, scores: Mapping[str, Scores], prompts: Prompts | None, clip: int) -> str:
-    """Why one clip has no reward: what is missing, the terms of one reason together."""
+    """Return why one clip has no reward; terms with the same reason are listed together."""
     why: dict[str, list[str]] = {}
     for term in reward.terms:
         own = scores[term.rater.name]
@@ -106,12 +110,12 @@ def _reason(reward: Reward, scores: Mapping[str, Scores], prompts: Prompts | Non
     for weights in reward.prompt_weights:
         if problem := weights.weigh(prompts[clip] if prompts else None)[1]:
             why.setdefault(problem, []).append(repr(weights))
-    told = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in why.items())
-    return told or f"{reward}: the value is too large to be a finite number"
+    text = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in why.items())
+    return text or f"{reward}: the value is too large to be a finite number"
 
 
 def _bases(terms: Sequence[Term], scores: Mapping[str, Scores], clips: int) -> list[tuple[str, ...]]:
-    """For each clip, the dimensions that its fused terms were made of; the raters' names too where several are read."""
+    """For each clip, the dimensions behind its fused terms, with the rater's name if there are several raters."""
     several = len(scores) > 1
     found: list[dict[str, None]] = [{} for _ in range(clips)]  # a dict keeps the order
     for term in terms:

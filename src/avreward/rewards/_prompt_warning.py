@@ -1,4 +1,4 @@
-"""The warning for a reward that ignores the prompt of a generator that is asked by one."""
+"""Warn about optimizing a text-conditioned generator on a reward that ignores the prompt."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ _warned: set[str] = set()
 
 
 def ignores_prompt(reward: object, prompts: Iterable[Clip | str | None] | None) -> str | None:
-    """What is wrong with optimising `reward` on clips of these prompts, in one line; `None` where nothing is.
+    """Return a one-line warning if `reward` ignores the prompts it would be optimized on, else `None`.
 
-    Clips that carry a prompt are the sign of a generator that is asked by one. Without any, as where silent video is
-    dubbed, there is nothing to anchor to. What isn't a `Reward` doesn't say whether it reads the prompt: `None`.
+    Prompts indicate a text-conditioned generator. If no clip has one, as when silent video is dubbed, there is nothing
+    to compare with, and no warning. A callable that is not a `Reward` can't be checked and gives `None`.
 
-    >>> ignores_prompt(load_rater("signals")["overall"], [None]) is None
-    True
+    Args:
+        reward: the reward that is optimized.
+        prompts: the prompts, or clips that carry them (*optional*).
+
+    Example:
+        >>> ignores_prompt(load_rater("signals")["overall"], [None]) is None
+        True
     """
     if not isinstance(reward, Reward) or reward.prompt_anchored:
         return None
@@ -38,9 +43,9 @@ def ignores_prompt(reward: object, prompts: Iterable[Clip | str | None] | None) 
 
 
 def warn_ignores_prompt(reward: object, prompts: Iterable[Clip | str | None] | None) -> None:
-    """Warns (`UserWarning`) of what `ignores_prompt` says, once a reward and process."""
+    """Emit the warning of `ignores_prompt` as a `UserWarning`, once per reward and process."""
     if (key := repr(reward)) in _warned:
         return
-    if told := ignores_prompt(reward, prompts):
+    if message := ignores_prompt(reward, prompts):
         _warned.add(key)
-        warnings.warn(told, UserWarning, stacklevel=3)
+        warnings.warn(message, UserWarning, stacklevel=3)

@@ -1,14 +1,14 @@
-"""What a reward's file says of its raters: a name, options, the members of an ensemble, curves, streams.
+"""How a reward's file describes its raters: name, options, members of an ensemble, calibration curves, streams.
 
 raters:
-  agav: ./agav-checkpoint                                     # what load_rater loads
+  agav: ./agav-checkpoint                                     # a name that load_rater loads
   other: {rater: caoyuqin/AGAV-Rater, dtype: bfloat16}        # with options
   on_scale:
     rater: signals
     calibration: {audio_quality: {linear: [0.04, 1.0, 1.0, 5.0]}}     # kind → numbers of `Calibration.state`
   audio_alone:
     rater: agav
-    streams: {audio_quality: [audio]}                         # what `restricted` is given
+    streams: {audio_quality: [audio]}                         # the argument of `restricted`
   careful:
     ensemble: [./seed0, {rater: ./seed1, name: second}]       # members, each as above
     value: lower
@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.raters import hub, registry
 from avreward.raters._user_file import names_code
 from avreward.raters.base import Rater
@@ -35,34 +35,35 @@ from avreward.raters.wrappers.ensemble import EnsembleRater
 
 CURVE = "{audio_quality: {linear: [0.04, 1.0, 1.0, 5.0]}}"
 STREAMS = "{audio_quality: [audio]}"
+OPTIONS = ("value", "k", "dimensions")  # of an ensemble
 
 
-def told_of(source: Mapping[str, Any], folder: Path) -> object:
-    """What a file in `folder` says of the rater whose `source` this is."""
-    told = {
-        key: [told_of(member, folder) for member in value]
+def record_of(source: Mapping[str, Any], folder: Path) -> object:
+    """Return the record, in a file in `folder`, of the rater with this `source`."""
+    record = {
+        key: [record_of(member, folder) for member in value]
         if key == "ensemble"
         else _relative(value, folder)
         if key in ("rater", *hub.PATH_OPTIONS)
         else value
         for key, value in source.items()
     }
-    return told if len(told) > 1 else next(iter(told.values()))
+    return record if len(record) > 1 else next(iter(record.values()))
 
 
-def rater_from(path: Path, alias: object, told: object) -> Rater:
-    """The rater of which the file `path` says `told`, called `alias`; errors name both."""
+def rater_from(path: Path, alias: object, record: object) -> Rater:
+    """Load the rater that the file `path` describes by `record`, named `alias`; errors name the file and the rater."""
     try:
-        rater = _made(path.parent, alias, told)
+        rater = _made(path.parent, alias, record)
     except (AvrewardError, TypeError, KeyError) as error:
-        reason = error.args[0] if type(error) is KeyError else error  # whose text would be in quotes
+        reason = error.args[0] if type(error) is KeyError else error  # a KeyError's text would be in quotes
         raise AvrewardError(f"{path}: the rater {alias}: {reason}") from error
     rater.name = str(alias)
     return rater
 
 
-def _made(folder: Path, alias: object, told: object) -> Rater:
-    options: dict[str, Any] = dict(told) if isinstance(told, dict) else {"rater": told}
+def _made(folder: Path, alias: object, record: object) -> Rater:
+    options: dict[str, Any] = dict(record) if isinstance(record, dict) else {"rater": record}
     called, curves, streams = (options.pop(key, None) for key in ("name", "calibration", "streams"))
     rater = _ensemble(folder, alias, options) if "ensemble" in options else _loaded(folder, alias, options)
     if called is not None:
@@ -76,11 +77,11 @@ def _loaded(folder: Path, alias: object, options: dict[str, Any]) -> Rater:
     name = options.pop("rater", None)
     if not isinstance(name, str) or not all(isinstance(key, str) for key in options):
         remedy = f"write {alias}: FOLDER, or {alias}: {{rater: FOLDER, dtype: bfloat16}}"
-        raise AvrewardError(f"it has no name; {remedy}")
-    by_hand = f"pass it by raters={{{str(alias)!r}: …}}, or on the command line by --rater {alias}=FILE.py:NAME"
+        raise ArgumentError("rater", "a folder or name as text", Described("none"), remedy)
+    by_hand = f"pass it with raters={{{str(alias)!r}: …}}, or on the command line with --rater {alias}=FILE.py:NAME"
     if names_code(name):
         raise AvrewardError(f"{name} is Python code, which a reward's file never imports; {by_hand}")
-    where = {key: _inside(folder, str(options[key])) for key in hub.PATH_OPTIONS if options.get(key)}
+    where = {key: _inside(folder, str(options[key]), key) for key in hub.PATH_OPTIONS if options.get(key)}
     try:
         return hub.load_rater(_inside(folder, name), **options | where)
     except hub.UnknownRater as error:
@@ -90,43 +91,46 @@ def _loaded(folder: Path, alias: object, options: dict[str, Any]) -> Rater:
 def _ensemble(folder: Path, alias: object, options: dict[str, Any]) -> EnsembleRater:
     members = options.pop("ensemble")
     if not isinstance(members, list):
-        raise AvrewardError("ensemble isn't a list of raters; write ensemble: [FOLDER, FOLDER]")
-    unknown = [key for key in options if key not in ("value", "k", "dimensions")]
+        raise ArgumentError("ensemble", "a list of raters", members, "write ensemble: [FOLDER, FOLDER]")
+    unknown = [key for key in options if key not in OPTIONS]
     if unknown:
-        raise AvrewardError(f"an ensemble has no option {unknown[0]!r}; there are value, k and dimensions")
+        raise unknown_name("option of ensemble", unknown[0], OPTIONS)
     return EnsembleRater([_made(folder, alias, member) for member in members], **options)
 
 
-def _curves(told: object) -> dict[str, Calibration]:
-    """Dimension → curve, from dimension → kind → numbers."""
+def _curves(record: object) -> dict[str, Calibration]:
+    """Return dimension → curve, from dimension → kind → numbers."""
     try:
         return {
             str(name): calibration_from({kind: torch.tensor(numbers, dtype=torch.float64)})
-            for name, own in dict(told).items()  # type: ignore[call-overload]  # whatever the file holds
+            for name, own in dict(record).items()  # type: ignore[call-overload]  # a file may hold anything
             for kind, numbers in dict(own).items()
         }
     except (TypeError, ValueError, RuntimeError) as error:
-        raise AvrewardError(f"calibration: holds no curves ({error}); write such as calibration: {CURVE}") from error
+        got = Described(f"something else ({error})")
+        raise ArgumentError("calibration", "curves", got, f"write it as in calibration: {CURVE}") from error
 
 
-def _streams(told: object) -> dict[str, list[str]]:
-    """Dimension → tracks, checked."""
-    if not isinstance(told, dict) or not all(isinstance(tracks, list) for tracks in told.values()):
-        raise AvrewardError(f"streams: expected a list of tracks a dimension, got {told!r}; write such as {STREAMS}")
-    return {str(name): tracks for name, tracks in told.items()}
+def _streams(record: object) -> dict[str, list[str]]:
+    """Return dimension → tracks, checked."""
+    if not isinstance(record, dict) or not all(isinstance(tracks, list) for tracks in record.values()):
+        raise ArgumentError("streams", "a list of tracks per dimension", record, f"write it as in streams: {STREAMS}")
+    return {str(name): tracks for name, tracks in record.items()}
 
 
-def _inside(folder: Path, name: str) -> str:
-    """A folder in or below that of the file by its whole path; any other name as it is."""
+def _inside(folder: Path, name: str, option: str = "rater") -> str:
+    """Return a folder in or below that of the file as its full path, and any other name unchanged."""
     if name in registry.names() or Path(name).expanduser().is_absolute():
         return name
     inside = folder / name
     climbs = os.path.normpath(name).split(os.sep)[0] == os.pardir
     if not climbs and inside.is_dir():
         return str(inside)
-    if climbs or name.startswith(".") or Path(name).is_dir():  # the last: where we happen to be, not where the file is
-        problem = "lies outside the folder of the file" if climbs else f"isn't there ({inside})"
-        raise AvrewardError(f"the folder {name} {problem}; write its absolute path")
+    if (
+        climbs or name.startswith(".") or Path(name).is_dir()
+    ):  # the last: it is in the working directory, not beside the file
+        got = f"{name}, which is outside that folder" if climbs else f"{name}, which does not exist ({inside})"
+        raise ArgumentError(option, "a folder in that of the file", Described(got), "write its absolute path")
     return name
 
 

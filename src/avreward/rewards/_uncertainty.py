@@ -1,4 +1,4 @@
-"""How uncertain a reward is when its scores are: the delta method."""
+"""Propagate the uncertainty of scores to the reward, by the delta method."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from torch import Tensor
 def sigma_of(
     compute: Callable[[Mapping[str, Tensor]], Tensor], columns: Mapping[str, Tensor], sigmas: Mapping[str, Tensor]
 ) -> Tensor | None:
-    """The standard deviation (clips,) of ``compute(columns)``: the root of Σ (∂reward/∂term)² · σ_term².
+    """Return the standard deviation (clips,) of ``compute(columns)``: the root of Σ (∂reward/∂term)² · σ_term².
 
-    First order, for terms that err independently: exact for a weighted sum, local for the rest (a clipped score is as
-    certain as its bound). Differentiable, as the values are.
+    First order, assuming that the terms' errors are independent: exact for a weighted sum, a local approximation
+    otherwise (a clamped score has no uncertainty). Differentiable, as the values are.
 
     Args:
-        compute: of a reward; clip by clip.
+        compute: that of a reward; per clip.
         columns: name of a term → its scores (clips,).
-        sigmas: name of a term → their standard deviations (clips,), NaN where unknown. A term that isn't named counts
+        sigmas: name of a term → their standard deviations (clips,), NaN where unknown. Terms that are left out count
             as exact.
 
-    Returns `None` where no term has a sigma. NaN where one is unknown that the value depends on.
+    Returns:
+        `None` if no term has a sigma. NaN for a clip whose value depends on a term of unknown sigma.
 
-    >>> one = torch.ones(1)
-    >>> sigma_of(lambda c: 3 * c["a"] - 2 * c["b"], {"a": one, "b": one}, {"a": one, "b": 2 * one})
-    tensor([5.])
+    Example:
+        >>> one = torch.ones(1)
+        >>> sigma_of(lambda c: 3 * c["a"] - 2 * c["b"], {"a": one, "b": one}, {"a": one, "b": 2 * one})
+        tensor([5.])
     """
     if not sigmas:
         return None
@@ -40,7 +42,7 @@ def sigma_of(
             compute(inputs).sum(), [inputs[name] for name in sigmas], create_graph=graph, materialize_grads=True
         )
     variance = torch.stack([_part(slope, sigma) for slope, sigma in zip(slopes, sigmas.values(), strict=True)]).sum(0)
-    # A certain reward: the root's slope at 0 is infinite, and would spoil every gradient.
+    # At variance 0 the root has an infinite slope, which would turn every gradient into NaN.
     certain = variance == 0
     return torch.where(certain, 0.0, torch.where(certain, 1.0, variance).sqrt())
 

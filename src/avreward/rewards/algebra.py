@@ -1,4 +1,4 @@
-"""Arithmetic on rewards: weighted sums and products, kept flat, so that the expression shows every weight."""
+"""Arithmetic on rewards: weighted sums and products, flattened so that the expression shows every weight."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from typing import Any
 
 from torch import Tensor
 
+from avreward.errors import ArgumentError, Described
 from avreward.rewards.base import Reward
 
 EPSILON = sys.float_info.epsilon
-ROUNDING = 4  # units in the last place of what cancels
+ROUNDING = 4  # units in the last place: smaller remainders of cancelled weights are rounding errors
 
 
 class WeightedSum(Reward):
     """``weight*part + … + constant``.
 
-    A part that occurs twice is one part with the sum of the weights; a weight may come out as zero, and the part then
-    still counts among what the clip must have.
+    A part that occurs twice becomes one part with the sum of the weights. A part whose weight becomes zero stays: the
+    clip must still have its score.
 
     Args:
-        parts: (weight, reward) pairs; the rewards are no weighted sums themselves.
+        parts: (weight, reward) pairs; none of the rewards is itself a weighted sum.
         constant: added to each clip's value.
+
+    Raises:
+        ArgumentError: if a number isn't finite, or two different raters share a name.
     """
 
     def __init__(self, parts: Sequence[tuple[float, Reward]], constant: float = 0.0) -> None:
-        for value in (constant, *(weight for weight, _ in parts)):
+        for name, value in (("constant", constant), *(("weight", weight) for weight, _ in parts)):
             if not math.isfinite(value):
-                raise ValueError(f"a reward can't be weighed or shifted by {value}; use a finite number")
+                raise ArgumentError(name, "a finite number to scale or shift a reward by", value)
         self.parts, self.constant = tuple(parts), constant
         check_names(self.children)
 
@@ -40,7 +44,7 @@ class WeightedSum(Reward):
         return tuple(part for _, part in self.parts)
 
     def compute(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum, in the order of the expression."""
+        """Return the weighted sum, added in the order of the expression."""
         (weight, part), *rest = self.parts
         total = weight * part.compute(columns)
         for weight, part in rest:
@@ -59,7 +63,10 @@ class Product(Reward):
     """``factor*factor*…``.
 
     Args:
-        factors: two or more rewards; none is a product, or a multiple of a single reward: `product` sees to that.
+        factors: two or more rewards; none is a product or a multiple of a single reward (`product` ensures this).
+
+    Raises:
+        ArgumentError: if two different raters share a name.
     """
 
     def __init__(self, factors: Sequence[Reward]) -> None:
@@ -72,7 +79,7 @@ class Product(Reward):
         return self.factors
 
     def compute(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """The product, in the order of the expression."""
+        """Return the product, multiplied in the order of the expression."""
         first, *rest = (factor.compute(columns) for factor in self.factors)
         return math.prod(rest, start=first)
 
@@ -81,21 +88,21 @@ class Product(Reward):
 
 
 def weighted_sum(pairs: Sequence[tuple[float, Any]]) -> Reward:
-    """The sum of ``weight * what``, where `what` is a reward or a number; sums within are opened and parts merged.
+    """Return the sum of ``weight * value`` over pairs; nested sums are flattened and equal parts merged.
 
-    Returns `NotImplemented` where `what` is neither, as Python's operators want it.
+    Each value is a reward or a number. For anything else the result is `NotImplemented`, as Python's operators expect.
     """
     weights: dict[Reward, float] = {}
     sizes: dict[Reward, float] = {}
     constant = 0.0
-    for weight, what in pairs:
-        if isinstance(what, Real):
-            constant += weight * float(what)
+    for weight, value in pairs:
+        if isinstance(value, Real):
+            constant += weight * float(value)
             continue
-        if not isinstance(what, Reward):
+        if not isinstance(value, Reward):
             return NotImplemented
-        inner = what.parts if isinstance(what, WeightedSum) else ((1.0, what),)
-        constant += weight * what.constant if isinstance(what, WeightedSum) else 0.0
+        inner = value.parts if isinstance(value, WeightedSum) else ((1.0, value),)
+        constant += weight * value.constant if isinstance(value, WeightedSum) else 0.0
         for own, part in inner:
             weights[part] = weights.get(part, 0.0) + weight * own
             sizes[part] = sizes.get(part, 0.0) + abs(weight * own)
@@ -103,12 +110,12 @@ def weighted_sum(pairs: Sequence[tuple[float, Any]]) -> Reward:
 
 
 def _settled(weight: float, size: float) -> float:
-    """A weight, or 0 where it is but the rounding of weights of `size` in all that cancel: 0.1 + 0.2 - 0.3."""
+    """Return the weight, or 0 if it is only a rounding error of cancelled weights of total `size`: 0.1 + 0.2 - 0.3."""
     return 0.0 if abs(weight) <= ROUNDING * EPSILON * size < math.inf else weight
 
 
 def same_for_all(reward: Reward) -> bool:
-    """Whether the weights cancel, or are all zero, so that every clip has the same value.
+    """Return whether the weights cancel or are all zero, so that every clip gets the same value.
 
     >>> same_for_all(0 * rater["overall"]), same_for_all(rater["overall"] - rater["clipping"])
     (True, False)
@@ -125,34 +132,35 @@ def _is_zero(reward: Reward) -> bool:
 
 
 def product(*rewards: Reward) -> Reward:
-    """The product of rewards. Products within are opened, and the weights of single rewards stand before all."""
+    """Return the product of rewards; nested products are flattened and weights of single rewards moved to the front."""
     weight, factors = 1.0, list[Reward]()
     for reward in rewards:
         if isinstance(reward, WeightedSum) and len(reward.parts) == 1 and not reward.constant:
             [(own, reward)] = reward.parts
             weight *= own
         factors += reward.factors if isinstance(reward, Product) else (reward,)
-    whole = Product(factors)
-    return whole if weight == 1 else weighted_sum([(weight, whole)])
+    unweighted = Product(factors)
+    return unweighted if weight == 1 else weighted_sum([(weight, unweighted)])
 
 
 def number(value: float) -> str:
-    """The shortest digits that read back as `value`: ``2``, ``0.4``, ``1e-07``."""
+    """Return the shortest digits that read back as `value`: ``2``, ``0.4``, ``1e-07``."""
     return repr(float(value)).removesuffix(".0")
 
 
 def check_names(rewards: Sequence[Reward]) -> None:
-    """Raises `ValueError` where one name stands for two raters: scores or gradients could not be told apart."""
+    """Raise `ArgumentError` if two different raters share a name, which would confuse their scores or gradients."""
     seen: dict[str, object] = {}
     for rater in (rater for reward in rewards for rater in reward.raters):
         identity = rater.fingerprint, {d.name: d.streams for d in rater.dimensions}
         if seen.setdefault(rater.name, identity) != identity:
-            raise ValueError(f"two different raters are called {rater.name!r}; set another .name on one of them")
+            got = Described("two different ones")
+            raise ArgumentError("raters", f"one rater named {rater.name!r}", got, "set another .name on one of them")
 
 
 def _weighed(weight: float, part: Reward) -> str:
-    """A part with the size of its weight before it, if that isn't 1."""
-    # Read from the left, 2*(a + b)*c is (2*a + 2*b)*c: equal in value, and another expression.
+    """Return a part as text, preceded by the absolute value of its weight unless that is 1."""
+    # Parsed from the left, 2*(a + b)*c is (2*a + 2*b)*c: the same value, but a different expression.
     opens = weight != 1 and isinstance(part, Product) and isinstance(part.factors[0], WeightedSum)
     text = f"({part!r})" if opens else repr(part)
     return text if abs(weight) == 1 else f"{number(abs(weight))}*{text}"

@@ -1,4 +1,4 @@
-"""A reward: one number for each clip, made of raters' scores, as a function of the clip alone."""
+"""Rewards: one number per clip, computed from raters' scores and from that clip alone."""
 
 from __future__ import annotations
 
@@ -29,41 +29,45 @@ __all__ = ["MissingScore", "Reward", "Rewards", "Term"]
 
 
 class Reward(ABC):
-    """One number for each clip, made of raters' scores.
+    """Base class of rewards: one number per clip, computed from raters' scores.
 
-    Rewards add, subtract and multiply, with each other and with numbers, and `avreward.rewards` has functions of them
-    (`minimum`, `clip`, …); the result is a reward again. A reward looks at each clip alone: what depends on the other
-    candidates is another type. Two rewards are equal where their fingerprints are.
+    Rewards can be added, subtracted and multiplied, with each other and with numbers, and passed to the functions of
+    `avreward.rewards` (`minimum`, `clamp`, …); the result is again a reward. A reward sees each clip alone; for values
+    that depend on the other candidates, see `GroupReward`. Two rewards are equal if their fingerprints are.
 
-    A subclass says how it computes and how it is shown. One made of other rewards returns them as `children`.
+    A subclass implements `compute` and `__repr__`. If it is made of other rewards, it returns them as `children`.
 
-    >>> rater = load_rater("signals")
-    >>> reward = 0.4 * rater["audio_quality"] + 0.6 * rater["av_consistency"]
-    >>> reward
-    0.4*signals.audio_quality + 0.6*signals.av_consistency
-    >>> frames, wave = clip.video.clone().requires_grad_(), clip.audio.clone().requires_grad_()
-    >>> loss = -reward([Clip(video=frames, fps=16, audio=wave, sample_rate=48000)]).mean()
-    >>> loss.backward()
-    >>> frames.grad.shape == frames.shape and wave.grad.shape == wave.shape
-    True
+    Example:
+        >>> rater = load_rater("signals")
+        >>> reward = 0.4 * rater["audio_quality"] + 0.6 * rater["av_consistency"]
+        >>> reward
+        0.4*signals.audio_quality + 0.6*signals.av_consistency
+        >>> frames, wave = clip.video.clone().requires_grad_(), clip.audio.clone().requires_grad_()
+        >>> loss = -reward([Clip(video=frames, fps=16, audio=wave, sample_rate=48000)]).mean()
+        >>> loss.backward()
+        >>> frames.grad.shape == frames.shape and wave.grad.shape == wave.shape
+        True
     """
 
-    __array_ufunc__ = None  # so that numpy's numbers leave `number * reward` to us
+    __array_ufunc__ = None  # so that `numpy_number * reward` calls `__rmul__`
 
     @abstractmethod
     def compute(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """The values (clips,) from the terms' scores: name of a term → (clips,), all present.
+        """Return the values (clips,) computed from the terms' scores.
 
-        Clip by clip, so that a clip's reward depends on nothing else in the batch.
+        The computation is per clip: a clip's reward must not depend on the rest of the batch.
+
+        Args:
+            columns: name of each term → its scores (clips,), none missing.
         """
 
     @abstractmethod
     def __repr__(self) -> str:
-        """The expression, which `parse_reward` reads back."""
+        """Return the expression, which `parse_reward` reads back."""
 
     @property
     def children(self) -> tuple[Reward, ...]:
-        """The rewards that this one is made of; none for a leaf."""
+        """The rewards that this one is made of; empty for a leaf."""
         return ()
 
     @property
@@ -73,14 +77,18 @@ class Reward(ABC):
 
     @property
     def prompt_weights(self) -> tuple[PerPrompt, ...]:
-        """The weights in it that depend on the clip's prompt, each once."""
+        """The prompt-dependent weights in this reward, each once."""
         return tuple({repr(w): w for child in self.children for w in child.prompt_weights}.values())
 
     def __call__(self, clips: Sequence[Clip], batch_size: int | None = None) -> Tensor:
-        """The rewards (clips,), differentiable where `differentiable` says so.
+        """Return the rewards (clips,), with gradients if `differentiable` is true.
 
-        Raises `MissingScore`, which names the clips and the reasons, if any reward is missing. `batch_size` is that of
-        `Rater.__call__`: it changes memory, never a value.
+        Args:
+            clips: files, tensors, or a mix of both.
+            batch_size: passed to `Rater.__call__`; it changes memory use, never a value (*optional*).
+
+        Raises:
+            MissingScore: if any reward is missing; the message lists the clips and the reasons.
         """
         rewards = self.evaluate(clips, batch_size)
         reasons = {i: why for i, why in enumerate(rewards.reasons) if why is not None}
@@ -92,15 +100,15 @@ class Reward(ABC):
     def evaluate(
         self, clips: Sequence[Clip], batch_size: int | None = None, *, work: SharedWork | None = None
     ) -> Rewards:
-        """Return the rewards of `clips` with all that they were made of; each rater sees each clip once.
+        """Return the rewards of `clips` together with the scores behind them; each rater rates each clip once.
 
-        A clip that a rater can't rate, or fails on, is missing, with the reason. A rater that fails on every clip is
-        broken, and its error is raised.
+        If a rater can't rate a clip, or fails on it, that clip's reward is missing and the reason is given. If a rater
+        fails on every clip, its error is raised.
 
         Args:
             clips: files, tensors, or a mix of both.
-            batch_size: that of `Rater.__call__` (*optional*).
-            work: what was computed on the clips' tracks, to share it between calls (*optional*).
+            batch_size: passed to `Rater.__call__` (*optional*).
+            work: cache of computations on the clips' tracks, to share them between calls (*optional*).
         """
         wanted: dict[str, set[str]] = {}
         for term in self.terms:
@@ -111,17 +119,20 @@ class Reward(ABC):
         return self.combine(scores, [clip.prompt for clip in clips])
 
     def combine(self, scores: Mapping[str, Scores], prompts: Sequence[str | None] | None = None) -> Rewards:
-        """The rewards of clips that were judged already.
+        """Return the rewards of clips that were rated before.
 
         Args:
             scores: name of each rater in `raters` → its scores of the clips.
-            prompts: of the clips, in their order; only weights per prompt ask for them.
+            prompts: the clips' prompts, in the same order; needed only for prompt-dependent weights (*optional*).
+
+        Raises:
+            ArgumentError: if the scores of a rater, or the prompts, are missing or of another length.
         """
         return combined(self, scores, prompts)
 
     @property
     def raters(self) -> tuple[Rater, ...]:
-        """The raters whose scores are read, each once."""
+        """The raters whose scores this reward reads, each once."""
         found: dict[str, Rater] = {}
         for term in self.terms:
             found.setdefault(term.rater.name, term.rater)
@@ -129,7 +140,7 @@ class Reward(ABC):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What a clip must have: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``."""
+        """The inputs that a clip must have: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``."""
         prompt = {"prompt"} if self.prompt_weights else set[str]()
         return frozenset(prompt).union(*(term.needs for term in self.terms))
 
@@ -140,17 +151,17 @@ class Reward(ABC):
 
     @property
     def prompt_anchored(self) -> bool:
-        """Whether some term compares the clip with its prompt; without one, optimising may ignore the prompt."""
+        """Whether any term compares the clip with its prompt; if none does, optimizing may ignore the prompt."""
         return any("prompt" in term.rater.reads(term.dimension) for term in self.terms)
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits that name all that the values depend on: the expression and the raters' fingerprints.
+        """32 hex digits that identify everything the values depend on: the expression and the raters' fingerprints.
 
-        Streams that are narrower than a dimension's needs belong to it as well: they make other gradients.
+        It also covers streams that are narrower than a dimension's needs, because they change the gradients.
         """
         raters = [f"{rater.name} {rater.fingerprint}" for rater in self.raters]
-        text = "\n".join([repr(self), *raters, *(told for term in self.terms if (told := term.narrowed))])
+        text = "\n".join([repr(self), *raters, *(text for term in self.terms if (text := term.narrowed))])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def _repr_html_(self) -> str:
@@ -162,7 +173,7 @@ class Reward(ABC):
         return html_table(repr(self), ["term", "low", "high", "unit", "needs", "description"], rows, len(rows))
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Writes the reward to a YAML file or a folder; see `avreward.rewards.io.save_reward`."""
+        """Save the reward to a YAML file or a folder and return the path; see `avreward.rewards.save_reward`."""
         from avreward.rewards.io import save_reward  # late, since it builds on this file
 
         return save_reward(self, path)
@@ -211,7 +222,12 @@ class Reward(ABC):
 class Term(Reward):
     """One rater's score on one dimension, as a reward: what ``rater["audio_quality"]`` returns.
 
-    Raises `KeyError` that lists the rater's dimensions if it has no such one.
+    Args:
+        rater: the rater whose score is read.
+        dimension: name of one of its dimensions.
+
+    Raises:
+        ArgumentError: if the rater has no such dimension; the message lists those that it has.
     """
 
     def __init__(self, rater: Rater, dimension: str) -> None:
@@ -220,32 +236,32 @@ class Term(Reward):
 
     @property
     def dimension(self) -> str:
-        """The name of the dimension, without the rater's."""
+        """The name of the dimension, without the rater's name."""
         return self._dimension.name
 
     @property
     def name(self) -> str:
-        """As in expressions: ``signals.clipping``."""
+        """The name in expressions: ``signals.clipping``."""
         return f"{self.rater.name}.{self.dimension}"
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """Itself."""
+        """This term itself."""
         return (self,)
 
     @property
     def needs(self) -> frozenset[str]:
-        """What a clip must have for this dimension."""
+        """The inputs that a clip must have for this dimension."""
         return self._dimension.needs
 
     @property
     def narrowed(self) -> str | None:
-        """Which tracks its gradient may move, where these aren't all that it needs."""
+        """A note of the tracks that its gradient may move; `None` if these are all the tracks that it needs."""
         streams = frozenset(self._dimension.streams)
         return None if streams == self._dimension.tracks else f"{self.name} moves {sorted(streams)}"
 
     def compute(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """The score as it is."""
+        """Return the score unchanged."""
         return columns[self.name]
 
     def __repr__(self) -> str:

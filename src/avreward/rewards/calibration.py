@@ -1,4 +1,4 @@
-"""Raw scores → mean opinion scores: a line or a logistic curve, fitted to what people said."""
+"""Calibrate raw scores to mean opinion scores: a line or a logistic curve, fitted to people's ratings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.raters.wrappers.calibration_curves import Calibration, Linear, Logistic, calibration_from
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
@@ -19,60 +19,72 @@ if TYPE_CHECKING:
 
 Curve = TypeVar("Curve", bound=Calibration)
 
-# Where the logistic curve's middle and width may lie, and start, in standard deviations from the scores' median.
+# Bounds and starting points of the logistic curve's middle and width, in standard deviations from the scores' median.
 MIDDLE, WIDTH = (-10.0, 10.0), (0.02, 20.0)
 MIDDLES, WIDTHS = [step / 4 for step in range(-10, 11)], (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-STEPS = 300  # for each start; along a valley, where many curves fit alike, the last of them hardly count
+STEPS = 300  # for each start; if many curves fit about equally well, the last steps hardly matter
 
 
 def fit_linear(
     scores: Tensor | Sequence[float], mos: Tensor | Sequence[float], low: float = 1.0, high: float = 5.0
 ) -> Linear:
-    """The line that fits `mos` best, by least squares.
+    """Fit a line from raw scores to mean opinion scores, by least squares.
 
     Args:
         scores: a rater's raw scores of some clips (n,), at least 3.
         mos: mean opinion scores of the same clips (n,), between `low` and `high`.
-        low, high: the ends of the scale that people used: 1 and 5 for absolute category rating (ITU-T P.910).
+        low: the lowest value of the scale that people used: 1 for absolute category rating (ITU-T P.910).
+        high: the highest value of that scale: 5 for absolute category rating.
 
-    Raises `AvrewardError` where the lengths differ, points are too few, a number isn't finite, an opinion score lies
-    outside the scale, or one of the two is the same for all clips.
+    Raises:
+        ArgumentError: if the lengths differ, there are too few clips, a number isn't finite, an opinion score lies
+            outside the scale, or `scores` or `mos` are the same for all clips.
 
-    >>> fit_linear([0.0, 50.0, 100.0], [1.0, 3.0, 5.0])
-    Linear(a=0.04, b=1.0, low=1.0, high=5.0)
+    Example:
+        >>> fit_linear([0.0, 50.0, 100.0], [1.0, 3.0, 5.0])
+        Linear(a=0.04, b=1.0, low=1.0, high=5.0)
     """
     x, y = _points(scores, mos, low, high, 3)
     middle = x.mean()
     a = float((x - middle) @ (y - y.mean()) / (x - middle).square().sum())
-    return _told_apart(Linear(a, float(y.mean()) - a * float(middle), low, high), x)
+    return _not_flat(Linear(a, float(y.mean()) - a * float(middle), low, high), x)
 
 
 def fit_logistic(
     scores: Tensor | Sequence[float], mos: Tensor | Sequence[float], low: float = 1.0, high: float = 5.0
 ) -> Logistic:
-    """The logistic curve that fits `mos` best, by least squares.
+    """Fit a logistic curve from raw scores to mean opinion scores, by least squares.
 
-    β₁ and β₂ stay within the scale, so that no calibrated score leaves it; where the opinion scores go up in a straight
-    line from end to end, `fit_linear` fits better. Solved by SciPy's `least_squares` from the three best points of a
-    grid, of which the best result counts; the same data give the same curve.
+    β₁ and β₂ stay within the scale, so calibrated scores never leave it; if the opinion scores rise in a straight line
+    over the whole scale, `fit_linear` fits better. Solved by SciPy's `least_squares` from the three best points of a
+    grid; the best result is returned. The same data always give the same curve.
 
-    The arguments and errors are those of `fit_linear`, but there must be at least 6 clips, with 4 different scores.
+    Args:
+        scores: a rater's raw scores of some clips (n,), at least 6, with at least 4 different values.
+        mos: mean opinion scores of the same clips (n,), between `low` and `high`.
+        low: the lowest value of the scale that people used.
+        high: the highest value of that scale.
 
-    >>> scores = torch.linspace(0, 100, 11)
-    >>> curve = fit_logistic(scores, Logistic(4.5, 1.5, 40.0, 9.0, low=1.0, high=5.0)(scores))
-    >>> [round(beta, 3) for beta in (curve.beta1, curve.beta2, curve.beta3, curve.beta4)]
-    [4.5, 1.5, 40.0, 9.0]
+    Raises:
+        ArgumentError: in the cases of `fit_linear`.
+
+    Example:
+        >>> scores = torch.linspace(0, 100, 11)
+        >>> curve = fit_logistic(scores, Logistic(4.5, 1.5, 40.0, 9.0, low=1.0, high=5.0)(scores))
+        >>> [round(beta, 3) for beta in (curve.beta1, curve.beta2, curve.beta3, curve.beta4)]
+        [4.5, 1.5, 40.0, 9.0]
     """
     x, y = _points(scores, mos, low, high, 6)
     if len(x.unique()) < 4:
-        raise AvrewardError(f"scores: only {len(x.unique())} different ones; give more clips, or fit a line")
+        got = Described(str(len(x.unique())))
+        raise ArgumentError("scores", "at least 4 different values", got, "pass more clips, or use fit_linear")
     middle, spread = float(x.median()), float(x.std())
     beta1, beta2, at, width = _best(((x - middle) / spread).numpy(), y.numpy(), low, high)
-    return _told_apart(Logistic(beta1, beta2, middle + spread * at, spread * width, low, high), x)
+    return _not_flat(Logistic(beta1, beta2, middle + spread * at, spread * width, low, high), x)
 
 
 def _best(x: Any, y: Any, low: float, high: float) -> list[float]:
-    """The four parameters with the least squares, of the fits from several starts; x has a standard deviation of 1."""
+    """Return the four parameters of the best of several fits; x has a standard deviation of 1."""
     from scipy.optimize import least_squares  # late: it takes a second
 
     bounds = tuple(zip((low, high), (low, high), MIDDLE, WIDTH, strict=True))
@@ -91,12 +103,12 @@ def _best(x: Any, y: Any, low: float, high: float) -> list[float]:
 
 
 def _starts(x: Any, y: Any, low: float, high: float) -> list[list[float]]:
-    """The best of a grid of middles for each width, the three best of these.
+    """Return three starting points: the best middle of a grid for each width, and of these the three best.
 
-    Given middle and width, the curve is linear in the two ends: they come from a regression on the logistic step, which
-    also tells whether it rises or falls.
+    Given middle and width, the curve is linear in its two ends. A regression on the logistic step gives them, and with
+    them whether the curve rises or falls.
     """
-    inset = 0.01 * (high - low)  # a start on the bound couldn't move
+    inset = 0.01 * (high - low)  # from a start on the bound the search could not move
     found = []
     for width in WIDTHS:
         options = []
@@ -122,7 +134,7 @@ def _curve(x: Any, beta1: float, beta2: float, beta3: float, beta4: float) -> np
 
 
 def _jacobian(x: Any, beta1: float, beta2: float, beta3: float, beta4: float) -> np.ndarray:
-    """(n, 4)."""
+    """Return the derivatives of the curve by its parameters (n, 4)."""
     import numpy as np
     from scipy.special import expit
 
@@ -134,34 +146,36 @@ def _jacobian(x: Any, beta1: float, beta2: float, beta3: float, beta4: float) ->
 def _points(
     scores: Tensor | Sequence[float], mos: Tensor | Sequence[float], low: float, high: float, least: int
 ) -> tuple[Tensor, Tensor]:
-    """Both in float64, checked."""
+    """Return both as float64, checked."""
     x, y = (torch.as_tensor(v).detach().cpu().double() for v in (scores, mos))
     if x.ndim != 1 or x.shape != y.shape:
-        shapes = f"scores of shape {tuple(x.shape)} and mos of {tuple(y.shape)}"
-        raise AvrewardError(f"calibration: {shapes}; give one of each for every clip")
+        got = Described(f"shape {tuple(y.shape)} for scores of shape {tuple(x.shape)}")
+        raise ArgumentError("mos", "one value (n,) per score", got, "pass a score and a mos for each clip")
     if len(x) < least:
-        raise AvrewardError(f"calibration: {len(x)} clips are too few; give {least} or more, better some dozens")
+        raise ArgumentError("scores", f"at least {least} clips", Described(str(len(x))), "pass more, better dozens")
     for name, values in (("scores", x), ("mos", y)):
         bad = (~values.isfinite()).nonzero().flatten().tolist()
         if bad:
-            raise AvrewardError(f"{name}: number {bad[0]} is {float(values[bad[0]])}; leave such clips out")
+            got = Described(f"{float(values[bad[0]])} at index {bad[0]}")
+            raise ArgumentError(name, "finite numbers", got, "leave such clips out")
         if float(values.max() - values.min()) <= 1e-6 * float(values.abs().max()):
-            raise AvrewardError(f"{name}: all {len(values)} are {float(values[0]):g}; give clips that differ")
+            got = Described(f"{float(values[0]):g} for all {len(values)} clips")
+            raise ArgumentError(name, "values that differ", got, "pass clips that differ")
     if float(y.min()) < low or float(y.max()) > high:
         outside = float(y.min()) if float(y.min()) < low else float(y.max())
-        raise AvrewardError(
-            f"mos: {outside:g} is outside {low:g} … {high:g}; give the ends of its scale as low and high"
+        got = Described(f"{outside:g}")
+        raise ArgumentError(
+            "mos", f"values from {low:g} to {high:g}", got, "pass the ends of the scale as low and high"
         )
     return x, y
 
 
-def _told_apart(curve: Curve, x: Tensor) -> Curve:
-    """`curve`, if it isn't flat over the scores."""
+def _not_flat(curve: Curve, x: Tensor) -> Curve:
+    """Return `curve`; raise `ArgumentError` if it is flat over the scores."""
     found = curve(x)
     if float(found.max() - found.min()) <= 1e-6 * (curve.high - curve.low):
-        raise AvrewardError(
-            "calibration: the best curve is flat, so the scores say nothing of the mos; use another score"
-        )
+        got = Described("scores whose best-fitting curve is flat")
+        raise ArgumentError("scores", "scores that predict mos", got, "use another score")
     return curve
 
 
@@ -173,21 +187,28 @@ class Mos(Fitted):
     def __init__(self, inner: Reward, state: State) -> None:
         self.calibration = calibration_from(state)
         if not self.calibration.rising:
-            raise ValueError(f"mos: the curve falls where {inner} rises; calibrate the negative of it")
+            got = Described(f"one that falls as {inner} rises")
+            raise ArgumentError("calibration", "a rising curve", got, "calibrate the negative of the reward")
         super().__init__(inner, state)
 
     def apply(self, *values: Tensor) -> Tensor:
-        """The curve's value, clip by clip."""
+        """Return the curve's value, per clip."""
         return self.calibration(values[0])
 
 
 def mos(reward: RewardLike, calibration: Calibration) -> Reward:
-    """The mean opinion score that people would give, by a curve that was fitted on `reward`'s values.
+    """Return the mean opinion score predicted from `reward` by a fitted curve.
 
-    Raises `ValueError` for a curve that falls: a reward that people disagree with.
+    Args:
+        reward: the reward to calibrate.
+        calibration: a curve fitted to the reward's values, by `fit_linear` or `fit_logistic`.
 
-    >>> mos(rater["audio_quality"], fit_linear([0.0, 50.0, 100.0], [1.0, 3.0, 5.0]))
-    mos(signals.audio_quality, state=24632447)
+    Raises:
+        ArgumentError: if the curve falls, that is, people prefer clips with a lower reward.
+
+    Example:
+        >>> mos(rater["audio_quality"], fit_linear([0.0, 50.0, 100.0], [1.0, 3.0, 5.0]))
+        mos(signals.audio_quality, state=24632447)
     """
     return Mos(as_reward(reward), calibration.state)
 

@@ -1,4 +1,4 @@
-"""Rewards written as text: ``0.4*audio_quality + min(0.6*av_consistency, 30) - 2*signals.clipping``."""
+"""Parse rewards written as text: ``0.4*audio_quality + min(0.6*av_consistency, 30) - 2*signals.clipping``."""
 
 from __future__ import annotations
 
@@ -34,31 +34,32 @@ APPLY: Mapping[str, Callable[[Any, Any], Any]] = {
     "/": operator.truediv,
 }
 DEEPEST = 50  # parentheses, calls and signs inside each other: far below Python's own limit
-SHOWN = 40  # characters before and after the place, of a long expression
+SHOWN = 40  # characters of a long expression that an error shows before and after the position
 LISTED_AT_MOST = 12  # known names that an error shows
 
 
 class ExpressionError(AvrewardError, ValueError):
-    """An expression that is no reward; the text says where, why, and what to write."""
+    """An expression that can't be parsed as a reward; the message says where, why, and what to write."""
 
 
 def parse_reward(
     expression: str, raters: Mapping[str, Rater], states: Mapping[str, State] = MappingProxyType({})
 ) -> Reward:
-    """The reward that `expression` describes.
+    """Return the reward that `expression` describes.
 
     Args:
         expression: numbers, names, ``+ - * /``, parentheses, and functions: ``min(a, b)``, ``max(a, b)``,
             ``softmin(a, b, temperature=5)``, ``clamp(a, 0, 80)``, ``above(a, 50)``, ``below(a, 50)`` and others. A name
-            is a rater's and a dimension's (``signals.clipping``), or a dimension's alone where only one rater has it.
-        raters: what the expression may use: name → rater.
-        states: what was fitted, by its hash, for functions that name it (*optional*; `load_reward` reads it from a
-            folder).
+            is ``RATER.DIMENSION`` (``signals.clipping``), or the dimension alone if only one rater has it.
+        raters: the raters that the expression may use: name → rater.
+        states: fitted states by their hash, for fitted functions (*optional*; `load_reward` reads them from a folder).
 
-    Raises `ExpressionError`, one line that says where the expression goes wrong and what to write.
+    Raises:
+        ExpressionError: if the expression is wrong; one line says where, and what to write instead.
 
-    >>> parse_reward("(audio_quality + 3*signals.clipping) / 2", {"signals": load_rater("signals")})
-    0.5*signals.audio_quality + 1.5*signals.clipping
+    Example:
+        >>> parse_reward("(audio_quality + 3*signals.clipping) / 2", {"signals": load_rater("signals")})
+        0.5*signals.audio_quality + 1.5*signals.clipping
     """
     from avreward.rewards import calibration, functions, normalize, per_prompt  # noqa: F401  # they register functions
 
@@ -66,7 +67,7 @@ def parse_reward(
 
 
 def named_raters(expression: str) -> list[str]:
-    """Return the names before a dot in `expression`, in order, each once: those of raters, if it is right."""
+    """Return the names before a dot in `expression`, in order, each once; in a valid one these are raters' names."""
     names = [token.text.partition(".") for token in _tokens(expression) if token.kind == "name"]
     return list(dict.fromkeys(rater for rater, dot, _ in names if dot))
 
@@ -79,7 +80,7 @@ class _Token:
 
 
 class _Parser:
-    """Recursive descent: a sum of products of atoms; the result is built while reading."""
+    """Recursive-descent parser: a sum of products of atoms; the reward is built while parsing."""
 
     def __init__(self, expression: str, raters: Mapping[str, Rater], states: Mapping[str, State]) -> None:
         self.expression, self.raters, self.states = expression, raters, states
@@ -95,7 +96,7 @@ class _Parser:
         if self.token.kind != "end":
             self.fail(f"{self.token.text!r} where + - * / or the end should be", self.token)
         if not isinstance(value, Reward):
-            self.fail("names no score, so it is the same for every clip; use a score in it", first)
+            self.fail("it has no score, so it is the same for every clip; add the name of a score", first)
         if same_for_all(value):
             self.fail("its weights are zero or cancel, so it is the same for every clip; change a weight", first)
         return value
@@ -115,10 +116,10 @@ class _Parser:
         return self.summed(pairs, signs) if signs else pairs[0][1]
 
     def summed(self, pairs: list[tuple[float, Reward | float]], signs: list[_Token]) -> Reward:
-        """All at once: each sum is merged anew, so that one by one takes the square of the time."""
+        """Return the sum, built in one go: adding the parts one by one would take quadratic time."""
         try:
             return weighted_sum(pairs)
-        except ValueError:  # the first sign at which it goes wrong
+        except ValueError:  # find the first sign at which it fails
             for count, sign in enumerate(signs, 2):
                 try:
                     weighted_sum(pairs[:count])
@@ -134,7 +135,7 @@ class _Parser:
 
     def applied(self, left: Reward | float, sign: _Token, right: Reward | float) -> Reward | float:
         if sign.text == "/" and (isinstance(right, Reward) or right == 0):
-            self.fail("only a number other than zero can stand under a division; write such a number", sign)
+            self.fail("expected a number other than zero after /; divide by such a number", sign)
         try:
             value = APPLY[sign.text](left, right)
         except ValueError as error:  # a weight that overflows, two raters of one name
@@ -200,12 +201,14 @@ class _Parser:
         if token.kind == "state":
             wanted = self.advance().text[-8:]
             if wanted not in self.states:
-                self.fail(f"no fitted state {wanted} is here; load the folder that the reward was saved to", token)
+                self.fail(
+                    f"the fitted state {wanted} was not found; load the folder that the reward was saved to", token
+                )
             states.append(self.states[wanted])
         elif token.kind == "option":
             name, value = self.advance().text.rstrip("= \t\n"), self.sum()
             if isinstance(value, Reward) or name in options:
-                self.fail(f"{name} takes one number; write such as {name}=0.5", token)
+                self.fail(f"{name} takes one number; write it as in {name}=0.5", token)
             options[name] = value
         elif options or states:
             self.fail(f"{token.text!r} after an argument with a name; write it before", token)
@@ -231,7 +234,7 @@ class _Parser:
         return Term(self.raters[alias], name)
 
     def advance(self) -> _Token:
-        """The token at hand; the next one takes its place."""
+        """Return the current token and move to the next one."""
         token, self.token = self.token, next(self.tokens, self.token)
         return token
 
@@ -241,7 +244,7 @@ class _Parser:
 
 
 def _around(expression: str, place: int) -> str:
-    """The expression, of a long one what stands around the place."""
+    """Return the expression; of a long one, the part around the position."""
     if len(expression) <= 3 * SHOWN:
         return expression
     start, end = max(0, place - SHOWN), place + SHOWN
@@ -258,8 +261,8 @@ def _tokens(expression: str) -> Iterator[_Token]:
 
 
 def _advice(name: str, raters: Mapping[str, Rater]) -> str:
-    """What to write instead of `name`: the nearest names, or all but the details where none is near."""
-    spelled: dict[str, str] = {}  # a way to write it → the whole name
+    """Return what to write instead of `name`: the closest names, or else all names except details."""
+    spelled: dict[str, str] = {}  # each spelling → the full name
     for alias, rater in raters.items():
         for dimension in rater.dimensions:
             spelled[dimension.name] = spelled[f"{alias}.{dimension.name}"] = f"{alias}.{dimension.name}"

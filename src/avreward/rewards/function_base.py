@@ -1,4 +1,4 @@
-"""What functions of rewards share, how fitted ones are kept, and the names under which expressions know them."""
+"""Base classes of functions of rewards, fitted ones with a saved state, and their registry for expressions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from avreward._display import counted
+from avreward.errors import ArgumentError, Described
 from avreward.rewards.algebra import check_names, number
 from avreward.rewards.base import Reward
 
@@ -22,12 +24,12 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class RegisteredFunction:
-    """A function that expressions may call.
+    """A function that expressions can call.
 
     Attributes:
-        build: makes the reward of the arguments as they are written, rewards and numbers. One that is `fitted` gets
-            the rewards and, after them, its state.
-        fitted: whether it carries a state, which an expression names by hash: ``zscore(signals.overall,
+        build: creates the reward from the arguments as written: rewards and numbers. If `fitted`, the state follows
+            the rewards as the last argument.
+        fitted: whether the function has a state, which an expression names by its hash: ``zscore(signals.overall,
             state=3f2a91c0)``.
     """
 
@@ -35,71 +37,87 @@ class RegisteredFunction:
     fitted: bool = False
 
     def takes(self, name: str) -> str:
-        """How a call is written: ``clamp(reward, low=None, high=None)``."""
+        """Return the signature of a call: ``clamp(reward, low=None, high=None)``."""
         parameters = list(inspect.signature(self.build).parameters.values())
         given = [f"{p.name}=…" if p.kind is p.KEYWORD_ONLY else str(p.replace(annotation=p.empty)) for p in parameters]
         return f"{name}({', '.join([*given[:-1], 'state=…'] if self.fitted else given)})"
 
     def __call__(self, name: str, arguments: Sequence[object], options: Mapping[str, object]) -> Reward:
-        """The reward; raises `ValueError` or `TypeError`, one sentence, for arguments that it doesn't take."""
+        """Return the reward; raise a one-line `ArgumentError` for arguments that the function doesn't take."""
         try:
             inspect.signature(self.build).bind(*arguments, **options)
             fits = not self.fitted or (not options and isinstance(arguments[-1], Mapping))
         except TypeError:
             fits = False
         if not fits:
-            raise TypeError(f"these aren't the arguments of {name}; write {self.takes(name)}")
+            got = ", ".join([counted(len(arguments), "argument"), *(f"{key}=…" for key in options)])
+            raise ArgumentError(name, f"the arguments of {self.takes(name)}", Described(got))
         try:
             return self.build(*arguments, **options)
         except KeyError as error:
-            raise ValueError(f"the state isn't one of {name}: it has no {error}; fit it again") from error
+            raise ArgumentError(
+                "state", f"a fitted state of {name}", Described(f"one without {error}"), "fit the reward again"
+            ) from error
 
 
 FUNCTIONS: dict[str, RegisteredFunction] = {}
-"""Name in expressions → function."""
+"""Name in expressions → registered function."""
 
 
 def register_function(name: str, build: Callable[..., Reward], *, fitted: bool = False) -> None:
-    """Lets expressions call `build` under `name`; see `RegisteredFunction`.
+    """Register `build` so that expressions can call it under `name`.
 
-    >>> class Twice(Function):
-    ...     name = "twice"
-    ...     def apply(self, value):
-    ...         return 2 * value
-    >>> register_function("twice", Twice)
-    >>> load_reward("twice(overall)")
-    twice(signals.overall)
+    Args:
+        name: the function's name in expressions.
+        build: creates the reward from the arguments as written, rewards and numbers; such as a `Function` subclass.
+        fitted: whether the function has a fitted state, passed to `build` as the last argument; see `Fitted`.
+
+    Raises:
+        ArgumentError: if another function has this name.
+
+    Example:
+        >>> class Twice(Function):
+        ...     name = "twice"
+        ...     def apply(self, value):
+        ...         return 2 * value
+        >>> register_function("twice", Twice)
+        >>> load_reward("twice(overall)")
+        twice(signals.overall)
     """
     if name in FUNCTIONS and FUNCTIONS[name].build != build:
-        raise ValueError(f"{name}: there is a function of this name already; choose another")
+        raise ArgumentError("name", "a name that no other function has", name, "choose another")
     FUNCTIONS[name] = RegisteredFunction(build, fitted)
 
 
 class Function(Reward):
-    """A named function of rewards and numbers, shown as ``name(argument, …, option=…)``.
+    """Base class of named functions of rewards and numbers, shown as ``name(argument, …, option=…)``.
 
-    A subclass sets `name`, says in `apply` what becomes of the values, and is registered under its name.
+    A subclass sets `name`, implements `apply`, and is registered under its name by `register_function`.
 
     Args:
         *arguments: rewards, at least one, and numbers.
-        **options: numbers; left out of the expression where `None`.
+        **options: numbers; an option that is `None` is left out of the expression.
+
+    Raises:
+        ArgumentError: if no argument is a reward, a number isn't finite, or two different raters share a name.
     """
 
     name: ClassVar[str]
 
     def __init__(self, *arguments: Reward | float, **options: float | None) -> None:
         self.arguments = tuple(a if isinstance(a, Reward) else finite(self.name, a) for a in arguments)
-        self.options = {key: finite(self.name, value) for key, value in options.items() if value is not None}
+        self.options = {key: finite(f"{self.name} {key}", v) for key, v in options.items() if v is not None}
         if not self.children:
-            raise TypeError(f"{self.name}: none of the arguments is a reward; name a score")
+            got = Described("only numbers" if arguments else "no arguments")
+            raise ArgumentError(self.name, "at least one reward", got, "write the name of a score")
         check_names(self.children)
 
     @abstractmethod
     def apply(self, *values: Tensor) -> Tensor:
-        """The function's values (clips,), from those (clips,) of each argument; clip by clip."""
+        """Return the function's values (clips,) from each argument's values (clips,); per clip."""
 
     def compute(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """The function of its arguments' values."""
+        """Return the function applied to its arguments' values."""
         values = [a.compute(columns) if isinstance(a, Reward) else a for a in self.arguments]
         like = next(value for value in values if isinstance(value, Tensor))
         return self.apply(*(v if isinstance(v, Tensor) else torch.full_like(like, v) for v in values))
@@ -118,14 +136,14 @@ class Function(Reward):
 
 
 class Fitted(Function):
-    """A function of one reward whose numbers were fitted: ``zscore(signals.overall, state=3f2a91c0)``.
+    """Base class of functions of one reward with fitted numbers: ``zscore(signals.overall, state=3f2a91c0)``.
 
-    A subclass is registered by ``register_function(name, Subclass.from_state, fitted=True)``; `save_reward` then
-    writes its state, and `load_reward` calls ``from_state(inner, state)``.
+    Register a subclass with ``register_function(name, Subclass.from_state, fitted=True)``. Then `save_reward` writes
+    its state, and `load_reward` calls ``from_state(inner, state)``.
 
     Args:
-        inner: what it is a function of.
-        state: what was fitted: names → tensors. They are moved to the scores' device when used, see `fitted`.
+        inner: the reward that the function is applied to.
+        state: the fitted tensors by name; `fitted` moves them to the scores' device.
     """
 
     def __init__(self, inner: Reward, state: State) -> None:
@@ -135,16 +153,16 @@ class Fitted(Function):
 
     @classmethod
     def from_state(cls, inner: Reward, state: State) -> Reward:
-        """The function of `inner` with a state that was saved."""
+        """Return the function of `inner` with a saved state."""
         return cls(inner, state)
 
     @property
     def inner(self) -> Reward:
-        """What it is a function of."""
+        """The reward that the function is applied to."""
         return self.children[0]
 
     def fitted(self, key: str, like: Tensor) -> Tensor:
-        """One tensor of the state, in the type and on the device of `like`."""
+        """Return one tensor of the state, with the type and device of `like`."""
         return self.state[key].to(like)
 
     def _shown_options(self) -> list[str]:
@@ -152,27 +170,25 @@ class Fitted(Function):
 
 
 def finite(name: str, value: object) -> float:
-    """`value`, if it is a finite number; else a `TypeError` or `ValueError` that names the function `name`."""
-    if not isinstance(value, Real):
-        kind = "a reward" if isinstance(value, Reward) else "neither a reward nor a number"
-        raise TypeError(f"{name}: {value!r} is {kind}; use a number there")
-    if not math.isfinite(value):
-        raise ValueError(f"{name}: {value} is not a finite number; use one that is")
+    """Return `value` as a float; raise an `ArgumentError` that starts with `name` if it isn't a finite number."""
+    if not isinstance(value, Real) or not math.isfinite(value):
+        got = Described(f"the reward {value!r}") if isinstance(value, Reward) else value
+        raise ArgumentError(name, "a finite number", got)
     return float(value)
 
 
 def state_hash(state: State) -> str:
-    """8 hex digits of names, types, shapes and values; the order of names and the device make no difference."""
+    """Return 8 hex digits of names, types, shapes and values, whatever the order of names and the device."""
     digest = hashlib.blake2b(digest_size=4)
     for key, value in sorted(state.items()):
-        whole = value.detach().cpu().contiguous()
-        digest.update(f"{key} {whole.dtype} {tuple(whole.shape)}\n".encode())
-        digest.update(whole.reshape(-1).view(torch.uint8).numpy().tobytes() if whole.numel() else b"")
+        plain = value.detach().cpu().contiguous()
+        digest.update(f"{key} {plain.dtype} {tuple(plain.shape)}\n".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
     return digest.hexdigest()
 
 
 def states_of(reward: Reward) -> dict[str, dict[str, Tensor]]:
-    """The fitted states in the whole tree: hash → names and tensors."""
+    """Return the fitted states in the whole tree: hash → names and tensors."""
     own: dict[str, Tensor] = getattr(reward, "state", {})
     found = {str(getattr(reward, "state_hash", state_hash(own))): own} if own else {}
     for child in reward.children:

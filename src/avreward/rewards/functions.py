@@ -1,10 +1,11 @@
-"""Functions of rewards: minimum, soft minimum, maximum, clipping, and constraints as hinges."""
+"""Functions of rewards: minimum, soft minimum, maximum, clamp, and constraints as hinges."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from avreward.errors import ArgumentError, Described
 from avreward.rewards.algebra import number
 from avreward.rewards.base import Reward
 from avreward.rewards.function_base import Function, finite, register_function
@@ -16,7 +17,7 @@ class Minimum(Function):
     name = "min"
 
     def apply(self, *values: Tensor) -> Tensor:
-        """The least, clip by clip."""
+        """Return the minimum of each clip's values."""
         return torch.stack(values).amin(0)
 
 
@@ -26,7 +27,7 @@ class Maximum(Function):
     name = "max"
 
     def apply(self, *values: Tensor) -> Tensor:
-        """The greatest, clip by clip."""
+        """Return the maximum of each clip's values."""
         return torch.stack(values).amax(0)
 
 
@@ -38,10 +39,10 @@ class SoftMinimum(Function):
     def __init__(self, *rewards: Reward | float, temperature: float) -> None:
         super().__init__(*rewards, temperature=temperature)
         if self.options["temperature"] <= 0:
-            raise ValueError(f"softmin: the temperature {number(temperature)} isn't positive; min is its limit at 0")
+            raise ArgumentError("softmin temperature", "a positive number", temperature, "use min for the limit at 0")
 
     def apply(self, *values: Tensor) -> Tensor:
-        """−τ·logsumexp(−x/τ), clip by clip."""
+        """Return −τ·logsumexp(−x/τ), per clip."""
         temperature = self.options["temperature"]
         return -temperature * torch.logsumexp(torch.stack(values) / -temperature, 0)
 
@@ -53,18 +54,19 @@ class Clamped(Function):
 
     def __init__(self, reward: Reward, low: float | None = None, high: float | None = None) -> None:
         if low is None and high is None:
-            raise ValueError("clamp: there is no bound; give low, high or both")
-        self.low = None if low is None else finite(self.name, low)
-        self.high = None if high is None else finite(self.name, high)
+            raise ArgumentError("clamp", "low, high or both", Described("neither"))
+        self.low = None if low is None else finite("clamp low", low)
+        self.high = None if high is None else finite("clamp high", high)
         if self.low is None or self.high is None:
             super().__init__(reward, low=self.low, high=self.high)
         else:
             super().__init__(reward, self.low, self.high)
             if self.low > self.high:
-                raise ValueError(f"clamp: low, {number(self.low)}, is above high, {number(self.high)}; swap them")
+                got = Described(f"low {number(self.low)} and high {number(self.high)}")
+                raise ArgumentError("clamp", "a low that is at most high", got, "swap them")
 
     def apply(self, *values: Tensor) -> Tensor:
-        """The value, held in the range, clip by clip."""
+        """Return the value clamped to the range, per clip."""
         return values[0].clamp(self.low, self.high)
 
 
@@ -74,7 +76,7 @@ class Above(Function):
     name = "above"
 
     def apply(self, *values: Tensor) -> Tensor:
-        """−max(0, t − x), clip by clip."""
+        """Return −max(0, t − x), per clip."""
         reached, wanted = values
         return -(wanted - reached).relu()
 
@@ -85,77 +87,122 @@ class Below(Function):
     name = "below"
 
     def apply(self, *values: Tensor) -> Tensor:
-        """−max(0, x − t), clip by clip."""
+        """Return −max(0, x − t), per clip."""
         reached, allowed = values
         return -(reached - allowed).relu()
 
 
 def minimum(*rewards: Reward | float) -> Reward:
-    """The least of several rewards and numbers, ``min(a, b)`` in expressions: no term makes up for another.
+    """Return the minimum of several rewards and numbers, so that no term can make up for another.
 
-    Only the least gets a gradient; several that are equal share it.
+    Written ``min(a, b)`` in expressions. Only the smallest value gets a gradient; equal ones share it.
 
-    >>> minimum(rater["audio_quality"], rater["av_consistency"])
-    min(signals.audio_quality, signals.av_consistency)
+    Args:
+        *rewards: at least one reward, and numbers.
+
+    Raises:
+        ArgumentError: if none is a reward, or a number isn't finite.
+
+    Example:
+        >>> minimum(rater["audio_quality"], rater["av_consistency"])
+        min(signals.audio_quality, signals.av_consistency)
     """
     return Minimum(*rewards)
 
 
 def maximum(*rewards: Reward | float) -> Reward:
-    """The greatest of several rewards and numbers, ``max(a, b)`` in expressions; only it gets a gradient.
+    """Return the maximum of several rewards and numbers.
 
-    >>> maximum(rater["audio_quality"], 20)
-    max(signals.audio_quality, 20)
+    Written ``max(a, b)`` in expressions. Only the largest value gets a gradient; equal ones share it.
+
+    Args:
+        *rewards: at least one reward, and numbers.
+
+    Raises:
+        ArgumentError: if none is a reward, or a number isn't finite.
+
+    Example:
+        >>> maximum(rater["audio_quality"], 20)
+        max(signals.audio_quality, 20)
     """
     return Maximum(*rewards)
 
 
 def softmin(*rewards: Reward | float, temperature: float) -> Reward:
-    """``−τ·logsumexp(−x/τ)``: a minimum through which every reward gets a gradient, the worse the more.
+    """Return the soft minimum ``−τ·logsumexp(−x/τ)``: every reward gets a gradient, a worse one a larger gradient.
 
     The gradients' weights are the softmax of −x/τ. The value is biased downward: below the minimum by at most
-    ``τ·ln n`` for n rewards, and by just that where all are equal. So compare it only with values of the same n and τ.
+    ``τ·ln n`` for n rewards, and by exactly that if all are equal. Compare it only with values of the same n and τ.
 
     Args:
-        *rewards: at least one reward, and numbers; on one scale, or the smallest scale wins.
+        *rewards: at least one reward, and numbers; all on one scale, or the smallest scale dominates.
         temperature: τ, positive, in the rewards' unit: differences well below it are averaged out.
 
-    >>> softmin(rater["audio_quality"], rater["av_consistency"], temperature=5)
-    softmin(signals.audio_quality, signals.av_consistency, temperature=5)
+    Raises:
+        ArgumentError: if none is a reward, a number isn't finite, or `temperature` isn't positive.
+
+    Example:
+        >>> softmin(rater["audio_quality"], rater["av_consistency"], temperature=5)
+        softmin(signals.audio_quality, signals.av_consistency, temperature=5)
     """
     return SoftMinimum(*rewards, temperature=temperature)
 
 
 def clamp(reward: Reward, low: float | None = None, high: float | None = None) -> Reward:
-    """The reward held between `low` and `high`, one of them *optional*; outside, no gradient passes.
+    """Return the reward clamped to the range from `low` to `high`; the gradient outside it is 0.
 
-    More than enough of one thing then can't pay for the lack of another.
+    In a sum, a surplus of one term beyond `high` then can't compensate for another.
 
-    >>> clamp(rater["audio_quality"], 0, 80)
-    clamp(signals.audio_quality, 0, 80)
+    Args:
+        reward: the reward to clamp.
+        low: lower bound (*optional* if `high` is given).
+        high: upper bound (*optional* if `low` is given).
+
+    Raises:
+        ArgumentError: if both bounds are missing, or `low` is above `high`.
+
+    Example:
+        >>> clamp(rater["audio_quality"], 0, 80)
+        clamp(signals.audio_quality, 0, 80)
     """
     return Clamped(reward, low, high)
 
 
 def above(reward: Reward, threshold: float) -> Reward:
-    """The constraint that `reward` is at least `threshold`, as a hinge: ``−max(0, threshold − reward)``.
+    """Return the constraint that `reward` is at least `threshold`, as a hinge: ``−max(0, threshold − reward)``.
 
-    0 where the constraint holds, with no gradient; minus the shortfall where it doesn't. Weigh it and add it. For a
-    threshold that is a reward itself, write ``above(a - b, 0)``.
+    0, without a gradient, if the constraint holds; otherwise minus the shortfall. Multiply it by a weight and add it
+    to a reward. If the threshold is itself a reward, write ``above(a - b, 0)``.
 
-    >>> rater["overall"] + 10 * above(rater["audio_quality"], 50)
-    signals.overall + 10*above(signals.audio_quality, 50)
+    Args:
+        reward: the reward that is constrained.
+        threshold: its lowest allowed value.
+
+    Raises:
+        ArgumentError: if `threshold` isn't a finite number.
+
+    Example:
+        >>> rater["overall"] + 10 * above(rater["audio_quality"], 50)
+        signals.overall + 10*above(signals.audio_quality, 50)
     """
-    return Above(reward, finite("above", threshold))
+    return Above(reward, finite("above threshold", threshold))
 
 
 def below(reward: Reward, threshold: float) -> Reward:
-    """The constraint that `reward` is at most `threshold`, as a hinge: ``−max(0, reward − threshold)``.
+    """Return the constraint that `reward` is at most `threshold`, as a hinge: ``−max(0, reward − threshold)``.
 
-    >>> rater["overall"] + 10 * below(rater["clipping"], 0.01)
-    signals.overall + 10*below(signals.clipping, 0.01)
+    Args:
+        reward: the reward that is constrained.
+        threshold: its highest allowed value.
+
+    Raises:
+        ArgumentError: if `threshold` isn't a finite number.
+
+    Example:
+        >>> rater["overall"] + 10 * below(rater["clipping"], 0.01)
+        signals.overall + 10*below(signals.clipping, 0.01)
     """
-    return Below(reward, finite("below", threshold))
+    return Below(reward, finite("below threshold", threshold))
 
 
 register_function("min", minimum)

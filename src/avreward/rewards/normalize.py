@@ -1,4 +1,4 @@
-"""Rewards on one scale: z-score, rank and range against reference clips, fitted once and saved with the reward."""
+"""Normalize rewards to one scale: z-score, percentile and range over reference clips, saved with the reward."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 from avreward.rewards.function_base import Fitted, State, register_function
@@ -18,18 +18,19 @@ from avreward.rewards.function_base import Fitted, State, register_function
 Reference = Sequence[Clip] | Sequence[float] | Tensor
 """Clips, or values of the reward itself (n,)."""
 
-ROUNDING = 8  # spreads up to this many units in the last place of the values are rounding, not a spread
+ROUNDING = 8  # units in the last place: a smaller spread of the values is a rounding error
 
 
 class Normalizer(Fitted):
-    """A fitted function whose state is the tensors `keys`, kept in float64."""
+    """Base class of normalizers: fitted functions whose state is the float64 tensors named by `keys`."""
 
     keys: ClassVar[tuple[str, ...]]
 
     def __init__(self, inner: Reward, state: State) -> None:
         if sorted(state) != sorted(self.keys):
             found = ", ".join(sorted(state))
-            raise ValueError(f"{self.name}: its state holds {found} instead of {', '.join(self.keys)}; fit it anew")
+            expected = f"a state of {self.name} with {', '.join(self.keys)}"
+            raise ArgumentError("state", expected, Described(found or "an empty one"), "fit the reward again")
         super().__init__(inner, {key: state[key].double() for key in self.keys})
 
 
@@ -40,7 +41,7 @@ class ZScore(Normalizer):
     keys = ("mean", "std")
 
     def apply(self, *values: Tensor) -> Tensor:
-        """(x − mean)/std, clip by clip."""
+        """Return (x − mean)/std, per clip."""
         [x] = values
         return (x - self.fitted("mean", x)) / self.fitted("std", x)
 
@@ -52,7 +53,7 @@ class MinMax(Normalizer):
     keys = ("low", "high")
 
     def apply(self, *values: Tensor) -> Tensor:
-        """(x − low)/(high − low), clip by clip."""
+        """Return (x − low)/(high − low), per clip."""
         [x] = values
         low = self.fitted("low", x)
         return (x - low) / (self.fitted("high", x) - low)
@@ -65,34 +66,36 @@ class Percentile(Normalizer):
     keys = ("values", "shares", "std")
 
     def apply(self, *values: Tensor) -> Tensor:
-        """The share of the reference below x, clip by clip."""
+        """Return the share of the reference below x, per clip."""
         [given] = values
-        x = given.double()  # reference values that are close together must stay apart
+        x = given.double()  # half precision would merge reference values that are close together
         at, share, std = (self.fitted(key, x) for key in self.keys)
         right = torch.searchsorted(at, x.detach()).clamp(1, len(at) - 1)
         left = right - 1
         between = share[left] + (share[right] - share[left]) * ((x - at[left]) / (at[right] - at[left]))
-        # Bounded before the exponential: in the branch that isn't taken it would overflow, and its gradient be NaN.
+        # Clamped before the exponential, which would overflow in the unused branch and make its gradient NaN.
         below = share[0] * torch.exp((x - at[0]).clamp(max=0) / std)
         above = 1 - (1 - share[-1]) * torch.exp((at[-1] - x).clamp(max=0) / std)
         return torch.where(x < at[0], below, torch.where(x > at[-1], above, between)).to(given)
 
 
 def zscore(reward: RewardLike, reference: Reference) -> Reward:
-    """``(x − mean)/std`` of `reward`, with the mean and the sample standard deviation over `reference`.
+    """Return ``(x − mean)/std`` of `reward`, with the mean and sample standard deviation over `reference`.
 
-    A unit is then a standard deviation of the reference clips, whatever the rater: weights compare.
+    One unit is then one standard deviation of the reference clips for every rater, so weights are comparable.
 
     Args:
-        reward: what is put on the scale.
-        reference: clips that stand for what will be judged, each with a score; or the reward's values on them, where
-            they are known: ``reward.evaluate(clips)``, then its `values[present]`.
+        reward: the reward to normalize.
+        reference: clips that are typical of those that will be rated, each with a score; or, if known, the reward's
+            values of such clips: those that ``reward.evaluate(clips)`` returns, as ``values[present]``.
 
-    Raises `AvrewardError` for fewer than two clips, values that aren't finite, and a reference whose values are all the
-    same; `MissingScore` for clips that have no score.
+    Raises:
+        ArgumentError: if there are fewer than two clips or values, one isn't finite, or all are the same.
+        MissingScore: if a clip has no score.
 
-    >>> zscore(rater["overall"], [50.0, 60.0, 70.0])
-    zscore(signals.overall, state=f95314e4)
+    Example:
+        >>> zscore(rater["overall"], [50.0, 60.0, 70.0])
+        zscore(signals.overall, state=f95314e4)
     """
     reward = as_reward(reward)
     values = reference_values("zscore", reward, reference)
@@ -100,15 +103,23 @@ def zscore(reward: RewardLike, reference: Reference) -> Reward:
 
 
 def minmax(reward: RewardLike, reference: Reference) -> Reward:
-    """``(x − low)/(high − low)`` of `reward`: 0 at the worst clip of `reference`, 1 at the best.
+    """Return ``(x − low)/(high − low)`` of `reward`: 0 at the worst clip of `reference`, 1 at the best.
 
-    Clips outside get values outside; ``clamp(minmax(…), 0, 1)`` holds them, without a gradient. Two clips decide the
-    scale: a reference with one outlier squeezes all others together, and `percentile` or `zscore` serve better.
+    Clips beyond these get values outside [0, 1]; ``clamp(minmax(…), 0, 1)`` limits them, without a gradient. Two clips
+    determine the scale: with one outlier in the reference all others are close together; use `percentile` or `zscore`
+    then.
 
-    The arguments and errors are those of `zscore`.
+    Args:
+        reward: the reward to normalize.
+        reference: clips or values, as for `zscore`.
 
-    >>> minmax(rater["overall"], [50.0, 60.0, 70.0])
-    minmax(signals.overall, state=08ce640c)
+    Raises:
+        ArgumentError: in the cases of `zscore`.
+        MissingScore: if a clip has no score.
+
+    Example:
+        >>> minmax(rater["overall"], [50.0, 60.0, 70.0])
+        minmax(signals.overall, state=08ce640c)
     """
     reward = as_reward(reward)
     values = reference_values("minmax", reward, reference)
@@ -116,18 +127,26 @@ def minmax(reward: RewardLike, reference: Reference) -> Reward:
 
 
 def percentile(reward: RewardLike, reference: Reference) -> Reward:
-    """The share of `reference` that a clip beats, in [0, 1]: the empirical distribution function, made continuous.
+    """Return the share of `reference` that a clip beats, in [0, 1]: a continuous empirical distribution function.
 
-    A value that occurs in the reference gets its mid-rank, ``(clips below it + half of those equal to it)/n``;
-    between two neighbours the share is interpolated linearly, which gives a gradient. Beyond the ends, where the
-    reference says nothing, the share approaches 0 or 1 exponentially, with the standard deviation of the reference as
-    its scale: order and gradient are kept out there, though both fade. What order the clips have is kept everywhere,
-    what distances they have is not.
+    A value that occurs in the reference gets its mid-rank, ``(clips below it + half of those equal to it)/n``. Between
+    two neighbouring values the share is interpolated linearly, which gives a gradient. Beyond the reference's extremes
+    it approaches 0 or 1 exponentially, on the scale of the reference's standard deviation, so order and gradient
+    remain, though they fade. The order of clips is preserved everywhere, distances are not.
 
-    The arguments and errors are those of `zscore`. All of the reference's different values are saved with the reward.
+    All different values of the reference are saved with the reward.
 
-    >>> percentile(rater["overall"], [50.0, 60.0, 60.0, 70.0])
-    percentile(signals.overall, state=3c13134e)
+    Args:
+        reward: the reward to normalize.
+        reference: clips or values, as for `zscore`.
+
+    Raises:
+        ArgumentError: in the cases of `zscore`.
+        MissingScore: if a clip has no score.
+
+    Example:
+        >>> percentile(rater["overall"], [50.0, 60.0, 60.0, 70.0])
+        percentile(signals.overall, state=3c13134e)
     """
     reward = as_reward(reward)
     values = reference_values("percentile", reward, reference)
@@ -137,30 +156,33 @@ def percentile(reward: RewardLike, reference: Reference) -> Reward:
 
 
 def reference_values(name: str, reward: Reward, reference: Reference) -> Tensor:
-    """The reward's values (n,) on the reference in float64, which have a spread; the errors are those of `zscore`."""
+    """Return the reward's values (n,) of the reference in float64, checked for the errors of `zscore`."""
     if isinstance(reference, Tensor):
         values = reference.detach()
     elif isinstance(reference, Clip) or any(isinstance(item, Clip) for item in reference):
         with torch.no_grad():
-            values = reward(reference)  # type: ignore[arg-type]  # a mixture is the rater's error
+            values = reward(reference)  # type: ignore[arg-type]  # the rater rejects a mixture
     else:
         for place, item in enumerate(reference):
             if not (isinstance(item, Real) or (isinstance(item, Tensor) and not item.ndim)):
-                remedy = "give clips, such as Clip.open(path), or numbers, and leave out what has no score"
-                raise AvrewardError(f"{name}: value {place} of the reference is {item!r}, not a number; {remedy}")
+                remedy = "pass clips, such as Clip.open(path), or numbers, and leave out clips without a score"
+                raise ArgumentError(
+                    "reference", f"clips or numbers for {name}", Described(f"{item!r} at index {place}"), remedy
+                )
         values = torch.as_tensor(reference, dtype=torch.float64)
     if values.ndim != 1 or len(values) < 2:
-        shape = tuple(values.shape)
-        raise AvrewardError(f"{name}: a reference of shape {shape} has no spread; give two clips or values at least")
+        got = Described(f"shape {tuple(values.shape)}")
+        raise ArgumentError("reference", f"at least two clips or values (n,) for {name}", got)
     wide = values.double().cpu()
     bad = (~wide.isfinite()).nonzero().flatten().tolist()
     if bad:
-        told = f"value {bad[0]} of the reference is {float(wide[bad[0]])}"
-        raise AvrewardError(f"{name}: {told}, not a finite number; leave out what has no score")
+        got = Described(f"{float(wide[bad[0]])} at index {bad[0]}")
+        raise ArgumentError("reference", f"finite values for {name}", got, "leave out clips without a score")
     smallest = torch.finfo(values.dtype if values.is_floating_point() else torch.float64).eps * ROUNDING
     if float(wide.max() - wide.min()) <= smallest * float(wide.abs().max()):
-        same = f"all {len(wide)} reference values of {reward} are {float(wide[0]):g}"
-        raise AvrewardError(f"{name}: {same}, so there is no scale; give clips that the reward tells apart")
+        got = Described(f"{float(wide[0]):g} for all {len(wide)}")
+        remedy = "pass clips whose rewards differ"
+        raise ArgumentError("reference", f"different values of {reward} for {name}", got, remedy)
     return wide
 
 

@@ -1,4 +1,4 @@
-"""Weights that depend on the prompt: what counts differs with what was asked for."""
+"""Weights that depend on the clip's prompt."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.rewards.base import Reward
 from avreward.rewards.function_base import State, finite, register_function, state_hash
 
 
 class PerPrompt(Reward):
-    """A number that the clip's prompt decides, to weigh or shift other rewards with.
+    """A number that depends on the clip's prompt, to weight or shift other rewards with.
 
-    A clip without a prompt, or with one that has no number, has no reward, and the reason says so. A weight of 0
-    excuses no term: the clip must have that score all the same.
+    If a clip has no prompt, or its prompt has no number, its reward is missing and the reason says so. A term with
+    weight 0 is still needed: the clip must have that score.
 
     Args:
-        weights: prompt → number, at least one; or a function of the prompt that has a name of its own. The name stands
-            for the function (give another to a changed one), and a reward with a function can't be saved.
-        otherwise: the number of prompts that `weights` doesn't list (*optional*).
+        weights: prompt → number, at least one; or a named function of the prompt. The function is identified by its
+            name (rename it if you change it), and a reward with a function can't be saved.
+        otherwise: the number for prompts that `weights` doesn't list (*optional*).
 
-    Raises `ValueError` for numbers that aren't finite and for a function without a name, `TypeError` for what is no
-    number.
+    Raises:
+        ArgumentError: if there are no weights, one isn't a finite number, or a function has no name.
 
-    >>> speech = PerPrompt({"a woman says hello": 1.0}, otherwise=0.25)
-    >>> speech * rater["audio_quality"] + rater["overall"]
-    per_prompt(state=8ed81255)*signals.audio_quality + signals.overall
+    Example:
+        >>> speech = PerPrompt({"a woman says hello": 1.0}, otherwise=0.25)
+        >>> speech * rater["audio_quality"] + rater["overall"]
+        per_prompt(state=8ed81255)*signals.audio_quality + signals.overall
     """
 
     def __init__(self, weights: Mapping[str, float] | Callable[[str], float], otherwise: float | None = None) -> None:
@@ -39,37 +40,40 @@ class PerPrompt(Reward):
         self.otherwise = otherwise
         if isinstance(self.weights, dict):
             if not self.weights:
-                raise ValueError("per_prompt: there are no weights; list at least one prompt")
-            for prompt, weight in [*self.weights.items(), ("otherwise", otherwise or 0.0)]:
-                finite(f"per_prompt: {prompt!r}", weight)
+                raise ArgumentError("weights", "at least one prompt with its number", Described("none"))
+            for prompt, weight in self.weights.items():
+                finite(f"weight of {prompt!r}", weight)
+            if otherwise is not None:
+                finite("otherwise", otherwise)
         elif otherwise is not None:
-            raise ValueError("per_prompt: a function answers for every prompt; leave `otherwise` out")
+            raise ArgumentError("otherwise", "None beside a function", otherwise, "let the function cover every prompt")
         elif not getattr(weights, "__qualname__", "<").isidentifier():
-            raise ValueError(f"per_prompt: {weights!r} has no name that could stand for it; use a function of a module")
+            remedy = "define it with def at the top of a module"
+            raise ArgumentError("weights", "numbers by prompt, or a named function", weights, remedy)
 
     @property
     def prompt_weights(self) -> tuple[PerPrompt, ...]:
-        """Itself."""
+        """This reward itself."""
         return (self,)
 
     def weigh(self, prompt: str | None) -> tuple[float, str | None]:
-        """The number for a prompt; or NaN, and why there is none."""
+        """Return the number for a prompt and `None`; or NaN and the reason why none is listed."""
         if prompt is None:
             return math.nan, "no prompt was given"
         if not isinstance(self.weights, dict):
-            return finite(f"per_prompt: {prompt!r}", self.weights(prompt)), None
+            return finite(f"weight of {prompt!r}", self.weights(prompt)), None
         weight = self.weights.get(prompt, self.otherwise)
         return (math.nan, f"no weight for the prompt {prompt!r}") if weight is None else (float(weight), None)
 
     def compute(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """The numbers, which `Reward.combine` has looked up."""
+        """Return the numbers that `Reward.combine` looked up."""
         return columns[repr(self)]
 
     @property
     def state(self) -> dict[str, Tensor]:
-        """What a file keeps: the prompts (JSON) and their numbers, last the one for other prompts if there is one."""
+        """The saved tensors: the prompts (JSON) and their numbers, followed by `otherwise` if it is given."""
         if not isinstance(self.weights, dict):
-            raise AvrewardError(f"{self}: a function can't be saved; use a mapping from prompts to numbers")
+            raise ArgumentError("weights", "numbers by prompt, to save the reward", self.weights)
         pairs = sorted(self.weights.items())
         text = json.dumps([prompt for prompt, _ in pairs]).encode()
         numbers = [float(weight) for _, weight in pairs] + ([] if self.otherwise is None else [float(self.otherwise)])
@@ -80,12 +84,12 @@ class PerPrompt(Reward):
 
     @cached_property
     def state_hash(self) -> str:
-        """8 hex digits of the state."""
+        """8 hex digits that identify the state."""
         return state_hash(self.state)
 
     @classmethod
     def from_state(cls, state: State) -> PerPrompt:
-        """The weights with a state that was saved."""
+        """Return the weights with a saved state."""
         prompts = json.loads(bytes(state["prompts"].tolist()))
         numbers = state["numbers"].tolist()
         return cls(dict(zip(prompts, numbers, strict=False)), *numbers[len(prompts) :])

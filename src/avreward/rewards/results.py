@@ -1,4 +1,4 @@
-"""What a reward returns besides numbers: where they came from, and the error where there are none."""
+"""The result of a reward: values, the scores behind them, reasons for missing ones, and the error for them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from avreward._display import Shown, ShownAsTable, counted
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters.scores import Scores
 
 NAMED_AT_MOST = 5  # clips that an error lists before it counts the rest
 
 
 class MissingScore(AvrewardError):
-    """A number was asked for where there is none; the text names the clips and the reasons."""
+    """A reward was requested for clips that have none; the message lists the clips and the reasons."""
 
     @classmethod
     def of(cls, names: Sequence[str], reasons: Mapping[int, str], remedy: str) -> MissingScore:
-        """The error for the clips `reasons` (index → why missing) among those called `names`."""
+        """Return the error for the clips in `reasons` (index → why missing), among all those in `names`."""
         listed = [f"{names[i]} (clip {i}): {why}" for i, why in list(reasons.items())[:NAMED_AT_MOST]]
         if len(reasons) > NAMED_AT_MOST:
             listed.append(f"and {len(reasons) - NAMED_AT_MOST} more")
@@ -29,16 +29,16 @@ class MissingScore(AvrewardError):
 
 @dataclass(repr=False)
 class Rewards(ShownAsTable):
-    """The rewards of some clips, and where they came from.
+    """The rewards of some clips, with the scores behind them.
 
     Attributes:
-        values: (clips,). A missing one is NaN, a constant that no gradient passes: index with `present`.
+        values: (clips,). A missing one is NaN, a constant without a gradient: index with `present`.
         present: bool (clips,).
         reasons: for each clip, why its reward is missing, or `None`.
         terms: name of a score (``signals.clipping``) → that score (clips,) before it is weighted, NaN where missing.
-        basis: for each clip, the dimensions that its fused scores (such as ``overall``) were made of; empty where none
-            is fused. Rewards of another basis are not on the same scale.
-        scores: name of a rater → all that it said about the clips.
+        basis: for each clip, the dimensions that its fused scores (such as ``overall``) were computed from; empty if
+            none is fused. Rewards with different bases are not on the same scale.
+        scores: name of a rater → all its scores of the clips.
         sigma: (clips,) standard deviation of each reward, NaN where unknown; `None` where no rater gives one.
     """
 
@@ -55,9 +55,16 @@ class Rewards(ShownAsTable):
 
     @classmethod
     def concatenate(cls, parts: Sequence[Rewards]) -> Rewards:
-        """One `Rewards` from several of the same reward, in order."""
+        """Return one `Rewards` from several of the same reward, in order.
+
+        Args:
+            parts: at least one.
+
+        Raises:
+            ArgumentError: if there are none.
+        """
         if not parts:
-            raise ValueError("no rewards to concatenate; pass at least one")
+            raise ArgumentError("parts", "at least one Rewards", Described("none"))
         unknown = [torch.full_like(p.values, float("nan")) if p.sigma is None else p.sigma for p in parts]
         return cls(
             torch.cat([p.values for p in parts]),
@@ -70,7 +77,7 @@ class Rewards(ShownAsTable):
         )
 
     def split(self) -> list[Rewards]:
-        """Return one `Rewards` for each clip, in order; what `concatenate` puts together again."""
+        """Return one `Rewards` per clip, in order; `concatenate` joins them again."""
         scores = {name: found.split() for name, found in self.scores.items()}
         return [
             Rewards(

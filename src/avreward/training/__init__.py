@@ -1,4 +1,4 @@
-"""Training raters and generators: losses and the monitor of a run."""
+"""Train raters and generators: losses, and a monitor of training runs."""
 
 from typing import TYPE_CHECKING
 

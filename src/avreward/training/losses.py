@@ -1,4 +1,4 @@
-"""Losses that compare the scores of a batch with people's, whatever scale either has."""
+"""Losses that compare predicted scores with human ratings, independent of either scale."""
 
 from __future__ import annotations
 
@@ -10,20 +10,32 @@ from avreward.errors import ArgumentError, Described
 
 
 def plcc_loss(predicted: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
-    """Return the correlation loss of AGAV-Rater's code, a scalar from 0 (rising line) to 0.5 (falling line).
+    """Return the correlation loss of AGAV-Rater's code, from 0 (perfect correlation) to 0.5 (perfectly negative).
 
-    `predicted` and `target` are float tensors of one shape, such as (clips, scores). ALL their entries count together:
-    with z-scores p and y over the whole tensor (population deviation, plus `eps`) and ρ = mean(p·y),
+    ALL entries count together: with z-scores p and y over the whole tensor (population deviation, plus `eps`) and
+    ρ = mean(p·y),
 
         loss = [mean((p − y)²)/4 + mean((ρp − y)²)/4] / 2,
 
-    which is (3 − 2ρ − ρ²)/8 but for `eps`. A difference between the levels of two scores is thus rewarded like one
-    between two clips. The paper has another loss: `pearson_loss`. Where all predictions are equal, the gradient is
-    large but finite. `AvrewardError` if the shapes differ.
+    which is (3 − 2ρ − ρ²)/8 up to `eps`. With several scores, differences between their mean levels therefore count
+    like differences between clips. The paper has another loss: `pearson_loss`. If all predictions are equal, the
+    gradient is large but finite.
 
-    >>> scores = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
-    >>> round(float(plcc_loss(20 * scores + 3, scores)), 4), round(float(plcc_loss(-scores, scores)), 4)
-    (0.0, 0.5)
+    Args:
+        predicted: predicted scores, of any shape, such as (clips, scores).
+        target: human ratings, of the same shape.
+        eps: added to the standard deviations.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ArgumentError: if the shapes differ.
+
+    Example:
+        >>> scores = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
+        >>> round(float(plcc_loss(20 * scores + 3, scores)), 4), round(float(plcc_loss(-scores, scores)), 4)
+        (0.0, 0.5)
     """
     _check(predicted, target)
     p, y = (_standard(x, eps) for x in (predicted, target))
@@ -34,13 +46,24 @@ def plcc_loss(predicted: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
 def pearson_loss(predicted: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
     """Return (1 − r)/2 with Pearson's r over the clips of a batch: AGAV-Rater's paper, equation 3 (arXiv:2501.18314).
 
-    `predicted` and `target` are float tensors of one shape, (clips,) or (clips, scores); each score has its own r, and
-    the result is the mean over scores, a scalar from 0 to 1. A score that is the same for all clips has r = 0 (norms
-    are at least `eps`). The published code trains with `plcc_loss` instead. `AvrewardError` if the shapes differ.
+    Each score has its own r, and the result is the mean over scores. A score that is the same for all clips has r = 0.
+    The published code trains with `plcc_loss` instead.
 
-    >>> scores = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
-    >>> round(float(pearson_loss(scores * torch.tensor([2.0, -1.0]), scores)), 4)
-    0.5
+    Args:
+        predicted: predicted scores, (clips,) or (clips, scores).
+        target: human ratings, of the same shape.
+        eps: lower limit of the norms in r.
+
+    Returns:
+        A scalar from 0 to 1.
+
+    Raises:
+        ArgumentError: if the shapes differ.
+
+    Example:
+        >>> scores = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
+        >>> round(float(pearson_loss(scores * torch.tensor([2.0, -1.0]), scores)), 4)
+        0.5
     """
     _check(predicted, target)
     p, y = (x - x.mean(0) for x in (predicted, target))
@@ -55,8 +78,8 @@ def rank_loss(predicted: Tensor, target: Tensor) -> Tensor:
         loss = Σ_ij max(0, |y_i − y_j| − e·(s_i − s_j)) / n².
 
     A pair costs nothing once its predicted difference is at least the difference of its targets, so the scores are
-    pulled towards the scale of the targets. AIGVEval's published code meant this loss and computes 0 instead (it
-    transposes a vector): there the total is `plcc_loss` alone.
+    pulled towards the scale of the targets. AIGVEval's published code intends this loss but computes 0 (it transposes
+    a vector), so its total loss is `plcc_loss` alone.
 
     Args:
         predicted: scores (n,).
@@ -84,7 +107,7 @@ def scaled_rank_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Return the rank loss of FAST-VQA's and AIGVEval's code on columns: inversions over one plus the largest.
 
     With R_ij = max(0, (s_i − s_j)·sign(y_j − y_i)), loss = Σ R / (n·(n − 1)·(1 + max R)): only pairs in the wrong order
-    cost, by how far they are apart; the scale of the scores hardly matters.
+    contribute, by their distance; the scale of the scores hardly matters.
 
     Args:
         predicted: scores (n,), at least two.

@@ -1,4 +1,4 @@
-"""Watches a training run: does a reward that is not trained on still agree with the one that is?"""
+"""Monitor a training run: does a held-out reward still agree with the trained one?"""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ import numpy as np
 from scipy import stats
 from torch import Tensor
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described, describe
 
 Values = Tensor | Sequence[float | None]
-FEWEST = 8  # steps in a window, below which a rank correlation hardly ever says anything
+FEWEST = 8  # steps in a window; with fewer, a rank correlation is hardly ever significant
 
 
 class RewardDivergence(AvrewardError):
-    """The trained reward rises while the held-out one falls; the text gives the figures."""
+    """The trained reward rises while the held-out one falls; the message gives the correlations."""
 
 
 @dataclass(frozen=True)
 class MonitorState:
-    """What the window says.
+    """The state of a `RewardMonitor` after a step.
 
     Attributes:
-        step: how many steps were seen, those without a value left out.
-        correlation: Spearman's ρ of the trained with the held-out means over the window; `None` until the window is
-            full, and where one of them is constant.
-        trained_trend, held_out_trend: ρ of each with time, likewise.
-        suspicious: for how many steps in a row the window has said that the two part.
-        diverged: whether that was as often as it takes; it stays so.
+        step: number of steps, without those that had no value.
+        correlation: Spearman's ρ of the trained and held-out means over the window; `None` until the window is full,
+            and if one of them is constant.
+        trained_trend: ρ of the trained means with time, likewise.
+        held_out_trend: ρ of the held-out means with time, likewise.
+        suspicious: for how many steps in a row the two have been drifting apart.
+        diverged: whether `suspicious` has ever reached the monitor's `patience`.
     """
 
     step: int = 0
@@ -44,68 +45,77 @@ class MonitorState:
     diverged: bool = False
 
     def raise_if_diverged(self) -> None:
-        """Raises `RewardDivergence` where the rewards have diverged."""
+        """Raise `RewardDivergence` if the rewards have diverged."""
         if self.diverged:
             raise RewardDivergence(str(self))
 
     def __str__(self) -> str:
         figures = {"with each other": self.correlation, "trained with time": self.trained_trend}
         figures["held out with time"] = self.held_out_trend
-        told = ", ".join(f"{name} {'–' if rho is None else format(rho, '.2f')}" for name, rho in figures.items())
+        shown = ", ".join(f"{name} {'–' if rho is None else format(rho, '.2f')}" for name, rho in figures.items())
         if not self.diverged:
-            return f"step {self.step}: rank correlations over the window: {told}"
+            return f"step {self.step}: rank correlations over the window: {shown}"
         return (
             f"step {self.step}: the trained reward rises while the held-out one falls (rank correlations over the "
-            f"window: {told}); stop, go back to a checkpoint before, and look at the clips"
+            f"window: {shown}); stop, go back to an earlier checkpoint, and look at the clips"
         )
 
 
 class RewardMonitor:
-    """Compares a trained reward with a held-out one, step by step, on the same clips.
+    """Compare a trained reward with a held-out one during training, on the same clips.
 
-    Of each step it keeps the two means. Over the last `window` steps it takes Spearman's rank correlation ρ of the two
-    with each other and of each with time. The rewards part where the trained one rises and the held-out one falls, both
-    significantly (|ρ| with time beyond the one-sided critical value of level `alpha`), and they run against each other
-    (ρ below 0). They have diverged where that holds for `patience` steps in a row.
+    The monitor keeps the two means of each step. Over the last `window` steps it computes Spearman's rank correlation ρ
+    of the two with each other, and of each with time. The rewards drift apart if the trained one rises and the held-out
+    one falls, both significantly (|ρ| with time above the one-sided critical value of level `alpha`), and their
+    correlation is negative. They have diverged once that holds for `patience` steps in a row.
 
-    A rank correlation takes neither scale nor straightness for granted, so the two rewards need not be on one scale.
-    A held-out reward that only stops rising is no divergence: see `correlation` for that.
+    A rank correlation assumes neither a common scale nor a linear relation of the two rewards. A held-out reward that
+    merely stops rising does not count as divergence: look at `correlation` for that.
 
     Args:
-        window: steps compared, at least 8.
-        alpha: of each of the two trends. Windows overlap, so a long run has many chances; see
-            docs/guides/probes.md for how often runs that agree were stopped.
-        patience: steps in a row.
+        window: number of steps compared, at least 8.
+        alpha: significance level of each of the two trends. Windows overlap, so a long run is tested many times; see
+            docs/guides/probes.md for how often runs without divergence were stopped.
+        patience: number of steps in a row.
 
-    >>> monitor = RewardMonitor(window=10)
-    >>> states = [monitor.update([0.1 * t], [-0.2 * t]) for t in range(12)]
-    >>> [state.diverged for state in states].index(True), round(states[-1].correlation, 6)
-    (11, -1.0)
+    Raises:
+        ArgumentError: if a setting is out of its range.
+
+    Example:
+        >>> monitor = RewardMonitor(window=10)
+        >>> states = [monitor.update([0.1 * t], [-0.2 * t]) for t in range(12)]
+        >>> [state.diverged for state in states].index(True), round(states[-1].correlation, 6)
+        (11, -1.0)
     """
 
     def __init__(self, window: int = 50, alpha: float = 0.01, patience: int = 3) -> None:
         if window < FEWEST:
-            raise ValueError(f"window: {window} steps; give at least {FEWEST}")
+            raise ArgumentError("window", f"at least {FEWEST} steps", window)
         if not 0 < alpha < 0.5:
-            raise ValueError(f"alpha: {alpha}; give a level between 0 and 0.5")
+            raise ArgumentError("alpha", "a level between 0 and 0.5", alpha)
         if patience < 1:
-            raise ValueError(f"patience: {patience}; give at least 1 step")
+            raise ArgumentError("patience", "at least 1 step", patience)
         self.window, self.alpha, self.patience = window, alpha, patience
         self.state = MonitorState()
         self._means: deque[tuple[float, float]] = deque(maxlen=window)
 
     @property
     def critical(self) -> float:
-        """The |ρ| with time from which a trend counts: Student's t with window − 2 degrees of freedom, one-sided."""
+        """The |ρ| with time above which a trend is significant: one-sided Student's t with window − 2 degrees."""
         t = float(stats.t.ppf(1 - self.alpha, self.window - 2))
         return t / math.sqrt(self.window - 2 + t * t)
 
     def update(self, trained: Values, held_out: Values) -> MonitorState:
-        """Takes one step's rewards of the same clips, and says how it stands.
+        """Add the rewards of one step and return the new state.
 
-        A clip that lacks one of the two (`None`, NaN) takes no part; a step without a clip that has both is no step.
+        A clip that lacks one of the two rewards (`None`, NaN) is left out. A step in which no clip has both is ignored.
 
-        Raises `ValueError` where the two differ in length, or are no sequences.
+        Args:
+            trained: rewards (clips,) that are trained on.
+            held_out: rewards (clips,) of the same clips that are not trained on.
+
+        Raises:
+            ArgumentError: if the two differ in length, or one is a single number.
         """
         pairs = _pairs(trained, held_out)
         if not len(pairs):
@@ -122,38 +132,47 @@ class RewardMonitor:
         mine, theirs = np.array(self._means).T
         time = np.arange(self.window)
         together, up, down = _rho(mine, theirs), _rho(time, mine), _rho(time, theirs)
-        parting = None not in (together, up, down) and together < 0 and up > self.critical and down < -self.critical  # type: ignore[operator]
-        suspicious = before.suspicious + 1 if parting else 0
+        apart = None not in (together, up, down) and together < 0 and up > self.critical and down < -self.critical  # type: ignore[operator]
+        suspicious = before.suspicious + 1 if apart else 0
         diverged = before.diverged or suspicious >= self.patience
         return MonitorState(before.step + 1, together, up, down, suspicious, diverged)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it knows, as plain numbers and lists, so that JSON holds it."""
+        """Return settings, means and state as plain numbers and lists, which JSON can hold."""
         settings = {"window": self.window, "alpha": self.alpha, "patience": self.patience}
         return {**settings, "means": [list(pair) for pair in self._means], "state": asdict(self.state)}
 
     @classmethod
     def from_state_dict(cls, saved: Mapping[str, Any]) -> RewardMonitor:
-        """The monitor that was saved; raises `AvrewardError` for what isn't one."""
+        """Return a monitor from a saved state.
+
+        Args:
+            saved: what `state_dict` returned.
+
+        Raises:
+            ArgumentError: if `saved` isn't the state of a monitor.
+        """
         try:
             monitor = cls(saved["window"], saved["alpha"], saved["patience"])
             monitor._means.extend((float(a), float(b)) for a, b in saved["means"])
             monitor.state = MonitorState(**saved["state"])
         except (KeyError, TypeError, ValueError) as error:
-            raise AvrewardError(
-                f"state: not that of a RewardMonitor ({error}); pass what state_dict returned"
+            got = Described(f"something else ({describe(error)})")
+            raise ArgumentError(
+                "saved", "the state of a RewardMonitor", got, "pass what state_dict returned"
             ) from error
         return monitor
 
 
 def _pairs(trained: Values, held_out: Values) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(clips, 2) of the clips that have both."""
+    """Return (clips, 2) of the clips that have both rewards."""
     for name, values in (("trained", trained), ("held_out", held_out)):
         if isinstance(values, Real):
-            raise ValueError(f"{name}: {values} is a single number; pass those of all clips, such as [{values}]")
+            raise ArgumentError(name, "a sequence of all clips' rewards", values, f"pass one such as [{values}]")
     columns = [_column(trained), _column(held_out)]
     if len(columns[0]) != len(columns[1]):
-        raise ValueError(f"held_out: {len(columns[1])} rewards for {len(columns[0])} trained ones; pass one each")
+        got = Described(f"{len(columns[1])} for {len(columns[0])} trained ones")
+        raise ArgumentError("held_out", "one reward per clip", got)
     both = np.stack(columns, 1)
     return both[np.isfinite(both).all(1)]
 
@@ -164,7 +183,7 @@ def _column(values: Values) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _rho(first: Any, second: Any) -> float | None:
-    """Spearman's rank correlation; `None` where one is constant."""
+    """Return Spearman's rank correlation; `None` if one is constant."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     ranks = [stats.rankdata(each) for each in (first, second)]  # equal values share a rank

@@ -1,4 +1,4 @@
-"""Rewards on the latents of a diffusers pipeline: decoded, rated, and differentiable back to the latents."""
+"""Rewards on the latents of a diffusers pipeline: decoded, rated, with gradients to the latents."""
 
 from typing import TYPE_CHECKING
 

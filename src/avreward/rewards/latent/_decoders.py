@@ -1,4 +1,4 @@
-"""From a diffusers pipeline's latents to picture and sound, family by family, as the pipeline itself does it."""
+"""Decode the latents of a diffusers pipeline to video and audio, for each family as the pipeline itself does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.rewards.latent._frames import FrameGrid
 
 Size = tuple[int, int, int]
@@ -18,13 +18,13 @@ Size = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class VideoLatentDecoder:
-    """What makes frames of latents.
+    """Decoder of video latents.
 
     Args:
-        prepare: latents as the pipeline hands them out (batch, …) → (batch, channels, latents, height, width).
-        decode: these → frames (batch, 3, frames, height, width), about in [-1, 1].
-        grid: how latents become frames.
-        modules: the networks whose calls are the smallest unit of work.
+        prepare: latents as the pipeline returns them (batch, …) → (batch, channels, latents, height, width).
+        decode: prepared latents → frames (batch, 3, frames, height, width), roughly in [-1, 1].
+        grid: how latents map to frames.
+        modules: the networks whose single calls are checkpointed.
     """
 
     prepare: Callable[[Tensor], Tensor]
@@ -35,7 +35,7 @@ class VideoLatentDecoder:
 
 @dataclass(frozen=True)
 class AudioLatentDecoder:
-    """What makes sound of latents: `decode` gives (batch, channels, samples) at `rate` Hz."""
+    """Decoder of audio latents: `decode` returns (batch, channels, samples) at `rate` Hz."""
 
     prepare: Callable[[Tensor], Tensor]
     decode: Callable[[Tensor], Tensor]
@@ -44,13 +44,14 @@ class AudioLatentDecoder:
 
 
 def decoders(pipeline: Any, size: Size | None) -> tuple[VideoLatentDecoder | None, AudioLatentDecoder | None]:
-    """What decodes a pipeline's picture and its sound, one of them `None` where it has only the other.
+    """Return the decoders of a pipeline's video and audio; one is `None` if the pipeline generates only the other.
 
     Args:
-        pipeline: has ``vae`` and, where its family does, ``audio_vae`` and ``vocoder``; or is an autoencoder itself.
-        size: (frames, height, width) of the video, as given to the pipeline's call, for packed latents (*optional*).
+        pipeline: an object with ``vae`` and, depending on the family, ``audio_vae`` and ``vocoder``; or an autoencoder.
+        size: (frames, height, width) of the video, as in the pipeline's call, for packed latents (*optional*).
 
-    Raises `AvrewardError` that lists the known autoencoders for another one.
+    Raises:
+        ArgumentError: if the autoencoder isn't supported; the message lists those that are.
     """
     vae = getattr(pipeline, "vae", pipeline)
     match type(vae).__name__:
@@ -59,8 +60,8 @@ def decoders(pipeline: Any, size: Size | None) -> tuple[VideoLatentDecoder | Non
         case "AutoencoderKLLTXVideo":
             return _ltx(pipeline, vae, size, unpacked_is_normal=True), None
         case "AutoencoderKLLTX2Video":
-            sound = _ltx2_sound(pipeline) if getattr(pipeline, "audio_vae", None) is not None else None
-            return _ltx(pipeline, vae, size, unpacked_is_normal=False), sound
+            audio = _ltx2_audio(pipeline) if getattr(pipeline, "audio_vae", None) is not None else None
+            return _ltx(pipeline, vae, size, unpacked_is_normal=False), audio
         case "AutoencoderOobleck":
             return None, _waveform(vae)
         case "AutoencoderKL" if getattr(pipeline, "vocoder", None) is not None:
@@ -69,10 +70,8 @@ def decoders(pipeline: Any, size: Size | None) -> tuple[VideoLatentDecoder | Non
             return _frames(vae), None
         case other:
             known = "AutoencoderKL, AutoencoderKLWan, AutoencoderKLLTXVideo, AutoencoderKLLTX2Video, AutoencoderOobleck"
-            raise AvrewardError(
-                f"pipeline: {other} is no autoencoder whose latents are known here; use one of {known}, or decode the "
-                "latents yourself and give the reward clips"
-            )
+            remedy = "decode the latents yourself and pass clips to the reward"
+            raise ArgumentError("pipeline", f"one with an autoencoder of {known}", Described(other), remedy)
 
 
 def _sample(vae: Any, latents: Tensor, **options: Any) -> Tensor:
@@ -80,12 +79,12 @@ def _sample(vae: Any, latents: Tensor, **options: Any) -> Tensor:
 
 
 def _across(statistics: Any, latents: Tensor, dimensions: int) -> Tensor:
-    """A number a channel, shaped to go with (batch, channels, …)."""
+    """Return one number per channel, shaped to broadcast with (batch, channels, …)."""
     return torch.as_tensor(statistics).view(1, -1, *[1] * (dimensions - 2)).to(latents.device, latents.dtype)
 
 
 def _wan(vae: Any) -> VideoLatentDecoder:
-    """Causal: the frames of a latent depend on it and on those before it."""
+    """Wan: causal, so the frames of a latent depend on it and on earlier ones only."""
 
     def prepare(latents: Tensor) -> Tensor:
         _check(latents, 5, "(batch, channels, frames, height, width)")
@@ -97,7 +96,7 @@ def _wan(vae: Any) -> VideoLatentDecoder:
 
 
 def _ltx(pipeline: Any, vae: Any, size: Size | None, unpacked_is_normal: bool) -> VideoLatentDecoder:
-    """Causal only if its configuration says so; published ones look ahead, too."""
+    """LTX: causal only if the configuration says so; the published models also use later latents."""
 
     def prepare(latents: Tensor) -> Tensor:
         _check(latents, (3, 5), "(batch, tokens, features) or (batch, channels, frames, height, width)")
@@ -120,17 +119,16 @@ def _unpack(latents: Tensor, size: Size, patch: int, patch_t: int) -> Tensor:
     """(batch, tokens, features) → (batch, channels, frames, height, width); a token is a block of latents."""
     frames, height, width = size[0] // patch_t, size[1] // patch, size[2] // patch
     if latents.shape[1] != frames * height * width:
-        raise AvrewardError(
-            f"latents: {latents.shape[1]} tokens are not the {frames} x {height} x {width} of the given size; give the "
-            "num_frames, height and width of the pipeline's call as size"
-        )
+        got = Described(f"{latents.shape[1]}")
+        remedy = "pass num_frames, height and width of the pipeline's call as size"
+        raise ArgumentError("latents", f"{frames} x {height} x {width} tokens, by size", got, remedy)
     blocks = latents.reshape(len(latents), frames, height, width, -1, patch_t, patch, patch)
     return blocks.permute(0, 4, 1, 5, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
 
 def _latent_size(vae: Any, size: Size | None) -> Size:
     if size is None:
-        raise AvrewardError("size: packed latents don't tell the video's shape; give (num_frames, height, width)")
+        raise ArgumentError("size", "(num_frames, height, width) of the pipeline's call, for packed latents", None)
     side = vae.spatial_compression_ratio
     return (size[0] - 1) // vae.temporal_compression_ratio + 1, size[1] // side, size[2] // side
 
@@ -140,8 +138,8 @@ def _patches(pipeline: Any) -> tuple[int, int]:
     return getattr(pipeline, names[0], 1), getattr(pipeline, names[1], 1)
 
 
-def _ltx2_sound(pipeline: Any) -> AudioLatentDecoder:
-    """Latents → log-mel → waveform."""
+def _ltx2_audio(pipeline: Any) -> AudioLatentDecoder:
+    """LTX-2: latents → log-mel spectrogram → waveform."""
     vae, vocoder = pipeline.audio_vae, pipeline.vocoder
 
     def prepare(latents: Tensor) -> Tensor:
@@ -159,7 +157,7 @@ def _ltx2_sound(pipeline: Any) -> AudioLatentDecoder:
 
 
 def _waveform(vae: Any) -> AudioLatentDecoder:
-    """Stable Audio: latents (batch, channels, time) → waveform, without a scale."""
+    """Stable Audio: latents (batch, channels, time) → waveform, without scaling."""
 
     def prepare(latents: Tensor) -> Tensor:
         _check(latents, 3, "(batch, channels, time)")
@@ -169,7 +167,7 @@ def _waveform(vae: Any) -> AudioLatentDecoder:
 
 
 def _mel(vae: Any, vocoder: Any) -> AudioLatentDecoder:
-    """AudioLDM 2: a picture of the log-mel, and a vocoder."""
+    """AudioLDM 2: latents → log-mel spectrogram, decoded like an image → waveform."""
 
     def prepare(latents: Tensor) -> Tensor:
         _check(latents, 4, "(batch, channels, time, mel)")
@@ -182,7 +180,7 @@ def _mel(vae: Any, vocoder: Any) -> AudioLatentDecoder:
 
 
 def _frames(vae: Any) -> VideoLatentDecoder:
-    """An autoencoder of still pictures: each latent is decoded by itself."""
+    """Image autoencoders: each latent is decoded separately."""
 
     def prepare(latents: Tensor) -> Tensor:
         _check(latents, (4, 5), "(batch, channels, height, width) or (batch, channels, frames, height, width)")
@@ -202,4 +200,5 @@ def _frames(vae: Any) -> VideoLatentDecoder:
 def _check(latents: Tensor, dimensions: int | tuple[int, ...], wanted: str, name: str = "latents") -> None:
     allowed = dimensions if isinstance(dimensions, tuple) else (dimensions,)
     if latents.ndim not in allowed:
-        raise AvrewardError(f"{name}: shape {tuple(latents.shape)} isn't {wanted}; give what the pipeline hands out")
+        got = Described(f"shape {tuple(latents.shape)}")
+        raise ArgumentError(name, wanted, got, "pass the latents as the pipeline returns them")

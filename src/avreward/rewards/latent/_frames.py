@@ -1,4 +1,4 @@
-"""Which frames of a clip are decoded, and which latents they need."""
+"""Choose the frames of a clip to decode, and find the latents that they need."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ Frames = Literal["all", "first", "last", "uniform", "random"]
 
 @dataclass(frozen=True)
 class FrameGrid:
-    """How latents become frames.
+    """How latents map to frames.
 
     Args:
-        ratio: frames to a latent; the first latent gives one frame, each further one gives `ratio`.
-        before, after: how many latents around its own a frame depends on; None: all that there are.
+        ratio: frames per latent; the first latent gives one frame, each further one gives `ratio`.
+        before: how many earlier latents a frame depends on; `None` for all.
+        after: how many later latents a frame depends on; `None` for all.
     """
 
     ratio: int = 1
@@ -25,17 +26,17 @@ class FrameGrid:
     after: int | None = None
 
     def frames(self, latents: int) -> int:
-        """The frames that this many latents give: ``1 + ratio * (latents - 1)``."""
+        """Return the number of frames from this many latents: ``1 + ratio * (latents - 1)``."""
         return 1 + self.ratio * (latents - 1)
 
     def latent_of(self, frame: int) -> int:
-        """The latent that a frame belongs to."""
+        """Return the index of the latent that a frame belongs to."""
         return -(-frame // self.ratio)
 
 
 @dataclass(frozen=True)
 class LatentWindow:
-    """Latents `start` to `stop` are decoded together, and `picked` are the frames kept, counted in what comes out."""
+    """A range of latents, `start` to `stop`, decoded together; `picked` are the indices of decoded frames to keep."""
 
     start: int
     stop: int
@@ -43,10 +44,10 @@ class LatentWindow:
 
 
 def choose(total: int, frames: Frames, count: int, generator: torch.Generator) -> list[int]:
-    """Indices of the chosen ones of `total` frames, ascending.
+    """Return the indices of the chosen frames out of `total`, ascending.
 
-    `uniform` takes the middles of `count` equal parts, `random` draws `count` without repetition; both take all where
-    there are no more than `count`.
+    `uniform` takes the middles of `count` equal parts, `random` draws `count` without repetition; both take all frames
+    if there are at most `count`.
 
     >>> choose(81, "uniform", 3, torch.Generator())
     [13, 40, 67]
@@ -61,9 +62,9 @@ def choose(total: int, frames: Frames, count: int, generator: torch.Generator) -
 
 
 def windows(grid: FrameGrid, latents: int, chosen: Sequence[int]) -> list[LatentWindow]:
-    """The stretches of latents to decode for the frames `chosen` (ascending); those that meet are one.
+    """Return the ranges of latents to decode for the frames `chosen` (ascending); adjacent ranges are merged.
 
-    >>> windows(FrameGrid(4, before=None, after=0), 21, [0, 6])  # causal: the beginning up to the last one
+    >>> windows(FrameGrid(4, before=None, after=0), 21, [0, 6])  # causal: from the start to the last one
     [LatentWindow(start=0, stop=3, picked=(0, 6))]
     >>> windows(FrameGrid(4, before=1, after=1), 21, [0, 40])
     [LatentWindow(start=0, stop=2, picked=(0,)), LatentWindow(start=9, stop=12, picked=(4,))]

@@ -1,4 +1,4 @@
-"""Calls of a decoder that keep little for the backward pass, and let gradients through where values end."""
+"""Run decoders with gradient checkpointing, and without the final clamp that would stop gradients."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch.utils.checkpoint import checkpoint
 
 
 def slim(function: Callable[..., Any], *tensors: Any, keep: bool) -> Any:
-    """``function(*tensors)``; unless `keep`, only the arguments are kept for the backward pass.
+    """Return ``function(*tensors)``; unless `keep`, store only the arguments for the backward pass.
 
-    What is dropped is computed again when its gradient is wanted. A function may call `slim` in turn: then no more than
-    one inner call's tensors exist at a time.
+    Everything else is recomputed in the backward pass. A function may itself call `slim`: then the tensors of only one
+    inner call exist at a time.
     """
     wanted = torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in tensors)
     return checkpoint(function, *tensors, use_reentrant=False) if wanted and not keep else function(*tensors)
@@ -26,7 +26,7 @@ def slim(function: Callable[..., Any], *tensors: Any, keep: bool) -> Any:
 
 @contextmanager
 def slim_calls(modules: Sequence[nn.Module], keep: bool) -> Iterator[None]:
-    """Within, each call of one of `modules` is a `slim` one: a tile, a frame, a sound, as the autoencoder cuts them."""
+    """Within the context, run each call of `modules` by `slim`: a tile, a frame or a waveform at a time."""
     with ExitStack() as stack:
         for module in modules:
             plain = module.forward
@@ -37,15 +37,15 @@ def slim_calls(modules: Sequence[nn.Module], keep: bool) -> Iterator[None]:
 
 def _restore(module: nn.Module, plain: Callable[..., Any]) -> None:
     del module.forward
-    if plain != module.forward:  # accelerate's hooks stand there, for example
+    if plain != module.forward:  # it was an attribute of the instance, such as accelerate's hook
         module.forward = plain
 
 
 def _forward(forward: Callable[..., Any], keep: bool, *args: Any, feat_cache: Any = None, **kwargs: Any) -> Any:
     if feat_cache is None:
         return slim(partial(_unclamped, forward, **kwargs), *args, keep=keep)
-    # Wan's decoder hands features from one frame to the next in a list that it changes: copied, or the second run of a
-    # call would find what the first one left.
+    # Wan's decoder passes features from frame to frame in a list that it changes: copy it, or recomputing a call would
+    # start from the features that the first run left.
     result, features = slim(partial(_with_cache, forward, kwargs, len(args)), *args, *feat_cache, keep=keep)
     feat_cache[:] = features
     return result
@@ -59,9 +59,9 @@ def _with_cache(
 
 
 class Unclamped(TorchFunctionMode):
-    """Within, clamping to [-1, 1] does nothing; other clamping does what it did.
+    """Context in which clamping to [-1, 1] does nothing; other clamping is unchanged.
 
-    Some autoencoders (Wan's) and vocoders end with it, and beyond the bounds it would stop the gradient.
+    Some autoencoders (Wan's) and vocoders end with such a clamp, which stops the gradient beyond the bounds.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -79,9 +79,9 @@ def _unclamped(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def bend(values: Tensor, low: float, high: float, margin: float) -> Tensor:
-    """`values` as they are inside [low, high]; beyond, bent so that they stay within `margin` of it, never flat.
+    """Return `values`, unchanged inside [low, high] and compressed to stay within `margin` of it outside.
 
-    Beyond a bound by d, the value is beyond by d / (1 + d / margin), whose gradient is 1 / (1 + d / margin)².
+    A value beyond a bound by d moves to d / (1 + d / margin) beyond it; the gradient 1 / (1 + d / margin)² is never 0.
 
     >>> bend(torch.tensor([0.5, 1.0, 1.25, 101.0]), 0.0, 1.0, 0.25)
     tensor([0.5000, 1.0000, 1.1250, 1.2494])

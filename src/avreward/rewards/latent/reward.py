@@ -1,4 +1,4 @@
-"""A reward on the latents of a diffusers pipeline: decoded, judged, and differentiable back to the latents."""
+"""A reward on the latents of a diffusers pipeline: decoded, rated, with gradients to the latents."""
 
 from __future__ import annotations
 
@@ -10,54 +10,55 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described, unknown_name
 from avreward.rewards._as_reward import as_reward
 from avreward.rewards._prompt_warning import warn_ignores_prompt
 from avreward.rewards.latent._decoders import AudioLatentDecoder, Size, VideoLatentDecoder, decoders
 from avreward.rewards.latent._frames import FrameGrid, Frames, choose, windows
 from avreward.rewards.latent._memory import Unclamped, bend, slim, slim_calls
 
-PICTURE_MARGIN = 0.25  # decoded values may leave [0, 1] by this much as they are, and by twice as much when bent
-SOUND_LIMIT = 4.0  # likewise ±4 and ±8; `Clip` takes no more
+FRAMES = ("all", "first", "last", "uniform", "random")
+VIDEO_MARGIN = 0.25  # decoded values stay unchanged up to this far outside [0, 1]; `bend` limits them to twice as far
+AUDIO_LIMIT = 4.0  # likewise unchanged up to ±4 and limited to ±8; `Clip` rejects larger values
 
 
 class LatentReward:
-    """The reward of what a pipeline's latents show and sound like, with gradients to the latents.
+    """A reward of a diffusers pipeline's latents: decode them, rate the clips, and pass gradients to the latents.
 
-    The latents are what the pipeline returns with ``output_type="latent"``, or what its denoising loop holds (LTX and
-    LTX-2: packed). They are scaled and decoded by the pipeline's own autoencoder and vocoder, tile by tile where its
-    tiling is on. The clamp to [0, 1] and [-1, 1] at the end is left out: values a little outside stay as they are, and
-    those far outside are bent (`bend`), so that no gradient is lost.
+    The latents are those that the pipeline returns with ``output_type="latent"``, or those inside its denoising loop
+    (packed for LTX and LTX-2). They are scaled and decoded by the pipeline's own autoencoder and vocoder, tile by tile
+    if its tiling is enabled. The final clamp to [0, 1] and [-1, 1] is left out: values slightly outside stay
+    unchanged, and those far outside are compressed smoothly, so that no gradient is lost.
 
-    Samples are decoded and judged in slices. For the backward pass only the latents are kept; each slice is computed
-    again when its turn comes, and within it each call of the decoder (a tile, a frame of Wan, a still picture).
+    Samples are decoded and rated in slices. Only the latents are kept for the backward pass, which recomputes one slice
+    at a time, and within a slice one call of the decoder at a time (a tile, a frame of Wan, an image).
 
     Args:
-        pipeline: a diffusers pipeline of Wan, LTX, LTX-2, Stable Audio, AudioLDM 2 or a still-picture `AutoencoderKL`,
-            or its autoencoder, or anything with ``vae`` and, as the family has it, ``audio_vae`` and ``vocoder``. Its
+        pipeline: a diffusers pipeline of Wan, LTX, LTX-2, Stable Audio, AudioLDM 2 or an image `AutoencoderKL`; its
+            autoencoder; or an object with ``vae`` and, depending on the family, ``audio_vae`` and ``vocoder``. Its
             networks are frozen and put in evaluation mode.
         reward: clips → (clips,), such as a `Reward`, or an expression over `signals`.
-        fps (`float`, *optional*): frames per second of the video; needed for film, not for still pictures.
+        fps (`float`, *optional*): frames per second of the video; required unless each sample is a single image.
         frames: which frames the reward sees: ``"all"``, ``"first"``, ``"last"``, or `count` of them, ``"uniform"`` or
-            ``"random"``. They keep their times, and the sound stays whole.
-        count (`int`): for the last two.
-        context (`int`, *optional*): decode each chosen frame with this many latents around it (before it, where the
-            decoder is causal) instead of all that it depends on. Cheaper, and no longer what the pipeline would decode.
+            ``"random"``. They keep their times, and the audio stays complete.
+        count (`int`): number of frames for ``"uniform"`` and ``"random"``.
+        context (`int`, *optional*): decode each chosen frame with this many latents around it (before it, if the
+            decoder is causal) instead of all that it depends on. Cheaper, but the result differs from the pipeline's.
         size (`tuple[int, int, int]`, *optional*): num_frames, height, width of the pipeline's call, for packed latents.
-        seconds (`float`, *optional*): cut the sound to this length, as the audio pipelines do.
-        slice_size (`int`): samples judged together, and computed again together.
-        checkpointing (`bool`): False keeps everything for the backward pass: faster, if it fits.
+        seconds (`float`, *optional*): cut the audio to this length, as the audio pipelines do.
+        slice_size (`int`): samples that are rated together, and recomputed together.
+        checkpointing (`bool`): `False` keeps everything for the backward pass: faster, but takes more memory.
         generator (`torch.Generator`, *optional*): draws the frames for ``"random"``; by default one with seed 0.
 
     Raises:
-        AvrewardError: if the autoencoder is unknown, or the latents don't fit it.
+        ArgumentError: if the autoencoder isn't supported, an option is wrong, or the latents don't fit.
 
     Example:
         >>> from tiny_ltx2 import tiny_ltx2  # in recipes/
         >>> pipe = tiny_ltx2()
         >>> reward = LatentReward(pipe, load_rater("signals")["overall"], fps=8, frames="uniform", count=4)
-        >>> video, sound = torch.randn(2, 4, 3, 8, 8), torch.randn(2, 2, 28, 4)
-        >>> reward(video.requires_grad_(), sound).shape
+        >>> video, audio = torch.randn(2, 4, 3, 8, 8), torch.randn(2, 2, 28, 4)
+        >>> reward(video.requires_grad_(), audio).shape
         torch.Size([2])
     """
 
@@ -76,12 +77,12 @@ class LatentReward:
         checkpointing: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
-        if frames not in ("all", "first", "last", "uniform", "random"):
-            raise ValueError(f"frames: {frames!r} isn't known; use all, first, last, uniform or random")
+        if frames not in FRAMES:
+            raise unknown_name("frames", frames, FRAMES)
         for name, number in {"count": count, "context": context, "slice_size": slice_size}.items():
             if number is not None and number < 1:
-                raise ValueError(f"{name}: {number} is less than 1; use a positive whole number")
-        self.picture, self.sound = decoders(pipeline, size)
+                raise ArgumentError(name, "a positive integer", number)
+        self.video_decoder, self.audio_decoder = decoders(pipeline, size)
         for part in ("vae", "audio_vae", "vocoder"):
             if (network := getattr(pipeline, part, pipeline if part == "vae" else None)) is not None:
                 network.eval().requires_grad_(False)
@@ -93,79 +94,96 @@ class LatentReward:
     def __call__(
         self, latents: Tensor | None, audio_latents: Tensor | None = None, prompts: Sequence[str] | None = None
     ) -> Tensor:
-        """The rewards (batch,) of the clips that the latents decode to, differentiable.
+        """Return the rewards (batch,) of the clips that the latents decode to, with gradients.
 
         Args:
-            latents: (batch, …) of the picture, or of the sound where the pipeline makes sound alone.
-            audio_latents: (batch, …) of the sound where it makes both; None leaves the clips silent.
-            prompts: one a sample, for rewards that read it (*optional*).
+            latents: (batch, …) of the video, or of the audio if the pipeline generates only audio.
+            audio_latents: (batch, …) of the audio if the pipeline generates both; with `None` the clips have no audio.
+            prompts: one per sample, for rewards that read them (*optional*).
+
+        Raises:
+            ArgumentError: if latents or prompts don't fit the pipeline or each other, or `fps` or `size` is missing.
         """
         warn_ignores_prompt(self.reward, prompts)
-        picture, sound, prepared = self._tracks(latents, audio_latents, prompts)
+        video, audio, prepared = self._tracks(latents, audio_latents, prompts)
         parts = []
         for at in range(0, len(prepared), self.slice_size):
             rows = slice(at, at + self.slice_size)
             rate = partial(self._rate, prepared[rows])
-            tracks = [None if track is None else track[rows] for track in (picture, sound)]
+            tracks = [None if track is None else track[rows] for track in (video, audio)]
             parts.append(slim(rate, *tracks, keep=not self.checkpointing))
         return torch.cat(parts)
 
     def clips(
         self, latents: Tensor | None, audio_latents: Tensor | None = None, prompts: Sequence[str] | None = None
     ) -> list[Clip]:
-        """The clips that the reward is given; all of them at once, so they take more memory."""
-        picture, sound, prepared = self._tracks(latents, audio_latents, prompts)
-        return self._clips(prepared, picture, sound)
+        """Return the clips that the reward rates, all at once, which takes more memory than rating them.
+
+        Args:
+            latents: as in a call.
+            audio_latents: as in a call.
+            prompts: as in a call.
+        """
+        video, audio, prepared = self._tracks(latents, audio_latents, prompts)
+        return self._clips(prepared, video, audio)
 
     def _tracks(
         self, latents: Tensor | None, audio_latents: Tensor | None, prompts: Sequence[str] | None
     ) -> tuple[Tensor | None, Tensor | None, list[tuple[list[int], str | None]]]:
-        """Latents on the autoencoders' scales, and for each sample its chosen frames and its prompt."""
-        if self.picture is None and audio_latents is None:
+        """Return the latents on the autoencoders' scales, and each sample's chosen frames and prompt."""
+        if self.video_decoder is None and audio_latents is None:
             latents, audio_latents = None, latents
-        for track, decoder, name in ((latents, self.picture, "latents"), (audio_latents, self.sound, "audio_latents")):
+        for track, decoder, name in (
+            (latents, self.video_decoder, "latents"),
+            (audio_latents, self.audio_decoder, "audio_latents"),
+        ):
             if track is not None and decoder is None:
-                raise AvrewardError(f"{name}: the pipeline has no decoder for them; leave them out")
+                raise ArgumentError(name, "None, as the pipeline has no decoder for them", track, "leave them out")
         given = [track for track in (latents, audio_latents) if track is not None]
         batch = {len(track) for track in given} | ({len(prompts)} if prompts is not None else set())
         if len(batch) != 1 or not given:
-            raise AvrewardError(f"latents: batches of {sorted(batch)} samples; give one row and one prompt a sample")
-        picture = self.picture.prepare(latents) if self.picture and latents is not None else None
-        sound = self.sound.prepare(audio_latents) if self.sound and audio_latents is not None else None
-        rows = [(self._chosen(picture), prompts[i] if prompts is not None else None) for i in range(batch.pop())]
-        return picture, sound, rows
+            got = Described(f"batches of {sorted(batch)}" if given else "no latents")
+            raise ArgumentError("latents", "one row and one prompt per sample", got)
+        video = self.video_decoder.prepare(latents) if self.video_decoder and latents is not None else None
+        audio = self.audio_decoder.prepare(audio_latents) if self.audio_decoder and audio_latents is not None else None
+        rows = [(self._chosen(video), prompts[i] if prompts is not None else None) for i in range(batch.pop())]
+        return video, audio, rows
 
-    def _chosen(self, picture: Tensor | None) -> list[int]:
-        """Indices of one sample's frames; drawn here, so that a slice that is computed again sees the same ones."""
-        if picture is None or self.picture is None:
+    def _chosen(self, video: Tensor | None) -> list[int]:
+        """Return the indices of one sample's frames; chosen here so that a recomputed slice gets the same ones."""
+        if video is None or self.video_decoder is None:
             return []
-        total = self.picture.grid.frames(picture.shape[2])
+        total = self.video_decoder.grid.frames(video.shape[2])
         if total > 1 and self.fps is None:
-            raise AvrewardError("fps: the latents are of film, whose speed they don't tell; give the frames per second")
+            raise ArgumentError(
+                "fps", "the frames per second of the video", None, "pass the pipeline's, such as fps=16"
+            )
         return choose(total, self.frames, self.count, self.generator)
 
-    def _rate(self, rows: list[tuple[list[int], str | None]], picture: Tensor | None, sound: Tensor | None) -> Tensor:
-        return self.reward(self._clips(rows, picture, sound))
+    def _rate(self, rows: list[tuple[list[int], str | None]], video: Tensor | None, audio: Tensor | None) -> Tensor:
+        return self.reward(self._clips(rows, video, audio))
 
     def _clips(
-        self, rows: list[tuple[list[int], str | None]], picture: Tensor | None, sound: Tensor | None
+        self, rows: list[tuple[list[int], str | None]], video: Tensor | None, audio: Tensor | None
     ) -> list[Clip]:
-        modules = [module for decoder in (self.picture, self.sound) if decoder for module in decoder.modules]
+        modules = [
+            module for decoder in (self.video_decoder, self.audio_decoder) if decoder for module in decoder.modules
+        ]
         clips = []
         with slim_calls(modules, keep=not self.checkpointing), Unclamped():
             for i, (chosen, prompt) in enumerate(rows):
                 tracks: dict[str, Any] = {}
-                if self.picture and picture is not None:
+                if self.video_decoder and video is not None:
                     times = torch.tensor(chosen, dtype=torch.float64) / (self.fps or 1.0)
-                    tracks |= {"video": self._film(self.picture, picture[i : i + 1], chosen), "times": times}
-                if self.sound and sound is not None:
-                    wave = self._wave(self.sound, sound[i : i + 1])
-                    tracks |= {"audio": wave, "sample_rate": self.sound.rate}
+                    tracks |= {"video": self._video(self.video_decoder, video[i : i + 1], chosen), "times": times}
+                if self.audio_decoder and audio is not None:
+                    wave = self._audio(self.audio_decoder, audio[i : i + 1])
+                    tracks |= {"audio": wave, "sample_rate": self.audio_decoder.rate}
                 clips.append(Clip(**tracks, prompt=prompt))
         return clips
 
-    def _film(self, decoder: VideoLatentDecoder, latents: Tensor, chosen: list[int]) -> Tensor:
-        """The chosen frames of one sample, (frames, 3, height, width) about in [0, 1]."""
+    def _video(self, decoder: VideoLatentDecoder, latents: Tensor, chosen: list[int]) -> Tensor:
+        """Return the chosen frames of one sample, (frames, 3, height, width) roughly in [0, 1]."""
         grid = decoder.grid
         if self.context is not None:
             grid = FrameGrid(
@@ -175,11 +193,11 @@ class LatentReward:
         for window in windows(grid, latents.shape[2], chosen):
             decoded = decoder.decode(latents[:, :, window.start : window.stop])[0]
             parts.append(decoded[:, list(window.picked)].transpose(0, 1))
-        return bend(torch.cat(parts) / 2 + 0.5, -PICTURE_MARGIN, 1 + PICTURE_MARGIN, PICTURE_MARGIN)
+        return bend(torch.cat(parts) / 2 + 0.5, -VIDEO_MARGIN, 1 + VIDEO_MARGIN, VIDEO_MARGIN)
 
-    def _wave(self, decoder: AudioLatentDecoder, latents: Tensor) -> Tensor:
-        """The sound of one sample, (channels, samples)."""
+    def _audio(self, decoder: AudioLatentDecoder, latents: Tensor) -> Tensor:
+        """Return the audio of one sample, (channels, samples)."""
         decoded = decoder.decode(latents)[0]
         if self.seconds is not None:
             decoded = decoded[:, : int(self.seconds * decoder.rate)]
-        return bend(decoded, -SOUND_LIMIT, SOUND_LIMIT, SOUND_LIMIT)
+        return bend(decoded, -AUDIO_LIMIT, AUDIO_LIMIT, AUDIO_LIMIT)
