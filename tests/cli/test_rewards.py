@@ -54,7 +54,7 @@ def test_a_file_of_other_settings_costs_a_line(run, toys, files, tmp_path):
     result = run("rank", files.loud, "--reward", path)
     assert result.exit_code == 0
     [line] = result.stderr.splitlines()
-    assert line.startswith(f"avreward: {path}: its raters or their settings are others than when it was saved")
+    assert line.startswith(f"avreward: {path}: its raters or their settings have changed since it was saved")
 
 
 def test_the_table_has_the_columns_of_all_raters(run, toys, files, tmp_path):
@@ -97,8 +97,8 @@ def test_the_raters_of_a_file_are_the_table_s(run, toys, files, tmp_path):
         (("-r", "a=one", "-r", "b=two"), "there are several raters; say what counts, such as a.overall + b.overall"),
         (("-r", "a=one", "-r", "b=two", "--reward", "power"), "write a.power or b.power"),
         (("--reward", "softmn(power)"), "did you mean softmin"),
-        (("--reward", "nowhere.yaml"), "nowhere.yaml: there is no such file"),
-        (("--reward", "bad.yaml"), "bad.yaml: unknown key 'colour'"),
+        (("--reward", "nowhere.yaml"), "nowhere.yaml: file not found"),
+        (("--reward", "bad.yaml"), "bad.yaml: key: expected one of reward, raters, fingerprint, got 'colour'"),
     ],
 )
 def test_wrong_calls(run, toys, files, tmp_path, monkeypatch, arguments, said):
@@ -124,7 +124,7 @@ def test_a_folder_may_have_an_equals_sign(run, toys, files, tmp_path, monkeypatc
         (("probe", "overall", "CLIP", "--against", "overal"), "--against"),
         (("probe", "overal", "CLIP"), "REWARD"),
         (("score", "CLIP", "--reward", "overal", "--out", "x.jsonl"), "--reward"),
-        (("rank", "CLIP", "--reward", "./nothere"), "--reward: ./nothere: there is no such file or folder"),
+        (("rank", "CLIP", "--reward", "./nothere"), "--reward: ./nothere: file or folder not found"),
         (("raters", "nowhere"), "NAMES"),
         (("rank", "CLIP", "--rater", "nowhere"), "--rater"),
     ],

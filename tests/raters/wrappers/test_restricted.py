@@ -68,7 +68,7 @@ def test_a_restricted_rater_is_another_one_to_rewards():
     rater = restricted(plain, {"av_consistency": "audio"})
     assert rater["audio_quality"] == plain["audio_quality"]
     assert rater["av_consistency"] != plain["av_consistency"]
-    with pytest.raises(ValueError, match="two different raters are called 'signals'"):
+    with pytest.raises(ValueError, match="one rater named 'signals', got two different ones"):
         rater["av_consistency"] + plain["av_consistency"]
     rater.name = "quiet"
     reward = rater["av_consistency"] + plain["av_consistency"]
@@ -97,8 +97,11 @@ def test_files_keep_the_restriction(tmp_path):
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ("audio", "streams: expected a list of tracks a dimension, got 'audio'; write such as {audio_quality"),
-        ("{overall: audio}", "streams: expected a list of tracks a dimension"),
+        (
+            "audio",
+            "streams: expected a list of tracks per dimension, got 'audio'; write it as in streams: {audio_quality",
+        ),
+        ("{overall: audio}", "streams: expected a list of tracks per dimension"),
         ("{audio_quality: [video]}", r"streams of audio_quality: expected some of .* \(audio\), got video"),
         ("{loudnes: [audio]}", "dimension of signals: .*did you mean 'loudness'"),
     ],
