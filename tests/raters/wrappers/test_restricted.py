@@ -99,7 +99,7 @@ def test_files_keep_the_restriction(tmp_path):
     [
         (
             "audio",
-            "streams: expected a list of tracks per dimension, got 'audio'; write it as in streams: {audio_quality",
+            "streams: expected a list of tracks per dimension, got 'audio'; write it as in streams: {audio",
         ),
         ("{overall: audio}", "streams: expected a list of tracks per dimension"),
         ("{audio_quality: [video]}", r"streams of audio_quality: expected some of .* \(audio\), got video"),
