@@ -14,7 +14,7 @@ from safetensors import safe_open
 from toy_backbone import toy_rater
 
 from avreward import Clip, load_rater
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters.agav.rater import AgavRater
 from avreward.raters.base import Work
 from avreward.raters.checkpoints import _folder as room
@@ -120,10 +120,10 @@ def test_a_folder_that_holds_something_else(rater, agav_folder, tmp_path) -> Non
     (tmp_path / "notes.txt").write_text("mine")
     for place in (tmp_path, agav_folder):
         before = sorted(place.iterdir())
-        with pytest.raises(AvrewardError, match="holds other files already; name a new folder"):
+        with pytest.raises(ArgumentError, match=r"folder: expected a new folder, .*, which holds other files"):
             rater.save_pretrained(place)
         assert sorted(place.iterdir()) == before
-    with pytest.raises(AvrewardError, match=r"notes\.txt: a file; name a folder to write to"):
+    with pytest.raises(ArgumentError, match=r"folder: expected a folder to write to, got the file .*notes\.txt"):
         rater.save_pretrained(tmp_path / "notes.txt")
 
 

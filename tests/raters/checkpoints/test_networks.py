@@ -47,11 +47,11 @@ def test_differences_are_listed(omni_folder, changed, capfd) -> None:
     with pytest.raises(AvrewardError) as caught:
         load_rater(folder)
     text = str(caught.value)
-    assert text.startswith(f"{folder}: 1 of another shape: ")
+    assert text.startswith(f"{folder}: 1 of a different shape: ")
     assert "visual.patch_embed.proj.weight (3, 3) instead of (16, " in text
     assert "audio_tower.conv2.bias" in text.split("1 missing: ")[1]
     assert "1 unexpected: nonsense.weight" in text
-    assert text.endswith("is it another model? allow=['NAME'] lets a name pass")
+    assert text.endswith("is it another model? Pass allow=['NAME'] to accept a name")
     assert "LOAD REPORT" not in "".join(capfd.readouterr())  # said once
 
 
@@ -88,7 +88,9 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(omni_folder, changed) ->
     (folder / "model.safetensors").unlink()
     torch.save({"a": Recorded()}, folder / "pytorch_model.bin")
     Recorded.ran = False
-    with pytest.raises(AvrewardError, match="something other than tensors, which isn't safe to read; convert them"):
+    with pytest.raises(
+        AvrewardError, match="a pickle with other objects, which isn't safe to read; convert the weights"
+    ):
         load_rater(folder)
     assert not Recorded.ran
 
@@ -98,14 +100,14 @@ def test_a_download_that_broke_off(omni_folder, changed, left: int) -> None:
     folder = changed(omni_folder)
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:left])
-    with pytest.raises(AvrewardError, match=r"model\.safetensors: isn't whole .*; download it again"):
+    with pytest.raises(AvrewardError, match=r"model\.safetensors: expected a complete file, .*; download it again"):
         load_rater(folder)
 
 
 def test_no_weights(omni_folder, changed) -> None:
     folder = changed(omni_folder)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(AvrewardError, match=r"no weights; model\.safetensors, .* is expected"):
+    with pytest.raises(AvrewardError, match=r"expected model\.safetensors, .*, got none of them"):
         load_rater(folder)
 
 
@@ -113,7 +115,9 @@ def test_no_tokenizer(omni_folder, changed) -> None:
     folder = changed(omni_folder)
     for file in folder.glob("tokenizer*"):
         file.unlink()
-    with pytest.raises(AvrewardError, match=r"no tokenizer that can be read .* expected is tokenizer\.json"):
+    with pytest.raises(
+        AvrewardError, match=r"expected a tokenizer, got none that can be read .*; add its tokenizer\.json"
+    ):
         load_rater(folder)
 
 

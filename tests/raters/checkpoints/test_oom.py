@@ -27,7 +27,7 @@ def test_a_batch_is_halved_and_said_once() -> None:
         scores = rater(clips, batch_size=8)
     assert len(said) == 1
     assert str(said[0].message) == (
-        "out of memory with 8 clips at once; going on with fewer (batch_size=4 avoids this)"
+        "out of memory with 8 clips at once; continuing with fewer (batch_size=4 avoids this)"
     )
     assert sizes == [8, 4, 2, 2, 2, 2, 2, 1]  # what fitted is kept for the next batch
     check_alone(rater, clips, scores)
@@ -68,7 +68,7 @@ def test_with_gradients_the_error_says_what_to_lower(count: int) -> None:
 
 
 def test_what_no_gradient_is_wanted_of_is_halved_with_gradients_on() -> None:
-    """Files, and tensors of a generator that was not recorded: there is no graph that would be kept."""
+    """Files, and tensors of a generator that was not recorded: no graph would be kept."""
     rater, clips = toy_rater(), sounds(4)
     assert torch.is_grad_enabled()
     with small_memory(rater, 2), pytest.warns(RuntimeWarning):

@@ -64,7 +64,9 @@ def test_the_stored_type_is_that_of_most_weights(tmp_path) -> None:
 
 
 def test_a_folder_without_weights(tmp_path) -> None:
-    with pytest.raises(AvrewardError, match=r"no weights; model.safetensors, model-\*"):
+    with pytest.raises(
+        AvrewardError, match=r"expected model.safetensors, model-\*.*, got none of them; give a folder with weights"
+    ):
         weight_files(tmp_path)
 
 
@@ -97,7 +99,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, content) -> No
 @pytest.mark.parametrize("content", [[torch.zeros(1)], {"a": torch.zeros(1), "epoch": 3}, torch.zeros(2)], ids=str)
 def test_what_is_no_state_dict(tmp_path, content) -> None:
     torch.save(content, tmp_path / "pytorch_model.bin")
-    with pytest.raises(AvrewardError, match="holds something other than named tensors; a state dict is expected"):
+    with pytest.raises(AvrewardError, match="expected a state dict of named tensors, got other objects; save"):
         read_weights(weight_files(tmp_path))
 
 
@@ -112,7 +114,7 @@ def test_a_download_that_broke_off(tmp_path, left: int) -> None:
     file = layout(tmp_path, "single") / "model.safetensors"
     file.write_bytes(file.read_bytes()[:left])
     for read in (read_weights, shapes):
-        with pytest.raises(AvrewardError, match=r"model.safetensors: isn't whole .* download it again"):
+        with pytest.raises(AvrewardError, match=r"model.safetensors: expected a complete file, .*; download it again"):
             read([file])
 
 
@@ -125,14 +127,16 @@ def test_an_index_names_files_of_its_folder_alone(tmp_path, name: str) -> None:
     for place in (tmp_path / "secret.safetensors", folder / "sub" / "model.safetensors"):
         save_file(STATE, place)
     index(folder, {"a": name})
-    with pytest.raises(AvrewardError, match="isn't in the folder; download it again"):
+    with pytest.raises(AvrewardError, match=r"expected all files that it names, got no .*; download the folder again"):
         weight_files(folder)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": ["b"]}}', "\xff"])
 def test_an_index_that_is_none(tmp_path, text: str) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(text, encoding="latin-1")
-    with pytest.raises(AvrewardError, match=r"model.safetensors.index.json: isn't an index of weights .* download it"):
+    with pytest.raises(
+        AvrewardError, match=r"model.safetensors.index.json: expected an index of weights, .* download it"
+    ):
         weight_files(tmp_path)
 
 
@@ -161,8 +165,8 @@ def test_differences_are_listed() -> None:
     with pytest.raises(AvrewardError) as caught:
         load_matching(module(), state, source="FOLDER")
     assert str(caught.value) == (
-        "FOLDER: 1 of another shape: two.weight (4, 4) instead of (1, 2); 1 missing: one.bias; 2 unexpected: four, "
-        "three; is it another model? allow=['NAME'] lets a name pass"
+        "FOLDER: 1 of a different shape: two.weight (4, 4) instead of (1, 2); 1 missing: one.bias; 2 unexpected: "
+        "four, three; is it another model? Pass allow=['NAME'] to accept a name"
     )
 
 
@@ -191,7 +195,7 @@ def test_allowed_differences_pass(allow: list[str]) -> None:
 
 
 def test_another_shape_cannot_be_allowed() -> None:
-    with pytest.raises(AvrewardError, match=r"1 of another shape: one\.bias"):
+    with pytest.raises(AvrewardError, match=r"1 of a different shape: one\.bias"):
         load_matching(module(), full() | {"one.bias": torch.zeros(9)}, ["*"])
 
 

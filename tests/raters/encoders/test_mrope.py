@@ -57,7 +57,7 @@ def test_a_film_and_a_sound_stand_as_in_qwen2_5_omni(omni, lengths, grid, frames
 
 
 def counted(grids: list[tuple[int, int, int]], text: int, step: float) -> Tensor:
-    """The rule of the paper, position by position: film, text, film, text …"""
+    """The rule of the paper, position by position: video, text, video, text …"""
     out: list[tuple[int, int, int]] = []
     for steps, rows, columns in grids:
         start = max((max(position) for position in out), default=-1) + 1
@@ -91,7 +91,7 @@ def test_films_stand_as_in_qwen2_vl_and_qwen2_5_vl(grids, text, seconds) -> None
     backbone = (tiny_qwen2_vl if seconds is None else tiny_qwen2_5_vl)()
     rate = None if seconds is None else 2
     step = 1 if seconds is None else seconds * rate
-    # the library lets text start after the last row and column, even where the film's time reaches further
+    # the library lets text start after the last row and column, even where the video's time reaches further
     assume(all(int((steps - 1) * step) < max(rows, columns) for steps, rows, columns in grids))
     backbone.module.config.vision_config.tokens_per_second = rate
     merge = 2

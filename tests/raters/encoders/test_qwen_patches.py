@@ -10,7 +10,7 @@ from tiny.checks import check_gradient
 from torch import Tensor
 from torch.nn import functional as F
 
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.raters.encoders._qwen_patches import CLIP_STD, QwenPatches, patchify
 
 PUBLISHED = QwenPatches(least=128 * 28**2, most=768 * 28**2, total=115_200 * 28**2)
@@ -70,12 +70,12 @@ def test_a_thin_frame_keeps_one_token_across() -> None:
 
 
 def test_extreme_frames_are_named() -> None:
-    with pytest.raises(MediaError, match=r"10 × 2001 pixels.*crop"):
+    with pytest.raises(MediaError, match=r"video: expected an aspect ratio of 200 at most, got 10 × 2001 pixels; crop"):
         PUBLISHED.size(2001, 10, frames=2)
 
 
 def test_bounds_that_exclude_each_other_are_named() -> None:
-    with pytest.raises(AvrewardError, match=r"min_pixels 200.*max_pixels 100"):
+    with pytest.raises(ArgumentError, match=r"min_pixels: expected 0 < .*, got min_pixels=200 and max_pixels=100"):
         QwenPatches(least=200, most=100, total=1000)
 
 

@@ -8,7 +8,7 @@ from golden_weights import golden_state
 from torch import Tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError
 from avreward.raters.encoders.stc import StcConnector
 
 
@@ -81,5 +81,7 @@ def test_blocks_can_be_checkpointed() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 4, 24, 6), (1, 1, 25, 6), (1, 4, 1, 6)])
 def test_what_cannot_be_halved_is_named(shape: tuple[int, ...]) -> None:
-    with pytest.raises(MediaError, match="tokens"):
+    with pytest.raises(
+        ArgumentError, match=r"tokens: expected a tensor \(b, frames ≥ 2, side², .*, got a Tensor of shape"
+    ):
         connector()(torch.zeros(shape))

@@ -1,4 +1,4 @@
-"""Reading, matching, placing and saving weights; fingerprints; memory back-off."""
+"""Read, match, place and save weights; fingerprints; smaller batches when memory runs out."""
 
 from typing import TYPE_CHECKING
 

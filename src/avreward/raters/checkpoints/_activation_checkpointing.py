@@ -1,4 +1,4 @@
-"""Activation checkpointing that works in evaluation mode, with a cache too."""
+"""Activation checkpointing that works in evaluation mode and with a key-value cache."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 _lock = threading.Lock()
-_users: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # of each layer that is checkpointed now
+_users: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # how often each layer is checkpointed now
 
 
 @contextmanager
 def checkpointed(module: nn.Module, on: bool = True) -> Iterator[None]:
-    """Within, the layers of `module` keep only their inputs for the backward pass and are computed again in it.
+    """Checkpoint the layers of `module` within the context: they are computed again in the backward pass.
 
     `transformers`' own checkpointing acts in training mode only, where it also drops the cache. This one acts whenever
-    gradients are recorded. What a layer writes to the cache stays part of the graph, since a
-    `avreward.raters.lmm._prefix.PrefixCache` changes nothing in place. It may be nested, and several threads may use
-    one module: the last to leave restores the layers.
+    gradients are recorded. The cache entries of a layer stay part of the graph, because
+    `avreward.raters.lmm._prefix.PrefixCache` changes nothing in place. Contexts may be nested, and several threads may
+    use one module: the last context to end restores the layers.
+
+    Args:
+        module: the network.
+        on: whether to checkpoint at all.
     """
     layers = list(layers_of(module)) if on else []
     with _lock:
@@ -40,7 +44,7 @@ def checkpointed(module: nn.Module, on: bool = True) -> Iterator[None]:
 
 
 def layers_of(module: nn.Module) -> Iterator[nn.Module]:
-    """Return the layers that `transformers` marks as worth a checkpoint, and those of this package that are."""
+    """Return the layers of `transformers` and of this package that support checkpointing."""
     marked = sys.modules.get("transformers.modeling_layers")  # without it no module is of its classes
     theirs = () if marked is None else marked.GradientCheckpointingLayer
     return (
@@ -61,7 +65,7 @@ def _leave(layer: nn.Module) -> None:
     del _users[layer]
     plain = layer.forward.args[0]  # type: ignore[attr-defined]
     del layer.forward
-    if plain != layer.forward:  # accelerate's hooks stand there, for example
+    if plain != layer.forward:  # replaced by accelerate's hooks, for example
         layer.forward = plain
 
 

@@ -1,4 +1,4 @@
-"""The name of everything that a score depends on."""
+"""Fingerprints: short names for everything that a score depends on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOT_THE_NETWORK = frozenset(
 
 
 def weights_hash(module: nn.Module) -> str:
-    """32 hex digits of a module's parameters and buffers: names, types, shapes and values.
+    """Return 32 hex digits for the names, types, shapes and values of a module's parameters and buffers.
 
     A tensor without values (on the meta device) counts by its shape alone. The device makes no difference.
 
@@ -39,7 +39,7 @@ def weights_hash(module: nn.Module) -> str:
 
 
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
-    """32 hex digits of named tensors; see `weights_hash`."""
+    """Return 32 hex digits for named tensors; see `weights_hash`."""
     digest = xxhash.xxh3_128()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -51,8 +51,8 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
 class Fingerprint:
     """A rater's fingerprint, computed again only when a weight or a setting has changed.
 
-    The weights are hashed whole: seconds for 7 billion. Whether one has changed is told by where it lies and by torch's
-    version counters, which see every change in place but those of ``weight.data``. Several threads may ask.
+    All values of the weights are hashed: seconds for 7 billion. A weight counts as changed when its address or torch's
+    version counter differs; the counter misses only changes made in place through ``weight.data``. Thread-safe.
     """
 
     def __init__(self, name: str, module: nn.Module, versions: Mapping[str, int]) -> None:
@@ -61,7 +61,7 @@ class Fingerprint:
         self._lock = threading.Lock()
 
     def of(self, settings: Mapping[str, str]) -> str:
-        """``name:`` and 16 hex digits."""
+        """Return ``name:`` and 16 hex digits."""
         versions = tuple(map(_version, self._module.state_dict(keep_vars=True).values()))
         state = versions, tuple(sorted(settings.items()))
         with self._lock:
@@ -71,13 +71,13 @@ class Fingerprint:
 
 
 def fingerprint(name: str, module: nn.Module, settings: Mapping[str, str], versions: Mapping[str, int]) -> str:
-    """``name:`` and 16 hex digits of weights, versions, what the network's configuration adds, and every setting."""
-    told = (f"{key}={value!r}" for key, value in sorted(settings.items()))
-    return f"{name}:{digest(versions, weights_hash(module), configuration(module), *told)}"
+    """Return ``name:`` and 16 hex digits for the weights, versions, network configuration and settings."""
+    texts = (f"{key}={value!r}" for key, value in sorted(settings.items()))
+    return f"{name}:{digest(versions, weights_hash(module), configuration(module), *texts)}"
 
 
 def digest(versions: Mapping[str, int], *texts: str) -> str:
-    """16 hex digits of the versions of subpackages and of `texts`.
+    """Return 16 hex digits for the versions of subpackages and for `texts`.
 
     >>> digest({"media": 1}, "a") == digest({"media": 2}, "a")
     False
@@ -87,9 +87,10 @@ def digest(versions: Mapping[str, int], *texts: str) -> str:
 
 
 def configuration(module: nn.Module) -> str:
-    """What a network's configuration says that no weight shows (rotary base, activations, heads …), as JSON.
+    """Return the parts of a network's configuration that no weight shows (rotary base, activations, heads …), as JSON.
 
-    Paths, versions and what `settings` name already are left out. Empty for a network without a configuration.
+    Paths, versions and entries that `settings` already contain are left out. Empty for a network without a
+    configuration.
     """
     config: Any = getattr(module, "config", None)
     return json.dumps(_lean(config.to_dict()), sort_keys=True, default=str) if hasattr(config, "to_dict") else ""
@@ -102,6 +103,6 @@ def _lean(value: Any) -> Any:
 
 
 def _version(tensor: Tensor) -> tuple[object, ...]:
-    counter = None if tensor.is_inference() else tensor._version  # made in inference mode, it has none
-    where = None if tensor.is_meta else tensor.data_ptr()
-    return id(tensor), counter, where, tensor.dtype
+    counter = None if tensor.is_inference() else tensor._version  # tensors made in inference mode have none
+    address = None if tensor.is_meta else tensor.data_ptr()
+    return id(tensor), counter, address, tensor.dtype

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avreward._extras import extra
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.network_rater import NetworkRater
@@ -19,19 +19,20 @@ SHARD = "5GB"
 
 
 def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
-    """Write `rater` to `folder`, which `load_rater` reads, and return it.
+    """Save `rater` to `folder`, so that `load_rater` can read it, and return the folder.
 
-    ``model.safetensors`` (in shards of 5 GB), ``config.json`` with all that the weights don't hold, the tokenizer if
-    there is one, and a model card ``README.md``.
+    It gets ``model.safetensors`` (in shards of 5 GB), ``config.json`` with all other settings, the tokenizer if there
+    is one, and a model card ``README.md``. A rater that was saved there before is replaced.
 
     Raises:
-        AvrewardError: for a folder that holds something else already.
+        ArgumentError: if `folder` is a file or holds files other than a saved rater.
+        AvrewardError: if the rater was not made by a loader.
     """
     with extra("lmm"):
         from huggingface_hub import save_torch_state_dict
 
     out = Path(folder)
-    # first, since not every rater can be saved
+    # first, because not every rater can be saved
     config = {**FORMAT, **rater.origin, "settings": dict(rater.settings), "fingerprint": rater.fingerprint}
     _check_replaceable(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,13 @@ def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
 
 
 def push(rater: NetworkRater, repository: str, private: bool = True) -> str:
-    """Save `rater` to a repository on the Hugging Face hub, created if need be, and return its address."""
+    """Upload `rater` to the Hugging Face hub and return the repository's address.
+
+    Args:
+        rater: any rater that a loader made.
+        repository: ``"OWNER/NAME"``; created if necessary.
+        private: whether a new repository is private.
+    """
     with extra("lmm"):
         from huggingface_hub import HfApi
 
@@ -62,7 +69,7 @@ def push(rater: NetworkRater, repository: str, private: bool = True) -> str:
 
 
 def card(rater: NetworkRater) -> str:
-    """Return the text of the model card: dimensions, what clips need, how to load it, how it looks at clips."""
+    """Return the text of the model card: dimensions, their needs, how to load the rater, preprocessing."""
     rows = [
         f"| `{d.name}` | {', '.join(f'`{need}`' for need in sorted(d.needs))} | {d.description} |"
         for d in rater.dimensions
@@ -72,7 +79,7 @@ def card(rater: NetworkRater) -> str:
         "---", "library_name: avreward", "tags:", "- reward-model", "- video", "- audio", "---",
         f"# {rater.name}",
         "",
-        f"A rater of generated video and sound for [avreward](https://pypi.org/project/avreward/), of the kind "
+        f"A rater of generated video and audio for [avreward](https://pypi.org/project/avreward/), of the kind "
         f"`{rater.origin['rater']}`. The licence is that of the weights it was made from.",
         "",
         "```python",
@@ -82,19 +89,19 @@ def card(rater: NetworkRater) -> str:
         'scores = rater([Clip.open("clip.mp4")])',
         "```",
         "",
-        "| dimension | needs | what it is |", "|---|---|---|", *rows,
+        "| dimension | needs | description |", "|---|---|---|", *rows,
         "",
-        "How it looks at clips:",
+        "Preprocessing and precision:",
         "", *settings,
         "",
-        f"Fingerprint where it was saved: `{rater.fingerprint}`.",
+        f"Fingerprint when it was saved: `{rater.fingerprint}`.",
         "",
     ])  # fmt: skip
 
 
 def _check_replaceable(folder: Path) -> None:
     if folder.is_file():
-        raise AvrewardError(f"{folder}: a file; name a folder to write to")
+        raise ArgumentError("folder", "a folder to write to", Described(f"the file {folder}"))
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     try:
@@ -102,4 +109,6 @@ def _check_replaceable(folder: Path) -> None:
     except (OSError, ValueError, AttributeError):
         ours = False
     if not ours:
-        raise AvrewardError(f"{folder}: holds other files already; name a new folder")
+        raise ArgumentError(
+            "folder", "a new folder, or one with a saved rater", Described(f"{folder}, which holds other files")
+        )

@@ -1,4 +1,4 @@
-"""Networks of `transformers`, loaded with every difference between the file and the model said aloud."""
+"""Load networks of `transformers`; every difference between the file and the model is reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import nn
 
 from avreward._extras import extra
 from avreward.errors import AvrewardError
-from avreward.raters.checkpoints._weights import listed, not_allowed, read_weights, weight_files, whole
+from avreward.raters.checkpoints._weights import check_complete, listed, not_allowed, read_weights, weight_files
 from avreward.raters.checkpoints.loading import Loading, in_memory
 
 if TYPE_CHECKING:
@@ -25,27 +25,36 @@ if TYPE_CHECKING:
 
 
 def load_network(name: str, folder: str | PathLike[str], config: Mapping[str, Any], loading: Loading) -> nn.Module:
-    """The network of class `name` in `transformers`, from its own layout or from ours, with an adapter merged in.
+    """Load the network of class `name` in `transformers`, in its own layout or avreward's, with any adapter merged.
 
-    No remote code runs. Raises `AvrewardError` that lists missing and unexpected weights, unless `loading.allow` names
-    them; and for a folder that `transformers` can't read.
+    No remote code runs.
+
+    Args:
+        name: such as ``"Qwen2VLForConditionalGeneration"``.
+        folder: local folder, or hub name.
+        config: its ``config.json``.
+        loading: how to load it.
+
+    Raises:
+        AvrewardError: if weights are missing or unexpected (unless `loading.allow` names them), or if `transformers`
+            can't read the folder.
     """
     with extra("lmm"):
         import transformers
 
     network_class = getattr(transformers, name)
     arguments: dict[str, Any] = {"dtype": loading.torch_dtype, "attn_implementation": loading.attention}
-    if loading.attention == "sdpa":  # what transformers takes by itself, wherever a network has it
+    if loading.attention == "sdpa":  # the default of transformers, wherever a network supports it
         del arguments["attn_implementation"]
     if config.get("format") == "avreward":
         sizes = network_class.config_class.from_dict(dict(config["network"]))
         arguments |= {"config": sizes, "state_dict": read_weights(weight_files(Path(folder)))}
     if Path(folder).is_dir():
-        whole(Path(folder))
+        check_complete(Path(folder))
     where = loading.device_map if loading.device_map is not None else {"": str(loading.torch_device)}
     source = None if "state_dict" in arguments else folder
     try:
-        with _quiet():  # it reports differences at length, and _check says the same
+        with _quiet():  # _check reports the same differences, but shorter
             module, info = network_class.from_pretrained(
                 source,
                 device_map=where,
@@ -56,14 +65,16 @@ def load_network(name: str, folder: str | PathLike[str], config: Mapping[str, An
             )
     except UnpicklingError as error:
         raise AvrewardError(
-            f"{folder}: its weights hold something other than tensors, which isn't safe to read; convert them to "
-            "safetensors where they were made"
+            f"{folder}: expected a file of tensors alone, got a pickle with other objects, which isn't safe to read; "
+            "convert the weights to safetensors where they were made"
         ) from error
     except torch.OutOfMemoryError:
         raise
     except ImportError as error:
         reason = " ".join(str(error).split())[:300]
-        raise AvrewardError(f"{folder}: its network needs a package that isn't there ({reason})") from error
+        raise AvrewardError(
+            f"{folder}: the network needs a package that isn't installed ({reason}); install it"
+        ) from error
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise AvrewardError(f"{folder}: transformers can't load {name} from it ({reason})") from error
@@ -73,25 +84,34 @@ def load_network(name: str, folder: str | PathLike[str], config: Mapping[str, An
 
 
 def load_tokenizer(folder: str | PathLike[str]) -> PreTrainedTokenizerBase:
-    """The tokenizer in `folder`; raises `AvrewardError` if there is none."""
+    """Load the tokenizer in `folder`.
+
+    Raises:
+        AvrewardError: if there is none that can be read.
+    """
     with extra("lmm"):
         from transformers import AutoTokenizer
 
     try:
-        with _quiet():  # it looks at config.json, too, and complains about a model type of which it knows nothing
+        with _quiet():  # it also reads config.json, and warns about a model type that it doesn't know
             return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise AvrewardError(
-            f"{folder}: no tokenizer that can be read ({reason}); expected is tokenizer.json"
+            f"{folder}: expected a tokenizer, got none that can be read ({reason}); add its tokenizer.json"
         ) from error
 
 
 def with_adapter(module: nn.Module, path: str | PathLike[str], allow: Sequence[str] = ()) -> nn.Module:
-    """`module` with a LoRA adapter (`peft`'s folder or hub name) merged into its weights.
+    """Merge a LoRA adapter into the weights of `module` and return the module.
 
-    Raises `AvrewardError` for one that can't be read, or that holds other weights than it says, unless `allow` names
-    them.
+    Args:
+        module: the network.
+        path: the folder or hub name of an adapter of `peft`.
+        allow: patterns of weights that may be missing or unexpected.
+
+    Raises:
+        AvrewardError: if the adapter can't be read, or if its weights don't match its configuration.
     """
     with extra("lmm"):
         from peft import PeftModel
@@ -101,7 +121,7 @@ def with_adapter(module: nn.Module, path: str | PathLike[str], allow: Sequence[s
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Found missing adapter keys")
             wrapped = PeftModel.from_pretrained(module, str(path))
-        found = wrapped.load_adapter(str(path), "default", key_mapping=names)  # again, as it says what differs
+        found = wrapped.load_adapter(str(path), "default", key_mapping=names)  # again: this call reports differences
         problems = listed("missing", not_allowed(found.missing_keys, allow))
         problems += listed("unexpected", not_allowed(found.unexpected_keys, allow))
         if problems:
@@ -114,7 +134,7 @@ def with_adapter(module: nn.Module, path: str | PathLike[str], allow: Sequence[s
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """`transformers` says nothing but errors, and shows progress on a terminal only."""
+    """Let `transformers` log errors only, and show progress on a terminal only."""
     with extra("lmm"):
         from transformers.utils import logging
 
@@ -131,7 +151,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _zero(module: nn.Module, names: Sequence[str]) -> None:
-    """Weights that may be missing are zeros, not what chance would make of them."""
+    """Set the allowed missing weights to zero; otherwise they would be random."""
     weights = module.state_dict(keep_vars=True)
     with torch.no_grad():
         for name in names:
@@ -139,11 +159,13 @@ def _zero(module: nn.Module, names: Sequence[str]) -> None:
 
 
 def _check(folder: str | PathLike[str], info: Mapping[str, Any], allow: Sequence[str]) -> None:
-    """Raises `AvrewardError` for what `transformers` found to differ; another shape can't be allowed."""
-    problems = listed("of another shape", [
+    """Raise `AvrewardError` for differences that `transformers` found; a different shape can't be allowed."""
+    problems = listed("of a different shape", [
         f"{name} {tuple(found)} instead of {tuple(wanted)}" for name, found, wanted in sorted(info["mismatched_keys"])
     ])  # fmt: skip
     problems += listed("missing", not_allowed(info["missing_keys"], allow))
     problems += listed("unexpected", not_allowed(info["unexpected_keys"], allow))
     if problems:
-        raise AvrewardError(f"{folder}: {'; '.join(problems)}; is it another model? allow=['NAME'] lets a name pass")
+        raise AvrewardError(
+            f"{folder}: {'; '.join(problems)}; is it another model? Pass allow=['NAME'] to accept a name"
+        )

@@ -1,4 +1,4 @@
-"""What happens when a batch doesn't fit into memory."""
+"""Smaller batches when memory runs out."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Result = TypeVar("Result")
 
 
 class OutOfMemory(AvrewardError):
-    """One clip doesn't fit, or several don't and a gradient is wanted; the text says what to lower."""
+    """Memory ran out for one clip, or for several with gradients; the message says what to lower."""
 
 
 class Batches:
-    """Runs batches, and halves them when memory runs out; what fitted last is the size that later ones start with.
+    """Run batches, and halve them when memory runs out; later batches start with the last size that fitted.
 
     With gradients nothing is retried: half a batch frees nothing while the graph of the other half is kept.
     """
@@ -32,7 +32,16 @@ class Batches:
     def run(
         self, work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], gradients: bool
     ) -> list[Result]:
-        """`work(items)`, in as many parts as it takes; `gradients`: whether it builds a graph."""
+        """Return `work(items)`, computed in as many parts as necessary.
+
+        Args:
+            work: computes one result an item.
+            items: what to compute.
+            gradients: whether `work` builds a graph.
+
+        Raises:
+            OutOfMemory: if one item alone doesn't fit, or if memory runs out with gradients.
+        """
         done: list[Result] = []
         while len(done) < len(items):
             part = items[len(done) : len(done) + (self.most or len(items))]
@@ -43,14 +52,14 @@ class Batches:
                 if not _of_memory(error):
                     raise
                 _give_up(len(part), gradients, error)
-            # only here is the error gone, and with it the tensors in its traceback
+            # outside the except clause, so that the error and the tensors in its traceback are freed
             self._smaller(len(part))
         return done
 
     def _smaller(self, size: int) -> None:
         if self.most is None:
             warnings.warn(
-                f"out of memory with {size} clips at once; going on with fewer (batch_size={size // 2} avoids this)",
+                f"out of memory with {size} clips at once; continuing with fewer (batch_size={size // 2} avoids this)",
                 RuntimeWarning,
                 stacklevel=5,
             )
@@ -60,12 +69,12 @@ class Batches:
 
 
 def _of_memory(error: Exception) -> bool:
-    """Whether memory ran out; on a CPU torch says so in words alone."""
+    """Return whether memory ran out; on a CPU only the message of torch's error shows it."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _give_up(size: int, gradients: bool, error: Exception) -> None:
-    """Raises `OutOfMemory` where fewer clips at once wouldn't help."""
+    """Raise `OutOfMemory` if fewer clips at once wouldn't help."""
     if gradients:
         raise OutOfMemory(
             f"out of memory with gradients, {size} at once: pass fewer clips at once, load the rater with "
@@ -79,9 +88,11 @@ def _give_up(size: int, gradients: bool, error: Exception) -> None:
 
 
 def builds_graph(module: nn.Module, inputs: Sequence[Any]) -> bool:
-    """Whether `module` would record a graph: gradients are on, and its weights or some of `inputs` want one.
+    """Return whether `module` would record a graph: gradients are on, and its weights or `inputs` require one.
 
-    `inputs`: tensors, or dataclasses of them.
+    Args:
+        module: the network.
+        inputs: tensors, or dataclasses of tensors.
     """
     if not torch.is_grad_enabled():
         return False

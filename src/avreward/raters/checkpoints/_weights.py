@@ -1,4 +1,4 @@
-"""Weights in files: read without running anything that they contain, and loaded without silence about what differs."""
+"""Read files of weights without running code in them, and load them with every difference reported."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ LISTED = 8  # names that an error shows before it counts the rest
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files with the weights in `folder`: safetensors, whole or in shards, else old ``.bin`` ones.
+    """Return the files with weights in `folder`: safetensors, in one file or in shards, else old ``.bin`` files.
 
-    Raises `AvrewardError` where there are none, or where an index is broken or names one that isn't there.
+    Raises:
+        AvrewardError: if there are none, or if an index is broken or names a file that isn't in the folder.
     """
     for stem, ending in (("model", "safetensors"), ("pytorch_model", "bin")):
         index = folder / f"{stem}.{ending}.index.json"
@@ -30,20 +31,25 @@ def weight_files(folder: Path) -> list[Path]:
             names = _indexed(index)
             absent = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
             if absent:
-                raise AvrewardError(f"{index}: names {absent[0]}, which isn't in the folder; download it again")
+                raise AvrewardError(
+                    f"{index}: expected all files that it names, got no {absent[0]}; download the folder again"
+                )
             return [folder / name for name in names]
         if (folder / f"{stem}.{ending}").is_file():
             return [folder / f"{stem}.{ending}"]
     raise AvrewardError(
-        f"{folder}: no weights; model.safetensors, model-*.safetensors with an index, or pytorch_model*.bin is expected"
+        f"{folder}: expected model.safetensors, model-*.safetensors with an index, or pytorch_model*.bin, got none of "
+        "them; give a folder with weights"
     )
 
 
 def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
-    """All tensors of some files, on the CPU, mapped from the disk where the format allows.
+    """Read all tensors of some files to the CPU, memory-mapped where the format allows.
 
-    ``.bin`` and ``.pth`` files are pickles: they are read with ``weights_only=True``, which runs no code, and one that
-    holds anything else is an `AvrewardError`.
+    ``.bin`` and ``.pth`` files are pickles: they are read with ``weights_only=True``, which runs no code.
+
+    Raises:
+        AvrewardError: if a file is damaged or holds anything but named tensors.
     """
     state: dict[str, Tensor] = {}
     for file in files:
@@ -52,32 +58,32 @@ def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
 
 
 def shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
-    """Name → shape of all tensors in some files; of safetensors only the headers are read."""
+    """Return name → shape for all tensors in some files; of safetensors only the headers are read."""
     found: dict[str, tuple[int, ...]] = {}
     for file in files:
         if file.suffix == ".safetensors":
             from safetensors import safe_open
 
-            with _whole(file), safe_open(file, framework="pt") as tensors:
+            with _reading(file), safe_open(file, framework="pt") as tensors:
                 found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
         else:
             found |= {name: tuple(tensor.shape) for name, tensor in _read(file).items()}
     return found
 
 
-def whole(folder: Path) -> None:
-    """Raises `AvrewardError` where files with weights are missing, cut or empty. Only headers are read."""
+def check_complete(folder: Path) -> None:
+    """Raise `AvrewardError` if files with weights are missing, truncated or empty. Only headers are read."""
     for file in weight_files(folder):
         if file.suffix == ".safetensors":
             shapes([file])
         elif not file.stat().st_size:
-            raise AvrewardError(f"{file}: is empty; download it again")
+            raise AvrewardError(f"{file}: expected weights, got an empty file; download it again")
 
 
 def stored_type(folder: Path) -> torch.dtype:
-    """The floating type of most weights in `folder`; float32 where no file is found.
+    """Return the floating type of most weights in `folder`; float32 if it has no files with weights.
 
-    Of safetensors only the headers are read, and older files count only where there are no safetensors.
+    Of safetensors only the headers are read; older files count only if there are no safetensors.
     """
     sizes: dict[torch.dtype, int] = {}
     for file in sorted(folder.rglob("*.safetensors")) or [*folder.rglob("*.bin"), *folder.rglob("*.pth")]:
@@ -88,13 +94,13 @@ def stored_type(folder: Path) -> torch.dtype:
 
 
 def _types(file: Path) -> list[tuple[torch.dtype, int]]:
-    """Type and size of each floating tensor in a file."""
+    """Return the type and size of each floating tensor in a file."""
     if file.suffix != ".safetensors":
         return [(tensor.dtype, tensor.numel()) for tensor in _read(file).values() if tensor.is_floating_point()]
     from safetensors import safe_open
 
-    with _whole(file), safe_open(file, framework="pt") as tensors:
-        slices = [tensors.get_slice(name) for name in tensors.keys()]  # noqa: SIM118  # no mapping
+    with _reading(file), safe_open(file, framework="pt") as tensors:
+        slices = [tensors.get_slice(name) for name in tensors.keys()]  # noqa: SIM118  # not a mapping
         return [(_FLOATS[s.get_dtype()], prod(s.get_shape())) for s in slices if s.get_dtype() in _FLOATS]
 
 
@@ -105,7 +111,9 @@ def load_matching(
     rename: Callable[[str], str] = str,
     source: object = "the weights",
 ) -> None:
-    """Puts `state` into `module` (the tensors themselves, not copies), which may stand on the meta device.
+    """Load `state` into `module` (the tensors themselves, not copies), which may be on the meta device.
+
+    Missing entries that are allowed stay as they are in `module`.
 
     Args:
         module: the network.
@@ -114,15 +122,16 @@ def load_matching(
         rename: a name in `state` → the name in `module`.
         source: what the error names.
 
-    Missing entries that are allowed stay as they are in `module`. Raises `AvrewardError` that lists missing and
-    unexpected entries, or those of another shape.
+    Raises:
+        AvrewardError: if entries are missing, unexpected or of a different shape; it lists them.
 
-    >>> load_matching(nn.Linear(1, 1), {"weight": torch.zeros(1, 1)}, allow=["bias"])
+    Example:
+        >>> load_matching(nn.Linear(1, 1), {"weight": torch.zeros(1, 1)}, allow=["bias"])
     """
     renamed = {_new_name(name, rename, allow, source): tensor for name, tensor in state.items()}
     allowed = [*allow, *(_new_name(pattern, rename, ["*"], source) for pattern in allow)]
     wanted = module.state_dict()
-    problems = listed("of another shape", [
+    problems = listed("of a different shape", [
         f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
         for name, tensor in renamed.items()
         if name in wanted and tensor.shape != wanted[name].shape
@@ -130,7 +139,9 @@ def load_matching(
     problems += listed("missing", not_allowed(wanted.keys() - renamed.keys(), allowed))
     problems += listed("unexpected", not_allowed(renamed.keys() - wanted.keys(), allowed))
     if problems:
-        raise AvrewardError(f"{source}: {'; '.join(problems)}; is it another model? allow=['NAME'] lets a name pass")
+        raise AvrewardError(
+            f"{source}: {'; '.join(problems)}; is it another model? Pass allow=['NAME'] to accept a name"
+        )
     module.load_state_dict({name: t for name, t in renamed.items() if name in wanted}, strict=False, assign=True)
 
 
@@ -138,10 +149,10 @@ def _read(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        with _whole(file):
+        with _reading(file):
             return load_file(file)
     try:
-        mapped = is_zipfile(file)  # files older than torch 1.6 aren't, and can't be mapped
+        mapped = is_zipfile(file)  # files older than torch 1.6 are not zip files and can't be mapped
         loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a pickle can fail in any way
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -152,45 +163,51 @@ def _read(file: Path) -> dict[str, Tensor]:
     for wrapper in ("state_dict", "model_state"):  # the second is that of PyTorchVideo's files
         state = state.get(wrapper, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise AvrewardError(f"{file}: holds something other than named tensors; a state dict is expected")
+        raise AvrewardError(
+            f"{file}: expected a state dict of named tensors, got other objects; save module.state_dict()"
+        )
     return state
 
 
 def _indexed(index: Path) -> list[str]:
-    """The names of the files in an index."""
+    """Return the names of the files in an index."""
     try:
         return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AvrewardError(f"{index}: isn't an index of weights ({error!r}); download it again") from error
+        raise AvrewardError(
+            f"{index}: expected an index of weights, got another file ({error!r}); download it again"
+        ) from error
 
 
 @contextmanager
-def _whole(file: Path) -> Iterator[None]:
+def _reading(file: Path) -> Iterator[None]:
     from safetensors import SafetensorError
 
     try:
         yield
     except SafetensorError as error:
-        raise AvrewardError(f"{file}: isn't whole ({error}); download it again") from error
+        raise AvrewardError(
+            f"{file}: expected a complete file, got a damaged one ({error}); download it again"
+        ) from error
 
 
 def _new_name(name: str, rename: Callable[[str], str], allow: Sequence[str], source: object) -> str:
-    """The name in the module; one that it has no place for stays as it is if it is allowed."""
+    """Return the name in the module; a name without an equivalent stays as it is if `allow` matches it."""
     try:
         return rename(name)
     except AvrewardError as error:
         if not_allowed([name], allow):
-            raise AvrewardError(f"{source}: {error}; allow=[{name!r}] lets it pass") from error
+            raise AvrewardError(f"{source}: {error}; pass allow=[{name!r}] to accept it") from error
         return name
 
 
 def not_allowed(names: Iterable[str], allowed: Sequence[str]) -> list[str]:
-    """The names, sorted, that no pattern in `allowed` lets pass."""
+    """Return the names, sorted, that match no pattern in `allowed`."""
     return sorted(name for name in names if not any(fnmatchcase(name, pattern) for pattern in allowed))
 
 
 def listed(what: str, names: Sequence[str]) -> list[str]:
-    """One phrase for an error: how many names there are and the first of them; nothing where there are none."""
+    """Return one phrase for an error: how many names there are and the first few; empty if there are none."""
     if not names:
         return []
     rest = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""

@@ -1,4 +1,4 @@
-"""The options that every rater with weights is loaded with."""
+"""Options for loading any rater with weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from avreward._extras import extra
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.media.rounding import Rounding
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -20,22 +20,24 @@ ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 
 @dataclass(frozen=True)
 class Loading:
-    """How a network is put into memory.
+    """How to load a network: device, precision, attention, adapter.
 
     Args:
         device: such as ``"cuda:1"`` (*optional*: the first GPU if there is one, else the CPU).
         dtype: such as ``"bfloat16"`` (*optional*: bfloat16 on a GPU, float32 on a CPU).
-        device_map: ``"auto"``, or module → device as `accelerate` has it, for a network on several devices; excludes
+        device_map: ``"auto"``, or module → device as in `accelerate`, for a network on several devices; excludes
             `device`.
         attention: ``"sdpa"`` (``"eager"`` for a network without it), ``"eager"``, ``"flash_attention_2"`` or
             ``"flash_attention_3"``.
-        rounding: what becomes of the original's rounding steps; see `avreward.media.rounding`.
-        checkpointing: layers keep only their inputs for the backward pass.
+        rounding: how to apply the original's rounding steps: ``"straight_through"`` (the same numbers, gradient of the
+            identity), ``"exact"`` or ``"none"``; see `avreward.media.rounding`.
+        checkpointing: layers keep only their inputs for the backward pass: less memory, more time.
         adapter: folder or hub name of a LoRA adapter (`peft`), merged into the weights (*optional*).
-        allow: names of weights that may be missing or unexpected; ``*`` stands for anything.
+        allow: names of weights that may be missing or unexpected; ``*`` matches anything.
         revision: of a hub repository (*optional*).
 
-    Raises `AvrewardError` for a value that isn't known.
+    Raises:
+        ArgumentError: if a value is unknown, or if this machine lacks the device or the attention's package.
     """
 
     device: str | torch.device | None = None
@@ -50,48 +52,49 @@ class Loading:
 
     def __post_init__(self) -> None:
         if isinstance(self.allow, str):
-            raise AvrewardError(f"allow: {self.allow!r} is a single name; pass a list, such as [{self.allow!r}]")
+            raise ArgumentError("allow", "a list of names", self.allow, f"pass [{self.allow!r}]")
         if not all(isinstance(name, str) for name in _listed(self.allow)):
-            raise AvrewardError(f"allow: {self.allow!r} isn't a list of names; pass a list, such as ['lm_head.*']")
+            raise ArgumentError("allow", "a list of names", self.allow, "pass a list such as ['lm_head.*']")
         if not isinstance(self.checkpointing, bool):
-            raise AvrewardError(f"checkpointing: {self.checkpointing!r} is neither True nor False")
+            raise ArgumentError("checkpointing", "True or False", self.checkpointing)
         if self.attention not in ATTENTIONS:
-            raise AvrewardError(f"attention: {self.attention!r} isn't known; use one of {', '.join(ATTENTIONS)}")
+            raise unknown_name("attention", self.attention, ATTENTIONS)
         if self.rounding not in get_args(Rounding):
-            raise AvrewardError(f"rounding: {self.rounding!r} isn't a mode; use one of {', '.join(get_args(Rounding))}")
+            raise unknown_name("rounding", self.rounding, get_args(Rounding))
         if package := _absent_flash(self.attention):
-            raise AvrewardError(f"attention: {self.attention!r} needs the package {package}; pip install {package}")
+            expected = f"an attention whose package is installed ({package})"
+            raise ArgumentError("attention", expected, self.attention, f"pip install {package}")
         if self.device is not None and self.device_map is not None:
-            raise AvrewardError("device and device_map exclude each other; give one of them")
+            raise ArgumentError("device_map", "either device or device_map", Described("both"), "leave one of them out")
         _ = self.torch_device, self.torch_dtype
 
     @property
     def torch_device(self) -> torch.device:
-        """Where the network goes, unless there is a `device_map`."""
+        """The network's device, unless there is a `device_map`."""
         if self.device is not None:
             try:
                 device = torch.device(self.device)
             except (RuntimeError, TypeError) as error:
-                raise AvrewardError(f"device: {self.device!r} isn't one; use such as 'cpu' or 'cuda:0'") from error
-            if not _there(device):
-                raise AvrewardError(f"device: there is no {device} here; use 'cpu', or leave it out")
+                raise ArgumentError("device", "a device such as 'cpu' or 'cuda:0'", self.device) from error
+            if not _available(device):
+                raise ArgumentError("device", "a device of this machine", str(device), "use 'cpu', or leave it out")
             return device
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """The type that floating weights get."""
+        """The floating type of the weights."""
         if self.dtype is None:
             gpu = self.torch_device.type == "cuda" if self.device_map is None else torch.cuda.is_available()
             return torch.bfloat16 if gpu else torch.float32
         found: Any = getattr(torch, self.dtype, None) if isinstance(self.dtype, str) else self.dtype
         if found not in DTYPES:
             known = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
-            raise AvrewardError(f"dtype: {self.dtype!r} isn't a type that networks run in; use one of {known}")
+            raise ArgumentError("dtype", f"one of {known}", self.dtype)
         return found
 
     def placed(self, module: nn.Module) -> nn.Module:
-        """`module` in the wanted type, where it is wanted. Weights that it lacks (`allow`) become zeros."""
+        """Cast `module`, move it to its devices and return it. Missing weights (see `allow`) become zeros."""
         _fill(module)
         _cast(module, self.torch_dtype)
         if self.device_map is None:
@@ -105,10 +108,12 @@ class Loading:
         try:
             return in_memory(dispatch_model(module, device_map=where))
         except ValueError as error:
-            raise AvrewardError(f"device_map: {error}; use 'auto' or {{'': DEVICE}}") from error
+            raise ArgumentError(
+                "device_map", "'auto' or module → device", self.device_map, f"use {{'': DEVICE}} ({error})"
+            ) from error
 
 
-def _there(device: torch.device) -> bool:
+def _available(device: torch.device) -> bool:
     if device.type == "cuda":
         return (device.index or 0) < torch.cuda.device_count()
     try:
@@ -123,21 +128,24 @@ def _listed(names: Any) -> Any:
 
 
 def in_memory(module: nn.Module) -> nn.Module:
-    """`module`; raises `AvrewardError` where a device map left some of its weights on the disk or in CPU memory.
+    """Return `module`, if a device map left none of its weights on the disk or in CPU memory.
 
-    Such weights come and go with each call: they can't be hashed, so the fingerprint wouldn't know them.
+    Such weights are loaded for each call only: they can't be hashed, so the fingerprint could not include them.
+
+    Raises:
+        AvrewardError: if the devices are too small.
     """
-    away = [name for name, weight in module.state_dict(keep_vars=True).items() if weight.is_meta]
-    if away:
+    offloaded = [name for name, weight in module.state_dict(keep_vars=True).items() if weight.is_meta]
+    if offloaded:
         raise AvrewardError(
-            f"device_map: {len(away)} weights don't fit the devices, {away[0]} first; give more or larger GPUs, "
-            "dtype='bfloat16', or device='cpu'"
+            f"device_map: {len(offloaded)} weights don't fit the devices, {offloaded[0]} first; give more or larger "
+            "GPUs, dtype='bfloat16', or device='cpu'"
         )
     return module
 
 
 def _absent_flash(attention: str) -> str | None:
-    """The package that an attention needs and that isn't there."""
+    """Return the package that an attention needs, if it isn't installed."""
     if not attention.startswith("flash"):
         return None
     with extra("lmm"):
@@ -159,9 +167,9 @@ def _fill(module: nn.Module) -> None:
 
 
 def _cast(module: nn.Module, dtype: torch.dtype) -> None:
-    """Changes the type of all that a checkpoint holds. Other buffers keep theirs, as with `transformers`.
+    """Cast everything that a checkpoint holds. Other buffers keep their type, as in `transformers`.
 
-    A rotary frequency of 8 bits would be off by whole turns at position 2000.
+    A rotary frequency with a mantissa of 8 bits would be off by several turns at position 2000.
     """
     for part in module.modules():
         own = [*part._parameters.items(), *part._buffers.items()]

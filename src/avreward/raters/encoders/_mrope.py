@@ -1,4 +1,4 @@
-"""Positions on three axes, time, row and column: the multimodal rotary embedding of the Qwen families."""
+"""Positions on three axes (time, row, column) for the multimodal rotary embedding of the Qwen families."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from avreward.raters.lmm.prompt import Text, Tokens
 def mrope(parts: Sequence[Text | Tokens], per_second: float | None = None) -> Tensor:
     """Return the positions of a sequence, int64 (3, length): time, row, column (Qwen2-VL, arXiv:2409.12191, 2.1).
 
-    Text, and tokens without a grid, count on alike on all axes. Tokens with a grid have one position a step, row and
-    column, all from the same start. Whatever follows starts after the largest position so far, on any axis.
+    Text, and tokens without a grid, have the same consecutive positions on all axes. Tokens with a grid have one
+    position for each step, row and column, all from the same start. The next part starts after the largest position so
+    far on any axis.
 
-    `per_second`: positions that a second takes, for models whose time axis counts seconds (Qwen2.5-VL and its
-    successors); it needs `seconds` of the tokens. Without it every step takes one.
+    Args:
+        parts: text and feature tokens, in order.
+        per_second: positions that a second takes, for models whose time axis counts seconds (Qwen2.5-VL and its
+            successors); it needs `seconds` of the tokens. Without it every step takes one (*optional*).
 
-    >>> film = Tokens(torch.zeros(4, 8), grid=(2, 1, 2), seconds=1.0)
-    >>> mrope([Text((7,)), film, Text((8, 9))], per_second=4)
-    tensor([[0, 1, 1, 5, 5, 6, 7],
-            [0, 1, 1, 1, 1, 6, 7],
-            [0, 1, 2, 1, 2, 6, 7]])
+    Example:
+        >>> video = Tokens(torch.zeros(4, 8), grid=(2, 1, 2), seconds=1.0)
+        >>> mrope([Text((7,)), video, Text((8, 9))], per_second=4)
+        tensor([[0, 1, 1, 5, 5, 6, 7],
+                [0, 1, 1, 1, 1, 6, 7],
+                [0, 1, 2, 1, 2, 6, 7]])
     """
     pieces, start = [torch.zeros(3, 0, dtype=torch.long)], 0
     for part in parts:
@@ -36,7 +40,7 @@ def mrope(parts: Sequence[Text | Tokens], per_second: float | None = None) -> Te
 
 
 def _grid(part: Text | Tokens, per_second: float | None) -> Tensor:
-    """Return the positions of one part from 0 on, int64 (3, length)."""
+    """Return the positions of one part, starting at 0, int64 (3, length)."""
     if isinstance(part, Text) or part.grid is None:
         return torch.arange(part.length).expand(3, -1)
     steps, rows, columns = (torch.arange(count) for count in part.grid)

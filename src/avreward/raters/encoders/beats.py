@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avreward._extras import extra
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError
 from avreward.media._precision import widened
 
 with extra("lmm"):
@@ -27,17 +27,17 @@ class BeatsConfig:
 
     Args:
         embed: width of a patch before the projection to `width`.
-        layers: how many transformer layers; deep norm weighs a residual with ``(2·layers)^¼``.
+        layers: number of transformer layers; deep norm weights a residual by ``(2·layers)^¼``.
         width: of the hidden states.
         ffn: width of the feed-forward layers.
-        heads: of the attention.
+        heads: number of attention heads.
         conv_pos: taps of the convolution that encodes positions.
-        conv_pos_groups: its groups.
+        conv_pos_groups: groups of that convolution.
         buckets: of the relative positions, both directions together.
-        max_distance: tokens from which on all distances share a bucket.
+        max_distance: distance in tokens above which all distances share a bucket.
         classes: of the classifier that fine-tuned checkpoints contain.
-        gradient_ratio: what the gradient is multiplied with at every layer, in evaluation too. 1.0 gives true
-            gradients; the original code has 0.6, which makes those at the input too small by 0.6^layers.
+        gradient_ratio: factor of the gradient at every layer, in evaluation too. 1.0 gives true gradients; the
+            original code uses 0.6, which scales the gradient at the input by 0.6^layers.
     """
 
     embed: int = 512
@@ -54,16 +54,20 @@ class BeatsConfig:
 
 
 class Beats(nn.Module):
-    """From a normalised filter bank (`avreward.media.fbank.beats_fbank`) to one vector for each patch of 16 × 16.
+    """BEATs encoder: one vector for each 16 × 16 patch of a normalised filter bank.
 
     Post-norm layers with deep norm and gated relative positions (WavLM, arXiv:2110.13900, section III-B). Parameters
-    have the names of the official checkpoints, except that the table of relative positions, one for all layers, is held
-    by the first layer only: rename the entries of a checkpoint with `held_name`. The attribute `gradient_ratio` of
-    `BeatsConfig` may be set anew at any time.
+    have the names of the official checkpoints, except that only the first layer holds the table of relative positions
+    that all layers share: rename the entries of a checkpoint with `held_name`. The attribute `gradient_ratio` (see
+    `BeatsConfig`) may be changed at any time.
 
-    >>> tiny = BeatsConfig(embed=8, layers=2, width=16, ffn=24, heads=2, conv_pos=4, conv_pos_groups=2, classes=3)
-    >>> Beats(tiny)(torch.zeros(1, 40, 128)).shape
-    torch.Size([1, 16, 16])
+    Args:
+        config: the sizes.
+
+    Example:
+        >>> tiny = BeatsConfig(embed=8, layers=2, width=16, ffn=24, heads=2, conv_pos=4, conv_pos_groups=2, classes=3)
+        >>> Beats(tiny)(torch.zeros(1, 40, 128)).shape
+        torch.Size([1, 16, 16])
     """
 
     def __init__(self, config: BeatsConfig) -> None:
@@ -76,27 +80,32 @@ class Beats(nn.Module):
         self.predictor = nn.Linear(config.width, config.classes)  # in the checkpoint; no rater uses it
 
     def forward(self, fbank: Tensor) -> Tensor:
-        """Return (b, (windows // 16)·8, width) for `fbank`, float (b, windows, 128); time varies slowest.
+        """Return the features (b, (windows // 16)·8, width); time varies slowest.
 
-        Windows after the last whole patch are left out. `MediaError` if there is none, or another number of bins.
+        Args:
+            fbank: float (b, windows, 128), normalised by `avreward.media.fbank.beats_fbank`. Windows after the last
+                whole patch are ignored.
+
+        Raises:
+            ArgumentError: if `fbank` has another shape or fewer than 16 windows.
         """
         if fbank.ndim != 3 or fbank.shape[1] < _PATCH or fbank.shape[2] != _BINS:
-            need = f"give (b, windows, {_BINS}) with {_PATCH} windows or more"
-            raise MediaError("fbank", f"shape {tuple(fbank.shape)} holds no patch", need)
+            raise ArgumentError("fbank", f"a tensor (b, windows, {_BINS}) with {_PATCH} windows or more", fbank)
         patches = self.patch_embedding(fbank[:, None])  # (b, embed, windows // 16, 8)
         tokens = self.post_extract_proj(self.layer_norm(patches.flatten(2).transpose(1, 2)))
         return self.encoder(tokens, self.gradient_ratio)
 
 
 def held_name(name: str) -> str:
-    """Return under which name `Beats` holds the entry `name` of a checkpoint, whatever prefix both have.
+    """Return the name in `Beats` for the entry `name` of a checkpoint, with any prefix.
 
     Checkpoints repeat the shared table of relative positions under all layers, or under some of them.
 
-    >>> held_name("audio.encoder.layers.11.self_attn.relative_attention_bias.weight")
-    'audio.encoder.layers.0.self_attn.relative_attention_bias.weight'
-    >>> held_name("encoder.layers.11.fc1.bias")
-    'encoder.layers.11.fc1.bias'
+    Example:
+        >>> held_name("audio.encoder.layers.11.self_attn.relative_attention_bias.weight")
+        'audio.encoder.layers.0.self_attn.relative_attention_bias.weight'
+        >>> held_name("encoder.layers.11.fc1.bias")
+        'encoder.layers.11.fc1.bias'
     """
     return re.sub(r"(encoder\.layers)\.\d+(\.self_attn\.relative_attention_bias\.weight)$", r"\1.0\2", name)
 
@@ -117,7 +126,7 @@ class _BeatsEncoder(nn.Module):
 
 
 class _PositionalConv(nn.Module):
-    """A grouped convolution along the tokens whose weight is normalised tap by tap."""
+    """A grouped convolution along the tokens; each tap of its weight is normalised."""
 
     def __init__(self, width: int, taps: int, groups: int) -> None:
         super().__init__()
@@ -127,7 +136,7 @@ class _PositionalConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = widened(self.weight_v)  # thousands of squares are added up
+        wide = widened(self.weight_v)  # a sum of thousands of squares
         # torch's weight_norm has no 1e-6
         unit = wide * torch.rsqrt(wide.square().sum((0, 1), keepdim=True) + 1e-6)
         weight = (unit * self.weight_g).to(self.weight_v.dtype)
@@ -177,17 +186,17 @@ class _BeatsAttention(nn.Module):
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
     def position_bias(self, tokens: int) -> Tensor:
-        """The bias before gating, (heads, tokens of the query, tokens of the key)."""
+        """Return the bias before gating, (heads, tokens of the query, tokens of the key)."""
         table = self.relative_attention_bias
-        distances = torch.arange(1 - tokens, tokens, device=table.weight.device)  # of the key from the query
+        distances = torch.arange(1 - tokens, tokens, device=table.weight.device)  # key minus query
         by_distance = table(_bucket(distances, table.num_embeddings, self.max_distance)).T  # (heads, 2·tokens − 1)
-        return by_distance.unfold(-1, tokens, 1).flip(-2)  # the first query sees distances from 0 on
+        return by_distance.unfold(-1, tokens, 1).flip(-2)  # the distances of the first query start at 0
 
 
 def _bucket(distances: Tensor, buckets: int, most: int) -> Tensor:
-    """Number `distances`, int64: half of `buckets` a direction, short ones exact, longer ones on a log scale to `most`.
+    """Return bucket numbers, int64: half of `buckets` a direction, exact when short, then on a log scale to `most`.
 
-    As T5 does (arXiv:1910.10683, section 2.1), in float32: other precisions round differently at the borders.
+    As in T5 (arXiv:1910.10683, section 2.1), in float32: other precisions round differently at the borders.
     """
     side = buckets // 2
     exact = side // 2
@@ -198,7 +207,7 @@ def _bucket(distances: Tensor, buckets: int, most: int) -> Tensor:
 
 
 class _ScaledGradient(torch.autograd.Function):
-    """The identity, with a gradient multiplied by `ratio`."""
+    """The identity; its gradient is multiplied by `ratio`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, ratio: float) -> Tensor:

@@ -1,7 +1,7 @@
-"""ConvNeXt3D-T, a ConvNeXt whose depthwise convolutions reach into time at every third block: DOVER's aesthetic branch.
+"""ConvNeXt3D-T, DOVER's aesthetic branch: a ConvNeXt with temporal depthwise convolutions in every third block.
 
-Wu et al., ICCV 2023, arXiv:2211.04894; ConvNeXt: Liu et al., CVPR 2022, arXiv:2201.03545. Names of the weights are
-those of the published checkpoint.
+Wu et al., ICCV 2023, arXiv:2211.04894; ConvNeXt: Liu et al., CVPR 2022, arXiv:2201.03545. The weights have the
+names of the published checkpoint.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ConvNext3d(nn.Module):
         """Return the features (batch, channels, frames/2, height/32, width/32).
 
         Args:
-            video: normalised (batch, 3, frames, height, width).
+            video: (batch, 3, frames, height, width), normalised.
         """
         for shrink, stage in zip(self.downsample_layers, self.stages, strict=True):
             video = stage(shrink(video))

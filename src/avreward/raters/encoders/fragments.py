@@ -1,4 +1,4 @@
-"""Grid mini-patch sampling (fragments): small pieces at native scale from every place of a frame, put side by side.
+"""Grid mini-patch sampling (fragments): small patches at native scale from each cell of a grid, joined to a frame.
 
 Wu et al., FAST-VQA, ECCV 2022, arXiv:2207.02595, section 3.1. Used by DOVER, FasterVQA and AIGVEval.
 """
@@ -18,14 +18,14 @@ Offsets = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Fragments:
-    """Samples one patch from each cell of a grid over the frames.
+    """Sample one patch from each cell of a grid over the frames.
 
     Args:
         rows, columns: cells of the grid.
         height, width: of a patch, in pixels.
-        aligned: frames in a row that are cut at the same places; a still image counts as one frame.
-        stale_size: whether a video that had to be enlarged is cut by its size from before, as the published code does:
-            its patches then overlap and miss the right and the lower border.
+        aligned: number of consecutive frames that are cut at the same positions; a still image counts as one frame.
+        stale_size: whether an enlarged video is cut by its size before enlarging, as in the published code: the
+            patches then overlap and miss the right and lower borders.
 
     Example:
         >>> video = torch.rand(3, 8, 300, 340)
@@ -48,12 +48,12 @@ class Fragments:
         Without `offsets` and `generator` each patch is cut from the middle of its cell.
 
         Args:
-            video: (channels, frames, height, width); smaller ones than the fragments are enlarged first (bilinear).
-            offsets: of each patch within its cell, down and to the right, int64 (rows, columns, groups of frames).
-            generator: draws the offsets as the published code does (down first, then to the right).
+            video: (channels, frames, height, width); videos smaller than the fragments are enlarged first (bilinear).
+            offsets: (down, right) of each patch within its cell, int64 (rows, columns, groups of frames) each.
+            generator: draws the offsets as in the published code (down first, then right).
 
         Raises:
-            ArgumentError: for a video or offsets of another shape.
+            ArgumentError: if the video or the offsets have another shape.
         """
         if video.ndim != 4 or not video.numel():
             raise ArgumentError("video", "a tensor (channels, frames, height, width)", tuple(video.shape))
@@ -67,7 +67,7 @@ class Fragments:
         tops = [min(height // self.rows * i, height - self.height) for i in range(self.rows)]
         lefts = [min(width // self.columns * j, width - self.width) for j in range(self.columns)]
         pieces = torch.split(video, aligned, 1)
-        if len(pieces) > groups:  # frames left over go with the last group
+        if len(pieces) > groups:  # the remaining frames join the last group
             pieces = (*pieces[: groups - 1], torch.cat(pieces[groups - 1 :], 1))
         return torch.cat(
             [self._cut(piece, scale, tops, lefts, down[..., t], right[..., t]) for t, piece in enumerate(pieces)], 1

@@ -1,6 +1,6 @@
 """SlowFast-R50, two 3D residual networks at two frame rates (Feichtenhofer et al., ICCV 2019, arXiv:1812.03982).
 
-Names of the weights are those of the public checkpoint ``slowfast_r50``:
+The weights have the names of the public checkpoint ``slowfast_r50``, such as
 ``blocks.0.multipathway_blocks.0.conv.weight``.
 """
 
@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-ALPHA = 4  # fast frames a slow frame
+ALPHA = 4  # frames of the fast pathway for one of the slow pathway
 POOL = ((8, 7, 7), (32, 7, 7))  # time, height, width of the public head's pooling, slow and fast
 
 
@@ -35,7 +35,7 @@ class SlowFastConfig:
 
 
 class SlowFast(nn.Module):
-    """SlowFast with its classifier left out unless the configuration has classes.
+    """SlowFast; it has a classifier only if the configuration has classes.
 
     Example:
         >>> network = SlowFast(SlowFastConfig(depths=(1, 1), width=16))
@@ -82,7 +82,7 @@ class SlowFast(nn.Module):
         return slow, fast
 
     def fast(self, frames: Tensor) -> Tensor:
-        """Return the features of the fast pathway alone: nothing of the slow one reaches it."""
+        """Return the features of the fast pathway alone; it does not depend on the slow one."""
         for block in self.features:
             frames = block.multipathway_blocks[1](frames)
         return frames
@@ -100,11 +100,11 @@ def slow_frames(fast: Tensor) -> Tensor:
 
 
 def pooled_vector(slow: Tensor, fast: Tensor) -> Tensor:
-    """Return one vector a video (batch, channels), as AIGV-Assessor pools the two pathways.
+    """Return one vector for each video (batch, channels), pooled as in AIGV-Assessor.
 
     Both are repeated `ALPHA` times in time, so that the classifier's windows (8 and 32 frames by 7 × 7) fit 2 and 8
-    frames, averaged at stride 1 and then over all positions. Above 7 × 7 this is not the plain mean: places near the
-    centre lie in more windows.
+    frames, averaged at stride 1 and then over all positions. Above 7 × 7 this is not the plain mean: positions near
+    the centre belong to more windows.
     """
     vectors = []
     for features, (_, *window) in zip((slow, fast), POOL, strict=True):
@@ -114,7 +114,7 @@ def pooled_vector(slow: Tensor, fast: Tensor) -> Tensor:
 
 
 class _Pathways(nn.Module):
-    """One block of each pathway, and what the slow one is told of the fast one."""
+    """One block of each pathway, and the lateral connection from the fast to the slow one."""
 
     def __init__(self, slow: nn.Module, fast: nn.Module, fusion: nn.Module | None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The spatio-temporal connector of VideoLLaMA2.1: tokens of single frames to tokens of a video (arXiv:2406.07476)."""
+"""The spatio-temporal connector of VideoLLaMA2.1, from tokens of frames to tokens of a video (arXiv:2406.07476)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avreward._extras import extra
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError
 
 with extra("lmm"):
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -19,18 +19,19 @@ _BLOCKS = 4
 
 
 class StcConnector(nn.Module):
-    """Two stages of RegNet blocks (arXiv:2003.13678); a convolution of 2 × 2 × 2 between them halves each axis.
+    """Two stages of RegNet blocks (arXiv:2003.13678), with a 2 × 2 × 2 convolution between them that halves each axis.
 
-    This is the ``stc_connector_v35`` of the published checkpoints, whose names the parameters have: the 3-D convolution
-    doesn't pad, so the last frame, row or column of an odd number is left out.
+    This is ``stc_connector_v35`` of the published checkpoints, and its parameters have their names. The 3-D convolution
+    doesn't pad: with an odd number of frames, rows or columns the last one is ignored.
 
     Args:
         channels_in: width of the frames' tokens.
         channels_out: width of the video's tokens.
 
-    >>> import torch
-    >>> StcConnector(8, 16)(torch.zeros(1, 4, 25, 8)).shape
-    torch.Size([1, 8, 16])
+    Example:
+        >>> import torch
+        >>> StcConnector(8, 16)(torch.zeros(1, 4, 25, 8)).shape
+        torch.Size([1, 8, 16])
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
@@ -43,18 +44,20 @@ class StcConnector(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return (b, (frames // 2)·(side // 2)², channels_out) for `tokens`, float (b, frames, side², channels_in).
+        """Return the video's tokens (b, (frames // 2)·(side // 2)², channels_out), in the order time, row, column.
 
-        Rows and columns follow each other as in the input, time varies slowest. `MediaError` if the tokens of a frame
-        aren't a square of 2 × 2 or more, or if there are fewer than two frames.
+        Args:
+            tokens: float (b, frames, side², channels_in), in the order row, column.
+
+        Raises:
+            ArgumentError: if a frame's tokens are not a square of 2 × 2 or more, or with fewer than two frames.
         """
         b, frames, area, _ = tokens.shape
         side = isqrt(area)
         if side * side != area or min(frames, side) < 2:
-            need = "give (b, frames, side·side, channels) with two frames and a side of two, or more"
-            raise MediaError("tokens", f"shape {tuple(tokens.shape)} can't be halved", need)
-        # all maps are (n, channels, rows, columns) with the channels innermost in memory: convolutions run fastest so,
-        # and norms over the channels need no copy
+            raise ArgumentError("tokens", "a tensor (b, frames ≥ 2, side², channels) with side ≥ 2", tokens)
+        # all maps are (n, channels, rows, columns) with the channels innermost in memory: convolutions are fastest with
+        # this layout, and norms over the channels need no copy
         x = self.s1(tokens.flatten(0, 1).unflatten(1, (side, side)).permute(0, 3, 1, 2))
         x = self.sampler(x.unflatten(0, (b, frames)).transpose(1, 2))  # (b, channels, frames // 2, rows, columns)
         x = self.s2(x.transpose(1, 2).flatten(0, 1))
@@ -84,7 +87,7 @@ class _StcBottleneck(GradientCheckpointingLayer):
 
 
 class _ConvNorm(nn.Module):
-    """A convolution without bias, then a LayerNorm over the channels (named as the batch norm it stands for)."""
+    """A convolution without bias, then a LayerNorm over the channels (named as the batch norm that it replaces)."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, groups: int = 1) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Swin3D-T, a transformer over shifted windows in space and time (Liu et al., CVPR 2022, arXiv:2106.13230).
 
-With gates it is the technical branch of FAST-VQA and DOVER: between mini-patches of different places the relative
-position bias gives way to another one (Wu et al., ECCV 2022, arXiv:2207.02595, section 3.3). Names of the weights are
-those of the published checkpoints.
+With gates it is the technical branch of FAST-VQA and DOVER: between different mini-patches a second position bias
+replaces the relative one (Wu et al., ECCV 2022, arXiv:2207.02595, section 3.3). The weights have the names of the
+published checkpoints.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _SwinStage(nn.Module):
         """(B, D, H, W, C), the output with half the rows and columns and twice the channels."""
         size: Size = tuple(x.shape[1:4])  # type: ignore[assignment]
         window: Size = tuple(min(a, b) for a, b in zip(self.window, size, strict=True))  # type: ignore[assignment]
-        # Where a window covers everything there is nothing to shift.
+        # A window that covers an axis completely is not shifted along it.
         shift = tuple(0 if w == s else full // 2 for w, s, full in zip(window, size, self.window, strict=True))
         padded: Size = tuple(s + -s % w for s, w in zip(size, window, strict=True))  # type: ignore[assignment]
         for number, block in enumerate(self.blocks):
@@ -158,7 +158,7 @@ class _WindowAttention(nn.Module):
         return self.proj(out.transpose(1, 2).reshape(count, length, width))
 
     def _bias(self, length: int, gate: Tensor | None) -> Tensor:
-        """A window that has shrunk reads the beginning of the full window's index, as the published code does."""
+        """Return the bias; a smaller window uses the beginning of the full window's index, as in the published code."""
         index = self.relative_position_index[:length, :length]
         own = self.relative_position_bias_table[index].movedim(-1, 0)[None]
         if gate is None:
@@ -196,21 +196,21 @@ def _windows(x: Tensor, window: Size) -> Tensor:
 
 
 def _joined(x: Tensor, window: Size, size: tuple[int, ...]) -> Tensor:
-    """The inverse of `_windows`: → (B, D, H, W, C)."""
+    """Invert `_windows`: → (B, D, H, W, C)."""
     b, d, h, w = size
     x = x.reshape(b, d // window[0], h // window[1], w // window[2], *window, -1)
     return x.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(b, d, h, w, -1)
 
 
 def _relative_index(window: Size) -> Tensor:
-    """int64 (N, N): the row of the bias table for each pair of places in a window."""
+    """Return the row of the bias table for each pair of positions in a window, int64 (N, N)."""
     places = torch.stack(torch.meshgrid(*(torch.arange(side) for side in window), indexing="ij")).flatten(1)
     offsets = places[:, :, None] - places[:, None] + torch.tensor(window)[:, None, None] - 1
     return (offsets[0] * (2 * window[1] - 1) + offsets[1]) * (2 * window[2] - 1) + offsets[2]
 
 
 def _mask(padded: Size, window: Size, shift: Size) -> Tensor:
-    """(windows, N, N): −100 between places that the shift has brought together from opposite borders, else 0."""
+    """Return (windows, N, N): −100 between positions that are neighbours only because of the shift, else 0."""
     labels = torch.zeros(1, *padded, 1)
     for axis, (size, side, moved) in enumerate(zip(padded, window, shift, strict=True)):
         places = torch.arange(size)
@@ -221,7 +221,7 @@ def _mask(padded: Size, window: Size, shift: Size) -> Tensor:
 
 
 def _gate(padded: Size, window: Size, shift: Size) -> Tensor:
-    """(windows, N, N): how many grid cells lie between two places (the L1 distance of their cells).
+    """Return (windows, N, N): the L1 distance between the grid cells of two positions.
 
     The grid has a window's rows and columns of cells, and one cell in time.
     """
