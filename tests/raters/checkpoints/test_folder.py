@@ -200,7 +200,7 @@ def test_unused_weights_may_be_missing(agav_folder, rater, changed) -> None:
 
 def test_entries_that_agav_rater_does_not_have(agav_folder, changed) -> None:
     folder = changed(agav_folder, lambda state: state.update({"value_head.bias": torch.zeros(1)}))
-    with pytest.raises(AvrewardError, match=r"no entry value_head\.bias"):
+    with pytest.raises(AvrewardError, match=r"expected entries of AGAV-Rater, got value_head\.bias"):
         load_rater(folder)
     assert load_rater(folder, allow=["value_head.*"]).dimensions
 

@@ -10,7 +10,7 @@ from lmm_checks import counted, dubs, film, noise, picture, plainly, small_memor
 from toy_backbone import ToyBackbone, toy_rater
 
 from avreward import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.group import Group
 from avreward.raters.base import Work
 from avreward.raters.checkpoints._oom import OutOfMemory
@@ -156,22 +156,22 @@ def test_gradients_reach_picture_and_sounds(check_gradient) -> None:
     check_gradient(of_sound, heard[0])
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "1 of them; give 2 to 9"), (10, "10 of them; give 2 to 9")])
+@pytest.mark.parametrize(("count", "said"), [(1, "got 1 clips"), (10, "got 10 clips")])
 def test_how_many(rater, count: int, said: str) -> None:
-    with pytest.raises(AvrewardError, match=f"clips: {said} dubs of one video"):
+    with pytest.raises(ArgumentError, match=f"clips: expected 2 to 9 dubs of one video, {said}"):
         rater.compare(dubs(count, frames=1))
 
 
 def test_different_pictures(rater) -> None:
-    with pytest.raises(AvrewardError, match="their pictures differ; give dubs of one video"):
+    with pytest.raises(ArgumentError, match="expected dubs of one video, got clips of different videos; make them"):
         rater.compare([film(2), film(3)])
 
 
 def test_what_lacks_a_track(rater) -> None:
     silent = Clip(**picture(2))
-    with pytest.raises(AvrewardError, match="<tensor>: no audio was given; it can't be compared"):
+    with pytest.raises(ArgumentError, match=r"dubs with .*, got <tensor> without audio \(no audio was given"):
         rater.compare([silent.with_audio(noise(1, 800), 16000), silent])
-    with pytest.raises(AvrewardError, match="no video was given"):
+    with pytest.raises(ArgumentError, match="no video was given"):
         rater.compare([Clip(**sound(800)), Clip(**sound(900))])
 
 
@@ -180,5 +180,5 @@ class Deaf(ToyBackbone):
 
 
 def test_a_model_that_cannot_hear() -> None:
-    with pytest.raises(AvrewardError, match="toy: takes in video only, so it can't compare dubs"):
+    with pytest.raises(ArgumentError, match=r"rater: expected .* video and audio, got toy, which takes video only"):
         toy_rater(backbone=Deaf()).compare(dubs(2))

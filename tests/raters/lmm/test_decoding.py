@@ -307,7 +307,9 @@ def test_eager_attention_agrees(rater) -> None:
 def test_a_foreign_tokenizer_is_named() -> None:
     backbone = ToyBackbone()
     size = backbone.language.config.vocab_size
-    with pytest.raises(AvrewardError, match=f"token {size}, the model knows {size}; they don't belong together"):
+    with pytest.raises(
+        AvrewardError, match=f"tokenizer: expected tokens below {size} .*, got {size}; use the model's own"
+    ):
         read(backbone, [Rendered((Text((1, size)),), ((1, size),))])
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from toy_backbone import toy_rater
 
 from avreward import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters.lmm.readout import LEVEL_WORDS, BinaryConfidence, FiveLevels, Regression, first_tokens
 
 HEAD = nn.Identity()
@@ -86,7 +86,7 @@ def test_regression_in_three_forms() -> None:
 
 @pytest.mark.parametrize(("rows", "positions"), [(3, 2), (2, 3)])
 def test_rows_that_fit_no_position(rows: int, positions: int) -> None:
-    with pytest.raises(AvrewardError, match=f"{rows} rows for {positions} positions"):
+    with pytest.raises(ArgumentError, match=f"head: expected 1 row, .* each of {positions} positions, got {rows} rows"):
         Regression(head(rows))(noise(positions, 4))
 
 

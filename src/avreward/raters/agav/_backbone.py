@@ -1,4 +1,4 @@
-"""AGAV-Rater's own network: what it sees, hears and reads (arXiv:2501.18314)."""
+"""The backbone of AGAV-Rater: video and audio preprocessing, encoders, chat format (arXiv:2501.18314)."""
 
 from __future__ import annotations
 
@@ -26,22 +26,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 RATE = 16000
-LEAST = 400  # samples: a window of the filter bank; less would be scored as silence
-_SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"  # what Qwen2's chat template adds by itself
+LEAST = 400  # samples, one window of the filter bank; less would be scored as silence
+_SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"  # Qwen2's chat template adds this by default
 
 
 class AgavBackbone(Backbone):
-    """SigLIP and BEATs with their connectors, and Qwen2, as VideoLLaMA2.1-AV puts them together.
+    """SigLIP and BEATs with their connectors, and Qwen2, combined as in VideoLLaMA2.1-AV.
 
-    The picture: `num_frames` frames (of the checkpoint's configuration), squashed to SigLIP's square by a bicubic
-    resize to 8 bits, scaled to [−1, 1]. The sound: 16-bit mono at 16 kHz; eight pieces of 2 s, spread over it, are
-    joined and filled up with silence to 30 s (`avreward.media.resampling.joined_clips`), and become Kaldi's filter
-    bank in bfloat16. So a clip of any length gives the same number of tokens: at full size 1352 and 1496.
+    Video: `num_frames` frames (from the checkpoint's configuration), resized to SigLIP's square by a bicubic filter in
+    8 bits without keeping the aspect ratio, scaled to [−1, 1]. Audio: 16-bit mono at 16 kHz; eight pieces of 2 s,
+    evenly spread, are joined and padded with silence to 30 s (`avreward.media.resampling.joined_clips`), and become
+    Kaldi's filter bank in bfloat16. So a clip of any length gives the same number of tokens: at full size 1352 for
+    video and 1496 for audio.
 
     Args:
-        module, tokenizer, rounding: as for `Backbone`.
-        reach_end: the pieces of sound reach its end, as with pytorchvideo's main branch; those of its release on PyPI
-            don't.
+        module: the complete network.
+        tokenizer: of its language model.
+        rounding: how to apply the original's rounding steps; see `Backbone`.
+        reach_end: whether the pieces of audio reach its end, as in pytorchvideo's main branch; in its release on PyPI
+            they don't.
     """
 
     tracks: ClassVar[tuple[Track, ...]] = ("video", "audio")
@@ -67,36 +70,40 @@ class AgavBackbone(Backbone):
 
     @property
     def head(self) -> nn.Module:
-        """Hidden states to logits; the published scores don't use it, comparisons do."""
+        """The layer from hidden states to logits; comparisons use it, the published scores don't."""
         return self.module.lm_head
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """How frames and sound are chosen and prepared."""
+        """Video and audio preprocessing: label → value."""
         return {
             "frames": f"{self.frames!r}, bicubic to {self.side}x{self.side}",
             "sound": f"{RATE} Hz mono, 8 pieces of 2 s of 30 s, reach_end={self.reach_end}",
         }
 
     def load(self, clip: Clip, track: Track) -> Tensor:
-        """Pixels (frames, 3, side, side) in [−1, 1], or a normalised filter bank (2998, 128)."""
+        """Return pixels (frames, 3, side, side) in [−1, 1], or a normalised filter bank (2998, 128).
+
+        Raises:
+            UnusableTrack: if the audio is shorter than 25 ms.
+        """
         if track == "video":
             frames = clip.frames(FramePlan(self.frames))
             return resize(frames, (self.side, self.side), "bicubic", self.rounding) * 2 - 1
         sound = to_int16(clip.sound(RATE, 1)[0], self.rounding)
         if len(sound) < LEAST:
-            problem = f"its sound of {len(sound) / RATE:.4f} s is too short for AGAV-Rater"
+            problem = f"its audio of {len(sound) / RATE:.4f} s is too short for AGAV-Rater"
             raise UnusableTrack(clip.path or "clip", problem, "give at least 25 ms")
         return beats_fbank(joined_clips(sound, RATE, reach_end=self.reach_end), self.rounding)
 
     def encode(self, track: Track, loaded: Tensor) -> Encoded:
-        """The tokens of one track, with nothing around them."""
+        """Return the tokens of one track, without delimiters."""
         encoder: Any = self.module.vision if track == "video" else self.module.audio
         like = next(encoder.parameters())
         values = loaded.to(like.device, like.dtype)
         return [Tokens(self.module.encode_video(values) if track == "video" else self.module.encode_audio(values))]
 
     def chat(self, user: Prompt, answer: Prompt = (), closed: bool = False) -> list[Any]:
-        """Qwen2's chat template: its system turn, the user's, the assistant's with a newline after its end."""
+        """Return Qwen2's chat template: system turn, user's turn, assistant's turn with a newline after its end."""
         opened = [_SYSTEM + "<|im_start|>user\n", *user, "<|im_end|>\n<|im_start|>assistant\n", *answer]
         return [*opened, "<|im_end|>\n"] if closed else opened

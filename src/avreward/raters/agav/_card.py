@@ -1,4 +1,4 @@
-"""What AGAV-Rater judges, without importing it."""
+"""The card of AGAV-Rater: its dimensions and checkpoint, available without importing the rater."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def _dimension(name: str, needs: frozenset[str], description: str) -> Dimension:
 
 DIMENSIONS: Mapping[Task, tuple[Dimension, ...]] = {
     "v2a": (
-        _dimension("audio_quality", _AV, "quality and realism of the sound"),
-        _dimension("av_consistency", _AV, "whether sound and picture belong together"),
-        _dimension("overall", _AV, "the audio-visual whole"),
+        _dimension("audio_quality", _AV, "quality and realism of the audio"),
+        _dimension("av_consistency", _AV, "whether audio and video match"),
+        _dimension("overall", _AV, "overall audio-visual quality"),
     ),
     "tta": (
-        _dimension("audio_quality", _TEXT, f"quality and realism of the sound{_EXPERIMENTAL}"),
-        _dimension("audio_text", _TEXT, f"whether the sound is what the prompt says{_EXPERIMENTAL}"),
+        _dimension("audio_quality", _TEXT, f"quality and realism of the audio{_EXPERIMENTAL}"),
+        _dimension("audio_text", _TEXT, f"whether the audio matches the prompt{_EXPERIMENTAL}"),
     ),
     "ttm": (
         _dimension("music_quality", _TEXT, f"quality and realism of the music{_EXPERIMENTAL}"),
-        _dimension("music_text", _TEXT, f"whether the music is what the prompt says{_EXPERIMENTAL}"),
+        _dimension("music_text", _TEXT, f"whether the music matches the prompt{_EXPERIMENTAL}"),
     ),
 }
 

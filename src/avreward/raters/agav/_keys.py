@@ -1,4 +1,4 @@
-"""The published checkpoints of AGAV-Rater: their names for what `AgavNetwork` holds, and its sizes."""
+"""Published checkpoints of AGAV-Rater: names of their entries in `AgavNetwork`, and their sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from avreward.raters.encoders.beats import BeatsConfig, held_name
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-# In the order in which they are tried: the language model has what is left of `model.`.
+# In the order in which they are tried: the language model has the remaining entries of `model.`.
 _PREFIXES = {
     "model.vision_tower.vision_tower.vision_model.": "vision.",
     "model.mm_projector.": "connector.",
@@ -26,7 +26,7 @@ _PREFIXES = {
 _OFFICIAL = {ours: official for official, ours in _PREFIXES.items()}
 
 _LANGUAGE = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-_LANGUAGE_DEFAULTED = (  # what older files may lack
+_LANGUAGE_DEFAULTED = (  # may be missing in older files
     *("num_key_value_heads", "hidden_act", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling"),
     *("rope_parameters", "use_sliding_window", "sliding_window", "max_window_layers"),
 )
@@ -36,23 +36,30 @@ _SO400M = {"num_attention_heads": 16, "image_size": 384}  # google/siglip-so400m
 def official_to_ours(name: str) -> str:
     """Return the name in `AgavNetwork` of the entry `name` of a published checkpoint.
 
-    BEATs' table of relative positions may stand under any of its layers there, and under several; all get one name.
-    `AvrewardError` if AGAV-Rater has no such entry.
+    There, one or more layers of BEATs hold the table of relative positions; all these entries get the same name.
 
-    >>> official_to_ours("model.layers.0.mlp.up_proj.weight")
-    'language.layers.0.mlp.up_proj.weight'
-    >>> official_to_ours("model.audio_tower.encoder.layers.3.self_attn.relative_attention_bias.weight")
-    'audio.encoder.layers.0.self_attn.relative_attention_bias.weight'
+    Raises:
+        AvrewardError: if AGAV-Rater has no such entry.
+
+    Example:
+        >>> official_to_ours("model.layers.0.mlp.up_proj.weight")
+        'language.layers.0.mlp.up_proj.weight'
+        >>> official_to_ours("model.audio_tower.encoder.layers.3.self_attn.relative_attention_bias.weight")
+        'audio.encoder.layers.0.self_attn.relative_attention_bias.weight'
     """
     ours = _renamed(name, _PREFIXES)
     return held_name(ours) if ours.startswith("audio.") else ours
 
 
 def ours_to_official(name: str) -> str:
-    """Return the published name of the entry `name` of `AgavNetwork`; `AvrewardError` if it has none.
+    """Return the published name of the entry `name` of `AgavNetwork`.
 
-    >>> ours_to_official("regression.weight")
-    'lm_head_reg.weight'
+    Raises:
+        AvrewardError: if it has none.
+
+    Example:
+        >>> ours_to_official("regression.weight")
+        'lm_head_reg.weight'
     """
     return _renamed(name, _OFFICIAL)
 
@@ -60,16 +67,23 @@ def ours_to_official(name: str) -> str:
 def config_from_official(config: Mapping[str, Any], shapes: Shapes) -> AgavConfig:
     """Return the sizes of a published checkpoint from its ``config.json`` and the shapes of its entries by name.
 
-    ``config.json`` describes the language model and the connectors; sizes of SigLIP and BEATs are read off `shapes`.
-    What shapes don't tell comes from the optional entries ``vision_config`` (`num_attention_heads`, `image_size`,
-    `layer_norm_eps`, `hidden_act`) and ``audio_config`` (`max_distance`), else from the published encoders: SigLIP
-    so400m-patch14-384 and BEATs base. Gradients are true ones (`BeatsConfig.gradient_ratio`).
+    ``config.json`` describes the language model and the connectors; the sizes of SigLIP and BEATs follow from `shapes`.
+    Settings that shapes don't show come from the optional entries ``vision_config`` (`num_attention_heads`,
+    `image_size`, `layer_norm_eps`, `hidden_act`) and ``audio_config`` (`max_distance`), otherwise from the published
+    encoders: SigLIP so400m-patch14-384 and BEATs base. Gradients are true ones (`BeatsConfig.gradient_ratio`).
 
-    `AvrewardError` if an entry is missing, or if the checkpoint is of a kind that isn't supported.
+    Args:
+        config: the content of ``config.json``.
+        shapes: name → shape for all entries of the checkpoint.
+
+    Raises:
+        AvrewardError: if an entry is missing, or if the checkpoint's connectors are not supported.
     """
     missing = [name for name in _LANGUAGE if name not in config]
     if missing:
-        raise AvrewardError(f"config.json: no {missing[0]!r}; give the file that belongs to the checkpoint")
+        raise AvrewardError(
+            f"config.json: expected an entry {missing[0]!r}, got none; use the file that belongs to the checkpoint"
+        )
     return AgavConfig(
         vision=_vision(config.get("vision_config") or {}, shapes),
         audio=_audio(config.get("audio_config") or {}, shapes),
@@ -98,11 +112,11 @@ def _vision(explicit: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
         "patch_size": patch,
         "vision_use_head": prefix + "head.probe" in shapes,
     }
-    told = ("num_attention_heads", "image_size", "layer_norm_eps", "hidden_act")
-    found = {**inferred, **published, **{name: explicit[name] for name in told if name in explicit}}
+    options = ("num_attention_heads", "image_size", "layer_norm_eps", "hidden_act")
+    found = {**inferred, **published, **{name: explicit[name] for name in options if name in explicit}}
     if "num_attention_heads" not in found:
-        problem = f"no 'num_attention_heads' under 'vision_config' for a SigLIP of width {width}"
-        raise AvrewardError(f"config.json: {problem}; add it, as no shape tells it")
+        problem = f"expected 'num_attention_heads' under 'vision_config' for a SigLIP of width {width}, got none"
+        raise AvrewardError(f"config.json: {problem}; add it, because it doesn't follow from the weights")
     return found
 
 
@@ -135,7 +149,7 @@ def _audio_features(shapes: Shapes) -> int:
 
 def _shape(shapes: Shapes, name: str) -> tuple[int, ...]:
     if name not in shapes:
-        raise AvrewardError(f"checkpoint: no {name}; give a complete one of AGAV-Rater")
+        raise AvrewardError(f"checkpoint: expected an entry {name}, got none; give a complete checkpoint of AGAV-Rater")
     return tuple(shapes[name])
 
 
@@ -148,4 +162,4 @@ def _renamed(name: str, prefixes: Mapping[str, str]) -> str:
     for old, new in prefixes.items():
         if name.startswith(old):
             return new + name.removeprefix(old)
-    raise AvrewardError(f"checkpoint: AGAV-Rater has no entry {name}; give one of its checkpoints")
+    raise AvrewardError(f"checkpoint: expected entries of AGAV-Rater, got {name}; give one of its checkpoints")

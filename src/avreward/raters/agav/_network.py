@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avreward._extras import extra
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, unknown_name
 from avreward.raters.encoders.beats import Beats, BeatsConfig
 from avreward.raters.encoders.stc import StcConnector
 
@@ -20,20 +20,21 @@ _AUDIO_PROJECTORS = ("mlp2x_gelu", "linear")
 
 @dataclass(frozen=True)
 class AgavConfig:
-    """Sizes of an `AgavNetwork`; `to_dict` and `from_dict` are plain JSON.
+    """Sizes of an `AgavNetwork`; `to_dict` and `from_dict` convert it to and from plain values for JSON.
 
     Args:
         vision: arguments of `transformers.SiglipVisionConfig`.
         audio: sizes of BEATs.
         language: arguments of `transformers.Qwen2Config`.
-        connector: from tokens of frames to those of the language model; only ``"stc_connector_v35"``.
-        audio_projector: from tokens of BEATs to those of the language model, ``"mlp2x_gelu"`` or ``"linear"``.
-        vision_layer: which of SigLIP's hidden states is read; 0 stands before the first layer, −1 after the last.
-        num_frames: how many frames of a clip the model was trained with.
-        scores: how many the regression gives.
-        audio_features: width that the audio projector reads (*optional*, that of BEATs).
+        connector: maps tokens of frames to tokens of the language model; only ``"stc_connector_v35"``.
+        audio_projector: maps tokens of BEATs to tokens of the language model: ``"mlp2x_gelu"`` or ``"linear"``.
+        vision_layer: index of SigLIP's hidden state that is used; 0 is before the first layer, −1 after the last.
+        num_frames: number of frames of a clip in training.
+        scores: number of scores of the regression.
+        audio_features: input width of the audio projector (*optional*, that of BEATs).
 
-    An unknown connector or projector, or a layer that isn't there, raises `AvrewardError`.
+    Raises:
+        ArgumentError: for an unknown connector or projector, or a `vision_layer` that doesn't exist.
     """
 
     vision: Mapping[str, Any]
@@ -51,31 +52,31 @@ class AgavConfig:
         _check_kind("audio_projector (mm_projector_a_type)", self.audio_projector, _AUDIO_PROJECTORS)
         layers = self.vision["num_hidden_layers"]
         if not -layers - 1 <= self.vision_layer <= layers:
-            raise AvrewardError(f"vision_layer: {self.vision_layer} of {layers} layers; give {-layers - 1} … {layers}")
+            raise ArgumentError("vision_layer", f"an index from {-layers - 1} to {layers}", self.vision_layer)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as a dictionary that `json` can write."""
+        """Return the configuration as a dictionary that `json` can write."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> AgavConfig:
-        """The configuration that `to_dict` wrote."""
+        """Return the configuration from the dictionary of `to_dict`."""
         return cls(**{**data, "audio": BeatsConfig(**data["audio"])})
 
 
 class AgavNetwork(nn.Module):
-    """All that a checkpoint of AGAV-Rater holds; sequences and readout are the business of others.
+    """The encoders, connectors, language model and heads of AGAV-Rater: all weights of a checkpoint.
 
     Children: `vision` (SigLIP), `connector`, `audio` (BEATs), `audio_projector`, `language` (Qwen2 without a head),
     `lm_head` (hidden states to the vocabulary) and `regression` (hidden states to scores, no bias). Entries of
     published checkpoints are renamed by `avreward.raters.agav._keys`.
 
-    Built under ``torch.device("meta")`` and filled with ``load_state_dict(…, assign=True)``, it still lacks what no
-    checkpoint has: call `restore_buffers`.
+    After it was built under ``torch.device("meta")`` and filled with ``load_state_dict(…, assign=True)``, call
+    `restore_buffers`: checkpoints don't contain all buffers.
 
     Args:
         config: the sizes.
-        attn_implementation: of SigLIP and Qwen2, as `transformers` names them.
+        attn_implementation: of SigLIP and Qwen2, such as ``"sdpa"`` (see `transformers`).
     """
 
     def __init__(self, config: AgavConfig, attn_implementation: str = "sdpa") -> None:
@@ -90,8 +91,8 @@ class AgavNetwork(nn.Module):
         self.vision = SiglipVisionModel(vision)
         self.connector = StcConnector(vision.hidden_size, width)
         self.audio = Beats(config.audio)
-        heard = config.audio_features or config.audio.width
-        self.audio_projector = _audio_projector(config.audio_projector, heard, width)
+        features = config.audio_features or config.audio.width
+        self.audio_projector = _audio_projector(config.audio_projector, features, width)
         self.language = Qwen2Model(language)
         self.lm_head = nn.Linear(width, language.vocab_size, bias=False)
         self.regression = nn.Linear(width, config.scores, bias=False)
@@ -99,22 +100,28 @@ class AgavNetwork(nn.Module):
     def encode_video(self, pixels: Tensor) -> Tensor:
         """Return the video's tokens, (tokens, width of the language model), for one clip.
 
-        `pixels`: float (frames, 3, side, side), (level − 0.5)/0.5 with levels in [0, 1]; the side is that of SigLIP.
         16 frames of 384 × 384 give 8·13·13 tokens.
+
+        Args:
+            pixels: float (frames, 3, side, side), (level − 0.5)/0.5 with levels in [0, 1]; the side is that of SigLIP.
         """
         return self.connector(self.vision_features(pixels)[None])[0]
 
     def encode_audio(self, fbank: Tensor) -> Tensor:
-        """Return the sound's tokens, ((windows // 16)·8, width of the language model), for one clip.
+        """Return the audio's tokens, ((windows // 16)·8, width of the language model), for one clip.
 
-        `fbank`: float (windows, 128), normalised as by `avreward.media.fbank.beats_fbank`.
+        Args:
+            fbank: float (windows, 128), normalised as in `avreward.media.fbank.beats_fbank`.
         """
         return self.audio_projector(self.audio(fbank[None]))[0]
 
     def vision_features(self, pixels: Tensor) -> Tensor:
-        """Return the hidden state of SigLIP that is read, (frames, patches, width of SigLIP); `pixels` as above.
+        """Return the hidden state of SigLIP that is used, (frames, patches, width of SigLIP).
 
-        What comes after it in SigLIP isn't run.
+        The later layers of SigLIP are not run.
+
+        Args:
+            pixels: as in `encode_video`.
         """
         layers = self.vision.encoder.layers
         hidden = self.vision.embeddings(pixels)
@@ -123,7 +130,7 @@ class AgavNetwork(nn.Module):
         return hidden
 
     def restore_buffers(self, device: torch.device | str) -> None:
-        """Recompute on `device` what is in no checkpoint: SigLIP's position ids and Qwen2's rotary frequencies."""
+        """Compute the buffers that checkpoints lack on `device`: SigLIP's position ids and Qwen2's rotary frequencies."""
         embeddings, rotary = self.vision.embeddings, self.language.rotary_emb
         positions = torch.arange(embeddings.num_positions, device=device)[None]
         embeddings.position_ids = nn.Buffer(positions, persistent=False)
@@ -138,4 +145,4 @@ def _audio_projector(kind: str, width: int, out: int) -> nn.Module:
 
 def _check_kind(name: str, kind: str, known: tuple[str, ...]) -> None:
     if kind not in known:
-        raise AvrewardError(f"{name}: {kind!r} isn't supported; use a checkpoint with {' or '.join(known)}")
+        raise unknown_name(name, kind, known, "use another checkpoint")

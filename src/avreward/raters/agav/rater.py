@@ -11,7 +11,7 @@ import torch
 
 from avreward._extras import extra
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.raters.agav._backbone import RATE, AgavBackbone
 from avreward.raters.agav._card import DIMENSIONS, Task
 from avreward.raters.agav._version import VERSION
@@ -34,16 +34,16 @@ PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType({
         4: (21.0000, 52.3438, 33.8125),
     }.items()
 })  # fmt: skip
-"""Scores that the authors published for the checkpoint, in float16: beginning of a file's name → dimension → score."""
+"""Scores that the authors published for the checkpoint, in float16: beginning of a file name → dimension → score."""
 
 _VIDEO, _AUDIO = Slot("video"), Slot("audio")
-# Verbatim from the published inference code; "/n" is a slash and a letter there, too.
+# Verbatim from the published inference code, including the literal "/n".
 _LAST_USER = (
     "\nPlease evaluate the audio quality, audio-visual content consistency and overall audio-visual quality of the "
     "given content one by one. Provide three words to characterize each quality dimension."
 )
 _LAST_ANSWER = "Audio quality: /n, audio-visual consistency: /n, overall audio-visual quality: /n."
-# Section 4.2: what follows the slots, and what stands before each mask.
+# Section 4.2: the question after the slots, and the text before each mask.
 _MASKED: Mapping[Task, tuple[str, tuple[str, ...]]] = {
     "v2a": (
         "Can you evaluate the audio quality, audio-visual content consistency, and overall audio-visual quality of the "
@@ -64,26 +64,29 @@ _MASKED: Mapping[Task, tuple[str, tuple[str, ...]]] = {
 
 
 class AgavRater(LmmRater):
-    """AGAV-Rater: three scores of a dubbed video from one pass of a language model that sees and hears it.
+    """AGAV-Rater: three scores of a dubbed video from one pass of a multimodal language model.
 
-    The scores are raw: they were trained by correlation, so their order means something and their scale nothing
-    (published ones lie between 20 and 65). Both tracks are needed; a clip without sound is missing.
+    The scores are raw: they were trained by correlation, so only their order is meaningful, not their scale (published
+    scores lie between 20 and 65). Clips need both tracks; the scores of a clip without audio are missing.
 
     Args:
         backbone: the network with its preprocessing.
-        scheme: ``"last"``: as the published checkpoint was trained, all scores from the last token of the answer;
-            ``"masked"``: as the paper's section 4.2 has it, one score at each of the masked levels, for new training.
+        scheme: ``"last"``: all scores are read at the last token of the answer, as in the published checkpoint;
+            ``"masked"``: one score is read at each of the masked levels, as in section 4.2 of the paper, for new
+            training.
         task: ``"v2a"`` as published; ``"tta"`` and ``"ttm"`` (text-to-audio, text-to-music; experimental) need a
-            prompt instead of a picture, and always use the masked scheme.
-        zeros_for_missing: give a clip without sound 30 s of zeros, as the original does. Only to reproduce its numbers.
-        checkpointing: as for `LmmRater`.
+            prompt instead of a video, and always use the masked scheme.
+        zeros_for_missing: give a clip without audio 30 s of zeros, as in the original. Only to reproduce its numbers.
+        checkpointing: recompute layers in the backward pass to save memory; see `LmmRater`.
 
-    Raises `AvrewardError` for an unknown scheme or task, or a head with another number of scores than the task has.
+    Raises:
+        ArgumentError: for an unknown scheme or task, or if the head's number of scores differs from the task's.
 
-    >>> rater = load_rater("checkpoints/a")  # or "caoyuqin/AGAV-Rater", the published one
-    >>> scores = rater([Clip.open("dub1.mp4")])
-    >>> scores.values.shape, [dimension.name for dimension in scores.dimensions]
-    (torch.Size([1, 3]), ['audio_quality', 'av_consistency', 'overall'])
+    Example:
+        >>> rater = load_rater("checkpoints/a")  # or "caoyuqin/AGAV-Rater", the published one
+        >>> scores = rater([Clip.open("dub1.mp4")])
+        >>> scores.values.shape, [dimension.name for dimension in scores.dimensions]
+        (torch.Size([1, 3]), ['audio_quality', 'av_consistency', 'overall'])
     """
 
     versions = MappingProxyType({**LmmRater.versions, "agav": VERSION})
@@ -99,15 +102,14 @@ class AgavRater(LmmRater):
     ) -> None:
         for name, value, known in (("scheme", scheme, get_args(Scheme)), ("task", task, get_args(Task))):
             if value not in known:
-                raise AvrewardError(f"{name}: {value!r} isn't known; use one of {', '.join(known)}")
+                raise unknown_name(name, value, known)
         self.scheme: Scheme = "masked" if task != "v2a" else scheme
         self.task, self.zeros_for_missing = task, zeros_for_missing
         dimensions = DIMENSIONS[task]
         rows = backbone.module.config.scores
         if rows != len(dimensions):
-            raise AvrewardError(
-                f"task: {task!r} has {len(dimensions)} scores, the checkpoint's head {rows}; use another"
-            )
+            got = Described(f"{task!r} with {len(dimensions)}")
+            raise ArgumentError("task", f"a task with as many scores as the checkpoint's head ({rows})", got)
         prompt = _last(backbone) if self.scheme == "last" else _masked(backbone, task)
         question = Question(tuple(d.name for d in dimensions), prompt, Regression(backbone.module.regression))
         if (self.scheme, task) == ("last", "v2a"):
@@ -117,7 +119,7 @@ class AgavRater(LmmRater):
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What `load` needs beside the weights, as JSON."""
+        """The options that `load` needs besides the weights, as plain values for JSON."""
         network = self.backbone.module.config.to_dict()
         options = {"scheme": self.scheme, "task": self.task, "reach_end": self.backbone.reach_end}
         options["zeros_for_missing"] = self.zeros_for_missing
@@ -125,11 +127,11 @@ class AgavRater(LmmRater):
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """How clips are looked at."""
+        """Preprocessing, precision and attention: label → value."""
         return {**super().settings, "zeros for missing sound": str(self.zeros_for_missing)}
 
     def load(self, clip: Clip, work: Work | None = None) -> Sample:
-        """Decodes a clip, see `Rater.load`."""
+        """Decode a clip; see `Rater.load`."""
         if self.zeros_for_missing and "audio" in clip.missing:
             clip = clip.with_audio(torch.zeros(30 * RATE), RATE)
         return super().load(clip, work)
@@ -146,14 +148,21 @@ def load(
     zeros_for_missing: bool | None = None,
     original_gradients: bool = False,
 ) -> AgavRater:
-    """The rater in `folder`, which is laid out as the published checkpoint or as `save_pretrained` writes it.
+    """Load the rater in `folder`, in the layout of the published checkpoint or of `save_pretrained`.
 
     Args:
-        folder, config: the folder and its ``config.json``.
-        loading: how the network is put into memory.
-        scheme, task, reach_end, zeros_for_missing: see `AgavRater` and `AgavBackbone` (*optional*: as saved; a
-            published checkpoint is of the scheme ``"last"``).
-        original_gradients: multiply gradients by 0.6 at each layer of BEATs, as the original does, in evaluation too.
+        folder: the checkpoint.
+        config: the content of its ``config.json``.
+        loading: how to load the network.
+        scheme: see `AgavRater` (*optional*: as saved; ``"last"`` for a published checkpoint).
+        task: see `AgavRater` (*optional*: as saved; ``"v2a"`` for a published checkpoint).
+        reach_end: see `AgavBackbone` (*optional*: as saved; False for a published checkpoint).
+        zeros_for_missing: see `AgavRater` (*optional*: as saved; False for a published checkpoint).
+        original_gradients: multiply gradients by 0.6 at each layer of BEATs, as in the original, also in evaluation.
+
+    Raises:
+        ArgumentError: for an unknown option, or an adapter.
+        AvrewardError: if the checkpoint is damaged or doesn't belong to AGAV-Rater.
     """
     with extra("lmm"):
         from accelerate import init_empty_weights
@@ -164,13 +173,15 @@ def load(
     from avreward.raters.checkpoints._weights import load_matching, read_weights, shapes, weight_files
 
     if loading.adapter is not None:
-        raise AvrewardError("adapter: AGAV-Rater's checkpoint is merged; leave it out")
+        raise ArgumentError(
+            "adapter", "none, because the weights of AGAV-Rater are merged", loading.adapter, "leave it out"
+        )
     files = weight_files(folder)
     ours = config.get("format") == "avreward"
     sizes = AgavConfig.from_dict(config["network"]) if ours else config_from_official(config, shapes(files))
     if sizes.audio_features not in (None, sizes.audio.width):
-        problem = f"BEATs gives {sizes.audio.width} channels, its projector reads {sizes.audio_features}"
-        raise AvrewardError(f"{folder}: {problem}; the checkpoint was put together wrongly")
+        problem = f"expected a projector for BEATs' {sizes.audio.width} channels, got one for {sizes.audio_features}"
+        raise AvrewardError(f"{folder}: {problem}; use a checkpoint whose parts fit each other")
     with init_empty_weights(include_buffers=False):
         network = AgavNetwork(sizes, loading.attention)
     rename = str if ours else official_to_ours
@@ -190,7 +201,7 @@ def _last(backbone: AgavBackbone) -> Prompt:
 
 
 def _masked(backbone: AgavBackbone, task: Task) -> Prompt:
-    """Section 4.2. The sound stands first: dubs of one video can't share the language model's work on the picture."""
+    """Section 4.2. Audio comes first, so dubs of one video can't share the language model's work on the video."""
     question, stems = _MASKED[task]
     slots = [_AUDIO, _VIDEO] if task == "v2a" else [_AUDIO]
     answer = [part for stem in stems for part in (stem, Read("[Mask]"))]

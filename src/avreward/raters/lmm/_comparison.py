@@ -1,4 +1,4 @@
-"""Several sounds for one video in one text: which fits best? (AGAV-Rater, section 3.3: multi-input comparison.)"""
+"""Compare several audio tracks for one video in one prompt (multi-input comparison: AGAV-Rater, section 3.3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.group import Group
 from avreward.raters.base import Sample, Work
 from avreward.raters.lmm._decoding import read
@@ -20,27 +20,33 @@ from avreward.raters.lmm.readout import applied, first_tokens
 if TYPE_CHECKING:
     from avreward.raters.lmm.rater import LmmRater
 
-MOST = 9  # a tenth sound would have a number of two digits, which one position can't tell from the first
+MOST = 9  # the number 10 has two digits, and its first token could be that of 1
 
 
 def compare(rater: LmmRater, clips: Sequence[Clip] | Group, work: Work | None = None) -> Tensor:
-    """The probability (n,) of each of n dubs of one video that the model names it as the best; they add up to 1.
+    """Return the probability (n,) that the model names each of n dubs of one video as the best; they sum to 1.
 
     The instruction is that of AGAV-Rater's section 3.3: ``The video is …, Audio 1 is …, Audio 2 is … Which audio best
     matches this video in terms of audio content, quality, and rhythm?`` The answer is read from the number that would
-    follow ``Audio``. Models favour some places over others, so every sound stands in every place once (n texts, which
-    share the video), and the probabilities are averaged. Who follows whom is settled by the sounds themselves, so that
-    the order in which they are given makes no difference; equal sounds get equal shares. Differentiable. Calls that
-    pass the same `work` encode a picture or sound once.
+    follow ``Audio``. Models favour some positions, so every audio track takes every position once (n prompts, which
+    share the video), and the probabilities are averaged. The cyclic order depends on the content of the tracks alone,
+    so the order of `clips` makes no difference; equal tracks get equal shares. Differentiable.
 
-    Raises `AvrewardError` for fewer than 2 or more than 9 dubs, for different videos, or for one without sound.
+    Args:
+        rater: a rater whose backbone takes video and audio.
+        clips: 2 to 9 dubs of one video.
+        work: results to share; calls with the same `work` encode each track once (*optional*).
 
-    >>> chosen = compare(load_rater("checkpoints/a"), clips[:2])
-    >>> chosen.shape, chosen.sum().isclose(torch.tensor(1.0))
-    (torch.Size([2]), tensor(True))
+    Raises:
+        ArgumentError: for fewer than 2 or more than 9 dubs, different videos, or a clip without audio or video.
+
+    Example:
+        >>> chosen = compare(load_rater("checkpoints/a"), clips[:2])
+        >>> chosen.shape, chosen.sum().isclose(torch.tensor(1.0))
+        (torch.Size([2]), tensor(True))
     """
     if isinstance(clips, Clip):
-        raise AvrewardError("clips: a single Clip; pass the dubs of one video, two or more")
+        raise ArgumentError("clips", f"2 to {MOST} dubs of one video", Described("a single Clip"))
     candidates = list(clips.candidates if isinstance(clips, Group) else clips)
     _check(rater, candidates)
     work = work or Work()
@@ -48,9 +54,8 @@ def compare(rater: LmmRater, clips: Sequence[Clip] | Group, work: Work | None = 
     for sample in samples:
         for track in ("video", "audio"):
             if track not in sample.tracks:
-                raise AvrewardError(
-                    f"{sample.clip.name}: {sample.missing.get(track, f'no {track}')}; it can't be compared"
-                )
+                got = Described(f"{sample.clip.name} without {track} ({sample.missing.get(track, f'no {track}')})")
+                raise ArgumentError("clips", "dubs with video and audio", got)
     keys = [sample.clip.keys["audio"] for sample in samples]
     ring = sorted(range(len(samples)), key=keys.__getitem__)
     orders = [ring[first:] + ring[:first] for first in range(len(ring))]
@@ -62,7 +67,7 @@ def compare(rater: LmmRater, clips: Sequence[Clip] | Group, work: Work | None = 
 
 
 def _places(rater: LmmRater, samples: Sequence[Sample], orders: Sequence[list[int]], work: Work) -> list[Tensor]:
-    """For each order, the probability (n,) that the sound in each place is named. Memory is handled as in `rate`."""
+    """Return, for each order, the probability (n,) that the track at each position is named; memory as in `rate`."""
     prompt, numbers = _prompt(rater, len(samples))
 
     def ask(some: Sequence[list[int]]) -> list[Tensor]:
@@ -74,7 +79,7 @@ def _places(rater: LmmRater, samples: Sequence[Sample], orders: Sequence[list[in
 
 
 def _prompt(rater: LmmRater, count: int) -> tuple[Prompt, tuple[int, ...]]:
-    """The text for `count` sounds, and the tokens of their numbers."""
+    """Return the prompt for `count` audio tracks, and the tokens of their numbers."""
     user: list[str | Slot] = ["The video is ", Slot("video")]
     for i in range(count):
         user += [f", Audio {i + 1} is ", Slot("audio", i)]
@@ -83,7 +88,7 @@ def _prompt(rater: LmmRater, count: int) -> tuple[Prompt, tuple[int, ...]]:
     numbers = [str(i + 1) for i in range(count)]
     try:
         stem, ids = "Audio ", first_tokens(backbone.tokenizer, "Audio ", numbers)
-    except AvrewardError:  # a tokenizer that joins the space with the number
+    except AvrewardError:  # this tokenizer joins the space with the number
         stem, ids = "Audio", first_tokens(backbone.tokenizer, "Audio", [f" {number}" for number in numbers])
     return tuple(backbone.chat(user, [stem])), ids
 
@@ -97,8 +102,10 @@ def _rendered(rater: LmmRater, samples: Sequence[Sample], prompt: Prompt, work: 
 
 def _check(rater: LmmRater, clips: Sequence[Clip]) -> None:
     if not {"video", "audio"} <= set(rater.backbone.tracks):
-        raise AvrewardError(f"{rater.name}: takes in {', '.join(rater.backbone.tracks)} only, so it can't compare dubs")
+        tracks = Described(f"{rater.name}, which takes {' and '.join(rater.backbone.tracks)} only")
+        raise ArgumentError("rater", "a rater that takes video and audio", tracks)
     if not 2 <= len(clips) <= MOST:
-        raise AvrewardError(f"clips: {len(clips)} of them; give 2 to {MOST} dubs of one video")
+        raise ArgumentError("clips", f"2 to {MOST} dubs of one video", Described(f"{len(clips)} clips"))
     if len({clip.work_key("video") for clip in clips if clip.has_video}) > 1:
-        raise AvrewardError("clips: their pictures differ; give dubs of one video, made with clip.with_audio(dub)")
+        got = Described("clips of different videos")
+        raise ArgumentError("clips", "dubs of one video", got, "make them with clip.with_audio(dub)")

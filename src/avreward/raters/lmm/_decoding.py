@@ -1,4 +1,4 @@
-"""Runs sequences through the language model, what they have in common only once."""
+"""Run sequences through the language model; common beginnings are computed once."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from avreward.raters.lmm._tree import PrefixNode, PrefixUnit, grow, units
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Text, Tokens
 
-WORTH = 64  # tokens that a shared beginning must spare; another run of the decoder costs about as much
-PREFIXES = 3  # shared beginnings kept for later batches: a text, a picture after it, a sound after that; 100 MB each
+WORTH = 64  # tokens that a shared beginning must save; another call of the decoder costs about as much
+PREFIXES = 3  # beginnings kept for later batches: text, text and video, text and both tracks; about 100 MB each
 
 Prefixes = OrderedDict[tuple[Hashable, ...], "Prefix"]
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """A beginning that was read: what the decoder keeps of it, its hidden states (length, width), and in which mode.
+    """A computed beginning: its cache, its hidden states (length, width), and whether gradients were recorded.
 
-    What was read without gradients isn't gone on from where they are wanted: they would end there unnoticed.
+    A beginning computed without gradients is not reused where gradients are recorded: they would silently stop there.
     """
 
     past: Past
@@ -37,7 +37,7 @@ class Prefix:
 
 @dataclass
 class _Sequence:
-    """A node on its way through the decoder: which sequence it stands for, which tokens, where it goes on from."""
+    """A row of a decoder call: the node it computes, its tokens, and the row of the previous level it continues."""
 
     node: PrefixNode
     start: int  # in tokens
@@ -47,12 +47,17 @@ class _Sequence:
 
 
 def read(backbone: Backbone, sequences: Sequence[Rendered], prefixes: Prefixes | None = None) -> list[Tensor]:
-    """The hidden states (k, width) at the k positions of each sequence where its answers are read.
+    """Return the hidden states (k, width) at the k positions of each sequence where its answers are read.
 
     Sequences that begin with the same tokens share the work on them: the beginning is computed once and the rest of
-    each goes on from the cache. That holds within the call, and across calls that pass the same `prefixes` (an
-    `OrderedDict`, which keeps the last few). Of a single sequence without gradients, what stands before its last track
-    is kept: the next call's may be a dub.
+    each sequence continues from the cache, within the call and across calls with the same `prefixes`. For a single
+    sequence without gradients, the part before its last track is cached, because the next call may be about another
+    dub.
+
+    Args:
+        backbone: the language model.
+        sequences: what to read.
+        prefixes: beginnings of earlier calls; the last few are kept (*optional*).
     """
     flat = [units(sequence) for sequence in sequences]
     lengths = [_starts(sequence) for sequence in flat]
@@ -86,7 +91,7 @@ def _run(
     lengths: Sequence[Sequence[int]],
     found: list[tuple[Tensor, ...]],
 ) -> tuple[list[_Sequence], Past | None]:
-    """One call of the decoder for all nodes of a level; returns the next level and what it goes on from."""
+    """Call the decoder once for all nodes of a level; return the next level and the cache that it continues."""
     pieces = [_pieces(sequences[row.node.members[0]], row.start, row.stop) for row in level]
     embeds = [torch.cat([_embedded(backbone, piece) for piece in own]) for own in pieces]
     own_mask = _padded([torch.ones(len(own), dtype=torch.bool, device=own.device) for own in embeds])
@@ -117,7 +122,7 @@ def _run(
 
 
 def _deep(pieces: Sequence[Sequence[Text | Tokens]], own_mask: Tensor) -> dict[str, object]:
-    """The arguments of decoders that take deep features, where there are some."""
+    """Return the extra arguments of decoders with deep features, if there are any."""
     tracks = [piece for own in pieces for piece in own if isinstance(piece, Tokens) and piece.deep]
     if not tracks:
         return {}
@@ -137,14 +142,14 @@ def _embedded(backbone: Backbone, piece: Text | Tokens) -> Tensor:
         return piece.values.to(language.device, language.dtype)
     if max(piece.ids) >= language.config.vocab_size:
         raise AvrewardError(
-            f"the tokenizer gives token {max(piece.ids)}, the model knows {language.config.vocab_size}; "
-            "they don't belong together"
+            f"tokenizer: expected tokens below {language.config.vocab_size} (the model's vocabulary), "
+            f"got {max(piece.ids)}; use the model's own tokenizer"
         )
     return language.get_input_embeddings()(torch.tensor(piece.ids, device=language.device))
 
 
 def _gathered(parts: Sequence[Tensor], reads: Sequence[int]) -> Tensor:
-    """The rows `reads` of the parts put together, without putting them together."""
+    """Return the rows `reads` of the concatenated parts, without concatenating them."""
     rows = []
     for at in reads:
         for part in parts:
@@ -156,7 +161,7 @@ def _gathered(parts: Sequence[Tensor], reads: Sequence[int]) -> Tensor:
 
 
 def _pieces(sequence: Rendered, start: int, stop: int) -> list[Text | Tokens]:
-    """The parts of a sequence between two positions; a text may be cut, a track never is."""
+    """Return the parts of a sequence between two positions; text may be cut, a track is never cut."""
     found: list[Text | Tokens] = []
     at = 0
     for part in sequence.parts:
@@ -170,12 +175,12 @@ def _pieces(sequence: Rendered, start: int, stop: int) -> list[Text | Tokens]:
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:
-    """(rows, longest, …), with zeros after the shorter ones."""
+    """Stack rows to (rows, longest, …), padded with zeros at the end."""
     return pad_sequence(list(rows), batch_first=True)
 
 
 def _nodes(below: Sequence[Sequence[PrefixUnit]], start: int) -> list[PrefixNode]:
-    """The tree of sequences that all go on after unit `start`."""
+    """Return the tree of the sequences from unit `start` on."""
     nodes = grow([sequence[start:] for sequence in below], WORTH)
     for node in _walk(nodes):
         node.start, node.stop = node.start + start, node.stop + start
@@ -183,7 +188,7 @@ def _nodes(below: Sequence[Sequence[PrefixUnit]], start: int) -> list[PrefixNode
 
 
 def _halved(node: PrefixNode, sequence: Rendered, starts: Sequence[int]) -> list[PrefixNode]:
-    """A lone sequence in two, if what stands before its last track is worth keeping for a later call."""
+    """Split a single sequence before its last track, if the first part is long enough to be cached."""
     tracks = [part for part in sequence.parts if isinstance(part, Tokens)]
     if not tracks or (torch.is_grad_enabled() and any(track.values.requires_grad for track in tracks)):
         return [node]
@@ -208,7 +213,7 @@ def _row(node: PrefixNode, lengths: Sequence[Sequence[int]]) -> _Sequence:
 
 
 def _starts(sequence: Sequence[PrefixUnit]) -> list[int]:
-    """The position at which each unit begins, and the sequence's length."""
+    """Return the position at which each unit begins, and the sequence's length."""
     starts = [0]
     for unit in sequence:
         starts.append(starts[-1] + unit.length)
@@ -224,7 +229,7 @@ class _CachedPrefix:
 def _continued(
     flat: Sequence[Sequence[PrefixUnit]], prefixes: Prefixes | None
 ) -> list[tuple[_CachedPrefix | None, list[int]]]:
-    """The sequences by the beginning that was read in an earlier call, if any."""
+    """Group the sequences by the cached beginning of an earlier call that they continue, if any."""
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for i, sequence in enumerate(flat):
         keys = tuple(unit.key for unit in sequence)
@@ -238,7 +243,7 @@ def _continued(
 
 
 def _remember(prefixes: Prefixes, row: _Sequence, past: Past, flat: Sequence[Sequence[PrefixUnit]]) -> None:
-    """Keeps the beginning that `row` goes on from: the last one of its level, as later batches begin like the last."""
+    """Cache the beginning that `row` continues: the last of its level, because later batches begin like the last."""
     key = tuple(unit.key for unit in flat[row.node.members[0]][: row.node.start])
     prefixes[key] = Prefix(past.row(row.parent), torch.cat(row.before), torch.is_grad_enabled())
     prefixes.move_to_end(key)

@@ -1,4 +1,4 @@
-"""Keys and values of what was read already, for sequences that go on from it."""
+"""Key-value caches of beginnings that several sequences continue."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ with extra("lmm"):
 
 @dataclass(frozen=True)
 class Past:
-    """What a decoder keeps of the tokens that it has read, for some sequences side by side.
+    """Keys and values of the tokens that a decoder has read, for a batch of sequences.
 
     Attributes:
         layers: (keys, values) of each decoder layer, (rows, heads, length, width of a head) each.
-        mask: bool (rows, length): which of them are tokens, not padding.
+        mask: bool (rows, length): True for tokens, False for padding.
     """
 
     layers: tuple[tuple[Tensor, Tensor], ...]
     mask: Tensor
 
     def row(self, index: int) -> Past:
-        """One sequence's, without its padding."""
+        """Return the cache of one sequence, without its padding."""
         there = self.mask[index]
         kept = tuple((_kept(k, index, there), _kept(v, index, there)) for k, v in self.layers)
         return Past(kept, there[there][None])
 
 
 def _kept(states: Tensor, row: int, there: Tensor) -> Tensor:
-    return states[row : row + 1, :, there.to(states.device)]  # layers may stand on several devices
+    return states[row : row + 1, :, there.to(states.device)]  # layers may be on several devices
 
 
 class _CacheLayer(DynamicLayer):
-    """One decoder layer's: gives each row its past, and keeps what was added only if somebody goes on from here.
+    """The cache of one decoder layer: gives each row its past, and keeps new entries only if `keep` is set.
 
     Nothing is changed in place, so that a layer may be run again for its gradient (checkpointing).
     """
@@ -50,24 +50,24 @@ class _CacheLayer(DynamicLayer):
         self.kept: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """The past of each row, and the new ones after it."""
+        """Return the past keys and values of each row, followed by the new ones."""
         new = key_states, value_states
         if self.past is not None and self.rows is not None:
-            rows = self.rows.to(key_states.device)  # layers may stand on several devices
+            rows = self.rows.to(key_states.device)  # layers may be on several devices
             new = tuple(torch.cat([old[rows], add], dim=-2) for old, add in zip(self.past, new, strict=True))  # type: ignore[assignment]
         if self.keep:
             self.kept = new
         return new
 
     def get_seq_length(self) -> int:
-        """How many positions came before."""
+        """Return the number of earlier positions."""
         return 0 if self.past is None else self.past[0].shape[-2]
 
 
 class PrefixCache(Cache):
-    """The cache that a decoder is called with: row i goes on from row `rows[i]` of `past`.
+    """The cache for one decoder call: row i continues row `rows[i]` of `past`.
 
-    Rows that share a past don't copy it before the layer that needs it is computed.
+    Rows that share a past copy it only when the layer that needs it is computed.
     """
 
     def __init__(self, layers: int, past: Past | None = None, rows: Sequence[int] = (), keep: bool = False) -> None:
@@ -75,5 +75,5 @@ class PrefixCache(Cache):
         super().__init__(layers=[_CacheLayer(past.layers[i] if past else None, index, keep) for i in range(layers)])
 
     def kept(self, mask: Tensor) -> Past:
-        """What the next level goes on from; `mask`: bool (rows, length) of all positions so far."""
+        """Return the cache that the next level continues; `mask`: bool (rows, length) of all positions so far."""
         return Past(tuple(layer.kept for layer in self.layers), mask)  # type: ignore[union-attr]

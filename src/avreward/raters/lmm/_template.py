@@ -1,4 +1,4 @@
-"""From a prompt with slots to what a language model reads: token ids, feature tokens, and where answers are read."""
+"""Render a prompt with slots for a language model: token ids, feature tokens, and where answers are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FIELD = re.compile(r"\{(prompt|texts\.\w+)\}")
 
 Encode = Callable[[Slot], tuple[Hashable, Encoded]]
-"""A slot → what names its content, and what stands in it."""
+"""A slot → a key for its content, and the content."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Rendered:
 
     Attributes:
         parts: in order.
-        keys: one a part; equal keys of parts mean equal content.
+        keys: one for each part; parts with equal keys have equal content.
     """
 
     parts: tuple[Text | Tokens, ...]
@@ -34,7 +34,7 @@ class Rendered:
 
     @property
     def reads(self) -> list[int]:
-        """The positions where answers are read: those that the text names, else the last one."""
+        """The positions where answers are read: those that the text marks, else the last one."""
         found, start = [], 0
         for part in self.parts:
             found += [start + at for at in part.reads] if isinstance(part, Text) else []
@@ -43,21 +43,30 @@ class Rendered:
 
 
 def fields(prompt: Prompt) -> frozenset[str]:
-    """The clip's texts that a prompt asks for: ``"prompt"``, ``"texts.NAME"``.
+    """Return the clip's texts that a prompt quotes: ``"prompt"``, ``"texts.NAME"``.
 
-    >>> sorted(fields(["Does it match {prompt}?"]))
-    ['prompt']
+    Example:
+        >>> sorted(fields(["Does it match {prompt}?"]))
+        ['prompt']
     """
     texts = (part.text if isinstance(part, Read) else part for part in prompt if not isinstance(part, Slot))
     return frozenset(name for text in texts for name in _FIELD.findall(text))
 
 
 def render(prompt: Prompt, clip: Clip, encode: Encode, tokenizer: PreTrainedTokenizerBase) -> Rendered:
-    """Fills in the clip's texts, puts what `encode` gives into the slots, and turns text into token ids.
+    """Insert the clip's texts and encoded tracks into a prompt, and tokenize its text.
 
-    Text between two slots is tokenized as one, without the special tokens that a tokenizer would add by itself. A
-    control token in a clip's text is broken up by a space, so that no prompt can end its turn and write the answer.
-    Raises `AvrewardError` where the clip lacks a text.
+    Text between two slots is tokenized together, without the special tokens that a tokenizer adds by default. Control
+    tokens in a clip's text are broken up by a space, so that no prompt can end its turn and write the answer.
+
+    Args:
+        prompt: text with slots.
+        clip: supplies the texts.
+        encode: returns a slot's content and a key for it.
+        tokenizer: of the language model.
+
+    Raises:
+        AvrewardError: if the clip lacks a text that the prompt quotes.
     """
     parts: list[Text | Tokens] = []
     keys: list[Hashable] = []
@@ -99,7 +108,7 @@ def _add_text(
 
 def _filled(text: str, clip: Clip, control: Sequence[str]) -> str:
     def own(field: re.Match[str]) -> str:
-        # half a character, as of a file name that is no text, would be an error of the tokenizer
+        # tokenizers fail on lone surrogates, which file names that are not valid text contain
         found = text_of(clip, field[1]).encode("utf-8", "replace").decode()
         for token in control:
             found = found.replace(token, f"{token[0]} {token[1:]}")
@@ -109,7 +118,11 @@ def _filled(text: str, clip: Clip, control: Sequence[str]) -> str:
 
 
 def text_of(clip: Clip, name: str) -> str:
-    """The clip's text called ``"prompt"`` or ``"texts.NAME"``; raises `AvrewardError` if it has none."""
+    """Return the clip's text called ``"prompt"`` or ``"texts.NAME"``.
+
+    Raises:
+        AvrewardError: if the clip doesn't have it.
+    """
     text = clip.prompt if name == "prompt" else clip.texts.get(name.removeprefix("texts."))
     if not text:
         raise AvrewardError(f"{clip.name}: {why_no_text(name)}")
@@ -117,6 +130,6 @@ def text_of(clip: Clip, name: str) -> str:
 
 
 def why_no_text(name: str) -> str:
-    """The reason for a missing score where the text called `name` is missing."""
+    """Return why a score is missing that needs the text called `name`."""
     how = "prompt=… with the clip, or --prompt" if name == "prompt" else f"texts={{{name.removeprefix('texts.')!r}: …}}"
     return f"no {name} was given; pass {how}"

@@ -1,4 +1,4 @@
-"""What sequences have in common at their beginning, as a tree whose nodes are computed once for all below them."""
+"""The common beginnings of sequences as a tree; each node is computed once for all sequences below it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class PrefixUnit:
 
 @dataclass
 class PrefixNode:
-    """Units `start` … `stop` of each sequence in `members`, after those of its parents.
+    """Units `start` … `stop` of the sequences `members`, after the units of its parents.
 
-    `members` are indices; they are equal up to `stop`, so that the first stands for all.
+    `members` are indices of sequences that are equal up to `stop`, so that the first represents all of them.
     """
 
     members: list[int]
@@ -32,7 +32,7 @@ class PrefixNode:
 
 
 def units(sequence: Rendered) -> list[PrefixUnit]:
-    """A sequence, unit by unit."""
+    """Return the units of a sequence."""
     found: list[PrefixUnit] = []
     for part, key in zip(sequence.parts, sequence.keys, strict=True):
         found += (
@@ -42,12 +42,13 @@ def units(sequence: Rendered) -> list[PrefixUnit]:
 
 
 def grow(sequences: Sequence[Sequence[PrefixUnit]], worth: int) -> list[PrefixNode]:
-    """The nodes at the top; a common beginning is a node of its own where that spares at least `worth` tokens.
+    """Return the top nodes; a common beginning becomes a separate node if that saves at least `worth` tokens.
 
-    >>> a, b = ([PrefixUnit(k, 100) for k in keys] for keys in ("xy", "xz"))
-    >>> [top] = grow([a, b], worth=64)
-    >>> top.stop, [child.members for child in top.children]
-    (1, [[0], [1]])
+    Example:
+        >>> a, b = ([PrefixUnit(k, 100) for k in keys] for keys in ("xy", "xz"))
+        >>> [top] = grow([a, b], worth=64)
+        >>> top.stop, [child.members for child in top.children]
+        (1, [[0], [1]])
     """
     return _grow(sequences, list(range(len(sequences))), 0, 0, worth)
 
@@ -55,7 +56,7 @@ def grow(sequences: Sequence[Sequence[PrefixUnit]], worth: int) -> list[PrefixNo
 def _grow(
     sequences: Sequence[Sequence[PrefixUnit]], members: list[int], start: int, at: int, worth: int
 ) -> list[PrefixNode]:
-    """Nodes from unit `start` on, for members that agree up to unit `at`."""
+    """Return the nodes from unit `start` on, for members that agree up to unit `at`."""
     groups: dict[Hashable, list[int]] = {}
     for member in members:
         following = sequences[member][at : at + 1]
@@ -65,7 +66,7 @@ def _grow(
         stop = _common(sequences, group, at)
         longer = [member for member in group if len(sequences[member]) > stop]
         tokens = sum(unit.length for unit in sequences[group[0]][start:stop])
-        if not longer:  # one sequence, or several that are the same
+        if not longer:  # one sequence, or several equal ones
             nodes.append(PrefixNode(group, start, stop))
         elif tokens * (len(group) - 1) >= worth:
             nodes.append(PrefixNode(group, start, stop, _grow(sequences, longer, stop, stop, worth)))
@@ -75,7 +76,7 @@ def _grow(
 
 
 def _common(sequences: Sequence[Sequence[PrefixUnit]], group: list[int], at: int) -> int:
-    """How many units all of `group` begin with, knowing that it is at least `at`."""
+    """Return how many units at the beginning are common to `group`; at least `at`."""
     if len(group) == 1:
         return len(sequences[group[0]])
     columns = zip(*(sequences[member][at:] for member in group), strict=False)

@@ -1,4 +1,4 @@
-"""A language model with its encoders: how a clip becomes what it reads."""
+"""Backbones: a multimodal language model with its encoders, preprocessing and chat format."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 class Backbone(ABC):
     """A network with encoders and a language model, and the text format that it was trained with.
 
-    One subclass a family of models. It holds no scores and no questions: those are a rater's.
+    There is one subclass for each family of models. Questions and scores belong to the rater.
 
     Args:
-        module: the whole network, as `transformers` (or this package) defines it.
+        module: the complete network, as `transformers` (or this package) defines it.
         tokenizer: of its language model.
-        rounding: what becomes of the rounding steps of the original preprocessing; see `avreward.media.rounding`.
+        rounding: how to apply the rounding steps of the original preprocessing; see `avreward.media.rounding`.
     """
 
     tracks: ClassVar[tuple[Track, ...]]
-    """What it can take in."""
+    """The tracks that it takes."""
     network: ClassVar[str] = ""
-    """Its network's class in `transformers`; empty where this package defines the network."""
+    """Its network's class in `transformers`; empty if this package defines the network."""
     versions: ClassVar[Mapping[str, int]] = MappingProxyType({})
-    """Versions of the subpackages that it uses beside `media` and `lmm`."""
+    """Versions of the subpackages that it uses besides `media` and `lmm`."""
 
     def __init__(
         self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, rounding: Rounding = "straight_through"
@@ -53,39 +53,45 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def head(self) -> nn.Module:
-        """From hidden states (…, width) to logits (…, vocabulary)."""
+        """The layer from hidden states (…, width) to logits (…, vocabulary)."""
 
     @property
     @abstractmethod
     def settings(self) -> Mapping[str, str]:
-        """Every choice of the preprocessing that a score depends on: label → value."""
+        """All preprocessing settings that a score depends on: label → value."""
 
     @abstractmethod
     def load(self, clip: Clip, track: Track) -> Any:
-        """Decodes a track and prepares it up to the network's input, in torch and differentiably.
+        """Decode a track and preprocess it for the network, in torch and differentiably.
 
-        The result is a tensor or a small frozen dataclass of tensors, on the device of the clip. It may be called from
-        several threads. A track that can't be used (too short) raises `UnusableTrack`.
+        The result is a tensor or a small frozen dataclass of tensors, on the device of the clip. May be called from
+        several threads.
+
+        Raises:
+            UnusableTrack: if the track can't be used, such as audio that is too short.
         """
 
     @abstractmethod
     def encode(self, track: Track, loaded: Any) -> Encoded:
-        """The feature tokens of what `load` gave, with the delimiters and time stamps that the model expects.
+        """Return the feature tokens of the result of `load`, with the delimiters and time stamps of the model's format.
 
-        Moves tensors to the encoder's device and dtype differentiably. One clip at a time: its tokens can't depend on
-        others.
+        Moves tensors to the encoder's device and dtype differentiably. Encodes one clip at a time, so that its tokens
+        don't depend on others.
         """
 
     @abstractmethod
     def chat(self, user: Prompt, answer: Prompt = (), closed: bool = False) -> list[Any]:
-        """The model's chat format around a user's turn, and the answer as far as it is given.
+        """Return the user's turn in the model's chat format, followed by the beginning of the answer.
 
-        `closed` ends the answer's turn; else the model would go on right after it.
+        Args:
+            user: the user's turn.
+            answer: the beginning of the answer (*optional*).
+            closed: whether to end the answer's turn; otherwise the model would continue it.
         """
 
     def positions(self, parts: Sequence[Text | Tokens]) -> Tensor:
-        """Position ids of a whole sequence, int64 (axes, length): 0 … length − 1 on one axis unless a model differs.
+        """Return the position ids of a sequence, int64 (axes, length): by default 0 … length − 1 on one axis.
 
-        A position depends only on what stands before it, so that sequences can share a beginning.
+        A position depends only on the parts before it, so that sequences can share a beginning.
         """
         return torch.arange(sum(part.length for part in parts))[None]

@@ -1,4 +1,4 @@
-"""What a language model reads: text, the feature tokens of a track, and where answers are read."""
+"""Prompts with slots for video and audio, and the text and feature tokens that a language model reads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a track stands in a text.
+    """The place of a track in a prompt.
 
     Args:
         track: ``"video"`` or ``"audio"``.
-        of: which clip's, where a text compares several.
+        of: index of the clip, in a prompt that compares several.
     """
 
     track: str
@@ -29,18 +29,19 @@ class Read:
 
 
 Prompt = Sequence[str | Slot | Read]
-"""A text with slots. ``{prompt}`` and ``{texts.NAME}`` in its strings stand for the clip's own texts.
+"""Text with slots. ``{prompt}`` and ``{texts.NAME}`` in its strings are replaced by the clip's own texts.
 
-Strings that follow each other are one text, tokenized together; a slot or a `Read` ends it.
+Consecutive strings are tokenized together, up to a slot or a `Read`.
 """
 
 
 @dataclass(frozen=True)
 class Text:
-    """Token ids as they stand, and at which of them answers are read.
+    """Token ids, and the indices at which answers are read.
 
-    >>> Text((5, 6, 7), reads=(2,)).length
-    3
+    Example:
+        >>> Text((5, 6, 7), reads=(2,)).length
+        3
     """
 
     ids: tuple[int, ...]
@@ -59,8 +60,9 @@ class Tokens:
     Args:
         values: (n, width of the language model).
         grid: (steps, rows, columns) with n = steps·rows·columns, for models whose positions have three axes.
-        seconds: between two steps of the grid, for models that count time in their positions.
-        deep: (n, width) each, added to the hidden states after the first decoder layers (DeepStack, arXiv:2406.04334).
+        seconds: between two steps of the grid, for models whose positions count time.
+        deep: features (n, width) that are added to the hidden states after the first decoder layers (DeepStack,
+            arXiv:2406.04334).
     """
 
     values: Tensor
@@ -75,4 +77,4 @@ class Tokens:
 
 
 Encoded = Sequence[str | Tokens]
-"""What stands in a slot: feature tokens, with the texts that a model puts around and between them."""
+"""The content of a slot: feature tokens, and the delimiters and time stamps around them."""

@@ -1,4 +1,4 @@
-"""A rater made of four parts: encoders, template, language model, readout."""
+"""Raters that ask a multimodal language model: encoders, template, language model, readout."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """One sequence for the language model, and the scores that its readout gives.
+    """A prompt for the language model, and the scores that are read from its answer.
 
     Args:
         dimensions: names of the scores, in the readout's order.
-        prompt: the whole text, in the model's chat format, with slots.
+        prompt: the complete text, in the model's chat format, with slots.
         readout: hidden states where answers are read → scores.
     """
 
@@ -45,11 +45,11 @@ class Question:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The tracks that stand in its slots and the texts that it quotes."""
+        """The tracks in its slots and the texts that it quotes."""
         return frozenset(part.track for part in self.prompt if isinstance(part, Slot)) | fields(self.prompt)
 
     def identity(self, tokenizer: PreTrainedTokenizerBase) -> str:
-        """Names what the scores depend on beside clip and weights: the text, its tokens, and how answers are read."""
+        """Return all that the scores depend on besides clip and weights: the text, its tokens, and the readout."""
         texts = [part.text if isinstance(part, Read) else part for part in self.prompt if not isinstance(part, Slot)]
         tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         plain = {k: v for k, v in vars(self.readout).items() if isinstance(v, int | float | str | tuple)}
@@ -57,25 +57,25 @@ class Question:
 
 
 class LmmRater(NetworkRater):
-    """Asks a large multimodal model about each clip; every published system is a choice of backbone and questions.
+    """A rater that asks a large multimodal model about each clip; a published system is a backbone and questions.
 
-    A dimension's score comes from the first of `questions` that gives it and whose needs the clip meets. What clips
-    share is computed once: a picture or sound is encoded once, and the beginning that several sequences have in common
-    (the picture of several dubs, the clip that several questions are about) goes through the language model once.
+    A dimension's score comes from the first of `questions` that has this dimension and whose needs the clip meets.
+    Shared work is done once: each track is encoded once, and the language model reads a common beginning once (the
+    video of several dubs, the clip of several questions).
 
     Args:
         name: as used in expressions.
         backbone: encoders, language model and text format.
-        questions: what is asked.
-        dimensions: the columns of the scores; each is given by some question.
+        questions: the prompts and their readouts.
+        dimensions: the columns of the scores; each belongs to at least one question.
         checkpointing: trade time for memory in the backward pass; scores and gradients stay the same.
-        module: holds all weights, where that is more than the backbone's (*optional*).
+        module: the module with all weights, if the backbone's is only a part (*optional*).
     """
 
     versions: Mapping[str, int] = MappingProxyType({**NetworkRater.versions, "lmm": VERSION})
     libraries = (*NetworkRater.libraries, "transformers")
     published: Mapping[str, Mapping[str, float]] = MappingProxyType({})
-    """Scores that its authors published: beginning of a file's name → dimension → score."""
+    """Scores published by its authors: beginning of a file name → dimension → score."""
 
     def __init__(
         self,
@@ -99,12 +99,12 @@ class LmmRater(NetworkRater):
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
-        """Names the weights, the questions, every setting and the versions of the code."""
+        """Identifies the weights, the questions, every setting and the versions of the code."""
         return self._fingerprint.of({**self.settings, **self._identities})
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """How clips are looked at: preprocessing, precision, attention."""
+        """Preprocessing, precision and attention: label → value."""
         language = self.backbone.language
         return {
             **self.backbone.settings,
@@ -114,7 +114,7 @@ class LmmRater(NetworkRater):
         }
 
     def reads(self, dimension: str | None = None) -> frozenset[str]:
-        """Return what a score may depend on: all that stands in the questions about it."""
+        """Return what a score may depend on: all tracks and texts in the questions about it."""
         if dimension is None:
             return super().reads()
         name = self.dimension(dimension).name
@@ -122,11 +122,11 @@ class LmmRater(NetworkRater):
 
     @property
     def decoding(self) -> Hashable:
-        """Raters on one backbone decode and encode alike, whatever they ask; what a class adds is in its settings."""
+        """Key for shared decoding: raters with the same backbone and settings decode and encode in the same way."""
         return type(self), self.backbone, tuple(sorted(self.settings.items()))
 
     def load_track(self, clip: Clip, track: Track) -> Any:
-        """What the backbone makes of a track, up to its network's input."""
+        """Decode a track and preprocess it for the backbone's network."""
         with no_autocast():
             return self.backbone.load(clip, track)
 
@@ -138,27 +138,36 @@ class LmmRater(NetworkRater):
             answers = read(self.backbone, sequences, work.prefixes)
             for (row, question), hidden in zip(asked, answers, strict=True):
                 found = zip(question.dimensions, question.readout(hidden), strict=True)
-                values[row] = {**dict(found), **values[row]}  # of two answers on a dimension the first counts
+                values[row] = {**dict(found), **values[row]}  # the first answer about a dimension counts
         return [(found, self._reasons(sample, found), {}) for sample, found in zip(samples, values, strict=True)]
 
     def rendered(self, sample: Sample, prompt: Prompt, work: Work) -> Rendered:
-        """`prompt` about a sample, its tracks encoded unless `work` has them already."""
-
+        """Render `prompt` for a sample; tracks are encoded unless `work` has their tokens."""
         encode = partial(self.encoded, sample, work=work)
         return render(prompt, sample.clip, encode, self.backbone.tokenizer)
 
     def encoded(self, sample: Sample, slot: Slot, work: Work) -> tuple[Hashable, Encoded]:
-        """What names a track's content, and its tokens: computed unless `work` has them already."""
-        # what was read without gradients goes on without them, in the cache of the language model, too
+        """Return a key for a track's content, and its tokens, encoded unless `work` has them."""
+        # results without gradients are not reused with gradients; the same holds in the language model's cache
         key = (slot.track, sample.clip.work_key(slot.track), torch.is_grad_enabled())
         return key, work.tokens.get(key, partial(self.backbone.encode, slot.track, sample.tracks[slot.track]))  # type: ignore[arg-type]
 
     def compare(self, clips: Sequence[Clip] | Group, work: Work | None = None) -> Tensor:
-        """Which of several dubs of one video fits best: see `avreward.raters.lmm._comparison.compare`."""
+        """Return the probability (n,) of each of n dubs of one video to be the best; they sum to 1.
+
+        All dubs are compared in one prompt (AGAV-Rater, section 3.3). The order of `clips` makes no difference.
+
+        Args:
+            clips: 2 to 9 dubs of one video.
+            work: results to share with other calls (*optional*).
+
+        Raises:
+            ArgumentError: for fewer than 2 or more than 9 dubs, different videos, or a clip without audio or video.
+        """
         return compare(self, clips, work)
 
     def _asked(self, sample: Sample) -> list[Question]:
-        """The questions that the sample can answer and that are needed."""
+        """Return the questions that are needed and for which the sample has all tracks and texts."""
         found: list[Question] = []
         open_dimensions = {dimension.name for dimension in self.dimensions}
         for question in self.questions:
@@ -177,7 +186,7 @@ class LmmRater(NetworkRater):
 
 
 def _lacking(sample: Sample, question: Question) -> dict[str, str]:
-    """What the question needs and the sample lacks → why."""
+    """Return the question's needs that the sample lacks → why."""
     lacking = {}
     for need in sorted(question.needs):
         if need in ("video", "audio"):

@@ -1,4 +1,4 @@
-"""From hidden states, where answers are read, to scores."""
+"""Readouts: scores from the hidden states at the positions where answers are read."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Head = Callable[[Tensor], Tensor]
 LEVEL_WORDS = ("excellent", "good", "fair", "poor", "bad")
-# Equation 1 of AGAV-Rater lists the words in the other order, which read literally would turn the ranking upside down.
+# Equation 1 of AGAV-Rater lists the words in the other order; taken literally, it would reverse the ranking.
 _LEVELS = (5.0, 4.0, 3.0, 2.0, 1.0)
 
 
 class Readout(Protocol):
-    """Hidden states (k, width) at the k positions of one sequence → its scores (n,), in float32 or wider."""
+    """Map the hidden states (k, width) at the k positions of one sequence to its scores (n,), float32 or wider."""
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """The scores."""
+        """Return the scores (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class FiveLevels:
-    """The expected level under the softmax over five words' first tokens (Q-Align; AGAV-Rater, equation 1).
+    """Expected level under the softmax over the first tokens of five words (Q-Align; AGAV-Rater, equation 1).
 
-    excellent counts 5, good 4, fair 3, poor 2, bad 1; the result is rescaled from [1, 5] to [low, high].
+    The levels are excellent 5, good 4, fair 3, poor 2, bad 1; the result is rescaled from [1, 5] to [low, high].
 
     Args:
         head: hidden (k, width) → logits (k, vocabulary).
         ids: first tokens of the five words, best first; see `first_tokens`.
-        low, high: the range of the score.
+        low: lowest score.
+        high: highest score.
 
-    >>> readout = FiveLevels(nn.Identity(), (0, 1, 2, 3, 4), low=0.0, high=100.0)
-    >>> readout(torch.tensor([[50.0, 0.0, 0.0, 0.0, 0.0]]))
-    tensor([100.])
+    Example:
+        >>> readout = FiveLevels(nn.Identity(), (0, 1, 2, 3, 4), low=0.0, high=100.0)
+        >>> readout(torch.tensor([[50.0, 0.0, 0.0, 0.0, 0.0]]))
+        tensor([100.])
     """
 
     head: Head
@@ -49,17 +51,24 @@ class FiveLevels:
     high: float = 100.0
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """(1,): read at the last of the positions."""
+        """Return the score (1,), read at the last position."""
         level = _probabilities(self.head, hidden, self.ids) @ hidden.new_tensor(_LEVELS, dtype=_wide(hidden))
         return (self.low + (self.high - self.low) * (level - 1) / 4)[None]
 
 
 @dataclass(frozen=True, eq=False)
 class BinaryConfidence:
-    """The probability of the first of two words at one position, softmax over the two (AVBench).
+    """Probability of the first of two words at one position, softmax over the two (AVBench).
 
-    >>> BinaryConfidence(nn.Identity(), (0, 1))(torch.tensor([[1.0, 1.0, 7.0]]))
-    tensor([0.5000])
+    Args:
+        head: hidden (k, width) → logits (k, vocabulary).
+        ids: first tokens of the two words; see `first_tokens`.
+        low: score for probability 0.
+        high: score for probability 1.
+
+    Example:
+        >>> BinaryConfidence(nn.Identity(), (0, 1))(torch.tensor([[1.0, 1.0, 7.0]]))
+        tensor([0.5000])
     """
 
     head: Head
@@ -68,64 +77,84 @@ class BinaryConfidence:
     high: float = 1.0
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """(1,): read at the last of the positions."""
+        """Return the score (1,), read at the last position."""
         yes = _probabilities(self.head, hidden, self.ids)[:1]
         return self.low + (self.high - self.low) * yes
 
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """A linear head on the hidden states: raw scores, on no scale of their own.
+    """A linear head on the hidden states: raw scores without a fixed scale.
 
     One position and n rows give n scores (AGAV-Rater's checkpoint: three at the last position). n positions give n
-    scores, each from its own row, or from the one row that all share (AGAV-Rater's section 4.2; VideoReward).
+    scores, each from its own row, or from one row that all share (AGAV-Rater's section 4.2; VideoReward).
 
-    >>> head = nn.Linear(2, 2, bias=False)
-    >>> _ = torch.nn.init.eye_(head.weight)
-    >>> Regression(head)(torch.tensor([[3.0, 9.0], [9.0, 4.0]])).detach()
-    tensor([3., 4.])
+    Args:
+        head: hidden (k, width) → scores (k, rows).
+
+    Example:
+        >>> head = nn.Linear(2, 2, bias=False)
+        >>> _ = torch.nn.init.eye_(head.weight)
+        >>> Regression(head)(torch.tensor([[3.0, 9.0], [9.0, 4.0]])).detach()
+        tensor([3., 4.])
     """
 
     head: nn.Module
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """(n,)."""
+        """Return the scores (n,).
+
+        Raises:
+            ArgumentError: if the head's rows don't fit the number of positions.
+        """
         scores = applied(self.head, hidden)  # (positions, rows)
         positions, rows = scores.shape
         if positions == 1 or rows == 1:
             return scores.flatten()
         if positions != rows:
-            raise AvrewardError(f"the head has {rows} rows for {positions} positions; give it one row, or one each")
+            raise ArgumentError("head", f"1 row, or one for each of {positions} positions", Described(f"{rows} rows"))
         return scores.diagonal()
 
 
 def first_tokens(tokenizer: PreTrainedTokenizerBase, stem: str, words: Sequence[str]) -> tuple[int, ...]:
-    """The token that each of `words` would begin with if it came right after `stem`.
+    """Return the first token of each of `words` when it follows `stem`.
 
-    Raises `AvrewardError` where two of them begin with the same token, so that one position can't tell them apart.
+    Args:
+        tokenizer: of the language model.
+        stem: the text before the word.
+        words: the possible answers.
+
+    Raises:
+        AvrewardError: if the tokenizer joins a word with the stem, or if two words begin with the same token, so that
+            one position can't distinguish them.
     """
     start = tokenizer(stem, add_special_tokens=False)["input_ids"] if stem else []
     ids = []
     for word in words:
-        whole = tokenizer(stem + word, add_special_tokens=False)["input_ids"]
-        if whole[: len(start)] != start or len(whole) == len(start):
-            raise AvrewardError(f"the tokenizer joins {word!r} with the text {stem!r} before it; use another stem")
-        ids.append(whole[len(start)])
+        tokens = tokenizer(stem + word, add_special_tokens=False)["input_ids"]
+        if tokens[: len(start)] != start or len(tokens) == len(start):
+            raise AvrewardError(f"this tokenizer joins {word!r} with the text {stem!r} before it; use another stem")
+        ids.append(tokens[len(start)])
     same = sorted({word.strip() for word, token in zip(words, ids, strict=True) if ids.count(token) > 1})
     if same:
         raise AvrewardError(
-            f"{', '.join(same)} begin with the same token in this tokenizer, so one position can't tell them apart; "
+            f"{', '.join(same)} begin with the same token in this tokenizer, so one position can't distinguish them; "
             "use a model whose tokenizer splits them, or yes/no questions (answers='yes_no')"
         )
     return tuple(ids)
 
 
 def applied(head: Head, hidden: Tensor, rows: Sequence[int] | None = None) -> Tensor:
-    """`head(hidden)`, or the entries `rows` of it alone, in float32 or wider: (…, rows).
+    """Return `head(hidden)`, or its entries `rows` alone, in float32 or wider: (…, rows).
 
-    In bfloat16 a score of 50 would come in steps of a quarter, and near candidates would tie.
+    In bfloat16 a score near 50 would have steps of 0.25, and close candidates would tie.
+
+    Args:
+        head: hidden (…, width) → logits (…, vocabulary).
+        hidden: (…, width).
+        rows: the entries to compute (*optional*, all).
     """
-    if type(head) is nn.Linear:  # not what quantizes or adapts one
+    if type(head) is nn.Linear:  # not a quantized or adapted layer
         wanted = slice(None) if rows is None else list(rows)
         wide = _wide(hidden)
         out = hidden.to(wide) @ head.weight[wanted].to(hidden.device, wide).T

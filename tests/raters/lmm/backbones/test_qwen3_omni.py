@@ -11,7 +11,7 @@ from tiny.qwen_templates import QWEN3
 from torch import Tensor
 
 from avreward import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.raters.lmm.prompt import Slot
 
 QUESTION = "Is this audio and video properly matched?"
@@ -81,7 +81,7 @@ def test_what_comes_later_is_not_heard() -> None:
     loaded = short.load(Clip(audio=sound, sample_rate=16000), "audio")
     assert torch.equal(loaded, short.load(Clip(audio=sound[:40_000], sample_rate=16000), "audio"))
     tiny_qwen3_omni(max_audio_seconds=2400.0)
-    with pytest.raises(AvrewardError, match="max_audio_seconds: 0"):
+    with pytest.raises(ArgumentError, match="max_audio_seconds: expected a number above 0, got 0"):
         tiny_qwen3_omni(max_audio_seconds=0)
 
 

@@ -1,4 +1,4 @@
-"""One file a family of multimodal models: preprocessing in the graph, encoders, chat format."""
+"""Backbones for families of multimodal models: differentiable preprocessing, encoders, chat format."""
 
 from typing import TYPE_CHECKING
 

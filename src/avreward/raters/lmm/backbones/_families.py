@@ -1,4 +1,4 @@
-"""Which backbone runs a public checkpoint, by the ``model_type`` of its configuration."""
+"""The backbone for each ``model_type`` of a public checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 class Family(NamedTuple):
     """A family of public models.
 
-    `name`: of a rater made of it, unless another is given. `backbone`: returns its class, imported when called.
+    Attributes:
+        name: default name of its raters.
+        backbone: returns the backbone's class, which is imported when called.
     """
 
     name: str

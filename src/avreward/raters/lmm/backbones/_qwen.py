@@ -1,4 +1,4 @@
-"""What the Qwen families share: how they see a film, their chat format, and positions on three axes."""
+"""Common parts of the Qwen families: video preprocessing, chat format, and positions on three axes."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ TWO_A_SECOND = QwenFrames(2.0)
 
 @dataclass(frozen=True, eq=False)
 class QwenVideo:
-    """What a vision tower takes in.
+    """The input of a vision tower.
 
     Attributes:
         patches: float (n, 3·2·patch²).
-        grid: (steps, rows, columns) of them.
-        times: of the frames, in seconds after the clip's first.
-        seconds: between two steps on average.
+        grid: (steps, rows, columns) of the patches.
+        times: of the frames, in seconds after the clip's first frame.
+        seconds: mean time between two steps.
     """
 
     patches: Tensor
@@ -47,15 +47,18 @@ class QwenVideo:
 
 
 class Qwen(Backbone):
-    """A Qwen model that sees films.
+    """A Qwen model that takes video.
 
-    Frames are chosen, sized and normalised as qwen-vl-utils does it; see `QwenFrames` and `QwenPatches`. A film of one
-    frame shows it twice.
+    Frames are chosen, resized and normalised as in qwen-vl-utils; see `QwenFrames` and `QwenPatches`. If a video has
+    one frame, it is used twice.
 
     Args:
-        module, tokenizer, rounding: as for `Backbone`.
-        frames: which frames are looked at; as published, two a second, 768 at most.
-        min_pixels, max_pixels: of a frame; as published, those of 128 and of 768 tokens.
+        module: the complete network; see `Backbone`.
+        tokenizer: of its language model.
+        rounding: how to apply the original's rounding steps; see `Backbone`.
+        frames: rule that chooses frames; by default two per second, at most 768, as published.
+        min_pixels: of a frame; by default the pixels of 128 tokens, as published.
+        max_pixels: of a frame; by default the pixels of 768 tokens, as published.
     """
 
     tracks: ClassVar[tuple[Track, ...]] = ("video",)
@@ -107,67 +110,68 @@ class Qwen(Backbone):
 
     @property
     def head(self) -> nn.Module:
-        """From hidden states (…, width) to logits (…, vocabulary)."""
+        """The layer from hidden states (…, width) to logits (…, vocabulary)."""
         return self.module.lm_head  # type: ignore[return-value]
 
     @property
     def per_second(self) -> float | None:
-        """Positions that a second takes on the axis of time; None where every step takes one."""
+        """Positions per second on the time axis; None if every step takes one."""
         return None
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Which frames are seen, how large, and on which positions."""
+        """Frames, their size, and their positions: label → value."""
         steps = "one a step" if self.per_second is None else f"{self.per_second:g} a second"
         return {"frames": repr(self.frames), "patches": repr(self.patches), "positions in time": steps}
 
     def load(self, clip: Clip, track: Track) -> Any:
-        """The chosen frames as patches."""
+        """Decode the chosen frames and cut them into patches."""
         chosen = self.frames(clip.times)
         patches, grid = self.patches(clip.frames(FramePlan(self.frames)), self.rounding)
         times = clip.times[chosen] - clip.times[0]
         return QwenVideo(patches, grid, tuple(times.tolist()), STEP * duration(clip.times) / len(chosen))
 
     def encode(self, track: Track, loaded: Any) -> Encoded:
-        """One token for each `merge` × `merge` patches, between the delimiters of the published processor."""
+        """Return one token for each `merge` × `merge` patches, between the delimiters of the published processor."""
         return [self.around[0], self._see(loaded), self.around[1]]
 
     def chat(self, user: Prompt, answer: Prompt = (), closed: bool = False) -> list[Any]:
-        """ChatML, with the system turn that the published chat template adds where none is given."""
+        """Return ChatML, with the system turn that the published chat template adds by default."""
         return chatml(self.system, user, answer, closed)
 
     def positions(self, parts: Sequence[Text | Tokens]) -> Tensor:
-        """Time, row and column of every token, int64 (3, length); see `mrope`."""
+        """Return time, row and column of every token, int64 (3, length); see `mrope`."""
         return mrope(parts, self.per_second)
 
-    def _see(self, film: QwenVideo) -> Tokens:
-        """The tokens of a whole film."""
+    def _see(self, video: QwenVideo) -> Tokens:
+        """Return the tokens of a complete video."""
         tower = self._tower
         found = tower(
-            film.patches.to(tower.device, tower.dtype), grid_thw=torch.tensor([film.grid], device=tower.device)
+            video.patches.to(tower.device, tower.dtype), grid_thw=torch.tensor([video.grid], device=tower.device)
         )
         return Tokens(
             found.pooler_output,
-            grid=self._grid(film),
-            seconds=self._seconds(film),
+            grid=self._grid(video),
+            seconds=self._seconds(video),
             deep=tuple(getattr(found, "deepstack_features", ())),
         )
 
-    def _grid(self, film: QwenVideo) -> tuple[int, int, int]:
-        """Steps, rows and columns of tokens."""
-        steps, rows, columns = film.grid
+    def _grid(self, video: QwenVideo) -> tuple[int, int, int]:
+        """Return steps, rows and columns of tokens."""
+        steps, rows, columns = video.grid
         return steps, rows // self.patches.merge, columns // self.patches.merge
 
-    def _seconds(self, film: QwenVideo) -> float | None:
-        """Between two steps, where positions count time."""
+    def _seconds(self, video: QwenVideo) -> float | None:
+        """Return the time between two steps, if positions count time."""
         return None
 
 
 def chatml(system: str | None, user: Prompt, answer: Prompt, closed: bool) -> list[Any]:
-    """One exchange in ChatML: a system turn if there is one, the user's, and the answer's as far as it is given.
+    r"""Return an exchange in ChatML: the system turn if there is one, the user's turn, the beginning of the answer.
 
-    >>> chatml(None, ["Good?"], ["Yes"], closed=True)
-    ['<|im_start|>user\\n', 'Good?', '<|im_end|>\\n<|im_start|>assistant\\n', 'Yes', '<|im_end|>\\n']
+    Example:
+        >>> chatml(None, ["Good?"], ["Yes"], closed=True)
+        ['<|im_start|>user\n', 'Good?', '<|im_end|>\n<|im_start|>assistant\n', 'Yes', '<|im_end|>\n']
     """
     opening = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
     turn, end = "<|im_end|>\n<|im_start|>assistant\n", ["<|im_end|>\n"] if closed else []

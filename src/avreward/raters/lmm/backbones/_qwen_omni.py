@@ -1,16 +1,17 @@
-"""What the two Qwen-Omni families share: how their thinkers hear."""
+"""Common parts of the Qwen-Omni families: audio preprocessing and encoding of their thinkers."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, UnusableTrack
+from avreward.errors import ArgumentError, UnusableTrack
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import FrameRule
 from avreward.raters.base import Track
@@ -24,22 +25,29 @@ RATE, HOP = 16000, 160  # Hz, and samples between two frames of the spectrogram
 
 
 class QwenOmni(Qwen):
-    """The thinker of a Qwen-Omni model: film and sound as items of their own, not interleaved.
+    """The thinker of a Qwen-Omni model; video and audio are separate items, not interleaved.
 
-    It hears the first `max_audio_seconds` at 16 kHz, mono, as a log-mel spectrogram, whose loudest point is that of the
-    part it hears. Sound isn't rounded.
+    Audio is the first `max_audio_seconds` at 16 kHz, mono, as a log-mel spectrogram that is normalised by the loudest
+    point of this part. Audio isn't rounded.
 
     Args:
-        module, tokenizer, rounding: as for `Backbone`.
-        frames, min_pixels, max_pixels: as for `Qwen`.
-        max_audio_seconds: what comes later isn't heard.
+        module: the complete network; see `Backbone`.
+        tokenizer: of its language model.
+        rounding: how to apply the original's rounding steps; see `Backbone`.
+        frames: rule that chooses frames; see `Qwen`.
+        min_pixels: of a frame; see `Qwen`.
+        max_pixels: of a frame; see `Qwen`.
+        max_audio_seconds: audio after this time is ignored.
+
+    Raises:
+        ArgumentError: if `max_audio_seconds` is not positive or exceeds the model's limit.
     """
 
     tracks: ClassVar[tuple[Track, ...]] = ("video", "audio")
     around_sound: ClassVar[tuple[str, str]]
-    least_samples: ClassVar[int]  # that give a token
-    longest: ClassVar[float]  # seconds of sound that the model takes
-    seconds_per_step: ClassVar[float]  # between two steps of a film, as positions count them
+    least_samples: ClassVar[int]  # the fewest that give a token
+    longest: ClassVar[float]  # seconds of audio that the model takes
+    seconds_per_step: ClassVar[float]  # between two steps of a video, as positions count them
 
     def __init__(
         self,
@@ -53,44 +61,48 @@ class QwenOmni(Qwen):
     ) -> None:
         super().__init__(module, tokenizer, rounding, frames, min_pixels, max_pixels)
         if not 0 < max_audio_seconds <= self.longest:
-            problem = f"max_audio_seconds: {max_audio_seconds} is out of range"
-            raise AvrewardError(f"{problem}; give more than 0, and {self.longest:g} at most")
+            wanted = "a number above 0" + (f" and at most {self.longest:g}" if isfinite(self.longest) else "")
+            raise ArgumentError("max_audio_seconds", wanted, max_audio_seconds)
         self.max_audio_seconds = max_audio_seconds
 
     @property
     def per_second(self) -> float:
-        """Positions that a second takes on the axis of time."""
+        """Positions per second on the time axis."""
         return self._config.position_id_per_seconds
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What is seen and heard, and how."""
+        """Frames, their size and positions, and the audio: label → value."""
         sound = f"{RATE} Hz mono, the first {self.max_audio_seconds:g} s, Whisper log-mel of {self.bins} bins"
         return {**super().settings, "seconds a step": f"{self.seconds_per_step:g}", "sound": sound}
 
     @property
     def bins(self) -> int:
-        """Of the spectrogram."""
+        """Bins of the spectrogram."""
         return self._config.audio_config.num_mel_bins
 
     def load(self, clip: Clip, track: Track) -> Any:
-        """The chosen frames as patches, or the spectrogram of the sound, float (bins, frames)."""
+        """Return the chosen frames as patches, or the spectrogram of the audio, float (bins, frames).
+
+        Raises:
+            UnusableTrack: if the audio is too short for a token.
+        """
         return super().load(clip, track) if track == "video" else self._listen(clip)
 
     def encode(self, track: Track, loaded: Any) -> Encoded:
-        """Tokens between the delimiters of the published processor."""
+        """Return tokens between the delimiters of the published processor."""
         return super().encode(track, loaded) if track == "video" else self._hear(loaded)
 
     def _listen(self, clip: Clip) -> Tensor:
         sound = clip.spans([(0.0, self.max_audio_seconds)], RATE, 1)[0][0]
         if len(sound) < self.least_samples:
-            problem = f"its sound of {len(sound) / RATE:.4f} s is too short for {type(self).__name__}"
+            problem = f"its audio of {len(sound) / RATE:.4f} s is too short for {type(self).__name__}"
             raise UnusableTrack(clip.path or "clip", problem, f"give {self.least_samples / RATE:.4f} s or more")
         return self._spectrogram(sound)
 
     @abstractmethod
     def _spectrogram(self, sound: Tensor) -> Tensor:
-        """Float (bins, frames) of `sound`, float (samples,)."""
+        """Return the spectrogram, float (bins, frames), of `sound`, float (samples,)."""
 
     def _hear(self, spectrogram: Tensor) -> Encoded:
         owner: Any = self.module
@@ -100,5 +112,5 @@ class QwenOmni(Qwen):
         found = owner.get_audio_features(features, feature_attention_mask=there).last_hidden_state
         return [self.around_sound[0], Tokens(found), self.around_sound[1]]
 
-    def _seconds(self, film: QwenVideo) -> float:
+    def _seconds(self, video: QwenVideo) -> float:
         return self.seconds_per_step

@@ -1,4 +1,4 @@
-"""InternVL 2.5 and 3: pictures and text (Chen et al., 2024, arXiv:2412.05271; Zhu et al., 2025, arXiv:2504.10479)."""
+"""InternVL 2.5 and 3: video and text (Chen et al., 2024, arXiv:2412.05271; Zhu et al., 2025, arXiv:2504.10479)."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ EIGHT_FRAMES = AigvAssessorFrames(8)
 
 
 class InternVl(Backbone):
-    """InternVL in the form that `transformers` holds (checkpoints named ``…-hf``), which sees a video as frames.
+    r"""InternVL as implemented in `transformers` (checkpoints named ``…-hf``); a video is a sequence of frames.
 
-    Each frame is squashed to the square that the encoder takes (448 pixels in the published ones) by Pillow's bicubic
-    filter and becomes 256 tokens. However long the clip, it is `frames` that are looked at; a clip of fewer frames
-    repeats some.
+    Each frame is resized to the encoder's square (448 pixels in the published models) by Pillow's bicubic filter,
+    without keeping the aspect ratio, and becomes 256 tokens. The number of frames does not depend on the clip's
+    length; shorter clips repeat frames.
 
     Args:
-        module, tokenizer, rounding: as for `Backbone`.
-        frames: which ones; the published eight, spread evenly.
+        module: the complete network; see `Backbone`.
+        tokenizer: of its language model.
+        rounding: how to apply the original's rounding steps; see `Backbone`.
+        frames: rule that chooses frames; by default eight, evenly spread, as published.
 
     Example:
         >>> import torch
@@ -43,7 +45,7 @@ class InternVl(Backbone):
         >>> clip = Clip(video=torch.rand(5, 3, 48, 64), fps=8)
         >>> encoded = backbone.encode("video", backbone.load(clip, "video"))
         >>> [part if isinstance(part, str) else part.length for part in encoded]
-        ['Frame1: <img>', 4, '</img>\\nFrame2: <img>', 4, '</img>']
+        ['Frame1: <img>', 4, '</img>\nFrame2: <img>', 4, '</img>']
     """
 
     tracks: ClassVar[tuple[Track, ...]] = ("video",)
@@ -75,23 +77,23 @@ class InternVl(Backbone):
 
     @property
     def head(self) -> nn.Module:
-        """From hidden states (…, width) to logits (…, vocabulary)."""
+        """The layer from hidden states (…, width) to logits (…, vocabulary)."""
         return self.module.lm_head  # type: ignore[return-value]
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Which frames, at what size, and how they are scaled."""
+        """Frames, their size and their normalisation: label → value."""
         size = f"{self._size[1]}x{self._size[0]} squashed, bicubic"
         return {"frames": repr(self.frames), "size": size, "normalization": f"mean {MEAN}, std {STD}"}
 
     def load(self, clip: Clip, track: Track) -> Tensor:
-        """The frames as the encoder takes them, float (frames, 3, height, width)."""
+        """Return the chosen frames as the encoder takes them, float (frames, 3, height, width)."""
         frames = widened(clip.frames(FramePlan(self.frames)))
         small = resize(frames, self._size, "bicubic", self.rounding)
         return (small - small.new_tensor(MEAN)[:, None, None]) / small.new_tensor(STD)[:, None, None]
 
     def encode(self, track: Track, loaded: Tensor) -> Encoded:
-        """The tokens of each frame between its delimiters, as ``InternVLProcessor.replace_video_token`` writes them."""
+        """Return each frame's tokens and delimiters, as in ``InternVLProcessor.replace_video_token``."""
         tower = self._network.vision_tower
         features = self._network.get_image_features(loaded.to(tower.device, tower.dtype)).pooler_output
         encoded: list[str | Tokens] = []
@@ -100,15 +102,15 @@ class InternVl(Backbone):
         return [*encoded, "</img>"]
 
     def chat(self, user: Prompt, answer: Prompt = (), closed: bool = False) -> list[Any]:
-        """ChatML without a system turn, a line break after each video, as in the published template.
+        """Return ChatML without a system turn, with a line break after each video, as in the published template.
 
-        Source: ``chat_template.jinja`` of OpenGVLab/InternVL3-78B-hf, which `transformers` wrote in its
-        ``convert_internvl_weights_to_hf.py`` for all sizes.
+        Source: ``chat_template.jinja`` of OpenGVLab/InternVL3-78B-hf, which ``convert_internvl_weights_to_hf.py`` of
+        `transformers` writes for all sizes.
         """
-        told: list[Any] = []
+        turn: list[Any] = []
         for piece in user:
-            told += [piece, "\n"] if isinstance(piece, Slot) else [piece]
-        # The tokenizer of the sizes with InternLM puts one before every text.
+            turn += [piece, "\n"] if isinstance(piece, Slot) else [piece]
+        # The tokenizer of the InternLM sizes adds a beginning token to every text.
         first = self.tokenizer.decode(self.tokenizer("")["input_ids"])
-        opening, *rest = chatml(None, told, answer, closed)
+        opening, *rest = chatml(None, turn, answer, closed)
         return [f"{first}{opening}", *rest]

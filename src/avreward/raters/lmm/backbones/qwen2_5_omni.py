@@ -1,4 +1,4 @@
-"""Qwen2.5-Omni: pictures, sound and text (Xu et al., 2025, arXiv:2503.20215)."""
+"""Qwen2.5-Omni: video, audio and text (Xu et al., 2025, arXiv:2503.20215)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import Tensor
 from avreward.media.logmel import LogMel
 from avreward.raters.lmm.backbones._qwen_omni import HOP, RATE, QwenOmni
 
-_REACH = 480  # samples of silence after the sound, more than the last window of the spectrogram looks ahead
+_REACH = 480  # samples of silence after the audio: more than the last window of the spectrogram covers
 
 
 class Qwen2_5Omni(QwenOmni):
     """The thinker of Qwen2.5-Omni; see `QwenOmni` for the arguments.
 
-    A token of sound lasts 40 ms; 20 ms and less give none and are a `MediaError`. A second takes 25 positions. Two
-    frames count as one second, whatever the rate at which frames are chosen: that is the default of
-    ``Qwen2_5OmniProcessor`` (fps 2), which the model card and AVBench leave as it is.
+    An audio token lasts 40 ms; 20 ms or less give no token and are an `UnusableTrack`. A second takes 25 positions.
+    Two frames count as one second at any frame rate: that is the default of ``Qwen2_5OmniProcessor`` (fps 2), which
+    the model card and AVBench don't change.
 
-    The system turn is "You are a helpful assistant.", which the published ``chat_template.json`` adds where none is
-    given; `transformers`' own test of the processor quotes it. ("You are Qwen, a virtual human …" is what the model
-    card gives by hand, for speech.) AVBench gives none.
+    The system turn is "You are a helpful assistant.", which the published ``chat_template.json`` adds by default;
+    `transformers`' own test of the processor quotes it. (The model card passes "You are Qwen, a virtual human …"
+    explicitly, for speech.) AVBench passes none.
 
     Example:
         >>> import torch
@@ -42,6 +42,6 @@ class Qwen2_5Omni(QwenOmni):
     seconds_per_step: ClassVar[float] = 1.0
 
     def _spectrogram(self, sound: Tensor) -> Tensor:
-        # the original fills up to 300 s, but nothing attends to what comes after the sound
+        # the original pads to 300 s, but nothing attends to the padding
         filled = min(len(sound) + _REACH, int(self.longest * RATE))
         return LogMel(self.bins, samples=filled)(sound)[:, : -(-len(sound) // HOP)]

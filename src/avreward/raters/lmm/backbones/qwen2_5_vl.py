@@ -1,4 +1,4 @@
-"""Qwen2.5-VL: pictures and text (Bai et al., 2025, arXiv:2502.13923)."""
+"""Qwen2.5-VL: video and text (Bai et al., 2025, arXiv:2502.13923)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from avreward.raters.lmm.backbones._qwen import Qwen, QwenVideo
 class Qwen2_5Vl(Qwen):
     """Qwen2.5-VL, whose positions in time count seconds; see `Qwen` for the arguments.
 
-    A step lasts as long as two of the chosen frames do on average, as with the ``fps`` that qwen-vl-utils hands to the
-    published processor (`return_video_kwargs`). A film has 115,200 tokens at most. For where text goes on after a film
-    see `Qwen2Vl`; the system turn is that of the published ``chat_template.json``.
+    A step lasts as long as two of the chosen frames on average, as with the ``fps`` that qwen-vl-utils passes to the
+    published processor (`return_video_kwargs`). A video has at most 115,200 tokens. For the position of text after a
+    video see `Qwen2Vl`; the system turn is that of the published ``chat_template.json``.
 
     Example:
         >>> import torch
@@ -29,8 +29,8 @@ class Qwen2_5Vl(Qwen):
 
     @property
     def per_second(self) -> float:
-        """Positions that a second takes on the axis of time."""
+        """Positions per second on the time axis."""
         return self._config.vision_config.tokens_per_second
 
-    def _seconds(self, film: QwenVideo) -> float:
-        return film.seconds
+    def _seconds(self, video: QwenVideo) -> float:
+        return video.seconds

@@ -1,4 +1,4 @@
-"""Qwen2-Audio: sound and text (Chu et al., 2024, arXiv:2407.10759)."""
+"""Qwen2-Audio: audio and text (Chu et al., 2024, arXiv:2407.10759)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avreward._extras import extra
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, UnusableTrack
+from avreward.errors import ArgumentError, UnusableTrack
 from avreward.media.logmel import LogMel
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Track
@@ -29,7 +29,7 @@ LEAST = 2 * HOP + 1  # samples that make three frames, the fewest that give a to
 
 @dataclass(frozen=True, eq=False)
 class AudioSpectrogram:
-    """What the encoder takes in: `values`, float (bins, 3000), of which the first `frames` are sound."""
+    """The encoder's input: `values`, float (bins, 3000), of which the first `frames` are audio."""
 
     values: Tensor
     frames: int
@@ -38,13 +38,17 @@ class AudioSpectrogram:
 class Qwen2Audio(Backbone):
     """Qwen2-Audio, whose encoder is Whisper's with tokens of 40 ms.
 
-    It hears the first `max_seconds` at 16 kHz, mono, as a log-mel spectrogram of 128 bins. Shorter sound is filled up
-    with silence that nothing attends to; sound of 20 ms or less gives no token and is a `UnusableTrack`. Nothing is
-    rounded.
+    Audio is the first `max_seconds` at 16 kHz, mono, as a log-mel spectrogram of 128 bins. Shorter audio is padded
+    with silence that nothing attends to; 20 ms or less give no token and are an `UnusableTrack`. Nothing is rounded.
 
     Args:
-        module, tokenizer, rounding: as for `Backbone`.
-        max_seconds: what comes later isn't heard; at most 30, the published window.
+        module: the complete network; see `Backbone`.
+        tokenizer: of its language model.
+        rounding: see `Backbone`; this model has no rounding steps.
+        max_seconds: audio after this time is ignored; at most 30, the published window.
+
+    Raises:
+        ArgumentError: if `max_seconds` is out of range.
 
     Example:
         >>> from tiny.qwen2_audio import tiny_qwen2_audio
@@ -67,7 +71,7 @@ class Qwen2Audio(Backbone):
     ) -> None:
         super().__init__(module, tokenizer, rounding)
         if not LEAST / RATE < max_seconds <= WINDOW:
-            raise AvrewardError(f"max_seconds: {max_seconds} is out of range; give more than 0.02 and at most 30")
+            raise ArgumentError("max_seconds", f"a number above 0.02 and at most {WINDOW:g}", max_seconds)
         self.max_seconds = max_seconds
 
     @property
@@ -81,7 +85,7 @@ class Qwen2Audio(Backbone):
 
     @property
     def head(self) -> nn.Module:
-        """From hidden states (…, width) to logits (…, vocabulary)."""
+        """The layer from hidden states (…, width) to logits (…, vocabulary)."""
         return self.module.lm_head  # type: ignore[return-value]
 
     @property
@@ -90,25 +94,29 @@ class Qwen2Audio(Backbone):
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What is heard, and how."""
+        """The part of the audio and its spectrogram: label → value."""
         return {"sound": f"{RATE} Hz mono, the first {self.max_seconds:g} s, Whisper log-mel of {self._bins} bins"}
 
     def load(self, clip: Clip, track: Track) -> AudioSpectrogram:
-        """The spectrogram of the beginning of the sound."""
+        """Return the spectrogram of the first `max_seconds` of the audio.
+
+        Raises:
+            UnusableTrack: if the audio is too short for a token.
+        """
         sound = clip.spans([(0.0, self.max_seconds)], RATE, 1)[0][0]
         if len(sound) < LEAST:
-            problem = f"its sound of {len(sound) / RATE:.4f} s is too short for Qwen2-Audio"
+            problem = f"its audio of {len(sound) / RATE:.4f} s is too short for Qwen2-Audio"
             raise UnusableTrack(clip.path or "clip", problem, "give more than 20 ms")
         return AudioSpectrogram(LogMel(self._bins)(sound), -(-len(sound) // HOP))
 
     def encode(self, track: Track, loaded: AudioSpectrogram) -> Encoded:
-        """A token for each 40 ms, between the delimiters that ``Qwen2AudioProcessor`` writes."""
+        """Return a token for each 40 ms, between the delimiters of ``Qwen2AudioProcessor``."""
         with extra("lmm"):
             from transformers.masking_utils import create_bidirectional_mask
 
         network = self._network
         tower = network.audio_tower
-        # A convolution and a pooling, each of stride 2, as in the encoder's `_get_feat_extract_output_lengths`.
+        # A convolution and a pooling, each with stride 2, as in the encoder's `_get_feat_extract_output_lengths`.
         heard = (loaded.frames - 1) // 2 + 1
         count = (heard - 2) // 2 + 1
         values = loaded.values[None].to(tower.device, tower.dtype)
@@ -121,16 +129,16 @@ class Qwen2Audio(Backbone):
         return ["<|audio_bos|>", Tokens(network.multi_modal_projector(hidden)[0, :count]), "<|audio_eos|>"]
 
     def chat(self, user: Prompt, answer: Prompt = (), closed: bool = False) -> list[Any]:
-        """ChatML with the system turn and the numbered sounds of the published template.
+        """Return ChatML with the system turn and the numbered audio tracks of the published template.
 
         Source: ``chat_template.json`` of Qwen/Qwen2-Audio-7B-Instruct, which is `default_chat_template` of
         ``Qwen2AudioProcessor`` in `transformers`.
         """
-        told: list[Any] = []
+        turn: list[Any] = []
         for piece in user:
             if isinstance(piece, Slot):
-                number = 1 + sum(isinstance(earlier, Slot) for earlier in told)
-                told += [f"Audio {number}: ", piece, "\n"]
+                number = 1 + sum(isinstance(earlier, Slot) for earlier in turn)
+                turn += [f"Audio {number}: ", piece, "\n"]
             else:
-                told.append(piece)
-        return chatml("You are a helpful assistant.", told, answer, closed)
+                turn.append(piece)
+        return chatml("You are a helpful assistant.", turn, answer, closed)

@@ -1,4 +1,4 @@
-"""Qwen2-VL: pictures and text (Wang et al., 2024, arXiv:2409.12191)."""
+"""Qwen2-VL: video and text (Wang et al., 2024, arXiv:2409.12191)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ if TYPE_CHECKING:
 
 
 class Qwen2Vl(Qwen):
-    """Qwen2-VL, and reward models made of it such as VideoReward.
+    """Qwen2-VL, and reward models based on it such as VideoReward.
 
-    Every step of two frames takes one position in time, however long it lasts. A film has 24,576 tokens at most.
+    Every step of two frames takes one position in time, regardless of its duration. A video has at most 24,576 tokens.
 
-    The paper counts on after the largest position on any axis, and so did `transformers` up to release 4; release 5
-    counts on after the last row and column, which for films of more steps than rows and columns is another text
-    position. This class follows the paper, which the published weights were trained with.
+    In the paper, and in `transformers` up to release 4, text after a video starts after the largest position on any
+    axis; in release 5 it starts after the last row and column, which is a different position if a video has more steps
+    than rows and columns. This class follows the paper, as in the training of the published weights.
 
     The system turn is that of the published ``chat_template.json``.
 
     Args:
-        module, tokenizer, rounding, frames, min_pixels, max_pixels: as for `Qwen`.
-        plain_positions: count on through everything, films included, alike on all axes; VideoReward does so.
+        module: the complete network; see `Backbone`.
+        tokenizer: of its language model.
+        rounding: how to apply the original's rounding steps; see `Backbone`.
+        frames: rule that chooses frames; see `Qwen`.
+        min_pixels: of a frame; see `Qwen`.
+        max_pixels: of a frame; see `Qwen`.
+        plain_positions: use consecutive positions for all tokens, the same on all axes, as VideoReward does.
 
     Example:
         >>> from avreward.clip import Clip
@@ -60,11 +65,11 @@ class Qwen2Vl(Qwen):
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Which frames are seen, how large, and on which positions."""
+        """Frames, their size, and their positions: label → value."""
         return {**super().settings, "positions": "plain" if self.plain_positions else "on three axes"}
 
     def positions(self, parts: Sequence[Text | Tokens]) -> Tensor:
-        """Time, row and column of every token, int64 (3, length)."""
+        """Return time, row and column of every token, int64 (3, length)."""
         if self.plain_positions:
             return torch.arange(sum(part.length for part in parts)).repeat(3, 1)
         return super().positions(parts)

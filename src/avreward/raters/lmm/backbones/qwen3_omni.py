@@ -1,4 +1,4 @@
-"""Qwen3-Omni: pictures, sound and text (Xu et al., 2025, arXiv:2509.17765)."""
+"""Qwen3-Omni: video, audio and text (Xu et al., 2025, arXiv:2509.17765)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from avreward.raters.lmm.backbones.qwen3_vl import HALF
 class Qwen3Omni(QwenOmni):
     """The thinker of Qwen3-Omni, a mixture of experts; see `QwenOmni` for the arguments.
 
-    It hears about 13 tokens a second; less than 201 samples are a `MediaError`. As published it hears all of the sound,
-    here five minutes unless `max_audio_seconds` says otherwise. A second takes 13 positions. Two frames count as two
-    seconds, whatever the rate at which frames are chosen: that is the default of ``Qwen3OmniMoeProcessor`` (fps 1),
-    which the model card leaves as it is. Features of three more layers of the tower go to the first three layers of the
-    decoder (`Tokens.deep`).
+    Audio gives about 13 tokens per second; fewer than 201 samples are an `UnusableTrack`. The original takes all of
+    the audio, this class the first five minutes unless `max_audio_seconds` is set. A second takes 13 positions. Two
+    frames count as two seconds at any frame rate: that is the default of ``Qwen3OmniMoeProcessor`` (fps 1), which the
+    model card doesn't change. Features of three intermediate layers of the vision tower are added in the first three
+    layers of the decoder (`Tokens.deep`).
 
-    Frames are sized once, as by qwen-omni-utils 0.0.9 with ``image_patch_size=16`` and ``do_resize=False``. (Earlier
-    releases sized them for patches of 14 pixels, and the processor once more for patches of 16.) No system turn is
+    Frames are resized once, as in qwen-omni-utils 0.0.9 with ``image_patch_size=16`` and ``do_resize=False``. (Earlier
+    releases resized them for patches of 14 pixels, and the processor again for patches of 16.) No system turn is
     added, as in the published ``chat_template.json``.
 
     Example:

@@ -1,4 +1,4 @@
-"""Qwen3-VL: pictures and text (Bai et al., 2025, arXiv:2511.21631)."""
+"""Qwen3-VL: video and text (Bai et al., 2025, arXiv:2511.21631)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ HALF = (0.5, 0.5, 0.5)
 class Qwen3Vl(Qwen):
     """Qwen3-VL, the dense models; see `Qwen` for the arguments.
 
-    Each step of a film is an item of its own, after its time in words: ``<0.2 seconds>``, the middle between its two
-    frames. Time takes one position a step. Features of three more layers of the tower go to the first three layers of
-    the decoder (`Tokens.deep`).
+    Each step of a video is a separate item after its time stamp, such as ``<0.2 seconds>``: the middle between its two
+    frames. Every step takes one position in time. Features of three intermediate layers of the vision tower are added
+    in the first three layers of the decoder (`Tokens.deep`).
 
-    Frames are sized as by qwen-vl-utils with ``image_patch_size=16``, which the model's README uses with
-    ``do_resize=False``; the processor by itself would bound all frames together and let a short film be larger. Its
-    text is that of `transformers` 4.57, with which the weights were published: the time stamps replace all of
-    ``<|vision_start|><|video_pad|><|vision_end|>``, where release 5 leaves an outer pair of delimiters around them.
+    Frames are resized as in qwen-vl-utils with ``image_patch_size=16``, which the model's README uses with
+    ``do_resize=False``; the processor's own resizing limits all frames together, so that short videos would be larger.
+    The text format is that of `transformers` 4.57, with which the weights were published: the time stamps replace all
+    of ``<|vision_start|><|video_pad|><|vision_end|>``, whereas release 5 keeps an outer pair of delimiters around them.
     No system turn is added, as in the published ``chat_template.json``.
 
     Example:
@@ -42,13 +42,13 @@ class Qwen3Vl(Qwen):
     std: ClassVar[tuple[float, float, float]] = HALF
 
     def encode(self, track: Track, loaded: Any) -> Encoded:
-        """Each step's tokens between delimiters, after its time."""
-        whole, (steps, rows, columns) = self._see(loaded), self._grid(loaded)
+        """Return each step's time stamp and its tokens between delimiters."""
+        seen, (steps, rows, columns) = self._see(loaded), self._grid(loaded)
         parts: list[str | Tokens] = []
         for step in range(steps):
             here = slice(step * rows * columns, (step + 1) * rows * columns)
             shown = loaded.times[STEP * step : STEP * (step + 1)]
-            time = (shown[0] + shown[-1]) / 2  # of one frame that counts twice, its own
-            tokens = Tokens(whole.values[here], (1, rows, columns), deep=tuple(deep[here] for deep in whole.deep))
+            time = (shown[0] + shown[-1]) / 2  # for a single frame that counts twice, its own time
+            tokens = Tokens(seen.values[here], (1, rows, columns), deep=tuple(deep[here] for deep in seen.deep))
             parts += [f"<{time:.1f} seconds>{self.around[0]}", tokens, self.around[1]]
         return parts

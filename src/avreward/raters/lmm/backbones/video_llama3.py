@@ -1,4 +1,4 @@
-"""VideoLLaMA 3: pictures and text (Zhang et al., 2025, arXiv:2501.13106)."""
+"""VideoLLaMA 3: video and text (Zhang et al., 2025, arXiv:2501.13106)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, Described, MediaError
 from avreward.media._precision import widened
 from avreward.media._resize import resize
 from avreward.media.rounding import Rounding
@@ -25,19 +25,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MERGE = 2  # patches along each side of a token
-LEAST, MOST = 16, 16384  # tokens: of a frame, and of a film before the still ones are left out
-THRESHOLD = 0.1  # a token whose pixels differ less from those before it is left out
-LONGEST = 200  # times as long as wide, at most
+LEAST, MOST = 16, 16384  # tokens: at least in a frame, at most in a video before still ones are dropped
+THRESHOLD = 0.1  # a token is dropped if its pixels differ less from those of the frame before
+LONGEST = 200  # at most this ratio of the longer side to the shorter
 
 
 @dataclass(frozen=True)
 class VideoLlama3Frames:
-    """`rate` frames a second, at least `least` and at most `most`, as ``VideoLlama3VideoProcessor`` chooses them.
+    """`rate` frames per second, at least `least` and at most `most`, as in ``VideoLlama3VideoProcessor``.
 
-    Of n frames, frame ⌊i·n/count⌋ for each i < count; a clip of fewer frames gives all of them.
+    Of n frames, frame ⌊i·n/count⌋ for each i < count; a clip with fewer frames gives all of them.
 
-    >>> VideoLlama3Frames()(torch.arange(84, dtype=torch.float64) / 24)
-    tensor([ 0, 21, 42, 63])
+    Args:
+        rate: frames per second.
+        least: frames, at least.
+        most: frames, at most.
+
+    Example:
+        >>> VideoLlama3Frames()(torch.arange(84, dtype=torch.float64) / 24)
+        tensor([ 0, 21, 42, 63])
     """
 
     rate: float = 1.0
@@ -48,22 +54,26 @@ class VideoLlama3Frames:
         check_positive(rate=self.rate, least=self.least, most=self.most)
 
     def __call__(self, times: Tensor) -> Tensor:
-        """Return ascending indices; raise `MediaError` if there are no frames."""
+        """Return the indices of the chosen frames, ascending.
+
+        Raises:
+            MediaError: if there are no frames.
+        """
         wanted = max((duration(times) + slack(times)) * self.rate, self.least)
         total, count = len(times), floor(min(wanted, self.most, len(times)))
-        # in float32, as in the original: a product that should be whole may fall short of it
+        # in float32, as in the original: a product that should be an integer may be slightly less
         chosen = torch.arange(0, total, total / count, dtype=torch.float32, device=times.device).long()
         return chosen[:count]
 
 
 @dataclass(frozen=True, eq=False)
 class VideoLlama3Video:
-    """What the encoder takes in.
+    """The encoder's input.
 
     Attributes:
-        patches: float (n, 3·patch²), those of a token next to each other.
+        patches: float (n, 3·patch²); the patches of a token are consecutive.
         grid: (frames, rows, columns) of patches.
-        times: of the frames, in seconds after the first.
+        times: of the frames, in seconds after the first frame.
         kept: bool (frames, tokens of a frame): which tokens the language model reads.
     """
 
@@ -74,22 +84,27 @@ class VideoLlama3Video:
 
 
 class VideoLlama3(Backbone):
-    """VideoLLaMA 3 as `transformers` holds it: frames with their time stamps, at nearly their native size.
+    """VideoLLaMA 3 as implemented in `transformers`: frames with time stamps, at nearly their native size.
 
-    The sides of a frame become multiples of 28 pixels, the aspect is kept nearly. A frame gets at least `min_pixels`;
-    a film has `max_pixels`, which its frames share, so that a long film is seen smaller.
+    The sides of a frame become multiples of 28 pixels, and the aspect ratio is nearly kept. A frame gets at least
+    `min_pixels`. All frames of a video share `max_pixels`, so the frames of long videos are smaller.
 
     Tokens whose pixels hardly differ from those of the frame before (the mean difference of the normalised values,
-    times 255, is at most 0.1) are left out, as published; a frame keeps at least its first. Which ones are left out
-    depends on the data in steps, without a gradient: gradients flow through the tokens that are kept, and a change
-    that makes a token appear is a jump of the score. `compress` = False keeps them all.
+    times 255, is at most 0.1) are dropped, as published; a frame keeps at least its first token. This choice has no
+    gradient: gradients flow through the tokens that are kept, and the score jumps when a token appears. With
+    `compress` = False all tokens are kept.
 
     Args:
-        module, tokenizer, rounding: as for `Backbone`.
-        frames: which ones; one a second, 180 at most.
-        min_pixels: of a frame; 16 tokens (12,544 pixels) if not given.
-        max_pixels: of all frames together; 16,384 tokens (12,845,056 pixels) if not given.
-        compress: whether still tokens are left out.
+        module: the complete network; see `Backbone`.
+        tokenizer: of its language model.
+        rounding: how to apply the original's rounding steps; see `Backbone`.
+        frames: rule that chooses frames (*optional*: one per second, at most 180).
+        min_pixels: of a frame (*optional*: those of 16 tokens, 12,544 pixels).
+        max_pixels: of all frames together (*optional*: those of 16,384 tokens, 12,845,056 pixels).
+        compress: whether to drop still tokens.
+
+    Raises:
+        ArgumentError: unless 0 < `min_pixels` ≤ `max_pixels`.
 
     Example:
         >>> from tiny.video_llama3 import tiny_video_llama3
@@ -118,7 +133,8 @@ class VideoLlama3(Backbone):
         self.min_pixels = LEAST * self._factor**2 if min_pixels is None else min_pixels
         self.max_pixels = MOST * self._factor**2 if max_pixels is None else max_pixels
         if not 0 < self.min_pixels <= self.max_pixels:
-            raise AvrewardError(f"min_pixels {self.min_pixels}, max_pixels {self.max_pixels}: give 0 < min ≤ max")
+            got = Described(f"min_pixels={self.min_pixels} and max_pixels={self.max_pixels}")
+            raise ArgumentError("min_pixels", "0 < min_pixels ≤ max_pixels", got)
 
     @property
     def _network(self) -> Any:
@@ -139,12 +155,12 @@ class VideoLlama3(Backbone):
 
     @property
     def head(self) -> nn.Module:
-        """From hidden states (…, width) to logits (…, vocabulary)."""
+        """The layer from hidden states (…, width) to logits (…, vocabulary)."""
         return self.module.lm_head  # type: ignore[return-value]
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Which frames, how large, how they are scaled, and which tokens are kept."""
+        """Frames, their size and normalisation, and the tokens that are kept: label → value."""
         return {
             "frames": repr(self.frames),
             "size": f"sides in steps of {self._factor}, bicubic, at least {self.min_pixels} pixels a frame, "
@@ -154,12 +170,14 @@ class VideoLlama3(Backbone):
         }
 
     def size(self, height: int, width: int, frames: int) -> tuple[int, int]:
-        """The (height, width) that `frames` frames of `height` × `width` pixels are resized to.
+        """Return the (height, width) that `frames` frames of `height` × `width` pixels are resized to.
 
-        Raises `MediaError` if one side is more than 200 times the other, as the original does.
+        Raises:
+            MediaError: if one side is more than 200 times the other, as in the original.
         """
         if max(height, width) > LONGEST * min(height, width):
-            raise MediaError("video", f"{width} × {height} pixels are more than 1 to {LONGEST}", "crop it")
+            problem = f"expected an aspect ratio of {LONGEST} at most, got {width} × {height} pixels"
+            raise MediaError("video", problem, "crop it")
         factor, area, most = self._factor, height * width, self.max_pixels // frames
         rounded = [round(side / factor) * factor for side in (height, width)]
         if rounded[0] * rounded[1] > most:
@@ -171,7 +189,7 @@ class VideoLlama3(Backbone):
         return rounded[0], rounded[1]
 
     def load(self, clip: Clip, track: Track) -> VideoLlama3Video:
-        """The frames in patches, and which tokens are kept."""
+        """Return the chosen frames in patches, and which tokens are kept."""
         chosen = self.frames(clip.times)
         frames = widened(clip.frames(FramePlan(self.frames)))
         height, width = self.size(clip.height, clip.width, len(frames))
@@ -188,7 +206,7 @@ class VideoLlama3(Backbone):
         )
 
     def encode(self, track: Track, loaded: VideoLlama3Video) -> Encoded:
-        """Each frame's time and its tokens, as ``VideoLlama3Processor.replace_video_token`` writes them."""
+        """Return each frame's time stamp and tokens, as in ``VideoLlama3Processor.replace_video_token``."""
         tower = self._network.vision_model
         features = self._network.get_video_features(
             loaded.patches.to(tower.device, tower.dtype),
@@ -202,19 +220,19 @@ class VideoLlama3(Backbone):
         return encoded
 
     def chat(self, user: Prompt, answer: Prompt = (), closed: bool = False) -> list[Any]:
-        """ChatML without a system turn, a line break after each video.
+        """Return ChatML without a system turn, with a line break after each video.
 
         Source: the expected ids of `transformers`' integration test with lkhl/VideoLLaMA3-2B-Image-HF, and
-        ``chat_template.json`` of DAMO-NLP-SG/VideoLLaMA3-7B, whose system turn is off unless asked for.
+        ``chat_template.json`` of DAMO-NLP-SG/VideoLLaMA3-7B, whose system turn is off by default.
         """
-        told: list[Any] = []
+        turn: list[Any] = []
         for piece in user:
-            told += [piece, "\n"] if isinstance(piece, Slot) else [piece]
-        return chatml(None, told, answer, closed)
+            turn += [piece, "\n"] if isinstance(piece, Slot) else [piece]
+        return chatml(None, turn, answer, closed)
 
 
 def _moving(tokens: Tensor) -> Tensor:
-    """Which tokens (frames, n, values) differ from those of the frame before, bool (frames, n); see `VideoLlama3`."""
+    """Return which tokens (frames, n, values) differ from the frame before, bool (frames, n); see `VideoLlama3`."""
     if len(tokens) == 1:
         return torch.ones_like(tokens[..., 0], dtype=torch.bool)
     moved = (tokens[1:] - tokens[:-1]).abs().mean(dim=-1) * 255 > THRESHOLD
