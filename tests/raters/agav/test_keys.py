@@ -140,7 +140,7 @@ def test_what_cannot_be_loaded_is_named(golden) -> None:
         config_from_official(without, shapes)
     without = {name: value for name, value in file.items() if name != "vision_config"}
     with pytest.raises(
-        AvrewardError, match="'num_attention_heads' under 'vision_config' for a SigLIP of width .*, got none"
+        AvrewardError, match=r"'num_attention_heads' under 'vision_config' for a SigLIP of width .*, got none"
     ):
         config_from_official(without, shapes)
     with pytest.raises(

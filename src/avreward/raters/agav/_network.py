@@ -130,7 +130,7 @@ class AgavNetwork(nn.Module):
         return hidden
 
     def restore_buffers(self, device: torch.device | str) -> None:
-        """Compute the buffers that checkpoints lack on `device`: SigLIP's position ids and Qwen2's rotary frequencies."""
+        """Compute on `device` the buffers that checkpoints lack: SigLIP's position ids, Qwen2's rotary frequencies."""
         embeddings, rotary = self.vision.embeddings, self.language.rotary_emb
         positions = torch.arange(embeddings.num_positions, device=device)[None]
         embeddings.position_ids = nn.Buffer(positions, persistent=False)
