@@ -354,7 +354,7 @@ def test_sound_too_short_to_hear_leaves_what_is_seen() -> None:
     scores, expected = rater([clip]), rater([silent])
     row = scores.names.index("audio_quality")
     assert not scores.present[0, row]
-    assert "sound of 0.0063 s is too short" in scores.reasons[0]["audio_quality"]
+    assert "audio of 0.0063 s is too short" in scores.reasons[0]["audio_quality"]
     assert scores.present[0, scores.names.index("static_quality")]
     torch.testing.assert_close(scores["static_quality"], expected["static_quality"])
 

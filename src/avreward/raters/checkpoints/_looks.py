@@ -1,10 +1,10 @@
-"""Which system a checkpoint looks like, for errors about a wrong one."""
+"""Recognise the system of a checkpoint from its entries, for errors about a wrong checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# Part of a name → the system; more particular ones first.
+# Part of a name → the system; more specific parts first.
 _MARKS = (
     ("technical_backbone.stem.", "DOVER-Mobile"),
     ("technical_backbone.", "DOVER"),
@@ -22,12 +22,13 @@ _MARKS = (
 
 
 def looks_like(names: Iterable[str]) -> str:
-    """Return in words which system the entries `names` of a checkpoint belong to.
+    """Return a phrase for the system that the entries `names` of a checkpoint belong to.
 
-    >>> looks_like(["technical_backbone.norm.weight"])
-    'a checkpoint of DOVER'
-    >>> looks_like(["conv1.weight"])
-    'another network, whose first entry is conv1.weight'
+    Example:
+        >>> looks_like(["technical_backbone.norm.weight"])
+        'a checkpoint of DOVER'
+        >>> looks_like(["conv1.weight"])
+        'another network, whose first entry is conv1.weight'
     """
     known = sorted(names)
     for mark, system in _MARKS:

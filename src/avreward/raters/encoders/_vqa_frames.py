@@ -1,4 +1,4 @@
-"""From frames in [0, 1] to what DOVER's and AIGVEval's encoders read: fragments, whole frames, normalised colours."""
+"""Preprocess frames in [0, 1] for the encoders of DOVER and AIGVEval: fragments, normalised colours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from avreward.media.rounding import Rounding, rounded, to_uint8_levels
 from avreward.raters.encoders.fragments import Fragments, Offsets
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""Of red, green and blue in ImageNet, on the scale from 0 to 255."""
+"""Mean and standard deviation of red, green and blue in ImageNet, for values from 0 to 255."""
 
 
 def normalized(frames: Tensor) -> Tensor:
@@ -27,14 +27,15 @@ def fragment_view(
 ) -> Tensor:
     """Return the normalised fragments (3, frames, height, width) of `frames` (frames, 3, height, width) in [0, 1].
 
-    The originals cut 8-bit frames. Those of a video that is smaller than the fragments are enlarged, and cut off to
-    whole levels.
+    The originals cut 8-bit frames. Frames smaller than the fragments are enlarged, and their values are truncated to
+    8-bit levels.
 
     Args:
         frames: of any size.
-        fragments: where patches are cut.
-        rounding: what becomes of the steps to 8 bits; see `avreward.media.rounding`.
-        offsets, generator: as for `Fragments`.
+        fragments: the grid and the patches.
+        rounding: how to apply the steps that round to 8 bits; see `avreward.media.rounding`.
+        offsets: see `Fragments` (*optional*).
+        generator: see `Fragments` (*optional*).
     """
     levels = to_uint8_levels(frames, rounding)
     cut = fragments(levels.movedim(1, 0), offsets, generator).movedim(0, 1)
