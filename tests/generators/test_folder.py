@@ -1,10 +1,10 @@
-"""Ready candidates of a folder as a generator."""
+"""Finished candidates of a folder as a generator."""
 
 import pytest
 import torch
 
 from avreward import BestOfN, Clip, load_rater
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.generators.folder import FolderGenerator
 
 
@@ -15,8 +15,8 @@ def tone(path, pitch: float):
 
 
 @pytest.fixture
-def film(tmp_path) -> Clip:
-    path = tmp_path / "films" / "rain.mkv"
+def video(tmp_path) -> Clip:
+    path = tmp_path / "videos" / "rain.mkv"
     path.parent.mkdir()
     Clip(video=torch.rand(8, 3, 32, 32), fps=8).save(path)
     return Clip.open(path)
@@ -26,7 +26,7 @@ def names(generate, name):
     return [path.name for path in generate.candidates(name)]
 
 
-def test_names_that_begin_alike_in_natural_order(tmp_path, film):
+def test_names_that_begin_alike_in_natural_order(tmp_path, video):
     for name in ("rain_10", "rain_2", "rain-1", "rainbow_1", "rain"):
         tone(tmp_path / f"{name}.wav", 200)
     (tmp_path / "rain_3.txt").write_text("no media")
@@ -43,47 +43,47 @@ def test_the_layout_of_the_published_dubs(tmp_path):
     assert names(generate, "33") == ["33_1.wav"]
 
 
-def test_a_folder_for_each_video_comes_first(tmp_path, film):
+def test_a_folder_for_each_video_comes_first(tmp_path, video):
     for name in ("rain/b.wav", "rain/a.wav", "rain_1.wav"):
         tone(tmp_path / name, 200)
     generate = FolderGenerator(tmp_path)
     assert names(generate, "rain") == ["a.wav", "b.wav"]
-    assert generate.count(film) == 2
+    assert generate.count(video) == 2
 
 
-def test_the_sound_is_the_candidates_and_the_picture_the_films(tmp_path, film):
+def test_audio_comes_from_the_candidate_and_video_from_the_condition(tmp_path, video):
     for number in range(3):
         tone(tmp_path / f"rain_{number}.wav", 200 + 100 * number)
-    dub = FolderGenerator(tmp_path)(film, 1)
-    assert dub.keys["video"] == film.keys["video"]
+    dub = FolderGenerator(tmp_path)(video, 1)
+    assert dub.keys["video"] == video.keys["video"]
     assert torch.equal(dub.audio, Clip.open(tmp_path / "rain_1.wav").audio)
 
 
-def test_more_than_there_are_is_missing_with_the_reason(tmp_path, film):
+def test_more_than_there_are_is_missing_with_the_reason(tmp_path, video):
     for number in range(2):
         tone(tmp_path / f"rain_{number}.wav", 200)
     (tmp_path / "rain_2.wav").write_bytes(b"not a sound")
-    found = BestOfN(FolderGenerator(tmp_path), load_rater("signals")["audio_quality"], n=4)(film)
+    found = BestOfN(FolderGenerator(tmp_path), load_rater("signals")["audio_quality"], n=4)(video)
     assert sorted(found.missing) == [2, 3]
-    assert "it has 3 candidates for rain, none with the number 3" in found.missing[3]
+    assert "it has 3 candidates for rain, but number 3 was asked for" in found.missing[3]
     assert found.ranked[0].seed == 0  # of equal rewards the earlier one
 
 
 def test_no_folder_and_no_name(tmp_path):
-    with pytest.raises(MediaError, match="no such folder"):
+    with pytest.raises(MediaError, match="the folder does not exist; pass"):
         FolderGenerator(tmp_path / "none")
-    with pytest.raises(MediaError, match="has no name"):
+    with pytest.raises(ArgumentError, match="condition: expected a clip with a file name, got a clip of tensors"):
         FolderGenerator(tmp_path)(Clip(prompt="rain"), 0)
 
 
-def test_another_folder_does_not_take_over_what_was_found(tmp_path, film, monkeypatch):
+def test_another_folder_does_not_take_over_what_was_found(tmp_path, video, monkeypatch):
     reward = load_rater("signals")["audio_quality"]
     for folder in "ab":
         tone(tmp_path / folder / "rain_0.wav", 200 if folder == "a" else 4000)
-    BestOfN(FolderGenerator(tmp_path / "a"), reward, 1, out=tmp_path / "out")(film)
-    with pytest.raises(AvrewardError, match="it holds candidates of another generator"):
-        BestOfN(FolderGenerator(tmp_path / "b"), reward, 1, out=tmp_path / "out")(film)
+    BestOfN(FolderGenerator(tmp_path / "a"), reward, 1, out=tmp_path / "out")(video)
+    with pytest.raises(AvrewardError, match=r"out: .* with candidates of another run; pass another folder"):
+        BestOfN(FolderGenerator(tmp_path / "b"), reward, 1, out=tmp_path / "out")(video)
     monkeypatch.chdir(tmp_path)  # the same folder, by another path
-    assert BestOfN(FolderGenerator("a"), reward, 1, out="out")(film).candidates[0].known
-    with pytest.raises(AvrewardError, match="it holds candidates of another generator"):
-        BestOfN(FolderGenerator("a", names=["rain"]), reward, 1, out="out")(film)
+    assert BestOfN(FolderGenerator("a"), reward, 1, out="out")(video).candidates[0].known
+    with pytest.raises(AvrewardError, match=r"out: .* with candidates of another run; pass another folder"):
+        BestOfN(FolderGenerator("a", names=["rain"]), reward, 1, out="out")(video)

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avreward.errors import ArgumentError
 from avreward.generators._stochastic import NoiseLevel, stochastic_step
 from avreward.selection.search.steering import effective_size, systematic
 
@@ -76,7 +77,7 @@ def test_twins_part_only_with_spread() -> None:
     same, parted = (stochastic_step(x, 0.5 * x, flow(0.8), flow(0.5), noise, spread) for spread in (0.0, 1.0))
     assert torch.equal(same[0], same[1])
     assert float((parted[0] - parted[1]).abs().mean()) > 0.1
-    with pytest.raises(ValueError, match="spread: 2 isn't between 0 and 1"):
+    with pytest.raises(ArgumentError, match="spread: expected a number between 0 and 1, got 2"):
         stochastic_step(x, x, flow(0.8), flow(0.5), noise, 2)
 
 

@@ -1,4 +1,4 @@
-"""What makes candidates: noise, conditions, costs and the protocol that search drives."""
+"""Generators of candidates: the protocol that search drives, noise, conditions and costs."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Names of runs: equal arguments give equal names, whatever objects carry them."""
+"""Names of runs: equal arguments give equal names, whatever objects hold them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from avreward.clip import Clip
 
 
 def identity(value: Any) -> str:
-    """A text that is equal for equal arguments: tensors, pictures and clips count by content.
+    """Return a text that is equal for equal arguments; tensors, arrays, images and clips are compared by content.
 
-    An object of another kind counts by its type and its `repr`, unless that is an address in memory: then by its type
-    alone.
+    Any other object is represented by its type and its `repr`, or by its type alone if the `repr` contains a memory
+    address.
     """
     match value:
         case None | bool() | int() | float() | str():
@@ -26,7 +26,7 @@ def identity(value: Any) -> str:
             tracks = [(track, value.keys[track]) for track in ("video", "audio") if track in value.keys]
             return f"Clip({tracks}, {texts})"
         case Tensor():
-            # Bytes, since NumPy knows no bfloat16.
+            # As bytes, since NumPy has no bfloat16.
             raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
             return f"Tensor({tuple(value.shape)}, {value.dtype}, {_hash(raw)})"
         case Mapping():
@@ -41,7 +41,7 @@ def identity(value: Any) -> str:
 
 
 def run_key(*parts: Any) -> str:
-    """32 hex digits that name a run: of its generator, condition and reward."""
+    """Return 32 hex digits that identify a run, from its generator, condition and reward."""
     return _hash(identity(list(parts)).encode())
 
 

@@ -1,8 +1,8 @@
-"""What makes candidates: noise that can be written down, a generator's contract, and what making them costs.
+"""The protocol of generators: noise that can be written down, conditions, samplers and their cost.
 
 A generator is any callable ``generate(condition, seed, **arguments) -> Clip``. That is enough for best-of-N. Search
-needs more: to mix the noise of candidates, to take fewer steps, to stop on the way and look. What can do that is a
-`Sampler`; `avreward.generators.diffusers.sampler` makes one of any diffusers pipeline, without a line of its code.
+needs more: mixing the noise of candidates, taking fewer steps, pausing between steps to preview a candidate. A
+`Sampler` can do that; `DiffusersSampler` makes one from any diffusers pipeline without copying its code.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.generators._identity import identity, run_key
 
 Generate = Callable[..., Clip]
 
 
 class GeneratorStopped(AvrewardError):
-    """A generator can't go on at all: the budget is spent, the key refused, the disk full. It ends a run.
+    """The generator cannot continue: the budget is spent, the API key is refused, the disk is full. Ends the run.
 
     Attributes:
-        clips: what it had made of a batch by then.
+        clips: the clips of the batch that were made before.
     """
 
     clips: Sequence[Clip] = ()
@@ -36,61 +36,65 @@ class GeneratorStopped(AvrewardError):
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise that a candidate begins with, as a mix of seeds: ``sum(weight * randn(seed))``.
+    """The initial noise of a candidate, as a mix of seeds: ``sum(weight * randn(seed))``.
 
-    Weights have squares that sum to 1, so that every mix is standard normal again. What a search found is so written
-    in a few numbers, and made again from them alone.
+    The squares of the weights sum to 1, so that every mix is standard normal. The result of a search can therefore be
+    stored in a few numbers and reproduced from them alone.
 
-    >>> Noise.of(7).near(8, distance=0.6)
-    Noise(parts=((7, 0.8), (8, 0.6)))
+    Attributes:
+        parts: (seed, weight) of each seed in the mix.
+
+    Example:
+        >>> Noise.of(7).near(8, distance=0.6)
+        Noise(parts=((7, 0.8), (8, 0.6)))
     """
 
     parts: tuple[tuple[int, float], ...]
 
     @classmethod
     def of(cls, seed: int) -> Noise:
-        """The noise of one seed."""
+        """Return the noise of one seed."""
         return cls(((seed, 1.0),))
 
     @property
     def seed(self) -> int | None:
-        """The seed, if the noise is that of one seed alone."""
+        """The seed if the noise comes from a single one, else `None`."""
         return self.parts[0][0] if len(self.parts) == 1 else None
 
     def near(self, seed: int, distance: float) -> Noise:
-        """A neighbour: ``sqrt(1 - distance²)`` of this noise and `distance` (0 to 1) of the noise of `seed`."""
+        """Return a neighbour: ``sqrt(1 - distance²)`` of this noise plus `distance` (0 to 1) of the noise of `seed`."""
         return self._mixed(Noise.of(seed), distance**2)
 
     def cross(self, other: Noise, share: float) -> Noise:
-        """A child of two: `share` (0 to 1) of its variance is the other's."""
+        """Return a mix of two noises, in which `share` (0 to 1) of the variance comes from `other`."""
         return self._mixed(other, share)
 
     def _mixed(self, other: Noise, share: float) -> Noise:
         if not 0 <= share <= 1:
-            raise ValueError(f"share: {share} isn't between 0 and 1; say how much of the variance is the other's")
+            raise ArgumentError("share", "a share of the variance between 0 and 1", share)
         weights: dict[int, float] = {}
         for noise, part in ((self, math.sqrt(1 - share)), (other, math.sqrt(share))):
             for seed, weight in noise.parts:
                 weights[seed] = weights.get(seed, 0.0) + part * weight
-        # Relatives have seeds in common: their noises are correlated, and the sum is scaled back to variance 1.
+        # Noises with seeds in common are correlated, so the sum is scaled back to variance 1.
         size = math.sqrt(sum(weight**2 for weight in weights.values()))
         if size == 0:
-            raise ValueError(f"{self} and {other} cancel each other; mix others")
+            raise ArgumentError("other", "a noise that does not cancel this one", other, "mix other seeds")
         return Noise(tuple((seed, round(weight / size, 12)) for seed, weight in weights.items() if weight))
 
     def stream(self) -> NoiseStream:
-        """Draws, one after the other, as a pipeline asks for them."""
+        """Return a stream of draws, in the order in which a pipeline asks for them."""
         return NoiseStream(self)
 
 
 class NoiseStream:
-    """Successive draws of a mix: each seed has a generator of its own, on the CPU."""
+    """Successive draws of a mix; each seed has its own generator on the CPU."""
 
     def __init__(self, noise: Noise) -> None:
         self._parts = [(torch.Generator().manual_seed(seed), weight) for seed, weight in noise.parts]
 
     def randn(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """The next draw of this shape, standard normal, on the CPU."""
+        """Return the next draw of this shape, standard normal, on the CPU."""
         if len(self._parts) == 1:
             return torch.randn(shape, generator=self._parts[0][0], dtype=dtype)
         draws = [weight * torch.randn(shape, generator=own, dtype=dtype) for own, weight in self._parts]
@@ -99,11 +103,11 @@ class NoiseStream:
 
 @dataclass(frozen=True)
 class Condition:
-    """What candidates are asked for.
+    """The input from which candidates are generated.
 
     Attributes:
-        clip: what they have in common: a silent video, whose dubs are then clips of that video (*optional*). For a
-            plain callable: whatever it takes as its first argument.
+        clip: the clip that all candidates share (*optional*), such as a silent video to which each candidate adds
+            audio. A plain callable gets it as its first argument, of any type.
         arguments: of the generator's call: ``prompt=…``, ``num_inference_steps=…``.
     """
 
@@ -113,13 +117,13 @@ class Condition:
 
 @dataclass
 class Cost:
-    """What was spent. One denoising step is one step of one candidate, whatever the batch.
+    """The work that a search did. A denoising step of a batch counts once for each candidate in it.
 
     Attributes:
-        steps: denoising steps; not known (0) for a plain callable.
-        decodes: clips decoded from latents, previews too; for a plain callable the clips it made.
-        rewards: clips that the reward judged.
-        seconds: of making and judging.
+        steps: denoising steps; 0 for a plain callable, which does not report them.
+        decodes: clips decoded from latents, including previews; for a plain callable, the clips it returned.
+        rewards: clips that the reward rated.
+        seconds: spent on generating and rating.
     """
 
     steps: int = 0
@@ -133,10 +137,10 @@ class Cost:
 
 
 class SamplingRun(Protocol):
-    """A few candidates on their way from noise to clip, stopped between two denoising steps.
+    """A batch of candidates that are being denoised, paused between two denoising steps.
 
     Attributes:
-        rows: how many candidates.
+        rows: number of candidates.
         step: steps taken.
         total: steps to take.
     """
@@ -146,67 +150,76 @@ class SamplingRun(Protocol):
     total: int
 
     def advance(self, seeds: Sequence[int] | None = None, spread: float = 0.0) -> None:
-        """One denoising step.
+        """Take one denoising step.
 
         Args:
-            seeds: of the noise that is added to each row; needed where `spread` is more than 0.
-            spread: 0 leaves the sampler as it is; 1 is ancestral sampling; see `selection.stochastic`.
+            seeds: of the noise added to each row; required if `spread` is above 0.
+            spread: 0 keeps the sampler's own step; 1 is ancestral sampling.
         """
 
     def preview(self, row: int) -> Clip:
-        """The clip that the predicted clean sample of one row decodes to. Counts a decode.
+        """Decode the predicted clean sample of one row; counts as one decode.
 
-        A `MediaError` means that this one can't be shown, another error that none can.
+        Raises:
+            MediaError: if this row cannot be decoded to a clip; any other error means that no row can.
         """
 
     def take(self, row: int) -> Any:
-        """A copy of the state of one row."""
+        """Return a copy of the state of one row."""
 
     def put(self, row: int, state: Any) -> None:
-        """Sets one row to a state that `take` gave, of this run or of another one of the same condition."""
+        """Set one row to a state returned by `take`, of this run or of another run of the same condition."""
 
     def finish(self) -> list[Clip]:
-        """Takes the steps that are left, as the sampler is, and returns the clips."""
+        """Take the remaining steps without added noise and return the clips."""
 
     def close(self) -> None:
-        """Gives up what isn't finished. May be called at any time, also again."""
+        """Stop the run and free its memory. May be called at any time, and more than once."""
 
 
 @runtime_checkable
 class Sampler(Protocol):
-    """A generator that search can lead. All that it does is added to `cost`.
+    """A generator that search can control step by step. Its work is added to `cost`.
 
     Attributes:
-        name: names the generator, as far as it can tell, for a run that is taken up again.
+        name: identifies the generator and its settings, so that an interrupted run is resumed with the same one.
     """
 
     name: str
 
     def make(self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None) -> list[Clip]:
-        """One clip for each of `noises`, in `steps` denoising steps (*optional*, as the condition says).
+        """Generate one clip from each of `noises`, in `steps` denoising steps (default: as the condition says).
 
-        The noise of a clip alone decides what it becomes, whatever else is made with it. An exception means that none
-        of them could be made.
+        A clip depends on its own noise alone, not on the rest of the batch. An exception means that no clip of the
+        batch could be made.
         """
 
     def start(self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None) -> SamplingRun:
-        """Sets out for the clips of `noises`, before the first denoising step."""
+        """Start a run for `noises` that waits before its first denoising step."""
 
     def steps(self, condition: Condition) -> int:
-        """How many denoising steps a clip takes."""
+        """Return the number of denoising steps of a clip."""
 
 
 class CallableSampler:
-    """A plain callable as a `Sampler`: seeds only."""
+    """A plain callable as a `Sampler` that supports seeds only: no mixed noise, no steps.
+
+    Args:
+        generate: ``generate(condition, seed, **arguments) -> Clip``.
+    """
 
     def __init__(self, generate: Generate) -> None:
         self.generate = generate
         self.name = name_of(generate)
 
     def make(self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None) -> list[Clip]:
-        """One call a seed."""
+        """Call the callable once for each seed.
+
+        Raises:
+            ArgumentError: if `steps` is given, a noise is not that of one seed, or the callable does not return a clip.
+        """
         if steps is not None:
-            raise TypeError(f"{self.name}: a plain callable takes no steps; give a pipeline or a Sampler")
+            raise self._unable("fewer denoising steps")
         clips = []
         for noise in noises:
             if noise.seed is None:
@@ -218,31 +231,37 @@ class CallableSampler:
                 error.clips = clips  # they may have been paid for
                 raise
             if not isinstance(clips[-1], Clip):
-                raise TypeError(f"{self.name}: it returned a {type(clips[-1]).__name__}; return a Clip")
+                raise ArgumentError(self.name, "to return a Clip", Described(f"a {type(clips[-1]).__name__}"))
         return clips
 
-    def no_mixes(self) -> TypeError:
-        """The error for a strategy that needs them."""
-        return TypeError(f"{self.name}: a plain callable takes seeds, no mixes; give a pipeline or a Sampler")
+    def no_mixes(self) -> ArgumentError:
+        """Return the error for a strategy that mixes the noise of several seeds."""
+        return self._unable("mixed noise")
+
+    def _unable(self, what: str) -> ArgumentError:
+        got = Described(f"the plain callable {self.name}")
+        return ArgumentError("generator", f"one that supports {what}", got, "pass a diffusers pipeline or a Sampler")
 
     def start(self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None) -> SamplingRun:
-        """Not possible."""
-        raise TypeError(f"{self.name}: a plain callable can't be stopped on the way; give a pipeline or a Sampler")
+        """Raise `ArgumentError`, since a plain callable cannot be paused between steps."""
+        raise self._unable("pausing between denoising steps")
 
     def steps(self, condition: Condition) -> int:
-        """Not known."""
-        raise TypeError(f"{self.name}: a plain callable tells no steps; give a pipeline or a Sampler")
+        """Raise `ArgumentError`, since a plain callable does not report its steps."""
+        raise self._unable("a number of denoising steps")
 
 
 def name_of(function: Any) -> str:
-    """What can be told of a callable, so that a folder isn't taken up by another one.
+    """Return a name for a callable, so that a run is not resumed with a different one.
 
-    A function by its qualified name; an object by its class and its ``identity`` or ``name``, or its `repr` where that
-    is no address; a partial by its arguments, too; a method by its object, too. What a closure holds, and weights, it
-    can't tell; two lambdas of one scope have one name. Settings are hashed: a key may be among them.
+    A function is named by its qualified name; an object by its class and its ``identity`` or ``name``, or its `repr`
+    unless that contains a memory address; a partial also by its arguments; a method also by its object. The variables
+    of a closure and the weights of a model do not count, and two lambdas of one scope have the same name. Settings are
+    hashed, since an API key may be among them.
 
-    >>> name_of(partial(sorted, reverse=True)) == name_of(partial(sorted, reverse=False))
-    False
+    Example:
+        >>> name_of(partial(sorted, reverse=True)) == name_of(partial(sorted, reverse=False))
+        False
     """
     if isinstance(function, partial):
         return f"{name_of(function.func)} {run_key(function.args, function.keywords)}"
@@ -252,14 +271,20 @@ def name_of(function: Any) -> str:
         return name if owner is None or isinstance(owner, ModuleType) else f"{name} of {name_of(owner)}"
     kind = f"{type(function).__module__}.{type(function).__qualname__}"
     own = next((text for key in ("identity", "name") if isinstance(text := getattr(function, key, None), str)), None)
-    told = identity(function) if own is None else own
-    return kind if told == kind else f"{kind} {run_key(told)}"
+    settings = identity(function) if own is None else own
+    return kind if settings == kind else f"{kind} {run_key(settings)}"
 
 
 def as_sampler(generator: Any, fps: float | None = None, sample_rate: int | None = None) -> Sampler:
-    """Return a `Sampler` of whatever makes clips: a sampler, a diffusers pipeline, or ``generate(condition, seed)``.
+    """Return a `Sampler` for any generator of clips.
 
-    `fps` and `sample_rate` are for a pipeline that does not report them; the others return clips with their rates.
+    Args:
+        generator: a `Sampler`, a diffusers pipeline, or a callable ``generate(condition, seed) -> Clip``.
+        fps: frames per second, for a pipeline that does not report them (*optional*).
+        sample_rate: of the audio in Hz, for a pipeline that does not report it (*optional*).
+
+    Raises:
+        ArgumentError: if `generator` is none of these, or a rate is given for one that is not a diffusers pipeline.
     """
     pipeline = any(base.__name__ == "DiffusionPipeline" for base in type(generator).__mro__)
     if pipeline:  # known by the name of its class, since diffusers takes seconds to import
@@ -274,5 +299,5 @@ def as_sampler(generator: Any, fps: float | None = None, sample_rate: int | None
         return generator
     if callable(generator):
         return CallableSampler(generator)
-    kind = type(generator).__name__
-    raise TypeError(f"generator: a {kind}; give a diffusers pipeline, a Sampler or generate(condition, seed) -> Clip")
+    expected = "a diffusers pipeline, a Sampler or a callable generate(condition, seed) -> Clip"
+    raise ArgumentError("generator", expected, generator)

@@ -1,4 +1,4 @@
-"""A folder of ready candidates as a generator: the provider that needs no network."""
+"""A folder of finished candidates as a generator."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from os import PathLike
 from pathlib import Path
 
 from avreward.clip import Clip
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, Described, MediaError
 
-# Endings by which a candidate is known in a folder that holds other files, too.
+# File endings of candidates; the folder may hold other files, too.
 ENDINGS = frozenset({
     ".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi",
 })  # fmt: skip
 
 
 class FolderGenerator:
-    """``generate(clip, seed)``: the clip's picture with the sound of candidate number `seed` of a folder.
+    """Use the files of a folder as candidates: ``generate(clip, seed)`` adds the audio of file number `seed` to `clip`.
 
     The candidates of ``NAME.mp4`` are the files in ``FOLDER/NAME/``, or those whose names begin with ``NAME_`` or
     ``NAME-`` (``NAME_1.wav``, ``NAME_elevenlabs_0_rank2.mp4``), in the order of their names, numbers counting as
-    numbers. Of a candidate with a picture the sound alone is used.
+    numbers. Only the audio of a candidate is used, also if it has a video track.
 
     Args:
-        folder: where the candidates are.
-        names: of all videos, without endings (*optional*), so that what belongs to ``33_sora`` isn't taken for a
-            candidate of ``33``.
+        folder: contains the candidates.
+        names: of all videos, without endings (*optional*), so that a candidate of ``33_sora`` is not mistaken for one
+            of ``33``.
 
-    Raises `MediaError` where the folder isn't there; when called, where a clip has no candidate of that number.
+    Raises:
+        MediaError: if the folder does not exist; on a call, if the clip has no candidate of that number.
 
     Example:
         >>> folder = Path("dubs")
@@ -45,29 +46,34 @@ class FolderGenerator:
     def __init__(self, folder: str | PathLike[str], names: Sequence[str] = ()) -> None:
         self.folder, self.names = Path(folder), tuple(names)
         if not self.folder.is_dir():
-            raise MediaError(folder, "there is no such folder", "name the folder that holds the candidates")
+            raise MediaError(folder, "the folder does not exist", "pass the folder that contains the candidates")
 
     @property
     def identity(self) -> str:
-        """Tells a run that is taken up again of which folder it is; not what the files hold."""
+        """Identifies the folder when a run is resumed; the contents of the files do not count."""
         return repr((str(self.folder.resolve()), self.names))
 
     def __call__(self, condition: Clip, seed: int) -> Clip:
-        """Candidate number `seed`, from 0 on."""
+        """Return `condition` with the audio of its candidate number `seed`, counted from 0.
+
+        Raises:
+            MediaError: if there is no candidate of that number, or its file cannot be read.
+            ArgumentError: if `condition` was not opened from a file.
+        """
         name = _stem(condition)
         paths = self.candidates(name)
         if not 0 <= seed < len(paths):
             many = f"{len(paths)} candidate{'' if len(paths) == 1 else 's'}"
-            had = f"it has {many} for {name}, none with the number {seed}"
-            raise MediaError(self.folder, had, f"put more there, named {name}_1.wav and so on, or ask for fewer")
+            had = f"it has {many} for {name}, but number {seed} was asked for (counted from 0)"
+            raise MediaError(self.folder, had, f"add files named {name}_1.wav and so on, or ask for fewer")
         return condition.with_audio(Clip.open(paths[seed]))
 
     def count(self, condition: Clip) -> int:
-        """How many candidates a clip has."""
+        """Return the number of candidates of a clip."""
         return len(self.candidates(_stem(condition)))
 
     def candidates(self, name: str) -> list[Path]:
-        """The candidates of the video called `name`, in their order."""
+        """Return the candidates of the video called `name`, in their order."""
         own = self.folder / name
         if name and own.is_dir():
             found = [path for path in own.iterdir() if _media(path)]
@@ -76,14 +82,19 @@ class FolderGenerator:
         return sorted(found, key=lambda path: _natural(path.name))
 
     def _owner(self, stem: str, name: str) -> str | None:
-        """The longest name that a candidate's name begins with."""
+        """Return the longest video name that a file's stem begins with."""
         begins = [n for n in {*self.names, name} if n and re.match(f"{re.escape(n)}[-_]", stem)]
         return max(begins, key=len, default=None)
 
 
 def _stem(clip: Clip) -> str:
     if clip.path is None:
-        raise MediaError("condition", "a clip of tensors has no name", "open the silent video from a file")
+        raise ArgumentError(
+            "condition",
+            "a clip with a file name",
+            Described("a clip of tensors"),
+            "open the silent video with Clip.open",
+        )
     return clip.path.stem
 
 
@@ -92,5 +103,5 @@ def _media(path: Path) -> bool:
 
 
 def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sorts ``b2`` before ``b10``."""
+    """Return a sort key that puts ``b2`` before ``b10``."""
     return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"([0-9]+)", name) if part)

@@ -21,7 +21,7 @@ from avreward.generators._identity import run_key
 from avreward.generators.base import GeneratorStopped, name_of
 from avreward.integrations.budget import Budget
 from avreward.integrations.descriptions import Describe, prompt_of
-from avreward.selection.search._loop import whole
+from avreward.selection.search._settings import check_integers
 
 KEY = "ELEVENLABS_API_KEY"
 SHORTEST, LONGEST = 0.5, 30.0  # seconds that the API makes
@@ -88,7 +88,7 @@ class ElevenLabs:
         pause: float = 1.0,
         base_url: str | None = None,
     ) -> None:
-        whole(1, concurrency=concurrency, attempts=attempts)
+        check_integers(1, concurrency=concurrency, attempts=attempts)
         if not 0 <= prompt_influence <= 1:
             raise ValueError(f"prompt_influence: {prompt_influence} isn't between 0 and 1; give a share")
         self._sdk = _sdk()

@@ -48,10 +48,10 @@ def found_in(folder: Path, reward: str = "power") -> Any:
 @pytest.mark.parametrize("text", ["{", '{"run": "ab', '{"run": "0123456789abcdef0123456789abcdef"'])
 def test_a_folder_whose_first_line_was_cut_off_is_begun_anew(tmp_path, text) -> None:
     (tmp_path / "candidates.jsonl").write_text(text)
-    with pytest.warns(UserWarning, match=r"candidates\.jsonl: it was cut off in its first line; begun anew"):
+    with pytest.warns(UserWarning, match=r"candidates\.jsonl: its first line was truncated; the log starts again"):
         found_in(tmp_path)
     assert [c.known for c in found_in(tmp_path).candidates] == [True, True]
-    with pytest.raises(AvrewardError, match="holds candidates of another generator, condition or reward"):
+    with pytest.raises(AvrewardError, match="with candidates of another run"):
         found_in(tmp_path, "overall")
 
 
@@ -61,7 +61,9 @@ def test_a_folder_that_does_not_say_whose_it_is_is_refused(tmp_path) -> None:
     lines = path.read_text().splitlines(keepends=True)
     for data in (b"\xff\xfe\x00bad\n", b"[]\n3\n", b"notes", "".join(['{"run": "ab\n', *lines[1:]]).encode()):
         path.write_bytes(data)
-        with pytest.raises(AvrewardError, match=r"candidates\.jsonl: it doesn't say whose .* name another folder"):
+        with pytest.raises(
+            AvrewardError, match=r"candidates\.jsonl: expected a first line that .* pass another folder"
+        ):
             found_in(tmp_path)
         assert path.read_bytes() == data
 
@@ -133,7 +135,7 @@ def test_a_larger_keep_and_files_that_are_gone_are_made_again(tmp_path) -> None:
     assert (tmp_path / "seed-1.wav").exists()
     (tmp_path / "seed-2.wav").unlink()
     broken = True
-    with pytest.warns(UserWarning, match="seed 2: can't be made again .*the service is down"):
+    with pytest.warns(UserWarning, match="seed 2: could not be generated again .*the service is down"):
         found = BestOfN(generate, Toy()["power"], n=4, keep=3, out=tmp_path)()
     assert len(found.clips) == 2
     assert len(found.ranked) == 4

@@ -60,9 +60,9 @@ def test_the_best_of_six(batch_size: int) -> None:
 
 def test_one_candidate_and_another_first_seed() -> None:
     assert BestOfN(noisy, Toy()["power"], n=1, seed=5)().seeds == [5]
-    with pytest.raises(ValueError, match="n: 0 is less than 1"):
+    with pytest.raises(ValueError, match="n: expected an integer of at least 1, got 0"):
         BestOfN(noisy, Toy()["power"], n=0)
-    with pytest.raises(ValueError, match="keep: 0"):
+    with pytest.raises(ValueError, match="keep: expected an integer of at least 1, got 0"):
         BestOfN(noisy, Toy()["power"], keep=0)
     with pytest.raises(ArgumentError, match=r"reward: expected a reward or an expression, got a Toy; choose a dim"):
         BestOfN(noisy, Toy())  # type: ignore[arg-type]
@@ -202,9 +202,12 @@ def test_a_folder_belongs_to_one_run(tmp_path) -> None:
     BestOfN(noisy, Toy()["power"], n=1, out=tmp_path)(picture(0.5))
     BestOfN(noisy, Toy()["power"], n=2, out=tmp_path)(picture(0.5))
     for other in (picture(0.25), None):
-        with pytest.raises(AvrewardError, match="holds candidates of another generator, condition or reward"):
+        with pytest.raises(
+            AvrewardError,
+            match=r"out: expected a new folder .*, got .* of another run",
+        ):
             BestOfN(noisy, Toy()["power"], n=1, out=tmp_path)(other)
-    with pytest.raises(AvrewardError, match="another generator"):
+    with pytest.raises(ArgumentError, match="with candidates of another run"):
         BestOfN(noisy, Toy()["overall"], n=1, out=tmp_path)(picture(0.5))
 
 
@@ -217,7 +220,7 @@ def test_a_full_disk_costs_the_record_and_not_the_run(tmp_path, monkeypatch) -> 
 
     with monkeypatch.context() as patch:
         patch.setattr(Clip, "save", save)
-        with pytest.warns(UserWarning, match="No space left on device.*goes on in memory"):
+        with pytest.warns(UserWarning, match="No space left on device.*the run continues in memory"):
             assert BestOfN(noisy, Toy()["power"], n=4, out=tmp_path / "a")().ranked[0].seed == 1
     real = Path.open
     monkeypatch.setattr(Path, "open", lambda self, mode="r", **o: full() if "a" in mode else real(self, mode, **o))
@@ -326,7 +329,7 @@ def test_copies_part_and_their_rewards_differ() -> None:
 def test_steered_candidates_are_kept_or_gone(tmp_path) -> None:
     found = search(Steering(4), 1)
     assert found.seeds == [None] * 4
-    with pytest.raises(AvrewardError, match="came about together with others"):
+    with pytest.raises(AvrewardError, match="got one that depends on others; search again with a larger keep"):
         found.clip(found.ranked[-1])
     assert found.table(tmp_path / "t.jsonl").exists()
 
@@ -383,7 +386,7 @@ def test_previews_that_cannot_be_judged() -> None:
     landscape = Landscape(1)
     for strategy in (Halving(6, (0.05,)), Steering(6, (0.05,))):
         found = Search(landscape, Late(landscape, 1)["reward"], strategy)()
-        assert len(found.ranked) == 6  # nothing was known at the first look, so nothing was given up
+        assert len(found.ranked) == 6  # nothing was known at the first look, so nothing was dropped
 
 
 @pytest.mark.parametrize("strategy", [Halving(6, (0.3,)), Steering(6, (0.3,), threshold=1.0), Beam(2, 3, (0.3,))])
@@ -437,25 +440,25 @@ def test_expected_gain_against_draws() -> None:
     drawn = normal[:, 0] / (normal[:, 1:].square().sum(1) / 4).sqrt()  # Student's t, 4 degrees of freedom
     following = values.mean() + values.std() * (1 + 1 / 5) ** 0.5 * drawn
     assert expected_gain(rewards) == pytest.approx(float((following - 1.1).clamp(min=0).mean()), rel=0.02)
-    with pytest.raises(ValueError, match="2 are too few"):
+    with pytest.raises(ValueError, match="rewards: expected at least 3, got 2"):
         expected_gain([1.0, 2.0])
 
 
 def test_settings_that_make_no_sense() -> None:
     for make, message in (
-        (lambda: Steering(1), "particles: 1 is less than 2"),
-        (lambda: Steering(at=(0.0,)), "give shares of the steps"),
-        (lambda: Beam(spread=0.0), "copies would stay equal"),
-        (lambda: Halving(at=(0.6, 0.3)), "ascending"),
-        (lambda: Halving(at=(0.0, 0.3)), "between 0 and 1"),  # noise alone: there is nothing to look at
-        (lambda: Halving(at=(0.3, 1.0)), "between 0 and 1"),
-        (lambda: Halving(share=1.0), "between 0 and 1"),
-        (lambda: Drafts(steps=1.0), "steps: 1.0 isn't between"),
-        (lambda: AdaptiveN(least=2), "least: 2 is less than 3"),
-        (lambda: AdaptiveN(least=5, most=4), "most: 4 is less than 5"),
-        (lambda: ZeroOrder(distance=-1.0), "distance"),
+        (lambda: Steering(1), "particles: expected an integer of at least 2, got 1"),
+        (lambda: Steering(at=(0.0,)), "at: expected shares of the steps between 0 and 1, got"),
+        (lambda: Beam(spread=0.0), "spread: .* got 0.0; copies stay equal without noise"),
+        (lambda: Halving(at=(0.6, 0.3)), "at: expected ascending shares"),
+        (lambda: Halving(at=(0.0, 0.3)), "at: .* between 0 and 1"),  # only noise: nothing to preview
+        (lambda: Halving(at=(0.3, 1.0)), "at: .* between 0 and 1"),
+        (lambda: Halving(share=1.0), "share: expected a number between 0 and 1, got 1.0"),
+        (lambda: Drafts(steps=1.0), "steps: expected a share .* between 0 and 1, got 1.0"),
+        (lambda: AdaptiveN(least=2), "least: expected an integer of at least 3, got 2"),
+        (lambda: AdaptiveN(least=5, most=4), "most: expected an integer of at least 5, got 4"),
+        (lambda: ZeroOrder(distance=-1.0), "distance: expected a number of at least 0, got -1.0"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ArgumentError, match=message):
             make()
 
 

@@ -1,4 +1,4 @@
-"""One call of a diffusers pipeline for a few candidates: a noise each, and the prompt encoded once for all."""
+"""One call of a diffusers pipeline for several candidates, each with its own noise; the prompt is encoded once."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from avreward.generators.base import Noise, NoiseStream
 from avreward.raters.shared import Shared
 
 PER_PROMPT = ("num_videos_per_prompt", "num_images_per_prompt", "num_waveforms_per_prompt")
-TEXTS = ("prompt", "negative_prompt", "transcription")  # so begin the arguments of which each candidate has one
-# Arguments of which a row belongs to each candidate; one row is repeated.
+TEXTS = ("prompt", "negative_prompt", "transcription")  # arguments that begin so have one text per candidate
+# Arguments that end so have one row per candidate; a single row is repeated.
 BATCHED = ("embeds", "attention_mask", "embeds_mask", "image_embeds")
 
 
 class MixedNoise(TorchFunctionMode):
-    """Lets ``torch.randn`` draw from mixes of noise, for those of `generators` that stand for one.
+    """Make ``torch.randn`` draw from a mix of noise when it is called with one of `generators`.
 
-    A pipeline draws all of its noise with the generators it is given, wherever it does so: no place in it must be
-    known, and picture and sound are treated alike.
+    A pipeline draws all of its noise with the generators passed to it, so this works for video and audio without
+    knowing where in the pipeline noise is drawn.
+
+    Args:
+        generators: passed to the pipeline, one per candidate.
+        noises: the mix that replaces each of them.
     """
 
     def __init__(self, generators: Sequence[torch.Generator], noises: Sequence[Noise]) -> None:
@@ -43,20 +47,20 @@ class MixedNoise(TorchFunctionMode):
 
 
 def generators_of(noises: Sequence[Noise]) -> tuple[list[torch.Generator], AbstractContextManager[Any]]:
-    """A generator a candidate, on the CPU so that a seed is the same everywhere; and the mode to call in."""
+    """Return one CPU generator per candidate, and the context in which to call the pipeline."""
     generators = [torch.Generator().manual_seed(noise.parts[0][0]) for noise in noises]
     plain = all(noise.seed is not None for noise in noises)
     return generators, nullcontext() if plain else MixedNoise(generators, noises)
 
 
 class EncodedPrompts:
-    """Encodes each prompt once: what a pipeline's ``encode_prompt`` returned for one is repeated for the others."""
+    """Encode each prompt once and repeat the result of ``encode_prompt`` for all candidates."""
 
     def __init__(self, size: int = 4) -> None:
         self._known = Shared(size)
 
     def attach(self, pipeline: Any) -> None:
-        """Puts itself before `pipeline`'s own method; does nothing for a pipeline without one."""
+        """Replace the ``encode_prompt`` of `pipeline` by one that caches; do nothing if it has none."""
         encode = getattr(pipeline, "encode_prompt", None)
         if encode is None:
             return
@@ -81,7 +85,7 @@ class EncodedPrompts:
 
 
 def _is_text(arguments: Mapping[str, Any]) -> bool:
-    """Whether there is a prompt to encode, and for one candidate only."""
+    """Return whether there is a prompt to encode, for one candidate only."""
     texts = [value for value in arguments.values() if isinstance(value, str | list | tuple)]
     counts = [arguments.get(name, 1) for name in PER_PROMPT]
     return bool(texts) and all(count in (None, 1) for count in counts) and all(_length(t) == 1 for t in texts)
@@ -98,14 +102,14 @@ def _nameable(arguments: Mapping[str, Any]) -> bool:
 
 
 def _hashable(value: Any) -> Hashable:
-    """A prompt alone and one in a list are the same."""
+    """Return the same key for a prompt and for a list of that one prompt."""
     return tuple(value) if isinstance(value, list | tuple) else (value,) if isinstance(value, str) else value
 
 
 def _repeated(value: Any, rows: int) -> Any:
-    """Encoded for one prompt → for `rows` of it: what has one row, or two with that of the negative prompt."""
+    """Repeat the encoding of one prompt `rows` times: tensors of one row, or of two (negative and positive)."""
     if isinstance(value, Tensor):
-        # (negative, positive) becomes all the negative ones, then all the others, as the pipeline does itself.
+        # (negative, positive) becomes all negative rows, then all positive ones, as in the pipeline itself.
         return value.repeat_interleave(rows, 0) if value.ndim and len(value) in (1, 2) else value.clone()
     if isinstance(value, list) and len(value) == 1 and rows > 1 and isinstance(value[0], Tensor):
         return [value[0].clone() for _ in range(rows)]
@@ -115,17 +119,17 @@ def _repeated(value: Any, rows: int) -> Any:
 
 
 def prepared(pipeline: Any) -> Any:
-    """A copy of the pipeline with the same networks and a scheduler of its own: what happens to it stays in it."""
+    """Return a copy of the pipeline with the same networks but its own scheduler, so the original is not changed."""
     own = copy.copy(pipeline)
     for name, part in vars(pipeline).items():
         if callable(getattr(part, "step", None)) and callable(getattr(part, "set_timesteps", None)):
-            own.__dict__[name] = copy.deepcopy(part)  # past the pipeline's own setter, which would rewrite its config
+            own.__dict__[name] = copy.deepcopy(part)  # not setattr: the pipeline's setter would rewrite its config
     own.__dict__["_progress_bar_config"] = {"disable": True}
     return own
 
 
 def arguments_of(pipeline: Any, call: Mapping[str, Any], rows: int, steps: int | None) -> dict[str, Any]:
-    """The arguments of a call for `rows` candidates of one condition: texts and their features, a row each."""
+    """Return the arguments of a call for `rows` candidates of one condition; texts and their features are repeated."""
     accepted = inspect.signature(type(pipeline).__call__).parameters
     found = dict(call)
     for name, value in call.items():

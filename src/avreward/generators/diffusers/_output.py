@@ -1,4 +1,4 @@
-"""From what a diffusers pipeline returns to clips, by the type of the output: picture, sound, or both."""
+"""Convert the output of a diffusers pipeline to clips with video, audio or both."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described
 
-PICTURES = ("frames", "video", "videos", "images")
-SOUNDS = ("audio", "audios", "sound")
+VIDEOS = ("frames", "video", "videos", "images")
+AUDIOS = ("audio", "audios", "sound")
 FPS = ("frame_rate", "fps")
-# Where pipelines say how fast their sound is; the first that is there counts. A vocoder comes before the autoencoder,
-# which knows only the rate of the log-mel that it was trained on.
+# Where pipelines keep the sample rate of their audio; the first one found is used. The vocoder comes before the
+# autoencoder, whose rate is only that of the log-mel it was trained on.
 RATES = (
     ("vocoder", "output_sampling_rate"),
     ("vocoder", "sampling_rate"),
@@ -30,37 +30,39 @@ RATES = (
 def clips_of(
     output: Any, pipeline: Any, rows: int, call: Mapping[str, Any], clip: Clip | None, **given: Any
 ) -> list[Clip]:
-    """One clip for each row of a pipeline's output, on the CPU as float32.
+    """Return one clip for each row of a pipeline's output, on the CPU as float32.
 
     Args:
-        output: what the pipeline returned: has one of `PICTURES`, or one of `SOUNDS`, or both.
-        pipeline: it may know frame rate and sample rate.
-        rows: how many candidates there are in it.
-        call: the arguments of the call; its prompt becomes the clips'.
-        clip: the condition (*optional*): sound alone is added to it.
-        given: ``fps`` and ``sample_rate``, where the user says them.
+        output: of the pipeline; has one of `VIDEOS`, one of `AUDIOS`, or both.
+        pipeline: may report a frame rate and a sample rate.
+        rows: number of candidates in the output.
+        call: the arguments of the call; its prompt becomes that of the clips.
+        clip: the condition (*optional*); output without video is added to it as audio.
+        given: ``fps`` and ``sample_rate``, if the user passed them.
 
-    Raises `AvrewardError` if there is neither picture nor sound, or their rates aren't known.
+    Raises:
+        ArgumentError: if the frame rate or sample rate is not known.
+        AvrewardError: if the output has neither video nor audio, or the wrong number of candidates.
     """
-    films = _rows(_first(output, PICTURES), rows, _films)
-    sounds = _rows(_first(output, SOUNDS), rows, _sounds)
-    if films is None and sounds is None:
-        names = ", ".join((*PICTURES, *SOUNDS))
-        raise AvrewardError(f"{type(pipeline).__name__}: it returned a {type(output).__name__} with none of {names}")
+    videos = _rows(_first(output, VIDEOS), rows, _videos)
+    audios = _rows(_first(output, AUDIOS), rows, _audios)
+    if videos is None and audios is None:
+        expected = f"an output with one of {', '.join((*VIDEOS, *AUDIOS))}"
+        raise ArgumentError(type(pipeline).__name__, expected, Described(f"a {type(output).__name__} without them"))
     prompt = call.get("prompt")
     prompt = prompt if isinstance(prompt, str) else None if clip is None else clip.prompt
     clips = []
     for i in range(rows):
         tracks: dict[str, Any] = {}
-        if films is not None:
+        if videos is not None:
             tracks |= {
-                "video": films[i],
-                "fps": 1.0 if len(films[i]) == 1 else frame_rate(pipeline, call, given["fps"]),
+                "video": videos[i],
+                "fps": 1.0 if len(videos[i]) == 1 else frame_rate(pipeline, call, given["fps"]),
             }
-        if sounds is not None:
-            tracks |= {"audio": sounds[i], "sample_rate": sample_rate(pipeline, given["sample_rate"])}
-        if films is None and clip is not None and clip.has_video:
-            # The picture keeps its key, so that raters encode it once for all of its dubs.
+        if audios is not None:
+            tracks |= {"audio": audios[i], "sample_rate": sample_rate(pipeline, given["sample_rate"])}
+        if videos is None and clip is not None and clip.has_video:
+            # The video keeps its key, so that raters encode it once for all candidates.
             clips.append(clip.with_audio(tracks["audio"], tracks["sample_rate"]).with_prompt(prompt))
         else:
             clips.append(Clip(**tracks, prompt=prompt, texts=None if clip is None else clip.texts))
@@ -68,7 +70,11 @@ def clips_of(
 
 
 def frame_rate(pipeline: Any, call: Mapping[str, Any], given: float | None) -> float:
-    """Frames per second: given, an argument of the call, or that argument's default."""
+    """Return the frames per second: `given`, an argument of the call, or the default of that argument.
+
+    Raises:
+        ArgumentError: if none of them is known.
+    """
     defaults = inspect.signature(type(pipeline).__call__).parameters
     for name in FPS:
         default = defaults[name].default if name in defaults else None
@@ -78,18 +84,23 @@ def frame_rate(pipeline: Any, call: Mapping[str, Any], given: float | None) -> f
     if given:
         return float(given)
     kind = type(pipeline).__name__
-    raise AvrewardError(f"fps: {kind} does not report a frame rate; pass fps=16, or the rate it was trained at")
+    got = Described(f"none, and {kind} does not report one")
+    raise ArgumentError("fps", "a frame rate", got, "pass fps=16, or the rate it was trained at")
 
 
 def sample_rate(pipeline: Any, given: int | None) -> int:
-    """Samples per second: given, or of the pipeline's vocoder or autoencoder."""
+    """Return the samples per second: `given`, or those of the pipeline's vocoder or autoencoder.
+
+    Raises:
+        ArgumentError: if none of them is known.
+    """
     found = given or getattr(pipeline, "audio_sample_rate", None)
     for part, name in RATES:
         found = found or getattr(getattr(getattr(pipeline, part, None), "config", None), name, None)
     if not found:
-        kind = type(pipeline).__name__
-        raise AvrewardError(
-            f"sample_rate: {kind} does not report one; pass sample_rate=44100, or the rate it was trained at"
+        got = Described(f"none, and {type(pipeline).__name__} does not report one")
+        raise ArgumentError(
+            "sample_rate", "a sample rate", got, "pass sample_rate=44100, or the rate it was trained at"
         )
     return int(found)
 
@@ -103,24 +114,24 @@ def _rows(value: Any, rows: int, split: Any) -> list[Tensor] | None:
         return None
     found: list[Tensor] = split(value, rows)
     if len(found) != rows:
-        raise AvrewardError(f"the pipeline returned {len(found)} candidates instead of {rows}; use batch_size=1")
+        raise AvrewardError(f"pipeline: expected {rows} candidates, got {len(found)}; use batch_size=1")
     # A copy: a row of a batch would keep the whole batch in memory.
     return [row.detach().to("cpu", torch.float32, copy=True) for row in found]
 
 
-def _films(value: Any, rows: int) -> list[Tensor]:
-    """Each (frames, 3, height, width) in [0, 1], from tensors, arrays or PIL pictures, batched or not."""
+def _videos(value: Any, rows: int) -> list[Tensor]:
+    """Return videos (frames, 3, height, width) in [0, 1], from tensors, arrays or PIL images, batched or not."""
     if isinstance(value, list | tuple):
         if rows == 1 and not isinstance(value[0], list | tuple) and _tensor(value[0]).ndim == 3 and len(value) > 1:
-            value = [value]  # the frames of one film
-        return [_film(item) for item in value]
+            value = [value]  # the frames of one video
+        return [_video(item) for item in value]
     value = _tensor(value)
-    if value.ndim == 4 and rows == 1 and len(value) > 1:  # one film without a batch dimension
+    if value.ndim == 4 and rows == 1 and len(value) > 1:  # one video without a batch dimension
         value = value[None]
-    return [_film(item) for item in value]
+    return [_video(item) for item in value]
 
 
-def _film(value: Any) -> Tensor:
+def _video(value: Any) -> Tensor:
     value = torch.stack([_tensor(frame) for frame in value]) if isinstance(value, list | tuple) else _tensor(value)
     value = value[None] if value.ndim == 3 else value
     if value.shape[1] != 3 and value.shape[-1] == 3:  # NumPy and PIL have the channels last
@@ -128,8 +139,8 @@ def _film(value: Any) -> Tensor:
     return value / 255 if value.dtype == torch.uint8 else value
 
 
-def _sounds(value: Any, rows: int) -> list[Tensor]:
-    """Each (channels, samples): from (rows, samples), (rows, channels, samples) or (channels, samples)."""
+def _audios(value: Any, rows: int) -> list[Tensor]:
+    """Return audio (channels, samples), from (rows, samples), (rows, channels, samples) or (channels, samples)."""
     if isinstance(value, list | tuple):
         return [_tensor(item) for item in value]
     value = _tensor(value)

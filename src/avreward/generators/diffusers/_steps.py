@@ -1,4 +1,4 @@
-"""Denoising steps of a diffusers scheduler, seen and led from outside: nothing of the pipeline is copied or changed."""
+"""Observe and change the denoising steps of a diffusers scheduler from outside, without changing the pipeline."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.generators._stochastic import NoiseLevel
 
 
 class ObservedStep(NamedTuple):
-    """What a step was given, and what it made of it.
+    """The input and the result of one denoising step.
 
     Attributes:
-        track: 0 for the pipeline's scheduler, 1 for the first copy that the pipeline made of it (sound), …
+        track: 0 for the pipeline's scheduler, 1 for the first copy that the pipeline made of it (audio), …
         sample: before the step.
         result: after it.
         clean: computes the predicted clean sample and the levels before and after the step.
@@ -31,15 +31,15 @@ class ObservedStep(NamedTuple):
 
 
 class ObservedScheduler:
-    """Takes the place of ``scheduler.step`` on one scheduler, and of its copies.
+    """Replacement for ``scheduler.step`` of a scheduler and its copies, which calls a listener at each step.
 
-    Some pipelines copy their scheduler deeply, to have another one for the sound. The copy gets a `ObservedScheduler`
-    of its own, bound to it, which tells the same listener.
+    Some pipelines make a deep copy of their scheduler for the audio. The copy gets its own `ObservedScheduler` with
+    the same listener.
 
     Args:
-        scheduler: the step of its class is called, with all arguments as they come.
-        listener: given what was seen, returns the sample that the pipeline gets.
-        generators: given to steps that draw noise, where the pipeline doesn't: else no seed could repeat them.
+        scheduler: the step of its class is called with unchanged arguments.
+        listener: gets the observed step and returns the sample that the pipeline gets.
+        generators: passed to steps that draw noise if the pipeline passes none, so that seeds repeat their results.
         tracks: shared by all copies.
     """
 
@@ -54,21 +54,21 @@ class ObservedScheduler:
         self.tracks = tracks if tracks is not None else []
         self.track = len(self.tracks)
         self.tracks.append(self)
-        # Pipelines look whether a step takes eta or a generator.
+        # Pipelines inspect whether a step takes eta or a generator.
         self.__signature__ = inspect.signature(type(scheduler).step.__get__(scheduler))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ObservedScheduler:
-        copied = copy.deepcopy(self.scheduler, memo)  # it is being copied: the memo has it
+        copied = copy.deepcopy(self.scheduler, memo)  # already in the memo, as it is being copied
         return ObservedScheduler(copied, self.listener, self.generators, self.tracks)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        """The scheduler's step, seen by the listener."""
+        """Take the scheduler's step and pass it to the listener."""
         bound = self.__signature__.bind(*arguments, **named)
         given = bound.arguments
         if "generator" in self.__signature__.parameters and given.get("generator") is None and self.generators:
             given["generator"] = self.generators if len(self.generators) > 1 else self.generators[0]
         sample, output, time = given["sample"], given["model_output"], given["timestep"]
-        place = copy.copy(self.scheduler)  # the step moves on; what it was must still be known
+        place = copy.copy(self.scheduler)  # the state before the step, which changes it
         if hasattr(place, "_init_step_index") and place.step_index is None:
             place._init_step_index(time)
         result = type(self.scheduler).step(self.scheduler, *bound.args, **bound.kwargs)
@@ -83,14 +83,19 @@ class ObservedScheduler:
 
 
 def predicted_clean(scheduler: Any, output: Tensor, time: Any, sample: Tensor) -> tuple[Tensor, NoiseLevel, NoiseLevel]:
-    """The clean sample that the network predicts at a step, and the levels of noise before and after the step.
+    """Return the clean sample predicted at a step, and the levels of noise before and after the step.
 
-    Known are schedulers of flow matching (Euler), those of DDIM's kind (``alphas_cumprod``), and those that convert
-    the network's output to a clean sample themselves (DPM-Solver, UniPC, EDM); others are an `AvrewardError`.
+    Supported are flow matching (Euler), DDIM schedulers (``alphas_cumprod``), and those that convert the network's
+    output to a clean sample themselves (DPM-Solver, UniPC, EDM).
 
     Args:
-        scheduler: as it was before the step.
-        output: of the network. time: of the step. sample: (batch, …) before the step.
+        scheduler: in its state before the step.
+        output: of the network.
+        time: the timestep.
+        sample: (batch, …) before the step.
+
+    Raises:
+        ArgumentError: if the scheduler is not supported.
     """
     kind = type(scheduler).__name__
     if kind == "FlowMatchEulerDiscreteScheduler":
@@ -102,10 +107,8 @@ def predicted_clean(scheduler: Any, output: Tensor, time: Any, sample: Tensor) -
     if kind in ("DDIMScheduler", "CogVideoXDDIMScheduler", "DDIMParallelScheduler"):
         return _ddim(scheduler, output, int(time), sample)
     known = "FlowMatchEulerDiscreteScheduler, DDIMScheduler, CogVideoXDDIMScheduler, DPMSolverMultistepScheduler"
-    raise AvrewardError(
-        f"scheduler: what {kind} predicts isn't known here; give the pipeline one of {known}, "
-        "UniPCMultistepScheduler, EDMDPMSolverMultistepScheduler"
-    )
+    expected = f"one of {known}, UniPCMultistepScheduler, EDMDPMSolverMultistepScheduler"
+    raise ArgumentError("scheduler", expected, Described(kind), "set pipeline.scheduler to one of them")
 
 
 def _converted(scheduler: Any, index: int) -> NoiseLevel:
@@ -114,13 +117,12 @@ def _converted(scheduler: Any, index: int) -> NoiseLevel:
 
 
 def _convert(scheduler: Any, output: Tensor, sample: Tensor) -> Tensor:
-    """The clean sample, whichever of the two the algorithm itself wants."""
+    """Return the clean sample, from a scheduler whose algorithm predicts it."""
     config = scheduler.config
     if not getattr(scheduler, "predict_x0", True) or "++" not in getattr(config, "algorithm_type", "++"):
-        raise AvrewardError(
-            f"scheduler: {type(scheduler).__name__} is set to predict noise; make it with algorithm_type="
-            "'dpmsolver++', or predict_x0=True"
-        )
+        got = Described(f"a {type(scheduler).__name__} that predicts noise")
+        remedy = "make it with algorithm_type='dpmsolver++', or predict_x0=True"
+        raise ArgumentError("scheduler", "one that predicts the clean sample", got, remedy)
     return scheduler.convert_model_output(output, sample=sample)
 
 

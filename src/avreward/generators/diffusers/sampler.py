@@ -1,11 +1,10 @@
-"""Diffusers pipelines as generators that search can lead: any that make picture, sound, or both.
+"""Diffusers pipelines as samplers that search can control, for video, audio, or both.
 
-Nothing is known of single pipelines, and none of their code is copied. What they return tells whether it is picture or
-sound; noise is led through the generators they are given; steps are seen at the scheduler, whatever callbacks the
-pipeline allows. Networks are shared with the pipeline that was given, and nothing else of it is touched.
+There is no code for individual pipelines, and none of theirs is copied: the output shows whether it is video or audio,
+noise is set through the ``generator`` argument, and steps are observed at the scheduler. The networks are shared with
+the given pipeline, which is not changed.
 
-The rooms beside: `diffusers_output` (what comes back), `diffusers_call` (noise and prompts), `diffusers_steps` (the
-scheduler), `diffusers_run` (calls that wait).
+The modules: `_output` (output to clips), `_call` (noise and prompts), `_steps` (the scheduler), `_run` (paused calls).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.generators._identity import run_key
 from avreward.generators.base import Condition, Cost, Noise
 from avreward.generators.diffusers._call import EncodedPrompts, arguments_of, generators_of, prepared
@@ -35,24 +34,28 @@ class DiffusersSampler:
 
     Args:
         pipeline: a `DiffusionPipeline` whose call takes a ``generator``.
-        fps (`float`, *optional*): frames per second, for pipelines that don't take it as an argument (Wan: 16,
-            CogVideoX: 8, Mochi: 30).
-        sample_rate (`int`, *optional*): of the sound in Hz, where neither vocoder nor autoencoder tells.
-        preview (*optional*): from clean latents, a tensor a track with a row a candidate, to clips. By default the
-            decoders of `LatentReward`, which know Wan, LTX, LTX-2, Stable Audio, AudioLDM 2 and still pictures.
-        preview_frames (`int`, *optional*): how many frames of a preview are decoded; all by default.
+        fps (`float`, *optional*): frames per second, for pipelines without such an argument (Wan: 16, CogVideoX: 8,
+            Mochi: 30).
+        sample_rate (`int`, *optional*): of the audio in Hz, for pipelines whose vocoder and autoencoder have none.
+        preview (*optional*): decodes clean latents, one tensor per track with a row per candidate, to clips. Default:
+            the decoders of `LatentReward`, which support Wan, LTX, LTX-2, Stable Audio, AudioLDM 2 and still images.
+        preview_frames (`int`, *optional*): number of frames of a preview that are decoded. Default: all.
 
-    Each candidate has a generator of its own on the CPU, so that its seed alone says what it becomes, in a batch of
-    any size and on any device, up to rounding: `difference` measures it. Prompts are encoded once, where the pipeline
-    has ``encode_prompt``, for all candidates and the negative prompt, too; make another sampler after changing the text
-    encoder. A tensor argument with one row whose name ends in ``embeds`` or ``attention_mask`` is repeated for the
-    batch.
+    Each candidate has its own generator on the CPU, so that it depends on its seed alone, in a batch of any size and on
+    any device, up to rounding, which `difference` measures. If the pipeline has ``encode_prompt``, the prompt and the
+    negative prompt are encoded once for all candidates; make another sampler after changing the text encoder. A tensor
+    argument with one row whose name ends in ``embeds`` or ``attention_mask`` is repeated for the batch.
 
-    >>> from tiny_pipelines import tiny_wan  # in recipes/; or a WanPipeline
-    >>> sampler = DiffusersSampler(tiny_wan(), fps=16)
-    >>> search = Search(sampler, rater["static_quality"], "evolution")
-    >>> search(prompt="a kettle whistles", num_frames=9, height=32, width=32, num_inference_steps=2).best.video.shape
-    torch.Size([9, 3, 32, 32])
+    Raises:
+        ArgumentError: if the pipeline's call takes no ``generator``.
+
+    Example:
+        >>> from tiny_pipelines import tiny_wan  # in recipes/; or a WanPipeline
+        >>> sampler = DiffusersSampler(tiny_wan(), fps=16)
+        >>> search = Search(sampler, rater["static_quality"], "evolution")
+        >>> size = {"num_frames": 9, "height": 32, "width": 32}
+        >>> search(prompt="a kettle whistles", **size, num_inference_steps=2).best.video.shape
+        torch.Size([9, 3, 32, 32])
     """
 
     def __init__(
@@ -67,8 +70,8 @@ class DiffusersSampler:
         self._parameters = inspect.signature(type(pipeline).__call__).parameters
         kind = type(pipeline).__name__
         if "generator" not in self._parameters:
-            raise AvrewardError(f"pipeline: {kind} takes no generator, so no seed can repeat what it makes; wrap it in "
-                                "generate(condition, seed) -> Clip yourself")  # fmt: skip
+            remedy = "wrap it in a callable generate(condition, seed) -> Clip"
+            raise ArgumentError("pipeline", "one whose call takes a generator", Described(f"a {kind}"), remedy)
         self.pipeline, self.fps, self.sample_rate = pipeline, fps, sample_rate
         self._preview, self.preview_frames = preview, preview_frames
         self._prompts = EncodedPrompts()
@@ -78,7 +81,11 @@ class DiffusersSampler:
         self.name = " ".join(filter(None, (kind, str(path), settings)))
 
     def make(self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None) -> list[Clip]:
-        """One call of the pipeline, a row a noise; see `avreward.generators.base.Sampler`."""
+        """Call the pipeline once, with a row for each noise; see `Sampler.make`.
+
+        Raises:
+            ArgumentError: if `steps` is given to a pipeline without ``num_inference_steps``, or a rate is not known.
+        """
         own, call = self._call(condition, noises, steps)
 
         def count(seen: ObservedStep) -> Tensor:
@@ -94,11 +101,16 @@ class DiffusersSampler:
     def start(
         self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None
     ) -> DiffusersRun:
-        """A call that waits before its first step."""
+        """Start a call that waits before its first step.
+
+        Raises:
+            ArgumentError: if the pipeline has no scheduler, or a rate is not known.
+        """
         own, call = self._call(condition, noises, steps)
         total = steps or self.steps(condition)
         if getattr(own, "scheduler", None) is None:
-            raise AvrewardError(f"pipeline: {type(own).__name__} has no scheduler whose steps could be led")
+            remedy = "use a strategy that does not pause between steps, such as best_of_n"
+            raise ArgumentError("pipeline", "one with a scheduler", Described(f"a {type(own).__name__}"), remedy)
 
         def decode(latents: list[Tensor]) -> Clip:
             return self.decode(latents, condition)[0]
@@ -106,16 +118,18 @@ class DiffusersSampler:
         return DiffusersRun(own, call, decode, call.generators, total, cost)
 
     def steps(self, condition: Condition) -> int:
-        """Of a call: given, or its default."""
+        """Return the ``num_inference_steps`` of the condition, or the pipeline's default.
+
+        Raises:
+            ArgumentError: if it is not an integer.
+        """
         count = self._argument(condition.arguments, "num_inference_steps")
         if not isinstance(count, int):
-            raise AvrewardError(
-                f"num_inference_steps: {count!r} of {type(self.pipeline).__name__}; give a whole number"
-            )
+            raise ArgumentError("num_inference_steps", "an integer", count)
         return count
 
     def decode(self, latents: list[Tensor], condition: Condition) -> list[Clip]:
-        """The clips that clean latents show, as the denoising loop holds them: a tensor a track."""
+        """Decode clean latents to clips, one tensor per track, in the layout of the denoising loop."""
         call, given = condition.arguments, condition.clip
         if self._preview is not None:
             clips = self._preview(latents)
@@ -128,10 +142,15 @@ class DiffusersSampler:
         return [clip.with_prompt(prompt) for clip in clips]
 
     def difference(self, *seeds: int, condition: Clip | None = None, **arguments: Any) -> float:
-        """The largest difference of a sample or pixel between candidates made in one batch and made alone.
+        """Return the largest difference of a sample or pixel between candidates made in one batch and one by one.
 
-        About 1e-6 in float32. A large one means that the pipeline doesn't keep its candidates apart: use
-        ``batch_size=1``.
+        It is about 1e-6 in float32. A large one means that candidates of a batch influence each other in this pipeline:
+        use ``batch_size=1``.
+
+        Args:
+            *seeds: of the candidates. Default: 0 and 1.
+            condition: the clip that they share (*optional*).
+            **arguments: of the pipeline's call.
         """
         asked, noises, cost = Condition(condition, arguments), [Noise.of(seed) for seed in seeds or (0, 1)], Cost()
         together = self.make(asked, noises, cost)
@@ -146,14 +165,15 @@ class DiffusersSampler:
 
     def _call(self, condition: Condition, noises: Sequence[Noise], steps: int | None) -> tuple[Any, _Call]:
         if steps is not None and "num_inference_steps" not in self._parameters:
-            raise AvrewardError(f"steps: {type(self.pipeline).__name__} takes no num_inference_steps")
+            expected = f"none, as {type(self.pipeline).__name__} takes no num_inference_steps"
+            raise ArgumentError("steps", expected, steps)
         self._check_rate(condition)
         own = prepared(self.pipeline)
         self._prompts.attach(own)
         return own, _Call(self, own, condition, noises, steps)
 
     def _check_rate(self, condition: Condition) -> None:
-        """A film's speed is asked for before the film is made, not after."""
+        """Raise if the frame rate is not known, before the video is generated rather than after."""
         if "num_frames" in self._parameters or "video_length" in self._parameters:
             frame_rate(self.pipeline, condition.arguments, self.fps)
 
@@ -165,14 +185,14 @@ class DiffusersSampler:
     def _decoder(self, call: Mapping[str, Any]) -> LatentReward:
         sides = [self._argument(call, name) for name in ("num_frames", "height", "width")]
         size = (sides[0], sides[1], sides[2]) if all(isinstance(side, int) for side in sides) else None
-        film = "num_frames" in self._parameters
+        moving = "num_frames" in self._parameters
         seconds = self._argument(call, "audio_length_in_s")
         if (end := self._argument(call, "audio_end_in_s")) is not None:
             seconds = end - (self._argument(call, "audio_start_in_s") or 0.0)
         return LatentReward(
             self.pipeline,
             _no_reward,
-            fps=frame_rate(self.pipeline, call, self.fps) if film else None,
+            fps=frame_rate(self.pipeline, call, self.fps) if moving else None,
             frames="all" if self.preview_frames is None else "uniform",
             count=self.preview_frames or 1,
             size=size,
@@ -181,7 +201,7 @@ class DiffusersSampler:
 
 
 class _Call:
-    """A call of a pipeline for a few noises, ready to be made, in whatever thread."""
+    """A prepared call of a pipeline for several noises; may run in any thread."""
 
     def __init__(
         self, sampler: DiffusersSampler, own: Any, condition: Condition, noises: Sequence[Noise], steps: int | None
@@ -199,7 +219,7 @@ class _Call:
 
 
 def _settings(scheduler: Any) -> dict[str, Any]:
-    """What a scheduler was made with; names that begin with an underline are notes of diffusers."""
+    """Return the settings of a scheduler, without the private ones of diffusers."""
     config = getattr(scheduler, "config", {})
     return {name: config[name] for name in config if not name.startswith("_")}
 

@@ -1,4 +1,4 @@
-"""Search: candidates of a generator, chosen by a reward; one file a strategy."""
+"""Search: generate candidates and choose among them by a reward; one file per strategy."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The end of a search: what is known of its candidates, as rewards, and their ranking."""
+"""The end of a search: the rewards of its candidates and their ranking."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FAILED = "the generator failed: "
 
 
 def chosen(candidates: Sequence[Candidate], rewards: Rewards) -> tuple[tuple[int, ...], dict[int, str]]:
-    """Return the order of the final candidates and why some are missing; raise as `select` does.
+    """Return the order of the final candidates, and index → reason for those that are missing.
 
     Raises:
-        MissingScore: also where none could be made.
+        MissingScore: if no candidate has a reward, or none could be generated.
     """
-    final = [c for c in candidates if c.final] or list(candidates)  # all drafts may have failed
-    if all(c.judged is None for c in final):  # no reward was asked
+    final = [c for c in candidates if c.final] or list(candidates)  # if all drafts failed
+    if all(c.judged is None for c in final):  # none was rated
         count = "its only candidate" if len(final) == 1 else f"all {len(final)} candidates"
         what = f"{str(final[0].reason).removeprefix(FAILED)} ({final[0].name})"
         raise MissingScore(f"{FAILED.removesuffix(': ')} on {count}: {what}; fix the generator or change its arguments")
@@ -30,7 +30,7 @@ def chosen(candidates: Sequence[Candidate], rewards: Rewards) -> tuple[tuple[int
 
 
 def rewards_of(candidates: Sequence[Candidate], reward: Reward) -> Rewards:
-    """Return the rewards of all candidates from the plain numbers that were kept of them; float64, on the CPU."""
+    """Return the rewards of all candidates from their stored numbers, as float64 on the CPU."""
     judged = [c.judged or Judged(None, c.reason) for c in candidates]
     nan = float("nan")
     values = torch.tensor([nan if one.reward is None else one.reward for one in judged], dtype=torch.float64)
@@ -48,7 +48,7 @@ def rewards_of(candidates: Sequence[Candidate], reward: Reward) -> Rewards:
 def _scores(
     judged: Sequence[Judged], why: Sequence[str | None], rater: str, dimensions: tuple[Dimension, ...]
 ) -> Scores:
-    """What one rater said."""
+    """Return the scores of one rater."""
     rows: list[tuple[dict[str, torch.Tensor], dict[str, str], dict[str, tuple[str, ...]]]] = []
     for one, otherwise in zip(judged, why, strict=True):
         names = {dimension.name: f"{rater}.{dimension.name}" for dimension in dimensions}

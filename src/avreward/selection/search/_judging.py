@@ -1,4 +1,4 @@
-"""Rating candidates as they are made; one that can't be rated costs itself."""
+"""Rating of candidates as they are generated; one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from avreward.selection._candidate import Judged, judged_of
 
 
 def judge(evaluator: Evaluator[Reward], clips: Sequence[Clip], cost: Cost, full: bool = True) -> list[Judged]:
-    """Return one `Judged` a clip, and count what it cost.
+    """Return one `Judged` per clip, and add the work to `cost`.
 
-    A clip that a rater fails on is missing, with the error as its reason: the next candidates may do better. `full`
-    fills in the table's columns, too.
+    A clip on which a rater fails is missing, with the error as its reason.
+
+    Args:
+        evaluator: rates the clips.
+        clips: to rate.
+        cost: the number of clips and the seconds are added here.
+        full: whether to fill in the columns of the scored table, too.
     """
     began = time.perf_counter()
     try:

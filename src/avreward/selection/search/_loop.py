@@ -1,4 +1,4 @@
-"""The loop that every strategy runs in: candidates are made, judged, written down, and forgotten but for the best."""
+"""The loop of every strategy: generate candidates, rate and record them, and keep the best clips."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from avreward.selection.search._run_log import RunLog
 
 
 class SearchLoop:
-    """What a strategy works with: it asks for candidates and sees their rewards.
+    """Interface of a search to its strategy, which asks for candidates and gets their rewards.
 
     Args:
-        sampler: makes the candidates.
+        sampler: generates the candidates.
         evaluator: rates them.
-        condition: what they are asked for.
-        journal: what is known already.
-        batch_size: how many are made and judged at once; bounds memory.
-        keep: how many of the best clips are kept.
-        seed: of the first candidate; all other seeds follow from it.
-        step: told of each candidate.
-        strategy: names candidates that came about together, and so have no noise of their own.
+        condition: the input of the generator.
+        journal: records of earlier runs and of this one.
+        batch_size: number of candidates generated and rated at once; bounds memory.
+        keep: number of the best clips that are kept.
+        seed: of the first candidate; all other seeds are derived from it.
+        step: called with the name of each candidate.
+        strategy: identifies candidates that depend on each other, and so have no noise that reproduces them.
     """
 
     def __init__(
@@ -57,19 +57,26 @@ class SearchLoop:
         self.cost = Cost()
 
     def seeds(self, count: int) -> list[Noise]:
-        """The noises of the seeds ``seed``, ``seed + 1``, …"""
+        """Return the noises of the `count` seeds from ``seed`` on."""
         return [Noise.of(self.seed + i) for i in range(count)]
 
     def draw(self, *labels: object) -> int:
-        """A seed that depends on the loop's own and on `labels` alone."""
+        """Return a seed that depends only on the loop's seed and on `labels`."""
         digest = hashlib.blake2b(repr((self.seed, *labels)).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") >> 1
 
     def make(self, noises: Sequence[Noise], steps: int | None = None, final: bool = True) -> list[Candidate]:
-        """Makes and judges a candidate for each noise, a batch at a time, but for those known from an earlier run.
+        """Generate and rate a candidate for each noise, in batches; those known from an earlier run are not repeated.
 
-        What fails becomes a candidate with a reason; but a generator that gives up ends it all, with
-        `GeneratorStopped`.
+        A candidate that fails has a reason instead of a reward.
+
+        Args:
+            noises: one per candidate.
+            steps: number of denoising steps (default: as the condition says).
+            final: whether the candidates may be chosen; drafts may not.
+
+        Raises:
+            GeneratorStopped: if the generator cannot continue.
         """
         made: list[Candidate] = []
         waiting: list[Candidate] = []
@@ -91,18 +98,18 @@ class SearchLoop:
         return made
 
     def check_mixes(self) -> None:
-        """Raises `TypeError` where the generator takes seeds, but no mixes of them."""
+        """Raise `ArgumentError` if the generator does not support mixed noise."""
         if isinstance(self.sampler, CallableSampler):
             raise self.sampler.no_mixes()
 
     def start(self, noises: Sequence[Noise], rows: int) -> list[SamplingRun]:
-        """Sets out for `noises`, `rows` of them to a run."""
+        """Start runs for `noises`, with `rows` candidates each."""
         return [
             self.sampler.start(self.condition, noises[at : at + rows], self.cost) for at in range(0, len(noises), rows)
         ]
 
     def previews(self, run: SamplingRun) -> list[Judged]:
-        """What the reward says of what each row of a run would become if it ended now."""
+        """Rate the previews of all rows of a run."""
         clips: list[Clip] = []
         lost: dict[int, Judged] = {}
         with self.timed():
@@ -110,13 +117,13 @@ class SearchLoop:
                 try:
                     clips.append(run.preview(row))
                 except MediaError as error:
-                    lost[row] = Judged(None, f"its preview can't be shown: {describe(error)}")
+                    lost[row] = Judged(None, f"its preview could not be decoded: {describe(error)}")
         judged = iter(judge(self.evaluator, clips, self.cost, full=False) if clips else [])
         return [lost[row] if row in lost else next(judged) for row in range(run.rows)]
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Counts the seconds of a strategy's own work with a run."""
+        """Add the seconds that a strategy spends on a run to the cost."""
         began = time.perf_counter()
         try:
             yield
@@ -124,7 +131,7 @@ class SearchLoop:
             self.cost.seconds += time.perf_counter() - began
 
     def finish(self, run: SamplingRun, noises: Sequence[Noise | None]) -> list[Candidate]:
-        """Ends a run; its candidates are final."""
+        """Finish a run and return its candidates, which are final."""
         batch = [self._new(noise, None, True) for noise in noises]
         began = time.perf_counter()
         clips: list[Clip | None] = [None] * len(batch)
@@ -139,7 +146,7 @@ class SearchLoop:
         return batch
 
     def lost(self, noise: Noise | None, error: Exception) -> None:
-        """A candidate that failed on the way; raises where its generator has given up."""
+        """Record a candidate that failed before it was finished; raise `error` if it is a `GeneratorStopped`."""
         if isinstance(error, GeneratorStopped):
             raise error
         candidate = self._new(noise, None, True)
@@ -147,21 +154,26 @@ class SearchLoop:
         self.step(candidate.name)
 
     def given_up(self, noise: Noise | None, why: str) -> None:
-        """A candidate that wasn't made, since others were better."""
+        """Record a candidate that was abandoned because others were better."""
         candidate = self._new(noise, None, False)
         candidate.reason = why
         self.step(candidate.name)
 
     def again(self, candidate: Candidate) -> Clip:
-        """Makes a candidate anew."""
+        """Generate the clip of a candidate again.
+
+        Raises:
+            AvrewardError: if it depends on other candidates.
+        """
         if candidate.noise is None:
             raise AvrewardError(
-                f"{candidate.name}: it came about together with others; search again, with a larger keep"
+                f"{candidate.name}: expected a candidate with its own noise, got one that depends on others; search "
+                "again with a larger keep"
             )
         return self.sampler.make(self.condition, [candidate.noise], self.cost, candidate.steps)[0]
 
     def complete(self, ranked: Sequence[Candidate]) -> None:
-        """Fills the folder up: makes those of the best again whose clips an earlier run didn't keep."""
+        """Complete the folder: generate those of the best clips again that an earlier run did not keep."""
         if self.journal.folder is None:
             return
         for candidate in ranked[: self.keep]:
@@ -169,8 +181,8 @@ class SearchLoop:
                 try:
                     with self.timed():
                         clip = self.again(candidate)
-                except Exception as error:  # what was found counts all the same
-                    warnings.warn(f"{candidate.name}: can't be made again ({describe(error)})", stacklevel=3)
+                except Exception as error:  # the results are valid without the file
+                    warnings.warn(f"{candidate.name}: could not be generated again ({describe(error)})", stacklevel=3)
                 else:
                     self.kept[candidate.index] = clip
                     candidate.file = self.journal.save(clip, self._file_name(candidate))
@@ -181,7 +193,7 @@ class SearchLoop:
         return candidate
 
     def _generate(self, batch: Sequence[Candidate]) -> list[Clip | None]:
-        """Clips, or `None` and a reason; where a batch fails, each is made alone, to see whose fault it was."""
+        """Return clips, or `None` for those that failed; if a batch fails, its candidates are generated one by one."""
         noises = [c.noise for c in batch if c.noise is not None]
         try:
             return list(self.sampler.make(self.condition, noises, self.cost, batch[0].steps))
@@ -210,7 +222,7 @@ class SearchLoop:
             self.step(candidate.name)
 
     def _keep(self, candidate: Candidate, clip: Clip) -> None:
-        """Keeps the clip if it is among the best, and forgets the one that it pushes out."""
+        """Keep the clip if it is among the best, and drop the one that it replaces."""
         if not candidate.final or candidate.reward is None:
             return
         rank = {i: (-(self.candidates[i].reward or 0.0), i) for i in self.kept}
@@ -232,14 +244,14 @@ class SearchLoop:
             self.journal.add(self._key(candidate), {"judged": asdict(candidate.judged), **times})
 
     def _recall(self, candidate: Candidate) -> bool:
-        """Fills in what an earlier run found; what was missing then is tried again."""
+        """Fill in the record of an earlier run and return whether there is one; failed candidates have none."""
         record = self.journal.records.get(self._key(candidate))
         if record is None:
             return False
         try:
             row: dict[str, Any] = record["judged"]
             judged, times = Judged(**row | {"basis": tuple(row["basis"])}), (record["made"], record["rated"])
-        except (KeyError, TypeError):  # a line that something else wrote
+        except (KeyError, TypeError):  # not a line of a run log
             del self.journal.records[self._key(candidate)]
             return False
         candidate.judged, (candidate.made, candidate.rated), candidate.known = judged, times, True
@@ -257,7 +269,7 @@ class SearchLoop:
                 prompt = candidate.judged.row.get("prompt") if candidate.judged else None
                 try:
                     clip = Clip.open(path, prompt=prompt)
-                except MediaError:  # made again when it is asked for
+                except MediaError:  # generated again when needed
                     return None
                 candidate.file = Path(path)
                 return clip
@@ -276,21 +288,6 @@ class SearchLoop:
         return name if candidate.steps is None else f"{name}-steps-{candidate.steps}"
 
 
-def at_least(least: float, /, **settings: float) -> None:
-    """Raises `ValueError` that names a setting under `least`."""
-    for name, value in settings.items():
-        if not value >= least:
-            raise ValueError(f"{name}: {value} is less than {least}; give at least {least}")
-
-
-def whole(least: int, /, **settings: Any) -> None:
-    """Raises `ValueError` that names a setting that is no whole number, or under `least`."""
-    for name, value in settings.items():
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise ValueError(f"{name}: {value!r} is no whole number; give one of at least {least}")
-        at_least(least, **{name: value})
-
-
 def failed(error: Exception) -> str:
-    """Why there is no clip."""
+    """Return the reason of a candidate whose generator failed."""
     return f"{FAILED}{describe(error)}"

@@ -1,4 +1,4 @@
-"""What a run has found so far, in a folder, so that the same run goes on where it was interrupted."""
+"""The log of a run in a folder, from which an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ from pathlib import Path
 from typing import Any
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
 
 LINES = "candidates.jsonl"
 HEADER = '{"run": "'
 
 
 def _lines(text: str) -> list[dict[str, Any]]:
-    """Those that are whole; a line that a kill cut off, or that something else wrote, is none."""
+    """Return the complete lines, without those that are truncated or not JSON objects."""
     found = []
-    for line in text.split("\n"):  # not splitlines: a prompt may hold separators of other kinds
+    for line in text.split("\n"):  # not splitlines: a prompt may contain other line separators
         with suppress(ValueError):
             found.append(json.loads(line))
     return [line for line in found if isinstance(line, dict)]
 
 
 class RunLog:
-    """Records by key, in memory and, with a folder, as JSON lines that are written as they come.
+    """Records by key, in memory and, with a folder, as JSON lines that are written immediately.
 
-    A line that was cut off by a kill is left out when the folder is read again; where it is the only one, the folder is
-    begun anew, and a warning says so. Where the disk refuses (it is full),
-    a warning says so once, and the run goes on in memory.
+    A truncated line, as a killed run leaves it, is skipped when the folder is read again; if it is the first line, the
+    folder is started again, with a warning. If the disk cannot be written (it is full), the run continues in memory,
+    with one warning.
 
     Args:
-        folder: made if it isn't there (*optional*).
-        run: from `run_key`. A folder that holds another run, or doesn't say which, is an `AvrewardError`.
+        folder: created if it does not exist (*optional*).
+        run: from `run_key`.
+
+    Raises:
+        ArgumentError: if the folder contains the log of another run, or cannot be used.
+        AvrewardError: if the log in the folder does not say of which run it is.
     """
 
     def __init__(self, folder: Path | None, run: str) -> None:
@@ -48,31 +52,34 @@ class RunLog:
         path = folder / LINES
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # What isn't UTF-8 is no line of ours; the rest may be.
+            # Lines that are not UTF-8 are skipped.
             text = path.read_bytes().decode("utf-8", errors="replace") if path.exists() else ""
         except OSError as error:
-            raise MediaError(folder, f"can't be used ({error.strerror or error})", "choose another place") from error
+            got = Described(f"{folder} ({error.strerror or error})")
+            raise ArgumentError("out", "a folder that can be read and written", got, "choose another one") from error
         lines = _lines(text)
         runs = [line["run"] for line in lines if "run" in line]
         if not runs:
             self._begin(path, text)
             return
         if any(run != self.run for run in runs):
-            raise AvrewardError(
-                f"{folder}: it holds candidates of another generator, condition or reward; name another folder, or "
-                "call as before to go on"
+            raise ArgumentError(
+                "out",
+                "a new folder or one of the same generator, condition and reward",
+                Described(f"{folder} with candidates of another run"),
+                "pass another folder, or repeat the earlier call to resume it",
             )
         self.records = {line["key"]: line for line in lines if isinstance(line.get("key"), str)}
         if not text.endswith("\n"):
             self._write(None)
 
     def _begin(self, path: Path, text: str) -> None:
-        """Writes the line that says whose folder it is; over one that a kill cut off before anything was found."""
+        """Write the line that identifies the run; replaces a truncated one if there are no records."""
         if text and ("\n" in text or not HEADER.startswith(text[: len(HEADER)])):
-            remedy = "move it away, or name another folder"
-            raise MediaError(path, "it doesn't say whose candidates it holds: its first line is broken", remedy)
+            expected = "a first line that identifies the run, got one that cannot be read"
+            raise AvrewardError(f"{path}: expected {expected}; move the file away, or pass another folder")
         if text:
-            warnings.warn(f"{path}: it was cut off in its first line; begun anew", stacklevel=2)
+            warnings.warn(f"{path}: its first line was truncated; the log starts again", stacklevel=2)
             try:
                 path.unlink()
             except OSError as error:
@@ -80,14 +87,14 @@ class RunLog:
         self._write({"run": self.run})
 
     def add(self, key: str, record: Mapping[str, Any]) -> None:
-        """Keeps one record, which must be made of what JSON knows."""
-        known = key in self.records  # a run that begins again says the same again
+        """Add one record of JSON values."""
+        known = key in self.records  # a resumed run adds the same records again
         self.records[key] = {"key": key, **record}
         if self.folder is not None and not known:
             self._write(self.records[key])
 
     def save(self, clip: Clip, name: str) -> Path | None:
-        """Writes a clip to the folder, 8-bit pictures and 16-bit sound without loss; `None` where that fails."""
+        """Write a clip to the folder, as lossless 8-bit video and 16-bit audio; return `None` if that fails."""
         if self.folder is None or self.failed:
             return None
         path = self.folder / f"{name}{'.mkv' if clip.has_video else '.wav'}"
@@ -111,7 +118,7 @@ class RunLog:
         self.failed = True
         why = getattr(error, "strerror", None) or error
         warnings.warn(
-            f"{self.folder}: can't be written ({why}); the run goes on in memory, and can't be taken up again from "
-            "here: make room, or name another folder next time",
+            f"{self.folder}: could not be written ({why}); the run continues in memory and cannot be resumed: "
+            "free disk space, or pass another folder next time",
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Best-of-N that decides itself how large N is."""
+"""Best-of-N with an N that depends on the rewards."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from avreward.errors import ArgumentError, Described
 from avreward.generators.base import Noise
-from avreward.selection.search._loop import SearchLoop, at_least, whole
+from avreward.selection.search._loop import SearchLoop
+from avreward.selection.search._settings import check_at_least, check_integers
 
 PRICE = 0.1  # of a standard deviation
 
 
 @dataclass(frozen=True)
 class AdaptiveN:
-    """Independent candidates until the expected gain of one more falls under its price.
+    """Best-of-N that stops when the expected gain of one more candidate falls below its price.
 
     Args:
-        price: of one candidate, in units of the reward; by default a tenth of the rewards' standard deviation.
-        least: candidates made in any case; at least 3, since two don't tell how far rewards spread.
-        most: candidates made at most.
+        price: of one candidate, in units of the reward. Default: a tenth of the rewards' standard deviation.
+        least: the smallest number of candidates; at least 3, to estimate the spread of the rewards.
+        most: the largest number of candidates.
     """
 
     price: float | None = None
@@ -28,16 +30,16 @@ class AdaptiveN:
     most: int = 32
 
     def __post_init__(self) -> None:
-        whole(3, least=self.least)
-        whole(self.least, most=self.most)
-        at_least(0, price=0 if self.price is None else self.price)
+        check_integers(3, least=self.least)
+        check_integers(self.least, most=self.most)
+        check_at_least(0, price=0 if self.price is None else self.price)
 
     @property
     def total(self) -> None:
-        """Not known before."""
+        """`None`, since the number depends on the rewards."""
 
     def __call__(self, loop: SearchLoop) -> None:
-        """One batch after the other."""
+        """Generate batches until one more candidate is not worth its price."""
         rewards: list[float] = []
         made = 0
         while made < self.most:
@@ -52,21 +54,26 @@ class AdaptiveN:
 
 
 def expected_gain(rewards: Sequence[float]) -> float:
-    """How much one more candidate would raise the best reward, in expectation.
+    """Return by how much one more candidate is expected to raise the best reward.
 
-    For rewards from a normal distribution of unknown mean and variance (and a prior that says nothing of them) the next
-    one follows Student's t with n - 1 degrees of freedom, at the mean, scaled by ``s * sqrt(1 + 1/n)``.
+    For rewards from a normal distribution of unknown mean and variance (with an uninformative prior) the next one
+    follows Student's t with n - 1 degrees of freedom, centred at the mean and scaled by ``s * sqrt(1 + 1/n)``.
 
-    Raises `ValueError` for fewer than 3 rewards, where the expectation doesn't exist.
+    Args:
+        rewards: so far; at least 3, as the expectation does not exist for fewer.
 
-    >>> round(expected_gain([0.0, 1.0, 2.0, 3.0]), 3)
-    0.304
+    Raises:
+        ArgumentError: if there are fewer than 3 rewards.
+
+    Example:
+        >>> round(expected_gain([0.0, 1.0, 2.0, 3.0]), 3)
+        0.304
     """
     from scipy.stats import t
 
     n = len(rewards)
     if n < 3:
-        raise ValueError(f"rewards: {n} are too few; give at least 3")
+        raise ArgumentError("rewards", "at least 3", Described(str(n)))
     scale = stdev(rewards) * math.sqrt(1 + 1 / n)
     if scale == 0:
         return 0.0

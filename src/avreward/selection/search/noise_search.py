@@ -1,4 +1,4 @@
-"""Search over the noise that candidates begin with: neighbours of the best, and evolution."""
+"""Search over the initial noise: neighbours of the best candidate, and evolution."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from random import Random
 
 from avreward.generators.base import Noise
 from avreward.selection._candidate import Candidate
-from avreward.selection.search._loop import SearchLoop, at_least, whole
+from avreward.selection.search._loop import SearchLoop
+from avreward.selection.search._settings import check_at_least, check_integers
 
 
 @dataclass(frozen=True)
 class ZeroOrder:
-    """Zero-order search: the best of a few seeds, then the best of its neighbours, round after round.
+    """Zero-order search: take the best of a few seeds, then in each round the best of its neighbours.
 
     Ma et al., "Inference-Time Scaling for Diffusion Models beyond Scaling Denoising Steps" (arXiv:2501.09732), section
-    3.2. The centre moves only when a neighbour is better.
+    3.2. The centre moves only if a neighbour is better.
 
     Args:
-        start: seeds to begin with.
-        rounds: how often neighbours are tried.
-        neighbours: of each round.
+        start: number of seeds at the start.
+        rounds: number of rounds.
+        neighbours: number of neighbours per round.
         distance: of a neighbour, 0 to 1: its noise is ``sqrt(1 - distance²)`` of the centre's, the rest is fresh.
     """
 
@@ -30,17 +31,17 @@ class ZeroOrder:
     distance: float = 0.5
 
     def __post_init__(self) -> None:
-        whole(1, start=self.start, neighbours=self.neighbours)
-        whole(0, rounds=self.rounds)
-        at_least(0, distance=self.distance)
+        check_integers(1, start=self.start, neighbours=self.neighbours)
+        check_integers(0, rounds=self.rounds)
+        check_at_least(0, distance=self.distance)
 
     @property
     def total(self) -> int:
-        """Of all rounds."""
+        """Number of candidates of all rounds."""
         return self.start + self.rounds * self.neighbours
 
     def __call__(self, loop: SearchLoop) -> None:
-        """Searches; goes on with seeds while none has a reward."""
+        """Run the search; while no candidate has a reward, try further seeds."""
         loop.check_mixes()
         best = _best(loop.make(loop.seeds(self.start)))
         for turn in range(self.rounds):
@@ -54,15 +55,15 @@ class ZeroOrder:
 
 @dataclass(frozen=True)
 class Evolution:
-    """Evolutionary search: children of good candidates, with a little noise of their own.
+    """Evolutionary search: mix the noise of good candidates and mutate it.
 
     Each parent is the better of two candidates drawn from the best `population` so far. A child's noise has half of
-    its variance from each parent, and is then mutated; it is standard normal, as every mix here.
+    its variance from each parent, and is then mutated; like every mix, it is standard normal.
 
     Args:
-        population: seeds to begin with, and how many may become parents.
-        generations: how often there are children.
-        children: of each generation.
+        population: number of seeds at the start, and of candidates that may become parents.
+        generations: number of generations.
+        children: number of children per generation.
         mutation: distance of the mutation, 0 to 1, as in `ZeroOrder`.
     """
 
@@ -72,17 +73,17 @@ class Evolution:
     mutation: float = 0.3
 
     def __post_init__(self) -> None:
-        whole(1, population=self.population, children=self.children)
-        whole(0, generations=self.generations)
-        at_least(0, mutation=self.mutation)
+        check_integers(1, population=self.population, children=self.children)
+        check_integers(0, generations=self.generations)
+        check_at_least(0, mutation=self.mutation)
 
     @property
     def total(self) -> int:
-        """Of all generations."""
+        """Number of candidates of all generations."""
         return self.population + self.generations * self.children
 
     def __call__(self, loop: SearchLoop) -> None:
-        """Searches; goes on with seeds while fewer than two have a reward."""
+        """Run the search; while fewer than two candidates have a reward, try further seeds."""
         loop.check_mixes()
         everyone = loop.make(loop.seeds(self.population))
         for generation in range(self.generations):
@@ -94,8 +95,8 @@ class Evolution:
             everyone += loop.make(children)
 
     def _child(self, parents: list[Candidate], seed: int) -> Noise:
-        draws = Random(seed)  # noqa: S311  # no secret
-        mother = min(draws.sample(range(len(parents)), 2))  # they are sorted: the smaller place is the better one
+        draws = Random(seed)  # noqa: S311  # not for security
+        mother = min(draws.sample(range(len(parents)), 2))  # sorted: the smaller index is the better one
         father = min(draws.sample([i for i in range(len(parents)) if i != mother], min(2, len(parents) - 1)))
         child = _noise(parents[mother]).cross(_noise(parents[father]), share=0.5)
         return child.near(seed, self.mutation)
@@ -106,7 +107,7 @@ def _rated(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _best(candidates: list[Candidate]) -> Candidate | None:
-    """The best one, of equal ones the first; `None` where none has a reward."""
+    """Return the best candidate, the first of equal ones; `None` if none has a reward."""
     return max(_rated(candidates), key=lambda c: c.reward or 0.0, default=None)
 
 

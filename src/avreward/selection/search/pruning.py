@@ -1,28 +1,33 @@
-"""Giving up early: successive halving on previews, and drafts of few steps before the best are made in full."""
+"""Early pruning: successive halving on previews, and drafts of few steps of which the best are made in full."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+from avreward.errors import ArgumentError
 from avreward.generators.base import Noise, SamplingRun
-from avreward.selection.search._loop import SearchLoop, whole
+from avreward.selection.search._loop import SearchLoop
+from avreward.selection.search._settings import check_integers
 
 
 @dataclass(frozen=True)
 class Halving:
-    """Successive halving: all set out, and at some steps the worse half, by preview, is given up.
+    """Successive halving: start all candidates, and at some steps drop the half whose previews are worse.
 
-    A preview is what the predicted clean sample decodes to. Early ones are blurred: what is lost by it depends on how
-    well their rewards go with the final ones (docs/guides/search.md measures it on a synthetic case).
+    A preview is decoded from the predicted clean sample. Early previews are blurred, so the result depends on how well
+    their rewards correlate with the final ones (docs/guides/search.md measures it on a synthetic case).
 
-    Candidates wait between the steps, each with its latents; they are denoised one at a time, whatever the batch size,
-    since a row of a batch can't be given up.
+    Candidates are paused between the steps, each with its latents; they are denoised one at a time, whatever the batch
+    size, since a single row of a batch cannot be dropped.
 
     Args:
-        n: how many set out.
-        at: where previews are judged, as shares of the steps.
-        share: how many go on each time, rounded up.
+        n: number of candidates at the start.
+        at: where previews are rated, as ascending shares of the steps, each between 0 and 1.
+        share: of the candidates that continue each time, rounded up.
+
+    Raises:
+        ArgumentError: if an argument is out of its range.
     """
 
     n: int = 8
@@ -30,17 +35,19 @@ class Halving:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        whole(1, n=self.n)
-        if not 0 < self.share < 1 or any(not 0 < point < 1 for point in self.at) or list(self.at) != sorted(self.at):
-            raise ValueError(f"at={self.at}, share={self.share}: give ascending shares between 0 and 1")
+        check_integers(1, n=self.n)
+        if not 0 < self.share < 1:
+            raise ArgumentError("share", "a number between 0 and 1", self.share)
+        if any(not 0 < point < 1 for point in self.at) or list(self.at) != sorted(self.at):
+            raise ArgumentError("at", "ascending shares of the steps between 0 and 1", self.at)
 
     @property
     def total(self) -> int:
-        """Given-up ones, too."""
+        """Number of candidates, including those that are dropped."""
         return self.n
 
     def __call__(self, loop: SearchLoop) -> None:
-        """Denoises, judges, gives up."""
+        """Denoise all candidates, rate their previews and drop the worse ones."""
         alive: list[tuple[Noise, SamplingRun]] = []
         try:
             for noise in loop.seeds(self.n):
@@ -48,15 +55,15 @@ class Halving:
             for point in self.at:
                 alive = [pair for pair in alive if self._reached(loop, *pair, point)]
                 looks = [loop.previews(run)[0] for _, run in alive]
-                # A stable sort: of equal rewards the earlier one goes on.
+                # A stable sort: of equal rewards the earlier one continues.
                 order = sorted(range(len(alive)), key=lambda i: _worth(looks[i].reward), reverse=True)
                 best = sorted(order[: math.ceil(self.share * len(alive))])
-                if all(look.reward is None for look in looks):  # nothing is known: nothing is given up
+                if all(look.reward is None for look in looks):  # no reward to choose by
                     continue
                 for i in sorted(set(order) - set(best)):
                     (noise, run), seen = alive[i], looks[i].reason or f"{looks[i].reward:.6g}"
                     run.close()
-                    loop.given_up(noise, f"given up at step {run.step} of {run.total}: {seen}")
+                    loop.given_up(noise, f"dropped at step {run.step} of {run.total}: {seen}")
                 alive = [alive[i] for i in best]
             for noise, run in alive:
                 loop.finish(run, [noise])
@@ -65,7 +72,7 @@ class Halving:
                 run.close()
 
     def _reached(self, loop: SearchLoop, noise: Noise, run: SamplingRun, point: float) -> bool:
-        """Takes a candidate to the next look; one that fails is lost."""
+        """Denoise a candidate up to the next preview; return whether that worked."""
         try:
             with loop.timed():
                 while run.step < max(1, round(point * run.total)):
@@ -83,14 +90,17 @@ def _worth(reward: float | None) -> float:
 
 @dataclass(frozen=True)
 class Drafts:
-    """Draft, then commit: `n` candidates in few steps, and the best of them again in all, from the same noise.
+    """Draft, then commit: make `n` candidates in few steps, and the best of them from the same noise in all steps.
 
-    Drafts have the shape of the final: another size or length would be another sample.
+    Drafts have the shape of the final clip: another size or length would give another sample.
 
     Args:
-        n: how many drafts.
-        steps: of a draft, as a share of the full number.
-        commit: how many of the best drafts are made in full.
+        n: number of drafts.
+        steps: of a draft, as a share of the full number, between 0 and 1.
+        commit: number of the best drafts that are made in full.
+
+    Raises:
+        ArgumentError: if an argument is out of its range.
     """
 
     n: int = 8
@@ -98,17 +108,17 @@ class Drafts:
     commit: int = 2
 
     def __post_init__(self) -> None:
-        whole(1, n=self.n, commit=self.commit)
+        check_integers(1, n=self.n, commit=self.commit)
         if not 0 < self.steps < 1:
-            raise ValueError(f"steps: {self.steps} isn't between 0 and 1; give the share that a draft takes")
+            raise ArgumentError("steps", "a share of the full number of steps between 0 and 1", self.steps)
 
     @property
     def total(self) -> int:
-        """Drafts and finals."""
+        """Number of drafts and final candidates."""
         return self.n + min(self.n, self.commit)
 
     def __call__(self, loop: SearchLoop) -> None:
-        """Drafts, and commits."""
+        """Make the drafts, then the best of them in full."""
         full = loop.sampler.steps(loop.condition)
         drafts = loop.make(loop.seeds(self.n), max(1, round(self.steps * full)), final=False)
         rated = [draft for draft in drafts if draft.reward is not None]

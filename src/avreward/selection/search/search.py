@@ -1,9 +1,9 @@
-"""Search: candidates of a generator, chosen by a reward. Best-of-N is one strategy; another one is another word.
+"""Search: generate candidates and choose the best by a reward. Best-of-N is one of the strategies.
 
 >>> from tiny_pipelines import tiny_stable_audio  # in recipes/; or a StableAudioPipeline
 >>> pipeline = tiny_stable_audio()
 >>> search = BestOfN(pipeline, load_rater("signals")["overall"], n=8)
->>> search = Search(pipeline, load_rater("signals")["overall"], "evolution")     # the same, but for the word
+>>> search = Search(pipeline, load_rater("signals")["overall"], "evolution")     # another strategy
 >>> found = search(prompt="rain on a tin roof", audio_end_in_s=0.5, num_inference_steps=2)
 >>> found.best.save("best.wav")
 """
@@ -17,6 +17,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from avreward.errors import ArgumentError
 from avreward.generators._identity import run_key
 from avreward.generators.base import Condition, GeneratorStopped, as_sampler
 from avreward.rewards._as_reward import RewardLike, as_reward
@@ -24,30 +25,34 @@ from avreward.scoring.evaluator import Evaluator
 from avreward.selection._best_of_n import described
 from avreward.selection._selection import Selection
 from avreward.selection.search._chosen import chosen, rewards_of
-from avreward.selection.search._loop import SearchLoop, whole
+from avreward.selection.search._loop import SearchLoop
 from avreward.selection.search._run_log import RunLog
+from avreward.selection.search._settings import check_integers
 from avreward.selection.search.strategies import Independent, Strategy, strategy_of
 
 
 class Search:
-    """Candidates of a generator, chosen by a reward.
+    """Generate candidates and choose the best by a reward.
 
     Args:
         generator: a diffusers pipeline; ``generate(condition, seed, **arguments) -> Clip``; or a `Sampler`, such as
             `DiffusersSampler`, which has more settings.
-        reward: the larger, the better: a reward, or an expression over `signals`.
+        reward: a reward, or an expression over `signals`; larger is better.
         strategy: a name (`STRATEGIES`) or a strategy with its settings, such as ``Evolution(generations=4)``.
-        batch_size: candidates made and judged at once. It changes memory and time, no candidate.
-        keep: how many of the best clips are kept; of the others their seeds and scores.
+        batch_size: candidates generated and rated at once; changes memory and time, but not the candidates.
+        keep: number of the best clips that are kept; of the others, only seeds and scores are kept.
         seed: of the first candidate.
         fps (`float`, *optional*): frames per second, for a pipeline that does not report a frame rate (Wan: 16).
         sample_rate (`int`, *optional*): of the audio in Hz, for a pipeline that does not report it.
-        out: a folder (*optional*). What was found is written there as it comes: records, and the kept clips (8-bit
-            pictures, 16-bit sound). The same call goes on where it was interrupted. The folder belongs to one
-            generator, condition and reward; a generator is known by what `name_of` tells, not by its weights.
+        out: a folder (*optional*) to which records and the kept clips (8-bit video, 16-bit audio) are written
+            immediately. The same call resumes an interrupted search. The folder belongs to one generator, condition and
+            reward; a generator is identified by its name and settings, not by its weights.
 
-    Without a folder, calling the same object again after Ctrl-C goes on, too, and makes the best clip anew when it is
-    asked for. Strategies that stop on the way (steering, beam, halving) begin again.
+    Without a folder, a second call of the same object after Ctrl-C resumes, too, and generates the best clip again when
+    it is needed. Strategies that pause between steps (steering, beam, halving) start again.
+
+    Raises:
+        ArgumentError: if an argument cannot be used.
 
     Example:
         >>> def generate(condition, seed):
@@ -71,25 +76,27 @@ class Search:
         sample_rate: int | None = None,
         out: str | PathLike[str] | None = None,
     ) -> None:
-        whole(1, batch_size=batch_size, keep=keep)
+        check_integers(1, batch_size=batch_size, keep=keep)
         if isinstance(seed, bool) or not hasattr(seed, "__index__") or not -(2**63) <= seed < 2**63:
-            raise ValueError(f"seed: {seed!r} is no whole number of 64 bits; give one from 0 to {2**63 - 1}")
+            raise ArgumentError("seed", "an integer that fits in 64 bits", seed, f"pass one from 0 to {2**63 - 1}")
         self.sampler, self.strategy = as_sampler(generator, fps, sample_rate), strategy_of(strategy)
         self.reward, self.batch_size, self.keep, self.seed = as_reward(reward), batch_size, keep, index(seed)
         self.out = None if out is None else Path(out)
         self._interrupted: RunLog | None = None
 
     def __call__(self, condition: Any = None, /, **arguments: Any) -> Selection:
-        """Searches for one condition.
+        """Search for one condition.
+
+        A candidate that cannot be generated or rated is missing, with the reason.
 
         Args:
-            condition: a clip that all candidates have in common, such as a silent video; sound that a pipeline makes
-                is added to it. A plain callable gets it as its first argument, whatever it is.
+            condition: a clip that all candidates share, such as a silent video; audio that a pipeline generates is
+                added to it. A plain callable gets it as its first argument, of any type.
             arguments: of the pipeline's or the callable's call: ``prompt=…``.
 
-        A candidate that can't be made or judged is missing, with the reason. Raises `MissingScore`, with the reasons,
-        where all are; `GeneratorStopped` where the generator can't go on. What was found by then is kept, as after
-        Ctrl-C.
+        Raises:
+            MissingScore: with the reasons, if all candidates are missing.
+            GeneratorStopped: if the generator cannot continue; the search can be resumed, as after Ctrl-C.
         """
         asked = Condition(condition, arguments)
         journal = self._journal(asked)
@@ -122,13 +129,14 @@ class Search:
 
 
 class BestOfN(Search):
-    """The best of `n` independent candidates; the other arguments are those of `Search`.
+    """Generate `n` independent candidates and choose the best; the other arguments are those of `Search`.
 
-    >>> from tiny_pipelines import tiny_stable_audio
-    >>> search = BestOfN(tiny_stable_audio(), reward, n=8, batch_size=4, keep=3)
-    >>> found = search(prompt="a kettle whistles", audio_end_in_s=0.5, num_inference_steps=2)
-    >>> for place, clip in enumerate(found.clips):
-    ...     clip.save(f"{place}.wav")
+    Example:
+        >>> from tiny_pipelines import tiny_stable_audio
+        >>> search = BestOfN(tiny_stable_audio(), reward, n=8, batch_size=4, keep=3)
+        >>> found = search(prompt="a kettle whistles", audio_end_in_s=0.5, num_inference_steps=2)
+        >>> for place, clip in enumerate(found.clips):
+        ...     clip.save(f"{place}.wav")
     """
 
     def __init__(
@@ -159,7 +167,7 @@ class BestOfN(Search):
 
 @contextmanager
 def _progress(label: str, total: int | None) -> Iterator[Callable[[str], None]]:
-    """A progress bar on standard error, where that is a terminal."""
+    """Show a progress bar on standard error if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""Steering on the way: particles are weighed by their previews, and the good ones take the place of the others."""
+"""Steering between denoising steps: resample particles, or branch the best, by the rewards of their previews."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from avreward.errors import ArgumentError
 from avreward.generators.base import Noise
-from avreward.selection.search._loop import SearchLoop, at_least, whole
+from avreward.selection.search._loop import SearchLoop
+from avreward.selection.search._settings import check_at_least, check_integers
 
 
 class Particles:
-    """Candidates that are denoised together, with noise of their own at each step.
+    """Candidates that are denoised together, with fresh noise at each step.
 
-    Twins, copies of one particle, must part: so every step is stochastic, with marginals as those of the sampler.
+    Every step is stochastic, so that copies of one particle diverge; the marginals are those of the sampler.
 
     Args:
         loop: of the search.
-        count: how many.
+        count: number of particles.
         spread: of the steps' noise; see `stochastic_step`.
     """
 
@@ -42,7 +44,7 @@ class Particles:
         return max((run.total for run in self.runs), default=0)
 
     def advance(self) -> list[int]:
-        """One step of all. Returns the places that are left: those of a run that fails are lost."""
+        """Take one step of all particles; return the indices of those that did not fail."""
         step, before = self.step, self.places
         for run in list(self.runs):
             rows = [i for i, (own, _) in enumerate(self.places) if own is run]
@@ -60,11 +62,11 @@ class Particles:
         return left
 
     def looks(self) -> list[float | None]:
-        """The rewards of their previews."""
+        """Return the rewards of the previews."""
         return [judged.reward for run in self.runs for judged in self.loop.previews(run)]
 
     def become(self, ancestors: Sequence[int]) -> None:
-        """Particle i takes the state of particle ``ancestors[i]``."""
+        """Set the state of each particle i to that of particle ``ancestors[i]``."""
         states = {a: self.places[a][0].take(self.places[a][1]) for a in set(ancestors)}
         for i, ancestor in enumerate(ancestors):
             if i != ancestor:
@@ -72,44 +74,47 @@ class Particles:
                 run.put(row, states[ancestor])
 
     def finish(self) -> None:
-        """Their clips become candidates; none can be made again alone."""
+        """Finish all particles; their clips become candidates, which depend on each other."""
         for run in self.runs:
             self.loop.finish(run, [None] * run.rows)
 
     def close(self) -> None:
-        """Gives up what isn't finished."""
+        """Stop all runs."""
         for run in self.runs:
             run.close()
 
 
 def _looks(at: Sequence[float], total: int) -> set[int]:
-    """Steps after which to look. One step with noise must follow, and the last one has none."""
+    """Return the steps after which to preview. A step with noise must follow, and the last one has none."""
     return {min(max(1, round(point * total)), total - 2) for point in at} if total > 2 else set()
 
 
 def _check(at: Sequence[float], spread: float) -> None:
     if any(not 0 < point < 1 for point in at):
-        raise ValueError(f"at: {tuple(at)}; give shares of the steps, between 0 and 1")
+        raise ArgumentError("at", "shares of the steps between 0 and 1", tuple(at))
     if not 0 < spread <= 1:
-        raise ValueError(f"spread: {spread} isn't above 0 and at most 1; without noise, copies would stay equal")
+        raise ArgumentError("spread", "a number above 0 and at most 1", spread, "copies stay equal without noise")
 
 
 @dataclass(frozen=True)
 class Steering:
-    """Sequential Monte Carlo: particles are resampled on the way towards ``p(x) * exp(strength * reward(x))``.
+    """Sequential Monte Carlo: resample particles between steps towards ``p(x) * exp(strength * reward(x))``.
 
-    At each look the log-weight of a particle grows by `strength` times what its preview's reward has gained since the
-    last look, so that the potentials telescope; where the effective sample size falls under `threshold` of the
-    particles, they are resampled (systematically) and the weights are equal again. Singhal et al., "A General
+    At each preview the log-weight of a particle grows by `strength` times the gain of its reward since the preview
+    before, so that the potentials telescope; if the effective sample size falls below `threshold` of the particles,
+    they are resampled (systematically) and the weights are equal again. Singhal et al., "A General
     Framework for Inference-time Scaling and Steering of Diffusion Models" (arXiv:2501.06848); Del Moral, Doucet and
     Jasra 2006. Log-weights are never clamped.
 
     Args:
-        particles: how many.
-        at: where previews are judged, as shares of the steps.
-        strength: of the steering, in one over the standard deviation of the particles' rewards at the first look.
-        threshold: of the effective sample size, as a share of the particles; 1 resamples at every look.
-        spread: of the steps' noise; 1 is ancestral sampling. See `avreward.generators._stochastic`.
+        particles: number of particles, at least 2.
+        at: where previews are rated, as shares of the steps between 0 and 1.
+        strength: of the steering, divided by the standard deviation of the particles' rewards at the first preview.
+        threshold: of the effective sample size, as a share of the particles; 1 resamples at every preview.
+        spread: of the steps' noise, above 0; 1 is ancestral sampling.
+
+    Raises:
+        ArgumentError: if an argument is out of its range.
     """
 
     particles: int = 4
@@ -119,17 +124,17 @@ class Steering:
     spread: float = 1.0
 
     def __post_init__(self) -> None:
-        whole(2, particles=self.particles)
-        at_least(0, strength=self.strength, threshold=self.threshold)
+        check_integers(2, particles=self.particles)
+        check_at_least(0, strength=self.strength, threshold=self.threshold)
         _check(self.at, self.spread)
 
     @property
     def total(self) -> int:
-        """The particles."""
+        """Number of particles."""
         return self.particles
 
     def __call__(self, loop: SearchLoop) -> None:
-        """Denoises, weighs, resamples."""
+        """Denoise, weight and resample the particles."""
         particles = Particles(loop, self.particles, self.spread)
         try:
             weights = torch.zeros(self.particles, dtype=torch.float64)
@@ -156,13 +161,16 @@ class Steering:
 
 @dataclass(frozen=True)
 class Beam:
-    """Beam search: at each look the best `beams` go on, each in `branches` copies that part by the steps' noise.
+    """Beam search: at each preview continue with the best `beams`, in `branches` copies each that diverge by noise.
 
     Args:
-        beams: how many go on.
+        beams: number of candidates that continue.
         branches: copies of each.
-        at: where previews are judged, as shares of the steps.
+        at: where previews are rated, as shares of the steps between 0 and 1.
         spread: of the steps' noise, as in `Steering`.
+
+    Raises:
+        ArgumentError: if an argument is out of its range.
     """
 
     beams: int = 2
@@ -171,16 +179,16 @@ class Beam:
     spread: float = 1.0
 
     def __post_init__(self) -> None:
-        whole(1, beams=self.beams, branches=self.branches)
+        check_integers(1, beams=self.beams, branches=self.branches)
         _check(self.at, self.spread)
 
     @property
     def total(self) -> int:
-        """Beams and branches."""
+        """Number of beams times branches."""
         return self.beams * self.branches
 
     def __call__(self, loop: SearchLoop) -> None:
-        """Denoises, chooses, branches."""
+        """Denoise, choose and branch the candidates."""
         particles = Particles(loop, self.total, self.spread)
         try:
             while particles.step < particles.total:
@@ -191,7 +199,7 @@ class Beam:
                 there = sorted((i for i, r in enumerate(rewards) if r is not None), key=lambda i: -(rewards[i] or 0.0))
                 best = there[: self.beams]
                 if best:
-                    # Those that go on stay where they are; the others' places are filled in turn.
+                    # Those that continue keep their places; the other places are filled in turn.
                     others = [i for i in range(len(rewards)) if i not in best]
                     filled = {place: best[n % len(best)] for n, place in enumerate(others)}
                     particles.become([filled.get(i, i) for i in range(len(rewards))])
@@ -201,36 +209,38 @@ class Beam:
 
 
 def effective_size(log_weights: Tensor) -> float:
-    """The effective sample size ``(sum w)² / sum w²``, from log-weights (n,).
+    """Return the effective sample size ``(sum w)² / sum w²``, from log-weights (n,).
 
-    >>> effective_size(torch.tensor([0.0, 0.0, -1e9]))
-    2.0
+    Example:
+        >>> effective_size(torch.tensor([0.0, 0.0, -1e9]))
+        2.0
     """
     return float(torch.exp(2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0))) if len(log_weights) else 0.0
 
 
 def systematic(log_weights: Tensor, generator: torch.Generator) -> list[int]:
-    """Systematic resampling: n ancestors, i of them ``floor(n w_i)`` or one more times, ``n w_i`` in expectation.
+    """Draw n ancestors by systematic resampling: each i ``floor(n w_i)`` times or once more, ``n w_i`` in expectation.
 
-    >>> systematic(torch.tensor([0.0, 0.0, -1e9, -1e9]), torch.Generator().manual_seed(0))
-    [0, 0, 1, 1]
+    Example:
+        >>> systematic(torch.tensor([0.0, 0.0, -1e9, -1e9]), torch.Generator().manual_seed(0))
+        [0, 0, 1, 1]
     """
     count = len(log_weights)
     ends = log_weights.double().softmax(0).cumsum(0)
     start = torch.rand((), generator=generator, dtype=torch.float64)
     places = (start + torch.arange(count, dtype=torch.float64)) / count
-    # Rounding may leave the last end a little under 1.
+    # Rounding may leave the last end slightly below 1.
     return torch.searchsorted(ends / ends[-1], places, right=True).clamp(max=count - 1).tolist()
 
 
 def _deviation(rewards: Sequence[float | None]) -> float:
-    """Of those that are there; 0 where fewer than two are, or all are equal."""
+    """Return the standard deviation of the present rewards; 0 for fewer than two, or equal ones."""
     there = torch.tensor([reward for reward in rewards if reward is not None], dtype=torch.float64)
     return float(there.std()) if len(there) > 1 else 0.0
 
 
 def _gains(now: Sequence[float | None], then: Sequence[float | None]) -> Tensor:
-    """What each reward has gained; a missing one gains nothing, and one seen first is compared with the worst."""
+    """Return the gain of each reward: 0 for a missing one; a new one is compared with the worst."""
     there = [reward for reward in now if reward is not None]
     worst = min(there, default=0.0)
     gains = [

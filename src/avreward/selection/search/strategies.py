@@ -1,4 +1,4 @@
-"""The strategies by name, and what each of them is to a search."""
+"""The search strategies by name, and their protocol."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from avreward.errors import unknown_name
-from avreward.selection.search._loop import SearchLoop, whole
+from avreward.selection.search._loop import SearchLoop
+from avreward.selection.search._settings import check_integers
 from avreward.selection.search.adaptive import AdaptiveN
 from avreward.selection.search.noise_search import Evolution, ZeroOrder
 from avreward.selection.search.pruning import Drafts, Halving
@@ -15,40 +16,45 @@ from avreward.selection.search.steering import Beam, Steering
 
 
 class Strategy(Protocol):
-    """How candidates are found: called with a `SearchLoop`, it asks for candidates until it is done.
+    """A search strategy: called with a `SearchLoop`, it asks for candidates until it is done.
 
-    `total` is how many candidates there will be, drafts included; `None` where that depends on their rewards.
+    Attributes:
+        total: number of candidates, including drafts; `None` if it depends on the rewards.
     """
 
     @property
     def total(self) -> int | None:
-        """How many candidates there will be."""
+        """Number of candidates, including drafts."""
 
     def __call__(self, loop: SearchLoop) -> None:
-        """Searches."""
+        """Run the search."""
 
 
 @dataclass(frozen=True)
 class Independent:
-    """Best-of-N: `n` candidates from the seeds ``seed``, ``seed + 1``, …"""
+    """Best-of-N: make `n` independent candidates from consecutive seeds.
+
+    Args:
+        n: number of candidates.
+    """
 
     n: int = 8
 
     def __post_init__(self) -> None:
-        whole(1, n=self.n)
+        check_integers(1, n=self.n)
 
     @property
     def total(self) -> int:
-        """`n`."""
+        """Number of candidates, `n`."""
         return self.n
 
     def __call__(self, loop: SearchLoop) -> None:
-        """Makes them all."""
+        """Make all candidates."""
         loop.make(loop.seeds(self.n))
 
 
 def strategy_of(strategy: Strategy | str) -> Strategy:
-    """A strategy, or the one of this name with its default settings."""
+    """Return the strategy itself, or the one of this name with its default settings."""
     if not isinstance(strategy, str):
         return strategy
     if strategy not in STRATEGIES:
