@@ -65,7 +65,7 @@ def draw(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, 
 def over_videos(
     agrees: np.ndarray, video: np.ndarray, rng: np.random.Generator, draws: int = 200
 ) -> tuple[float, float]:
-    """The percentile bootstrap over videos."""
+    """Return the percentile bootstrap over videos."""
     sums, counts = np.bincount(video, agrees), np.bincount(video)
     picked = rng.integers(0, len(sums), (draws, len(sums)))
     shares = sums[picked].sum(1) / counts[picked].sum(1)
@@ -74,7 +74,7 @@ def over_videos(
 
 
 def coverage(case: Case, runs: int, seed: int) -> dict[str, tuple[int, float]]:
-    """Method → in how many runs the interval held the truth, and its mean width."""
+    """Return method → in how many runs the interval held the truth, and its mean width."""
     rng = np.random.default_rng(seed)
     held: dict[str, list[bool]] = {"ours": [], "answers": [], "videos": []}
     width: dict[str, list[float]] = {name: [] for name in held}
@@ -92,7 +92,7 @@ def coverage(case: Case, runs: int, seed: int) -> dict[str, tuple[int, float]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)

@@ -46,7 +46,7 @@ class Busy(Rater):
         self.matrix = torch.linspace(-1, 1, SIZE * SIZE).reshape(SIZE, SIZE) / SIZE
 
     def load_track(self, clamp: Clip, track: Track) -> Any:
-        """The picture."""
+        """Return the picture."""
         return clamp.video
 
     def load(self, clip: Clip, work: Work | None = None) -> Sample:
@@ -55,7 +55,7 @@ class Busy(Rater):
             return super().load(clip, work)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """The mean of each colour."""
+        """Return the mean of each colour."""
         self.judged += len(samples)
         with self.clock():
             for _ in range(self.products):
@@ -69,7 +69,7 @@ class Busy(Rater):
 
     @contextmanager
     def clock(self) -> Iterator[None]:
-        """Adds what the body takes to `spent`."""
+        """Add what the body takes to `spent`."""
         started = time.perf_counter()
         try:
             yield
@@ -96,7 +96,7 @@ def of_sums(raters: Sequence[Rater]) -> Reward:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--runs", type=int, default=50)

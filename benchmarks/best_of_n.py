@@ -42,7 +42,7 @@ class Instant(Rater):
     dimensions = (Dimension("value", -1, 1, frozenset({"audio"})),)
 
     def load_track(self, clip: Clip, track: Track) -> Any:
-        """The sound."""
+        """Return the sound."""
         return clip.sound()
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
@@ -52,13 +52,13 @@ class Instant(Rater):
 
 
 def dub(condition: Clip | None, seed: int) -> Clip:
-    """A second of noise, on the video of the condition."""
+    """Return a second of noise, on the video of the condition."""
     sound = torch.rand(1, 16000, generator=torch.Generator().manual_seed(seed)) - 0.5
     return Clip(audio=sound, sample_rate=16000) if condition is None else condition.with_audio(sound, 16000)
 
 
-def film(seed: int, frames: int = 16, side: int = 128) -> Clip:
-    """A film of noise."""
+def video(seed: int, frames: int = 16, side: int = 128) -> Clip:
+    """Return a video of noise."""
     video = torch.rand(frames, 3, side, side, generator=torch.Generator().manual_seed(seed))
     return Clip(video=video, fps=16)
 
@@ -99,9 +99,9 @@ def pipeline_time(n: int) -> tuple[float, float]:
 
 
 def peak(n: int) -> float:
-    """Megabytes that a process takes at most for N films with `keep=2`."""
+    """Megabytes that a process takes at most for N videos with `keep=2`."""
     code = f"import best_of_n; best_of_n.make_films({n})"
-    # Films are handed back to the system when they are forgotten: else the peak is that of glibc's own hoard.
+    # Videos are handed back to the system when they are forgotten: else the peak is that of glibc's own hoard.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"}
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -111,11 +111,11 @@ def peak(n: int) -> float:
 
 
 def make_films(n: int) -> None:
-    """Makes N films of 9.4 MB and prints the peak of this process in MB."""
+    """Make N videos of 9.4 MB and print the peak of this process in MB."""
     torch.set_num_threads(1)
 
     def generate(condition: None, seed: int) -> Clip:
-        return film(seed, frames=48).with_audio(dub(None, seed))
+        return video(seed, frames=48).with_audio(dub(None, seed))
 
     BestOfN(generate, Instant()["value"], n, batch_size=BATCH, keep=2)()
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -123,7 +123,7 @@ def make_films(n: int) -> None:
 
 
 def counted(owner: Any, name: str, calls: list[Any], wanted: Callable[..., bool]) -> None:
-    """Counts calls of a method of one object."""
+    """Count calls of a method of one object."""
     own = getattr(owner, name)
 
     def count(*arguments: Any, **named: Any) -> Any:
@@ -135,7 +135,7 @@ def counted(owner: Any, name: str, calls: list[Any], wanted: Callable[..., bool]
 
 
 def shared(n: int) -> tuple[int, int]:
-    """Calls of the picture's encoder of a small AGAV-Rater, and decodings of the picture by `signals`."""
+    """Count calls of the picture's encoder of a small AGAV-Rater, and decodings of the picture by `signals`."""
     with TemporaryDirectory() as folder:
         tokenizer = tiny_tokenizer(SPECIAL)
         write_official(random_network(tiny_config(len(tokenizer), frames=2)), tokenizer, Path(folder))
@@ -143,19 +143,19 @@ def shared(n: int) -> tuple[int, int]:
     signals, encoded, decoded = load_rater("signals"), list[Any](), list[Any]()
     counted(agav.backbone, "encode", encoded, lambda track, *_: track == "video")
     counted(signals, "load_track", decoded, lambda clip, track: track == "video")
-    BestOfN(dub, agav["overall"] + signals["overall"], n, batch_size=BATCH)(film(0, 8, 64))
+    BestOfN(dub, agav["overall"] + signals["overall"], n, batch_size=BATCH)(video(0, 8, 64))
     return len(encoded), len(decoded)
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, nargs="+", default=[16, 64, 256])
     parser.add_argument("--dubs", type=int, nargs="+", default=[2, 8, 32])
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(
-        "| candidates | in memory, ms each | with `out=`, ms each | peak memory, films of 9.4 MB |\n|---|---|---|---|"
+        "| candidates | in memory, ms each | with `out=`, ms each | peak memory, videos of 9.4 MB |\n|---|---|---|---|"
     )
     for n in options.n:
         print(f"| {n} | {loop_time(n, 2, False):.2f} | {loop_time(n, 2, True):.2f} | {peak(n):.0f} MB |", flush=True)

@@ -91,7 +91,7 @@ def normalized(outlier: bool) -> list[tuple[str, float, float, float]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints both tables."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, nargs="+", default=[25, 100, 400])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.2, 0.5])

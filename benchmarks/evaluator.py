@@ -67,7 +67,7 @@ print(json.dumps({"wall": wall, "cpu": cpu, "peak": [peak], "values": values}))
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, required=True, help="a checkout of the earlier version")
     parser.add_argument("--rounds", type=int, default=7)

@@ -32,7 +32,7 @@ BATCH = 8
 
 
 def full_config() -> AgavConfig:
-    """The published sizes: SigLIP so400m, BEATs base, Qwen2 7B."""
+    """Return the published sizes: SigLIP so400m, BEATs base, Qwen2 7B."""
     return AgavConfig(
         vision={
             "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16,
@@ -83,7 +83,7 @@ def rate(work: Callable[[], object], clips: int, device: str, runs: int = 3) -> 
 
 
 def main() -> int:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, nargs="+", default=list(PAPER))
     parser.add_argument("--device", default="cuda")

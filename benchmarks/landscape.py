@@ -54,7 +54,7 @@ class Landscape:
         return self.start(condition, noises, cost, steps).finish()
 
     def start(self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None) -> Walk:
-        """A walk from noise to the mixture."""
+        """Return a walk from noise to the mixture."""
         return Walk(self, noises, cost, steps or self.steps(condition))
 
 
@@ -85,15 +85,15 @@ class Walk:
         return as_clip(self.seen[row])
 
     def take(self, row: int) -> Tensor:
-        """A row."""
+        """Return a row."""
         return self.x[row].clone()
 
     def put(self, row: int, state: Any) -> None:
-        """Sets a row."""
+        """Set a row."""
         self.x[row] = state
 
     def finish(self) -> list[Clip]:
-        """The rest of the steps."""
+        """Return the rest of the steps."""
         while self.step < self.total:
             self.advance()
         self.cost.decodes += self.rows
@@ -104,7 +104,7 @@ class Walk:
 
 
 def as_clip(x: Tensor) -> Clip:
-    """A sample as a sound, since rewards are of clips."""
+    """Return a sample as a sound, since rewards are of clips."""
     return Clip(audio=x[None].clamp(-8, 8), sample_rate=1000)
 
 
@@ -126,7 +126,7 @@ class Distance(Rater):
         self.elsewhere = self.target + WIDTH * other
 
     def load_track(self, clip: Clip, track: Any) -> Tensor:
-        """The sample."""
+        """Return the sample."""
         return clip.sound()[0]
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:

@@ -34,7 +34,7 @@ AIM, OUTSIDE = 0.9, 1.2
 
 
 def bare(rater: AgavRater, clips: Sequence[Clip]) -> Tensor:
-    """The forward alone, as one would write it for a batch of equal sizes: no sharing, no cache, no bookkeeping."""
+    """Run the forward alone, as written for a batch of equal sizes: no sharing, no cache, no bookkeeping."""
     network, backbone = rater.backbone.module, rater.backbone
     pixels = torch.cat([backbone.load(clip, "video") for clip in clips])
     video = network.connector(network.vision_features(pixels).unflatten(0, (len(clips), -1)))
@@ -56,7 +56,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 16])
@@ -92,7 +92,7 @@ def measure(files: Sequence[Path], batches: Sequence[int]) -> None:
 
 
 def _decoded(clip: Clip, rater: AgavRater) -> Clip:
-    """The frames that the rater looks at and the sound, in memory."""
+    """Return the frames that the rater looks at and the sound, in memory."""
     frames = clip.frames(FramePlan(rater.backbone.frames))
     return Clip(video=frames, fps=len(frames) / 5, audio=clip.sound(), sample_rate=clip.sample_rate)
 

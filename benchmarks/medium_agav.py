@@ -26,7 +26,7 @@ PICTURE_TOKENS, FRAMES, SIDE = 1352, 16, 384
 
 
 def medium_rater(checkpointing: bool = False, frames: int = FRAMES) -> AgavRater:
-    """The published architecture: 384-pixel frames, 8·13·13 picture tokens, 8 sound tokens a 160 ms."""
+    """Return the published architecture: 384-pixel frames, 8·13·13 picture tokens, 8 sound tokens a 160 ms."""
     tokenizer = tiny_tokenizer(SPECIAL)
     config = AgavConfig(
         vision={
@@ -79,7 +79,7 @@ def _attention_flops(
 
 
 def machine() -> str:
-    """What the numbers were measured on."""
+    """Return what the numbers were measured on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{cores} cores, {torch.get_num_threads()} threads of torch {torch.__version__}{gpu}, {sys.platform}"

@@ -35,7 +35,7 @@ def noise(dice: np.random.Generator) -> Pair:
 
 
 def moved(first: Course, second: Course) -> Callable[[np.random.Generator], Pair]:
-    """A course for each, under noise."""
+    """Return a course for each, under noise."""
 
     def make(dice: np.random.Generator) -> Pair:
         one, other = noise(dice)
@@ -72,7 +72,7 @@ PART = {
 
 
 def stopped(make: Callable[[np.random.Generator], Pair], seed: int, window: int) -> int | None:
-    """The step at which the monitor stops a run."""
+    """Return the step at which the monitor stops a run."""
     monitor = RewardMonitor(window=window)
     for step, (mine, theirs) in enumerate(zip(*make(np.random.default_rng(seed)), strict=True)):
         if monitor.update([mine], [theirs]).diverged:
@@ -81,7 +81,7 @@ def stopped(make: Callable[[np.random.Generator], Pair], seed: int, window: int)
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--window", type=int, default=50)

@@ -57,12 +57,12 @@ class Mutant:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def lines(self) -> list[str]:
-        """The lines of the file with the change."""
+        """Return the lines of the file with the change."""
         before = (ROOT / self.path).read_text().splitlines(keepends=True)
         return [*before[: self.line], self.new, *before[self.line + 1 :]]
 
     def diff(self) -> str:
-        """The change, as a unified diff shows it."""
+        """Return the change, as a unified diff shows it."""
         return f"--- {self.path}\n+++ {self.path}\n@@ -{self.line + 1} +{self.line + 1} @@\n-{self.old}+{self.new}"
 
 
@@ -93,7 +93,7 @@ def draw(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
 
 
 def _live(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that do something: no docstrings, annotations, messages, nor what only type checkers read."""
+    """Return the nodes that do something: no docstrings, annotations, messages, nor what only type checkers read."""
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return
     yield node
@@ -106,7 +106,7 @@ def _live(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _changes(node: ast.AST, lines: Sequence[str]) -> Iterator[tuple[str, int, int, int, str]]:
-    """What may be changed at `node`: (kind, line, first byte, last byte, new text)."""
+    """Return what may be changed at `node`: (kind, line, first byte, last byte, new text)."""
     match node:
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             for first, op, second in zip([left, *comparators], ops, comparators, strict=False):
@@ -136,7 +136,7 @@ def _operator(
 
 
 def watchers(module: Path, root: Path) -> list[Path]:
-    """The test files that can notice a change of `module`: its mirror first, then those that import it.
+    """Return the test files that can notice a change of `module`: its mirror first, then those that import it.
 
     Where there are none, all of the mirrored folder. `root` holds `src` and `tests`.
     """
@@ -156,7 +156,7 @@ def watchers(module: Path, root: Path) -> list[Path]:
 
 @cache
 def _imports(test: Path) -> list[tuple[str, frozenset[str]]]:
-    """(module, names taken from it) for each import of the package."""
+    """Return (module, names taken from it) for each import of the package."""
     found: list[tuple[str, frozenset[str]]] = []
     for node in ast.walk(ast.parse(test.read_text())):
         if isinstance(node, ast.Import):

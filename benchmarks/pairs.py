@@ -42,7 +42,7 @@ CASES = {
 
 
 def make_table(path: Path, clips: int) -> None:
-    """A scored table of `clips` rows."""
+    """Return a scored table of `clips` rows."""
     import pyarrow
     from pyarrow import parquet
 
@@ -82,7 +82,7 @@ def make_table(path: Path, clips: int) -> None:
 
 
 def once(table: Path, case: str, out: Path) -> dict[str, float]:
-    """What `avreward pairs` does; seconds, pairs and peak memory."""
+    """Do what `avreward pairs` does; return seconds, pairs and peak memory."""
     from avreward.scoring import read_table
     from avreward.selection import PairRule, candidates_of, export_pairs, make_pairs
 
@@ -94,7 +94,7 @@ def once(table: Path, case: str, out: Path) -> dict[str, float]:
 
 
 def peak() -> float:
-    """The largest resident set of this process in GB; `ru_maxrss` would also count that of the one that started it."""
+    """Return the largest resident set of this process in GB; `ru_maxrss` would also count its parent's."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024 / 1e9
 
@@ -112,7 +112,7 @@ def measured(table: Path, case: str, folder: Path, repeats: int) -> list[dict[st
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
     parser.add_argument("--repeats", type=int, default=3)

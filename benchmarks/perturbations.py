@@ -97,12 +97,12 @@ def trials(
 
 
 def hash_of(name: str) -> int:
-    """A seed from a clip's name, the same in every process."""
+    """Return a seed from a clip's name, the same in every process."""
     return sum(ord(c) * 131**i for i, c in enumerate(name)) % 1_000_003
 
 
 def scene_trials(seed: int, rater_name: str) -> list[Trial | str]:
-    """The trials of a synthesized scene; the other sound is that of the next one."""
+    """Return the trials of a synthesized scene; the other sound is that of the next one."""
     torch.set_num_threads(1)
     made = scene(seed)
     attacks = made.kind not in ("engine", "whoosh")
@@ -110,7 +110,7 @@ def scene_trials(seed: int, rater_name: str) -> list[Trial | str]:
 
 
 def file_trials(path: Path, paths: Sequence[Path], rater_name: str) -> list[Trial | str]:
-    """The trials of a file; the other sounds are those of all other files."""
+    """Return the trials of a file; the other sounds are those of all other files."""
     torch.set_num_threads(1)
     others = [Clip.open(p) for p in paths if p != path]
     return list(trials(Clip.open(path), others, str(path), load_rater(rater_name)))
@@ -159,7 +159,7 @@ def severity_correlation(inside: Sequence[Trial]) -> float | None:
 
 
 def show(rows: Sequence[dict[str, object]], title: str) -> None:
-    """The table, as Markdown that the README can hold."""
+    """Return the table, as Markdown that the README can hold."""
     print(f"| {title} | n | no effect | prefers original (dimension) | (overall) | SRCC with severity |")
     print("|---|---|---|---|---|---|")
     for row in rows:
@@ -173,7 +173,7 @@ def show(rows: Sequence[dict[str, object]], title: str) -> None:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path, help="clips with picture and sound")
     parser.add_argument("--scenes", type=int, default=0, help="how many held-out synthesized scenes")

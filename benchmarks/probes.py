@@ -43,7 +43,7 @@ def clips_of(scenes: int, files: Sequence[Path]) -> dict[str, Clip]:
 
 
 def card_of(reward: Reward, held_out: Reward | None, clips: dict[str, Clip], name: str) -> RewardCard:
-    """A card, with progress on standard error."""
+    """Return a card, with progress on standard error."""
     with Progress(console=Console(file=sys.stderr)) as bar:
         task = bar.add_task(name, total=pieces(len(clips)))
         return reward_card(
@@ -56,7 +56,7 @@ TITLES = "median | against real | 95 % interval | above the median real clip | b
 
 
 def line(name: str, middle: float | None, gain: Difference | None, above: str, verdict: Verdict) -> str:
-    """A row of the table, as Markdown that docs can hold."""
+    """Return a row of the table, as Markdown that docs can hold."""
     shown = "–" if middle is None else f"{middle:.1f}"
     return (
         f"| {name} | {shown} | {signed(gain.value if gain else None)} | {interval(gain)} | {above} | {SAID[verdict]} |"
@@ -64,7 +64,7 @@ def line(name: str, middle: float | None, gain: Difference | None, above: str, v
 
 
 def show(probed: ProbeResults, title: str) -> None:
-    """The table, the highest first."""
+    """Print the table, the highest first."""
     real = median(probed.real.values) or 0.0
     print(f"| {title} | {TITLES}\n|---|---|---|---|---|---|\n| *real clips* | {real:.1f} | 0 | | | |")
     for outcome in sorted(probed.outcomes, key=lambda o: -o.to_median.value if o.to_median else float("inf")):
@@ -74,7 +74,7 @@ def show(probed: ProbeResults, title: str) -> None:
 
 
 def show_card(card: RewardCard) -> None:
-    """A card's figures."""
+    """Return a card's figures."""
     real = median(card.real) or 0.0
     print(f"| {card.name} | {TITLES}\n|---|---|---|---|---|---|")
     print(f"| *{len(card.clips)} real clips* | {real:.1f} | 0 | | | |")
@@ -92,7 +92,7 @@ def show_card(card: RewardCard) -> None:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path, help="real clips")
     parser.add_argument("--scenes", type=int, default=12, help="how many synthesized scenes")

@@ -22,12 +22,12 @@ FIRST_SOUNDS = (probe_sounds.silence, probe_sounds.white_noise, probe_sounds.shr
 
 
 def between(low: float, high: float, dice: Dice) -> float:
-    """A number drawn evenly."""
+    """Return a number drawn evenly."""
     return low + (high - low) * float(torch.rand((), generator=dice))
 
 
 def ramp(video: Tensor, dice: Dice) -> Tensor:
-    """A smooth ramp of brightness that drifts."""
+    """Return a smooth ramp of brightness that drifts."""
     count, _, height, width = video.shape
     speed, turns = between(0.01, 0.2, dice), between(0.5, 4, dice)
     phase = turns * torch.arange(width) / width + between(0, 1, dice) * torch.arange(height)[:, None] / height
@@ -49,13 +49,13 @@ def clouds(video: Tensor, dice: Dice) -> Tensor:
 
 
 def pepper(video: Tensor, dice: Dice) -> Tensor:
-    """The real picture, some pixels black or white."""
+    """Return the real picture, some pixels black or white."""
     drawn, share = torch.rand(video.shape, generator=dice).to(video), between(0.05, 0.4, dice)
     return torch.where(drawn < share / 2, 0.0, torch.where(drawn > 1 - share / 2, 1.0, video))
 
 
 def mosaic(video: Tensor, dice: Dice) -> Tensor:
-    """The real picture in large flat squares."""
+    """Return the real picture in large flat squares."""
     size = int(between(12, 48, dice))
     small = torch.nn.functional.avg_pool2d(video, size, ceil_mode=True)
     return torch.nn.functional.interpolate(small, scale_factor=size)[..., : video.shape[-2], : video.shape[-1]]
@@ -75,7 +75,7 @@ def loop(video: Tensor, dice: Dice) -> Tensor:
 
 
 def negative(video: Tensor, dice: Dice) -> Tensor:
-    """The real picture as a negative, with little contrast."""
+    """Return the real picture as a negative, with little contrast."""
     return 0.5 - between(0.1, 0.6, dice) * (video.clamp(0, 1) - 0.5)
 
 
@@ -87,7 +87,7 @@ def jitter(video: Tensor, dice: Dice) -> Tensor:
 
 
 def fade(video: Tensor, dice: Dice) -> Tensor:
-    """The real picture, gone to black after a while."""
+    """Return the real picture, gone to black after a while."""
     light = 1 - torch.linspace(0, between(1.5, 6, dice), len(video))
     return video * light.clamp(0, 1).to(video)[:, None, None, None]
 
@@ -101,14 +101,14 @@ def pink(audio: Tensor, rate: int, dice: Dice) -> Tensor:
 
 
 def clicks(audio: Tensor, rate: int, dice: Dice) -> Tensor:
-    """A metronome of single samples."""
+    """Return a metronome of single samples."""
     wave = torch.zeros_like(audio)
     wave[:, :: max(2, int(rate / between(1, 30, dice)))] = between(0.2, 1, dice)
     return wave
 
 
 def sweep(audio: Tensor, rate: int, dice: Dice) -> Tensor:
-    """A tone that rises again and again."""
+    """Return a tone that rises again and again."""
     time = torch.arange(audio.shape[-1], dtype=torch.float64) / rate
     part = (time * between(0.5, 4, dice)) % 1
     phase = torch.cumsum(2 * math.pi * (100 + part * between(1000, 0.45 * rate, dice)) / rate, 0)
@@ -116,7 +116,7 @@ def sweep(audio: Tensor, rate: int, dice: Dice) -> Tensor:
 
 
 def buzz(audio: Tensor, rate: int, dice: Dice) -> Tensor:
-    """A square wave."""
+    """Return a square wave."""
     time = torch.arange(audio.shape[-1], dtype=torch.float64) / rate
     wave = torch.sign(torch.sin(2 * math.pi * between(50, 2000, dice) * time))
     return (between(0.05, 0.9, dice) * wave).to(audio).expand_as(audio).contiguous()
@@ -130,7 +130,7 @@ def pulsing(audio: Tensor, rate: int, dice: Dice) -> Tensor:
 
 
 def grain(audio: Tensor, rate: int, dice: Dice) -> Tensor:
-    """A piece of the real sound over and over."""
+    """Return a piece of the real sound over and over."""
     length = max(8, int(between(0.02, 0.3, dice) * rate))
     start = int(between(0, max(1, audio.shape[-1] - length), dice))
     piece = audio[:, start : start + length]
@@ -138,7 +138,7 @@ def grain(audio: Tensor, rate: int, dice: Dice) -> Tensor:
 
 
 def crushed(audio: Tensor, rate: int, dice: Dice) -> Tensor:
-    """The real sound in two to four bits."""
+    """Return the real sound in two to four bits."""
     steps = 2 ** (1 + int(between(0, 3, dice)))
     return (audio / audio.abs().max().clamp_min(1e-6) * steps).round() / steps
 

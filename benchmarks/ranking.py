@@ -29,13 +29,13 @@ def scores_of(rater: Rater, paths: Sequence[Path]) -> dict[str, dict[str, float]
 
 
 def share(wins: Sequence[bool]) -> str:
-    """A share with its Wilson interval."""
+    """Return a share with its Wilson interval."""
     low, high = wilson(sum(wins), len(wins))
     return f"{sum(wins)}/{len(wins)} = {sum(wins) / len(wins):.2f} ({low:.2f}–{high:.2f})"
 
 
 def video_to_audio(rater: Rater, folder: Path) -> None:
-    """The table of `v2a`."""
+    """Return the table of `v2a`."""
     groups = [scores_of(rater, sorted(f.glob("*.mp4"))) for f in sorted(folder.iterdir()) if f.is_dir()]
     print("| pair | " + " | ".join(REWARDS) + " |")
     print("|---|" + "---|" * len(REWARDS))
@@ -51,7 +51,7 @@ def video_to_audio(rater: Rater, folder: Path) -> None:
 
 
 def elevenlabs(rater: Rater, folder: Path) -> None:
-    """The table of `elevenlabs`."""
+    """Return the table of `elevenlabs`."""
     paths = sorted(folder.glob("*.mp4"))
     scores = scores_of(rater, paths)
     published = {p.stem: int(re.search(r"rank(\d+)", p.stem)[1]) for p in paths}  # type: ignore[index]
@@ -64,7 +64,7 @@ def elevenlabs(rater: Rater, folder: Path) -> None:
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("media", type=Path, help="a folder with v2a/ and elevenlabs/")
     parser.add_argument("--rater", default="signals")

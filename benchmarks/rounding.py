@@ -20,7 +20,7 @@ from avreward import Clip
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
     clips = [Clip.open(path) for path in parser.parse_args().clips]

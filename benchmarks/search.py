@@ -72,7 +72,7 @@ class Task:
 
 
 def on_landscape(run: int) -> Task:
-    """A mixture of Gaussians; the held-out target lies a little beside the one that is searched for."""
+    """Return a mixture of Gaussians; the held-out target lies a little beside the one that is searched for."""
     place = Landscape(run)
     distance = Distance(place, run)
     return Task(place, distance["reward"], distance["heldout"], place.count, {}, batch_size=16)
@@ -89,13 +89,13 @@ def _signals() -> Any:
 
 
 def on_wan(run: int) -> Task:
-    """Film: the quality of single frames is searched for, smoothness over time is held out."""
+    """Video: the quality of single frames is searched for, smoothness over time is held out."""
     call = {"prompt": "rain", "height": 32, "width": 32, "num_frames": 9, "num_inference_steps": 10}
     return Task(_pipeline(tiny_wan, 16.0), _signals()["static_quality"], _signals()["temporal_smoothness"], 10, call)
 
 
 def on_ltx2(run: int) -> Task:
-    """Film and sound."""
+    """Video and sound."""
     call = {"prompt": "rain", "height": 32, "width": 32, "num_frames": 9, "frame_rate": 8.0, **PLAIN}
     rater = _signals()
     reward = 0.5 * rater["static_quality"] + 0.5 * rater["audio_quality"]
@@ -119,7 +119,7 @@ class TrueSound(Rater):
         self.fingerprint, self.sound = f"true {scene_seed}", sound
 
     def load_track(self, clip: Clip, track: Track) -> torch.Tensor:
-        """The match."""
+        """Return the match."""
         return envelope_match(clip.sound(16000, 1), self.sound)[0]
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
@@ -195,7 +195,7 @@ def measure(task: Task, strategy: Strategy, run: int) -> dict[str, float]:
 
 
 def compare(name: str, n: int, runs: int) -> list[dict[str, Any]]:
-    """A row a strategy."""
+    """Return a row a strategy."""
     rows = []
     base: list[dict[str, float]] = []
     for label, strategy in strategies(n, SETTINGS[name](0).steps).items():
@@ -243,7 +243,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def pruning(runs: int) -> str:
-    """What halving eight candidates twice loses on the landscape, by where it looks; Markdown."""
+    """Return what halving eight candidates twice loses on the landscape, by where it looks; Markdown."""
     lines = ["| looks at | steps | the best of the eight is found | reward lost |", "|---|---|---|---|"]
     for at in ((0.05, 0.1), (0.1, 0.3), (0.2, 0.4), (0.3, 0.6), (0.5, 0.75)):
         same, lost, steps = 0, [], 0
@@ -264,7 +264,7 @@ def pruning(runs: int) -> str:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--runs", type=int, help="by default 200 on the landscape, 30 on v2a, 10 on the others")

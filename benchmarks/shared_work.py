@@ -49,7 +49,7 @@ def shared(rater: AgavRater, samples: Sequence[Sample]) -> Tensor:
 
 
 def in_common(rater: AgavRater, sample: Sample) -> int:
-    """The operations that any two dubs share: the picture's encoder, and the language model up to its last token."""
+    """Return the operations that two dubs share: the video encoder, and the language model up to its last token."""
     whole = rater.rendered(sample, rater.questions[0].prompt, Work())
     last = max(i for i, part in enumerate(whole.parts) if isinstance(part, Tokens) and part.length == PICTURE_TOKENS)
     beginning = Rendered(whole.parts[: last + 1], whole.keys[: last + 1])
@@ -58,7 +58,7 @@ def in_common(rater: AgavRater, sample: Sample) -> int:
 
 
 def _stranger(sample: Sample, number: int) -> Sample:
-    """The same clip under another key."""
+    """Return the same clip under another key."""
     from avreward import Clip
 
     picture = Clip(video=torch.full((1, 3, 2, 2), number / 100), fps=1.0)
@@ -66,7 +66,7 @@ def _stranger(sample: Sample, number: int) -> Sample:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dubs", type=int, nargs="+", default=[2, 4, 8, 16])
     parser.add_argument("--sound-tokens", type=int, nargs="+", default=[250, 750, 1496])

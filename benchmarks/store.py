@@ -100,7 +100,7 @@ def through_store(folder: Path, values: torch.Tensor, order: Sequence[int]) -> t
 
 
 def by_hand(path: Path, values: torch.Tensor, order: Sequence[int]) -> tuple[float, float]:
-    """The same by sqlite3 alone; the keys are made beforehand."""
+    """Return the same by sqlite3 alone; the keys are made beforehand."""
     rng = random.Random(0)
     keys = [rng.randbytes(16) for _ in range(len(values))]
     asked = [keys[i] for i in order]
@@ -159,7 +159,7 @@ def links(originals: Sequence[Path], folder: Path, count: int) -> list[Path]:
 
 
 def fill(store: Store, count: int) -> None:
-    """Adds rows until there are `count`: copies of those there are, on clips that nobody has."""
+    """Add rows until there are `count`: copies of those there are, on clips that nobody has."""
     rater = load_rater("signals")
     row = rater([Clip(audio=torch.rand(1, 32000), sample_rate=16000)])
     extra = [Keyed(10**9 + k) for k in range(count - len(store))]
@@ -226,7 +226,7 @@ def resume_table(folder: Path, count: int, distinct: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scores", type=int, default=1_000_000, help="0: leave the first table out")
     parser.add_argument("--clips", type=int, default=10_000, help="0: leave the second table out")

@@ -49,7 +49,7 @@ class Coverage:
 
 
 def simulate(model: Model, generator: torch.Generator) -> tuple[Tensor, Strengths]:
-    """True strengths, and those fitted to outcomes that were drawn by them."""
+    """Return true strengths, and those fitted to outcomes drawn from them."""
     truth = torch.randn(ITEMS, generator=generator, dtype=torch.float64)
     truth -= truth.mean()
     first, second = torch.tensor(PAIRS).repeat(TIMES, 1).T
@@ -58,7 +58,7 @@ def simulate(model: Model, generator: torch.Generator) -> tuple[Tensor, Strength
 
 
 def coverage(model: Model, simulations: int, seed: int) -> Coverage:
-    """Runs the simulations of one model."""
+    """Run the simulations of one model."""
     started, redrawn = time.perf_counter(), 0
     strengths, differences, ties = [], [], []
     for i in range(simulations):
@@ -97,7 +97,7 @@ def covered(errors: Tensor) -> tuple[float, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)

@@ -79,7 +79,7 @@ def make_480p(folder: Path, count: int, seconds: float = 5.0) -> list[Path]:
 
 
 def make_file(path: Path, size: tuple[int, int], seconds: float, fps: int) -> Path:
-    """A long or large file, frame by frame: a drifting texture, and noise bursts every second."""
+    """Return a long or large file, frame by frame: a drifting texture, and noise bursts every second."""
     height, width = size
     rng = np.random.default_rng(0)
     texture = np.kron(
@@ -105,7 +105,7 @@ def make_file(path: Path, size: tuple[int, int], seconds: float, fps: int) -> Pa
 
 
 def alone(paths: Sequence[Path]) -> tuple[Spent, Spent, float]:
-    """Decoding and computing one after the other, one thread: (decode, compute, seconds of media)."""
+    """Decode and compute one after the other, in one thread: (decode, compute, seconds of media)."""
     torch.set_num_threads(1)
     rater = load_rater("signals")
     decode, compute, media = Spent(0, 0), Spent(0, 0), 0.0
@@ -141,7 +141,7 @@ def overlapped(paths: Sequence[Path], threads: int | None) -> Spent:
 
 
 def peak_megabytes(path: Path | None) -> float:
-    """The peak resident size of a fresh process that scores `path`, or that only loads the package."""
+    """Return the peak resident size of a fresh process that scores `path`, or that only loads the package."""
     command = [sys.executable, "-c", PROBE, *([str(path)] if path else [])]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -207,7 +207,7 @@ def memory_table(folder: Path, typical: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=16, help="how many clips are synthesized")

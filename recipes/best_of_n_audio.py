@@ -20,13 +20,13 @@ CALL: dict[str, Any] = {"audio_end_in_s": 0.5, "num_inference_steps": 4}
 
 
 def build() -> Any:
-    """The pipeline."""
+    """Return the pipeline."""
     # StableAudioPipeline.from_pretrained("stabilityai/stable-audio-open-1.0", torch_dtype=torch.float16).to("cuda")
     return tiny_stable_audio()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Run the command."""
     parser = parser_of("best_of_n_audio", __doc__)
     parser.add_argument("--prompt", default="rain on a tin roof")
     options = parser.parse_args(arguments)

@@ -28,13 +28,13 @@ CALL: dict[str, Any] = {
 
 
 def build() -> Any:
-    """The pipeline."""
+    """Return the pipeline."""
     # LTX2Pipeline.from_pretrained("Lightricks/LTX-2", torch_dtype=torch.bfloat16).to("cuda")
     return tiny_ltx2_with_text()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Run the command."""
     parser = parser_of("best_of_n_ltx2", __doc__)
     parser.add_argument("--prompt", default="rain on a tin roof")
     options = parser.parse_args(arguments)

@@ -22,12 +22,12 @@ CALL: dict[str, Any] = {"num_inference_steps": 12}
 
 
 def build() -> Any:
-    """The pipeline; it takes `video` and `frame_rate`."""
+    """Return the pipeline; it takes `video` and `frame_rate`."""
     return tiny_v2a()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Run the command."""
     parser = parser_of("best_of_n_v2a", __doc__, batch_size=8)
     parser.add_argument("--video", type=Path, help="a silent video; its own sound is ignored")
     options = parser.parse_args(arguments)

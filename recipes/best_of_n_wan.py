@@ -20,13 +20,13 @@ CALL: dict[str, Any] = {"height": 32, "width": 32, "num_frames": 9, "num_inferen
 
 
 def build() -> Any:
-    """The pipeline."""
+    """Return the pipeline."""
     # WanPipeline.from_pretrained("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", torch_dtype=torch.bfloat16).to("cuda")
     return tiny_wan()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Run the command."""
     parser = parser_of("best_of_n_wan", __doc__)
     parser.add_argument("--prompt", default="rain on a tin roof")
     options = parser.parse_args(arguments)

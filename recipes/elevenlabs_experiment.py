@@ -54,7 +54,7 @@ def make(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def told(path: Path | None, column: str, videos: list[Path]) -> dict[str, str] | None:
-    """A column of a table; says which videos it has nothing for, and refuses a table that has nothing for any."""
+    """Return a column of a table; print which videos it lacks, and refuse a table that lacks all of them."""
     if path is None:
         return None
     table = read_column(path, column)
@@ -67,7 +67,7 @@ def told(path: Path | None, column: str, videos: list[Path]) -> dict[str, str] |
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun.
+    """Return a number with its noun.
 
     >>> counted(1, "person", "people"), counted(2, "video")
     ('1 person', '2 videos')
@@ -76,24 +76,27 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def state(choices: Choices) -> dict[str, Any]:
-    """What was made: which videos can be asked about, and why others can't."""
-    films = choices.films()
+    """Print which videos can be asked about, and why others can't."""
+    videos = choices.videos()
     rewards = {
-        film.name: sorted((s.reward for s in film.candidates if s.file and s.reward is not None), reverse=True)
-        for film in films
+        video.name: sorted((s.reward for s in video.candidates if s.file and s.reward is not None), reverse=True)
+        for video in videos
     }
     return {
-        "videos": sum(film.picked is not None for film in films),
+        "videos": sum(video.picked is not None for video in videos),
         "equal_rewards": [name for name, values in rewards.items() if len(values) > 1 and values[0] == values[1]],
-        "left_out": {film.name: film.reason for film in films if film.picked is None},
+        "left_out": {video.name: video.reason for video in videos if video.picked is None},
         "missing": {
-            f"{film.name}: {shown.source}": shown.reason for film in films for shown in film.candidates if shown.reason
+            f"{video.name}: {shown.source}": shown.reason
+            for video in videos
+            for shown in video.candidates
+            if shown.reason
         },
     }
 
 
 def serve(options: argparse.Namespace) -> None:
-    """The page, until Ctrl-C."""
+    """Serve the page until Ctrl-C."""
     server = ChoiceServer(Choices(options.out), options.host, options.port)
     print(f"People choose at {server.url} (Ctrl-C ends it; answers are kept)", file=sys.stderr, flush=True)
     try:
@@ -105,7 +108,7 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def result(options: argparse.Namespace) -> dict[str, Any]:
-    """The agreement, in all and by category, beside the paper's."""
+    """Print the agreement, in all and by category, beside the paper's."""
     choices = Choices(options.out)
     answers = choices.answers()
     found = {"": agreement(answers)} | {name: part for name, part in by_category(answers).items() if name}
@@ -125,7 +128,7 @@ def summary(found: Agreement) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """The table that a person reads."""
+    """Print the table."""
     from rich.table import Table
 
     table = Table(title="How often people prefer the pick, with 95 % intervals")
@@ -168,12 +171,12 @@ def show(found: dict[str, Any]) -> None:
 
 
 def share(value: float | None, low: float, high: float) -> str:
-    """A share with its interval."""
+    """Return a share with its interval."""
     return "–" if value is None else f"{value:.0%} ({low:.0%}–{high:.0%})"
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
-    """The options."""
+    """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     first = commands.add_parser("prepare", help="dubs, picks, files to play")
@@ -203,7 +206,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command."""
+    """Run the command."""
     import typer
 
     options = parsed(arguments)

@@ -63,7 +63,7 @@ def humming(clip: Clip, level: float, seed: int) -> Clip:
 
 
 def quieter(clip: Clip, change: float, seed: int) -> Clip:
-    """The sound at another level, by `change` dB."""
+    """Return the sound at another level, by `change` dB."""
     return clip.with_audio(clip.audio * 10 ** (change / 20), clip.sample_rate)
 
 
@@ -74,7 +74,7 @@ def exposed(clip: Clip, stops: float, seed: int) -> Clip:
 
 
 def dropped(clip: Clip, share: float, seed: int) -> Clip:
-    """Runs of frames are gone, the time stamps of the others stay."""
+    """Drop runs of frames; the time stamps of the others stay."""
     order = frozen_order(clip.times, share, torch.Generator().manual_seed(seed))
     kept = order.unique()
     return Clip(video=clip.video[kept], times=clip.times[kept])
@@ -89,7 +89,7 @@ MORE: dict[str, tuple[str, tuple[float, float, float], Callable[[Clip, float, in
 
 
 def variants(seed: int, severities: Sequence[int]) -> Iterator[tuple[str, str | None, float, Clip]]:
-    """A scene and its defects: (name, dimension concerned, target, clip)."""
+    """Return a scene and its defects: (name, dimension concerned, target, clip)."""
     original = scene(seed).clip
     other = scene(seed + 50_000).clip
     yield "none", None, TARGETS[0], original
@@ -118,7 +118,7 @@ def measure(seed: int, severities: Sequence[int] = (0, 1, 2)) -> list[Row]:
 
 
 def fit(rows: Sequence[Row]) -> dict:
-    """The constants, in the layout of ``fusion.json``."""
+    """Return the constants, in the layout of ``fusion.json``."""
     constants: dict[str, dict[str, float]] = {}
     for dimension in DIMENSIONS:
         constants |= fit_dimension(dimension, rows)
@@ -167,7 +167,7 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
 
 
 def _targets(dimension: str, rows: Sequence[Row], table: Tensor) -> tuple[Tensor, list[int], list[int]]:
-    """What each row is to score, and pairs of rows of one scene: better and worse.
+    """Return the target of each row, and pairs of rows of one scene: better and worse.
 
     The original is better than every defect, and a defect better than the same one at the next severity.
     """
@@ -187,7 +187,7 @@ def _targets(dimension: str, rows: Sequence[Row], table: Tensor) -> tuple[Tensor
 
 
 def fit_overall(constants: dict[str, dict[str, float]], rows: Sequence[Row]) -> dict[str, float]:
-    """The dimensions' weights in `overall`, so that every defect lowers it; `dynamic_degree` has none."""
+    """Return the dimensions' weights in `overall`, so that every defect lowers it; `dynamic_degree` has none."""
     fusion = Fusion.from_dict({"measurements": constants, "overall": {}})
     quality = [d for d in DIMENSIONS if d != "dynamic_degree"]
     chosen = [r for r in rows if r.dimension != "dynamic_degree" and "av_offset" in r.values]

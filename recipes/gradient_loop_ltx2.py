@@ -38,7 +38,7 @@ RANK, RATE, STEPS, BATCH, FRESH = 4, 1e-2, 24, 4, 8
 
 
 def prompt(kind: str, subject: int) -> str:
-    """What a sample is asked for."""
+    """Return what a sample is asked for."""
     return f"{kind} recording: {SUBJECTS[subject % len(SUBJECTS)]}"
 
 
@@ -58,7 +58,7 @@ def composite() -> Reward:
 
 
 def build(reward: Reward, seed: int) -> tuple[Any, LatentReward, list[Tensor]]:
-    """The pipeline, the reward on its latents, and what is trained."""
+    """Return the pipeline, the reward on its latents, and what is trained."""
     pipe = tiny_ltx2()
     torch.manual_seed(seed)  # of the LoRA's weights
     targets = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -123,7 +123,7 @@ def row(name: str, columns: Tensor) -> dict[str, Any]:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", type=Path, help="write the numbers here, too")

@@ -55,7 +55,7 @@ class Synthesizer:
         return list(kind)[int(torch.randint(len(kind), (1,), generator=self.noise))]
 
     def __call__(self, text: str, /, **columns: Any) -> Clip:
-        """The sound that `text` describes."""
+        """Return the sound that `text` describes."""
         words = text.split()
         pitch, level, texture = (
             next(kind[word] for word in (*reversed(words), self.drawn(kind)) if word in kind)
@@ -98,13 +98,13 @@ class Shuffled:
         self.__name__, self.function, self.draws = function.__name__, function, torch.Generator().manual_seed(seed)
 
     def __call__(self, *arguments: Any, **columns: Any) -> list[float | None]:
-        """The rewards of others."""
+        """Return the rewards of others."""
         values = self.function(*arguments, **columns)
         return [values[i] for i in torch.randperm(len(values), generator=self.draws)]
 
 
 def writer(seed: int) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
-    """A GPT-2 with random weights, and a tokenizer with one token a word."""
+    """Return a GPT-2 with random weights, and a tokenizer with one token a word."""
     vocabulary = {word: i for i, word in enumerate(("<end>", "<pad>", *WORDS))}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<end>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -117,7 +117,7 @@ def writer(seed: int) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
 
 
 def request(scene: str) -> dict[str, str]:
-    """A row of the dataset: what the writer reads, and what the sound is judged by."""
+    """Return a row of the dataset: what the writer reads, and what the sound is judged by."""
     return {"prompt": f"the sound of a {scene}", "scene": f"a {scene} sound"}
 
 
@@ -170,7 +170,7 @@ def row_of(before: Tensor, after: Tensor, start: Tensor, end: Tensor) -> list[fl
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", type=Path, help="write the numbers here, too")

@@ -18,7 +18,7 @@ def parser_of(name: str, doc: str | None, batch_size: int = 1) -> argparse.Argum
 
 
 def show(found: Selection, best: Path) -> None:
-    """Prints the ranking and what it cost; writes the best clip to `best`, and the table beside it."""
+    """Print the ranking and what it cost; write the best clip to `best`, and the table beside it."""
     for candidate in found.ranked:
         print(f"{candidate.reward:8.3f}  seed {candidate.seed}{'  (known)' if candidate.known else ''}")
     for index, why in found.missing.items():

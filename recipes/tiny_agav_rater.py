@@ -24,7 +24,7 @@ SPECIAL = ("<|im_start|>", "<|im_end|>", "<video>")
 
 
 def tiny_config(vocabulary: int, scores: int = 3, frames: int = 8) -> AgavConfig:
-    """The published architecture with a few dozen channels."""
+    """Return the published architecture with a few dozen channels."""
     return AgavConfig(
         vision={
             "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -56,7 +56,7 @@ def random_network(config: AgavConfig, seed: int = 0) -> AgavNetwork:
 
 
 def write_official(network: AgavNetwork, tokenizer: Any, out: Path) -> None:
-    """The folder as it was published: their names for the weights, their fields in config.json."""
+    """Write the folder as it was published: their names for the weights, their fields in config.json."""
     from safetensors.torch import save_file
 
     config = network.config
@@ -81,7 +81,7 @@ def write_official(network: AgavNetwork, tokenizer: Any, out: Path) -> None:
 
 
 def write_tiny(out: Path, seed: int = 0, scores: int = 3, frames: int = 8) -> Path:
-    """A tiny rater in the folder `out`, which is made; returns it.
+    """Write a tiny rater to the folder `out`, which is made, and return it.
 
     >>> from avreward import load_rater
     >>> [dimension.name for dimension in load_rater(write_tiny(Path("tiny"))).dimensions]
@@ -93,7 +93,7 @@ def write_tiny(out: Path, seed: int = 0, scores: int = 3, frames: int = 8) -> Pa
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder to write to")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")

@@ -21,7 +21,7 @@ PLAIN = {"guidance_scale": 1.0, "audio_guidance_scale": 1.0, "modality_scale": 1
 
 
 def tiny_ltx2(seed: int = 0, width: int = 8) -> Any:
-    """An `LTX2Pipeline`: 4 frames and 4 x 4 pixels to a latent, stereo sound at 16 kHz, 40 ms to a latent.
+    """Return an `LTX2Pipeline`: 4 frames and 4 x 4 pixels to a latent, stereo sound at 16 kHz, 40 ms to a latent.
 
     The transformer has two layers; decoder and vocoder have `width` channels or so. Frozen, in evaluation mode.
 

@@ -15,7 +15,7 @@ TEXT = 8  # width of the text features
 
 
 def give_text(pipe: Any) -> Any:
-    """Gives a pipeline a tokenizer and a text encoder, whose three hidden states are `TEXT` wide."""
+    """Give a pipeline a tokenizer and a text encoder, whose three hidden states are `TEXT` wide."""
     from transformers import T5Config, T5EncoderModel
 
     tokenizer = tiny_tokenizer()
@@ -32,7 +32,7 @@ def give_text(pipe: Any) -> Any:
 
 
 def tiny_wan(seed: int = 0) -> Any:
-    """A `WanPipeline`: 2 frames and 4 x 4 pixels to a latent.
+    """Return a `WanPipeline`: 2 frames and 4 x 4 pixels to a latent.
 
     >>> tiny_wan()("rain", height=16, width=16, num_frames=5, num_inference_steps=2, output_type="pt").frames.shape
     torch.Size([1, 5, 3, 16, 16])
@@ -56,7 +56,7 @@ def tiny_wan(seed: int = 0) -> Any:
 
 
 def tiny_stable_audio(seed: int = 0) -> Any:
-    """A `StableAudioPipeline`: stereo at 8 kHz, up to 0.5 s.
+    """Return a `StableAudioPipeline`: stereo at 8 kHz, up to 0.5 s.
 
     >>> tiny_stable_audio()("rain", audio_end_in_s=0.25, num_inference_steps=2).audios.shape
     torch.Size([1, 2, 2000])

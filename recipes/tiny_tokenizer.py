@@ -11,7 +11,7 @@ WORDS = ("excellent", "good", "fair", "poor", "bad", "Yes", "No", "yes", "no", "
 
 
 def tiny_tokenizer(special: Sequence[str] = (), words: Sequence[str] = WORDS) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer: 256 bytes, `words` (alone and after a space) as one token each, then `special`.
+    """Return a byte-level BPE tokenizer: 256 bytes, `words` (alone and after a space) as a token each, then `special`.
 
     The first special token is `<|endoftext|>`, which also pads.
 

@@ -5,8 +5,8 @@ choosing among dubs of one video, steering and fine-tuning run for real where no
 What it makes is noise shaped in time and pitch: contacts and explosions at about the right moments, more or less well.
 
 >>> from avreward.datasets import scene
->>> pipe, film = tiny_v2a(), scene(7, "bursts", seconds=2.0).clip
->>> sound = pipe(video=film.video, frame_rate=film.fps, generator=torch.Generator().manual_seed(0)).audios
+>>> pipe, video = tiny_v2a(), scene(7, "bursts", seconds=2.0).clip
+>>> sound = pipe(video=video.video, frame_rate=video.fps, generator=torch.Generator().manual_seed(0)).audios
 >>> sound.shape
 torch.Size([1, 1, 32000])
 """

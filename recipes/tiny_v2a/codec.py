@@ -47,7 +47,7 @@ class BandVocoder(ModelMixin, ConfigMixin):
         return torch.tanh(wave)[:, None]
 
     def _carrier(self, samples: int, device: torch.device) -> Tensor:
-        """The spectrum of white noise, of power 1 in each bin on average; the same noise for the same length."""
+        """Return the spectrum of white noise, of power 1 in each bin on average; the same noise for the same length."""
         noise = torch.randn(1, samples, generator=torch.Generator().manual_seed(0)).to(device)
         return self._stft(noise) / self._window(device).square().sum().sqrt()
 

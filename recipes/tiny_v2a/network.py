@@ -1,4 +1,4 @@
-"""The network: which way a noisy sound must move to fit a film."""
+"""The network: which way a noisy sound must move to fit a video."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def seen(video: Tensor) -> Tensor:
 
 
 class V2ATransformer(ModelMixin, ConfigMixin):
-    """Velocity of flow matching for band energies, given the film: convolutions in time with growing reach.
+    """Velocity of flow matching for band energies, given the video: convolutions in time with growing reach.
 
     Args:
         bands: of the sound.
         width: channels.
         blocks: residual blocks; their dilations are 1, 2, 4, 8, 1, 2, …
 
-    Call it with noisy energies (batch, bands, frames), times in [0, 1000] (batch,), and features of the film
-    (batch, width, frames) from `watch`; zeros instead of features mean "no film" (for guidance).
+    Call it with noisy energies (batch, bands, frames), times in [0, 1000] (batch,), and features of the video
+    (batch, width, frames) from `watch`; zeros instead of features mean "no video" (for guidance).
     """
 
     @register_to_config
@@ -48,19 +48,19 @@ class V2ATransformer(ModelMixin, ConfigMixin):
         self.layers = nn.ModuleList(Block(width, 2 ** (i % 4)) for i in range(blocks))
         self.closing = nn.Sequential(nn.SiLU(), nn.Conv1d(width, bands, 3, padding=1))
 
-    def watch(self, film: Tensor, times: Tensor, at: Tensor) -> Tensor:
-        """Features (1, width, k) at the moments `at` (k,) in seconds of a `film` as `seen`, with its frames' `times`.
+    def watch(self, video: Tensor, times: Tensor, at: Tensor) -> Tensor:
+        """Features (1, width, k) at the moments `at` (k,) in seconds of a `video` as `seen`, with its frames' `times`.
 
         Each moment takes the last frame that is shown by then.
         """
-        features = self.eye(film)
+        features = self.eye(video)
         index = (torch.searchsorted(times, at + 1e-4, right=True) - 1).clamp(0, len(times) - 1)
         return features[index].T[None]
 
-    def forward(self, sample: Tensor, timestep: Tensor, film: Tensor) -> Tensor:
-        """The velocity, noise less sound, of the shape of `sample`."""
+    def forward(self, sample: Tensor, timestep: Tensor, video: Tensor) -> Tensor:
+        """Return the velocity, noise less sound, of the shape of `sample`."""
         clock = self.clock(_waves(timestep / 1000).to(sample))
-        hidden = self.opening(torch.cat([sample, film.expand(len(sample), -1, -1)], dim=1))
+        hidden = self.opening(torch.cat([sample, video.expand(len(sample), -1, -1)], dim=1))
         for block in self.layers:
             hidden = block(hidden, clock)
         return self.closing(hidden)

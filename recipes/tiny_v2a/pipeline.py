@@ -1,4 +1,4 @@
-"""The pipeline: a silent film in, its sound out, as diffusers pipelines for sound do it."""
+"""The pipeline: a silent video in, its sound out, as diffusers pipelines for sound do it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 class TinyV2APipeline(DiffusionPipeline):
-    """Sound for a silent film by flow matching (Lipman et al., 2023, arXiv:2210.02747).
+    """Sound for a silent video by flow matching (Lipman et al., 2023, arXiv:2210.02747).
 
     Args:
         transformer: the velocity of band energies.
@@ -50,7 +50,7 @@ class TinyV2APipeline(DiffusionPipeline):
         callback_on_step_end: Any = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents",),
     ) -> AudioPipelineOutput | tuple[Tensor]:
-        """Sound (batch, 1, samples) in [−1, 1], as long as the film, at ``vocoder.config.sampling_rate``.
+        """Sound (batch, 1, samples) in [−1, 1], as long as the video, at ``vocoder.config.sampling_rate``.
 
         Args:
             video: frames (frames, 3, height, width) in [0, 1].
@@ -66,14 +66,14 @@ class TinyV2APipeline(DiffusionPipeline):
             callback_on_step_end_tensor_inputs: of which there is ``"latents"``.
         """
         samples = round(len(video) / frame_rate * self.vocoder.config.sampling_rate)
-        film = self.watched(video, frame_rate, samples)
+        video = self.watched(video, frame_rate, samples)
         batch = len(generator) if isinstance(generator, list) else num_waveforms_per_prompt
-        shape = (batch, self.transformer.config.bands, film.shape[-1])
+        shape = (batch, self.transformer.config.bands, video.shape[-1])
         if latents is None:
-            latents = randn_tensor(shape, generator=generator, device=film.device, dtype=film.dtype)
-        self.scheduler.set_timesteps(num_inference_steps, device=film.device)
+            latents = randn_tensor(shape, generator=generator, device=video.device, dtype=video.dtype)
+        self.scheduler.set_timesteps(num_inference_steps, device=video.device)
         for step, time in enumerate(self.progress_bar(self.scheduler.timesteps)):
-            velocity = self.velocity(latents, time, film, guidance_scale)
+            velocity = self.velocity(latents, time, video, guidance_scale)
             latents = self.scheduler.step(velocity, time, latents, generator=generator, return_dict=False)[0]
             if callback_on_step_end is not None:
                 kept = {name: {"latents": latents}[name] for name in callback_on_step_end_tensor_inputs}
@@ -83,7 +83,7 @@ class TinyV2APipeline(DiffusionPipeline):
         return AudioPipelineOutput(audios=sound) if return_dict else (sound,)
 
     def watched(self, video: Tensor, frame_rate: float, samples: int) -> Tensor:
-        """What the transformer is told of the film: (1, width, frames of the sound). Differentiable."""
+        """Encode the video for the transformer, (1, width, frames of the sound), differentiably."""
         like = next(self.transformer.parameters())
         at = torch.arange(self.vocoder.frames(samples), device=like.device) * (
             self.vocoder.config.hop / self.vocoder.config.sampling_rate
@@ -91,18 +91,18 @@ class TinyV2APipeline(DiffusionPipeline):
         times = torch.arange(len(video), device=like.device) / frame_rate
         return self.transformer.watch(seen(video.to(like.device)).to(like.dtype), times, at)
 
-    def velocity(self, latents: Tensor, time: Tensor, film: Tensor, guidance_scale: float = 1.0) -> Tensor:
-        """The transformer's velocity, with classifier-free guidance where the scale isn't 1."""
+    def velocity(self, latents: Tensor, time: Tensor, video: Tensor, guidance_scale: float = 1.0) -> Tensor:
+        """Return the transformer's velocity, with classifier-free guidance where the scale isn't 1."""
         times = time.expand(len(latents))
-        told = self.transformer(latents, times, film)
+        told = self.transformer(latents, times, video)
         if guidance_scale == 1.0:
             return told
-        untold = self.transformer(latents, times, torch.zeros_like(film))
+        untold = self.transformer(latents, times, torch.zeros_like(video))
         return untold + guidance_scale * (told - untold)
 
 
 def random_pipeline(seed: int = 0, **sizes: int) -> TinyV2APipeline:
-    """A pipeline with random weights, to be trained; `sizes` are `V2ATransformer`'s."""
+    """Return a pipeline with random weights, to be trained; `sizes` are `V2ATransformer`'s."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         transformer = V2ATransformer(**sizes)
@@ -111,7 +111,7 @@ def random_pipeline(seed: int = 0, **sizes: int) -> TinyV2APipeline:
 
 
 def tiny_v2a(folder: str | Path = WEIGHTS) -> TinyV2APipeline:
-    """The trained pipeline in `folder`: by default the one that came with this recipe (`tiny_v2a/train.py` made it)."""
+    """Return the trained pipeline in `folder`: by default the one beside this file, made by `tiny_v2a/train.py`."""
     transformer = V2ATransformer.from_pretrained(folder).float()
     pipe = TinyV2APipeline(
         transformer.eval().requires_grad_(False),

@@ -3,7 +3,7 @@
     python recipes/tiny_v2a/train.py [OUT]
 
 Rectified flow (Liu et al., 2023, arXiv:2209.03003): the network learns noise − sound on the straight line between them.
-One film in eight is hidden, for classifier-free guidance. Data, weights and noise follow from `--seed`; scenes with
+One video in eight is hidden, for classifier-free guidance. Data, weights and noise follow from `--seed`; scenes with
 seeds from 10,000 on are never trained on, and are what tests and benchmarks use.
 """
 
@@ -29,7 +29,7 @@ SECONDS = 2.0
 
 
 def example(pipe: TinyV2APipeline, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A scene as the network sees it (frames, 2, 16, 16), the times of its frames, and its band energies."""
+    """Return a scene as the network sees it (frames, 2, 16, 16), the times of its frames, and its band energies."""
     clip = scene(seed, KINDS[seed % len(KINDS)], SECONDS).clip
     wave = clip.sound(pipe.vocoder.config.sampling_rate, 1)
     samples = round(SECONDS * pipe.vocoder.config.sampling_rate)
@@ -48,13 +48,13 @@ def train(pipe: TinyV2APipeline, scenes: int, steps: int, seed: int = 0, batch: 
     losses = []
     for _ in track(range(steps), "training"):
         chosen = torch.randint(scenes, (batch,), generator=generator).tolist()
-        films = torch.cat([network.watch(data[i][0], data[i][1], at) for i in chosen])
-        films = films * (torch.rand(batch, 1, 1, generator=generator) > 1 / 8)
+        videos = torch.cat([network.watch(data[i][0], data[i][1], at) for i in chosen])
+        videos = videos * (torch.rand(batch, 1, 1, generator=generator) > 1 / 8)
         sound = torch.stack([data[i][2] for i in chosen])
         noise = torch.randn(sound.shape, generator=generator)
         when = torch.rand(batch, generator=generator)
         mixed = torch.lerp(sound, noise, when[:, None, None])
-        loss = (network(mixed, 1000 * when, films) - (noise - sound)).square().mean()
+        loss = (network(mixed, 1000 * when, videos) - (noise - sound)).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -101,7 +101,7 @@ def answer(driver, server, token: str, behave, clicks: int = 1) -> str | None:
     if not (key := driver.execute_script("return document.querySelector('[name=question]')?.value")):
         return None
     question = server.choices.question(token, key)
-    pick = "first" if question.first == question.film.picked else "second"
+    pick = "first" if question.first == question.video.picked else "second"
     chosen = behave(pick, {"first": "second", "second": "first"}[pick])
     play(driver)
     driver.execute_script(
@@ -116,7 +116,7 @@ def by_itself(choices: Choices, name: str, behave) -> list[str]:
     """All questions as `answer` answers them, without a browser."""
     token, said = choices.person(name), []
     for question in choices.questions(token):
-        pick = "first" if question.first == question.film.picked else "second"
+        pick = "first" if question.first == question.video.picked else "second"
         chosen = behave(pick, {"first": "second", "second": "first"}[pick])
         choices.record(token, question.key, chosen)
         said.append("agree" if chosen == pick else "differ")
@@ -222,7 +222,7 @@ def test_preparing_again_does_nothing_anew_and_another_reward_needs_another_fold
 
 
 def test_the_rater_picks_the_better_dub(out):
-    assert {film.name: film.picked for film in Choices(out).films()} == {
+    assert {video.name: video.picked for video in Choices(out).videos()} == {
         name: 1 - i % 2 for i, name in enumerate(NAMES)
     }
 

@@ -12,7 +12,7 @@ from avreward.studies._agreement import agreement
 from avreward.studies.choices import Choices, ShownClip, StudyVideo
 
 
-def film(name: str, picked: int | None = 0, count: int = 2, **changes) -> StudyVideo:
+def video(name: str, picked: int | None = 0, count: int = 2, **changes) -> StudyVideo:
     shown = [ShownClip(i, f"{name}_{i}.wav", float(i == picked), file=f"{name}{i}.mp4") for i in range(count)]
     return StudyVideo(name, shown, picked, **changes)
 
@@ -21,34 +21,34 @@ def film(name: str, picked: int | None = 0, count: int = 2, **changes) -> StudyV
 def choices(tmp_path) -> Choices:
     made = Choices(tmp_path / "experiment", {"seed": 0, "reward": "overall"})
     for i in range(40):
-        made.add(film(f"video {i}", picked=i % 2, category=("Sea", "Fire")[i % 3 > 0]))
+        made.add(video(f"video {i}", picked=i % 2, category=("Sea", "Fire")[i % 3 > 0]))
     return made
 
 
 def test_order_and_places_are_of_each_persons_own_and_stay(choices):
     anna, ben = choices.person("Anna"), choices.person("Ben")
     first, second = choices.questions(anna), choices.questions(ben)
-    assert {q.film.name for q in first} == {q.film.name for q in second} == {f"video {i}" for i in range(40)}
-    assert [q.film.name for q in first] != [q.film.name for q in second]
-    assert [q.film.name for q in first] != sorted(q.film.name for q in first)
+    assert {q.video.name for q in first} == {q.video.name for q in second} == {f"video {i}" for i in range(40)}
+    assert [q.video.name for q in first] != [q.video.name for q in second]
+    assert [q.video.name for q in first] != sorted(q.video.name for q in first)
     assert Choices(choices.folder).questions(anna) == first
-    places = {q.film.name: q.first for q in second}
-    assert 8 <= sum(q.first == places[q.film.name] for q in first) <= 32
-    on_the_left = sum(q.first == q.film.picked for q in first)
+    places = {q.video.name: q.first for q in second}
+    assert 8 <= sum(q.first == places[q.video.name] for q in first) <= 32
+    on_the_left = sum(q.first == q.video.picked for q in first)
     assert 10 <= on_the_left <= 30
 
 
 def test_with_two_candidates_nothing_depends_on_the_pick(choices, tmp_path):
     other = Choices(tmp_path / "other", {"seed": 0, "reward": "-overall"})
     for i in range(40):
-        other.add(film(f"video {i}", picked=1 - i % 2))
+        other.add(video(f"video {i}", picked=1 - i % 2))
     seen = [[(q.key, q.first, q.second) for q in c.questions(c.person("Anna"))] for c in (choices, other)]
     assert seen[0] == seen[1]
 
 
 def test_of_several_candidates_each_person_meets_the_pick_once_against_any(tmp_path):
     choices = Choices(tmp_path, {"seed": 3})
-    choices.add(film("only", picked=2, count=5))
+    choices.add(video("only", picked=2, count=5))
     met = Counter()
     for i in range(120):
         (question,) = choices.questions(choices.person(f"person {i}"))
@@ -86,7 +86,7 @@ def test_the_first_answer_counts_whoever_is_faster(choices):
 def test_answers_say_whether_the_pick_was_preferred(choices):
     anna = choices.person("Anna")
     for i, question in enumerate(choices.questions(anna)[:3]):
-        agree = "first" if question.first == question.film.picked else "second"
+        agree = "first" if question.first == question.video.picked else "second"
         other = {"first": "second", "second": "first"}[agree]
         choices.record(anna, question.key, (agree, other, "none")[i])
     assert [answer.agrees for answer in choices.answers()] == [True, False, None]
@@ -125,7 +125,7 @@ def test_what_belongs_to_nothing_is_refused(choices, wrong):
 def test_a_folder_holds_one_experiment(choices, tmp_path):
     with pytest.raises(AvrewardError, match="reward 'overall', not 'other'"):
         Choices(choices.folder, {"seed": 0, "reward": "other"})
-    assert len(Choices(choices.folder, {"seed": 0, "reward": "overall"}).films()) == 40
+    assert len(Choices(choices.folder, {"seed": 0, "reward": "overall"}).videos()) == 40
     with pytest.raises(AvrewardError, match="holds no experiment"):
         Choices(tmp_path / "none")
     assert not (tmp_path / "none").exists()
@@ -147,9 +147,9 @@ def test_an_experiment_in_which_nothing_can_be_asked_is_replaced(tmp_path):
     choices.add(StudyVideo("rain", [ShownClip(0, "seed 0", reason="no answer")], None, reason="no dubs"))
     choices.person("Anna")
     choices = Choices(tmp_path, {"seed": 1, "provider": "right"})
-    assert not choices.films()
+    assert not choices.videos()
     assert choices.name_of(choices.person("Anna")) == "Anna"  # of the new seed
-    choices.add(film("rain"))
+    choices.add(video("rain"))
     choices.record(choices.person("Anna"), choices.questions(choices.person("Anna"))[0].key, "first")
     with pytest.raises(AvrewardError, match="provider 'right', not 'wrong'"):
         Choices(tmp_path, {"seed": 1, "provider": "wrong"})
@@ -160,21 +160,21 @@ def test_an_experiment_in_which_nothing_can_be_asked_is_replaced(tmp_path):
 
 def test_a_video_that_is_added_again_replaces_the_old_one(choices):
     choices.add(StudyVideo("video 0", [], None, reason="broken"))
-    assert [(f.picked, f.reason, list(f.candidates)) for f in choices.films() if f.name == "video 0"] == [
+    assert [(f.picked, f.reason, list(f.candidates)) for f in choices.videos() if f.name == "video 0"] == [
         (None, "broken", [])
     ]
 
 
-def scripted(folder, behaviour: str, people: int = 10, films: int = 40) -> Choices:
+def scripted(folder, behaviour: str, people: int = 10, videos: int = 40) -> Choices:
     """An experiment that people of one behaviour have answered in full."""
     choices = Choices(folder, {"seed": 0})
-    for i in range(films):
-        choices.add(film(f"video {i}", picked=i % 2))
+    for i in range(videos):
+        choices.add(video(f"video {i}", picked=i % 2))
     rng = np.random.default_rng(4)
     for i in range(people):
         token = choices.person(f"person {i}")
         for question in choices.questions(token):
-            pick = "first" if question.first == question.film.picked else "second"
+            pick = "first" if question.first == question.video.picked else "second"
             other = {"first": "second", "second": "first"}[pick]
             chosen = {
                 "agrees": pick,
@@ -188,9 +188,9 @@ def scripted(folder, behaviour: str, people: int = 10, films: int = 40) -> Choic
 
 @pytest.mark.parametrize(("behaviour", "share"), [("agrees", 1), ("left", 0.5), ("coin", 0.5), ("80 %", 0.8)])
 def test_scripted_people_of_known_behaviour(tmp_path, behaviour, share):
-    people, films = (4, 25)
-    found = agreement(scripted(tmp_path, behaviour, people, films).answers())
-    assert found.answers == people * films
+    people, videos = (4, 25)
+    found = agreement(scripted(tmp_path, behaviour, people, videos).answers())
+    assert found.answers == people * videos
     assert found.low <= share <= found.high
     assert (found.share == 1) == (behaviour == "agrees")
     if behaviour != "agrees":

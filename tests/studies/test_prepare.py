@@ -25,7 +25,7 @@ def dub(path: Path, gain: float) -> None:
 
 
 @pytest.fixture
-def films(tmp_path) -> list[Path]:
+def videos(tmp_path) -> list[Path]:
     (tmp_path / "dubs").mkdir()
     paths = []
     odd = {"size": (33, 47), "pixels": "yuv444p"}  # no browser plays it as it is
@@ -36,45 +36,45 @@ def films(tmp_path) -> list[Path]:
     return paths
 
 
-def made(folder, films, generate, reward=REWARD, **options) -> Choices:
+def made(folder, videos, generate, reward=REWARD, **options) -> Choices:
     choices = Choices(folder, {"seed": 0})
-    prepare(choices, films, generate, reward, **{"n": None, **options})
+    prepare(choices, videos, generate, reward, **{"n": None, **options})
     return choices
 
 
-def test_the_better_dub_is_picked_and_browsers_play_both(films, tmp_path):
+def test_the_better_dub_is_picked_and_browsers_play_both(videos, tmp_path):
     told = []
     generate = FolderGenerator(tmp_path / "dubs")
-    choices = made(tmp_path / "out", films, generate, categories={"sea.mp4": "Sea", "rain": "Water"}, step=told.append)
-    assert [(film.name, film.picked, film.category) for film in choices.films()] == [
+    choices = made(tmp_path / "out", videos, generate, categories={"sea.mp4": "Sea", "rain": "Water"}, step=told.append)
+    assert [(video.name, video.picked, video.category) for video in choices.videos()] == [
         ("rain", 1, "Water"),
         ("sea", 1, "Sea"),
     ]
     assert told == ["rain", "sea"]
-    for film in choices.films():
-        assert [shown.source for shown in film.candidates] == [f"{film.name}_0.wav", f"{film.name}_1.wav"]
-        assert film.candidates[1].reward > film.candidates[0].reward
-        assert (film.width, film.height) == {"rain": (47, 33), "sea": (48, 32)}[film.name]
-        assert film.poster.startswith("data:image/jpeg")
-        for shown in film.candidates:
+    for video in choices.videos():
+        assert [shown.source for shown in video.candidates] == [f"{video.name}_0.wav", f"{video.name}_1.wav"]
+        assert video.candidates[1].reward > video.candidates[0].reward
+        assert (video.width, video.height) == {"rain": (47, 33), "sea": (48, 32)}[video.name]
+        assert video.poster.startswith("data:image/jpeg")
+        for shown in video.candidates:
             path = choices.folder / shown.file
             assert browser_plays(path)
             assert Clip.open(path).has_audio
-            assert film.name not in path.name
+            assert video.name not in path.name
 
 
-def test_files_know_nothing_of_the_picks(films, tmp_path):
+def test_files_know_nothing_of_the_picks(videos, tmp_path):
     generate = FolderGenerator(tmp_path / "dubs")
     # The sea alone: x264 doesn't give the same bytes every time, and its packets are copied.
-    one, other = (made(tmp_path / name, films[1:], generate, r) for name, r in (("a", REWARD), ("b", -1 * REWARD)))
-    assert [film.picked for film in one.films()] == [1]
-    assert [film.picked for film in other.films()] == [0]
+    one, other = (made(tmp_path / name, videos[1:], generate, r) for name, r in (("a", REWARD), ("b", -1 * REWARD)))
+    assert [video.picked for video in one.videos()] == [1]
+    assert [video.picked for video in other.videos()] == [0]
     files = [{path.name: path.read_bytes() for path in (c.folder / "clips_files").iterdir()} for c in (one, other)]
     assert len(files[0]) == 2
     assert files[0] == files[1]
 
 
-def test_what_fails_is_told_and_tried_again(films, tmp_path):
+def test_what_fails_is_told_and_tried_again(videos, tmp_path):
     class Flaky:
         failing = True
         calls = 0
@@ -90,8 +90,8 @@ def test_what_fails_is_told_and_tried_again(films, tmp_path):
     silent = tmp_path / "sound.wav"
     dub(silent, 0.2)
     flaky = Flaky()
-    choices = made(tmp_path / "out", [*films, broken, silent], flaky, n=3)
-    found = {film.name: film for film in choices.films()}
+    choices = made(tmp_path / "out", [*videos, broken, silent], flaky, n=3)
+    found = {video.name: video for video in choices.videos()}
     assert found["rain"].picked == 1
     assert found["rain"].candidates[2].reason == "RuntimeError: no answer"
     assert found["rain"].candidates[2].file is None
@@ -100,27 +100,27 @@ def test_what_fails_is_told_and_tried_again(films, tmp_path):
     assert "no picture" in found["sound"].reason
     assert len(choices.questions(choices.person("Anna"))) == 1
     flaky.failing, flaky.calls = False, 0
-    prepare(choices, films, flaky, REWARD, 3)
+    prepare(choices, videos, flaky, REWARD, 3)
     assert flaky.calls == 3  # of the sea alone
-    assert {film.name: film.picked for film in choices.films()}["sea"] == 1
+    assert {video.name: video.picked for video in choices.videos()}["sea"] == 1
 
 
-def test_fewer_than_two_is_nothing_to_choose_from(films, tmp_path):
+def test_fewer_than_two_is_nothing_to_choose_from(videos, tmp_path):
     (tmp_path / "dubs" / "sea_0.wav").unlink()
     (tmp_path / "dubs" / "rain_0.wav").write_bytes(b"garbage")
-    choices = made(tmp_path / "out", films, FolderGenerator(tmp_path / "dubs"))
-    reasons = {film.name: film.reason for film in choices.films()}
+    choices = made(tmp_path / "out", videos, FolderGenerator(tmp_path / "dubs"))
+    reasons = {video.name: video.reason for video in choices.videos()}
     assert "too few candidates (1)" in reasons["sea"]
     assert "fewer than two dubs can be compared" in reasons["rain"]
     assert not choices.questions("anybody")
 
 
-def test_of_equal_rewards_the_earlier_one(films, tmp_path):
-    choices = made(tmp_path / "out", films[:1], lambda clip, seed: FolderGenerator(tmp_path / "dubs")(clip, 1), n=3)
-    assert choices.films()[0].picked == 0
+def test_of_equal_rewards_the_earlier_one(videos, tmp_path):
+    choices = made(tmp_path / "out", videos[:1], lambda clip, seed: FolderGenerator(tmp_path / "dubs")(clip, 1), n=3)
+    assert choices.videos()[0].picked == 0
 
 
-def test_a_provider_that_gives_up_ends_it_and_what_is_done_stays(films, tmp_path):
+def test_a_provider_that_gives_up_ends_it_and_what_is_done_stays(videos, tmp_path):
     def generate(clip: Clip, seed: int) -> Clip:
         if clip.name == "sea.mp4":
             raise GeneratorStopped("budget: spent")
@@ -128,22 +128,22 @@ def test_a_provider_that_gives_up_ends_it_and_what_is_done_stays(films, tmp_path
 
     choices = Choices(tmp_path / "out", {"seed": 0})
     with pytest.raises(GeneratorStopped, match="spent"):
-        prepare(choices, films, generate, REWARD, 2)
-    assert [film.name for film in choices.films()] == ["rain"]
+        prepare(choices, videos, generate, REWARD, 2)
+    assert [video.name for video in choices.videos()] == ["rain"]
 
 
-def test_a_category_that_comes_later(films, tmp_path):
+def test_a_category_that_comes_later(videos, tmp_path):
     generate = FolderGenerator(tmp_path / "dubs")
-    choices = made(tmp_path / "out", films, generate, categories={"rain": "Sea"})
-    before = choices.films()
+    choices = made(tmp_path / "out", videos, generate, categories={"rain": "Sea"})
+    before = choices.videos()
     for table in ({"rain": "Water"}, None, {"sea": "Sea"}):
-        prepare(choices, films, generate, REWARD, None, categories=table)
-    assert [film.category for film in choices.films()] == ["Water", "Sea"]
-    assert [(film.picked, film.candidates) for film in choices.films()] == [
-        (film.picked, film.candidates) for film in before
+        prepare(choices, videos, generate, REWARD, None, categories=table)
+    assert [video.category for video in choices.videos()] == ["Water", "Sea"]
+    assert [(video.picked, video.candidates) for video in choices.videos()] == [
+        (video.picked, video.candidates) for video in before
     ]
 
 
-def test_two_videos_of_one_name(films, tmp_path):
+def test_two_videos_of_one_name(videos, tmp_path):
     with pytest.raises(MediaError, match="two videos have this name"):
-        made(tmp_path / "out", [films[0], tmp_path / "other" / "rain.mp4"], FolderGenerator(tmp_path / "dubs"))
+        made(tmp_path / "out", [videos[0], tmp_path / "other" / "rain.mp4"], FolderGenerator(tmp_path / "dubs"))

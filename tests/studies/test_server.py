@@ -18,11 +18,11 @@ from avreward.studies.server import ChoiceServer, _StudyHandler
 CLIP = bytes(range(256)) * 40
 
 
-def experiment(folder, picked: int = 0, films: int = 6) -> Choices:
+def experiment(folder, picked: int = 0, videos: int = 6) -> Choices:
     choices = Choices(folder, {"seed": 0})
     media = choices.folder / "clips_files"
     media.mkdir()
-    for i in range(films):
+    for i in range(videos):
         for number in (0, 1):
             (media / f"{i}{number}.mp4").write_bytes(bytes([i, number]) + CLIP)
         shown = [

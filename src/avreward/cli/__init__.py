@@ -2,7 +2,7 @@
 
 
 def main() -> None:
-    """What the `avreward` script calls."""
+    """Run the command line: the entry point of the script `avreward`."""
     from avreward.cli.main import app
 
     app()

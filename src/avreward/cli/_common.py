@@ -76,7 +76,7 @@ def stdout() -> Console:
 
 
 def shown(path: Path) -> str:
-    """A path as it can be printed: a file's name may be any bytes."""
+    """Return a path as it can be printed: a file's name may be any bytes."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
@@ -87,7 +87,7 @@ def complain(text: str) -> None:
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Step]:
-    """A progress bar on standard error; nothing is shown where that is no terminal."""
+    """Show a progress bar on standard error if that is a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -111,7 +111,7 @@ def progress(label: str, total: int) -> Iterator[Step]:
 
 
 def rater_of(name: str, option: str = "--rater") -> Rater:
-    """The rater called `name`; another name is a usage error of `option`."""
+    """Return the rater called `name`; an unknown name is a usage error of `option`."""
     from avreward.raters._user_file import names_code, rater_in_file
     from avreward.raters.hub import load_rater
 
@@ -122,7 +122,7 @@ def rater_of(name: str, option: str = "--rater") -> Rater:
 
 
 def raters_of(names: list[str] | None) -> dict[str, Rater]:
-    """The raters asked for, by the names that expressions know them by; none where nobody was.
+    """Return the raters asked for, by the names that expressions know them by; none if there are none.
 
     ``NAME=FOLDER`` names a rater itself. A wrong one, or one name for two, is a usage error.
     """
@@ -143,7 +143,7 @@ def raters_of(names: list[str] | None) -> dict[str, Rater]:
 
 
 def reward_of(text: str | None, raters: Mapping[str, Rater] | Rater, option: str = "--reward") -> Reward:
-    """The reward in the file `text`, or the one that it writes as an expression; a wrong one is a usage error.
+    """Return the reward in the file `text`, or of the expression `text`; a wrong one is a usage error.
 
     `option` is where the text comes from.
 
@@ -177,7 +177,7 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 
 def _what_counts(raters: Mapping[str, Rater]) -> str:
-    """What a reward is by default."""
+    """Return the default reward."""
     names = [f"{alias}.{dimension.name}" for alias, rater in raters.items() for dimension in rater.dimensions]
     overall = [name for name in names if name.endswith(".overall")]
     if len(raters) > 1:
@@ -191,7 +191,7 @@ def _what_counts(raters: Mapping[str, Rater]) -> str:
 
 
 def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:
-    """Checks an output before the work that fills it: its ending, and that its folder is there."""
+    """Check an output before the work that fills it: its ending, and that its folder is there."""
     if path is None:
         return
     if path.suffix.lower() not in endings:

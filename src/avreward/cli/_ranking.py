@@ -58,7 +58,7 @@ class Ranking:
 
 
 def run(candidates: Mapping[str, Callable[[], Clip]], reward: Reward, mixed: bool = False) -> Ranking:
-    """Opens, judges and ranks candidates: name → what opens it. What fails costs one line on standard error.
+    """Open, rate and rank candidates: name → what opens it. What fails costs one line on standard error.
 
     Raises `AvrewardError` where nothing is left to rank.
     """
@@ -94,7 +94,7 @@ def run(candidates: Mapping[str, Callable[[], Clip]], reward: Reward, mixed: boo
 
 
 def print_table(ranking: Ranking, page: Path | None = None) -> None:
-    """The ranking for a person, and under it what is missing and what was not looked at."""
+    """Print the ranking for a person, then what is missing and what was not judged."""
     from rich.markup import escape
 
     from avreward.report.build import unread_prompt
@@ -141,7 +141,7 @@ def _table(ranking: Ranking, wide: bool) -> Table:
 
 
 def print_json(ranking: Ranking, page: Path | None = None) -> None:
-    """The ranking for a script, on standard output and nothing else."""
+    """Print the ranking as JSON on standard output, and nothing else."""
     from avreward.report.build import unread_prompt
 
     picked, reward = ranking.picked, ranking.reward
@@ -173,7 +173,7 @@ def print_json(ranking: Ranking, page: Path | None = None) -> None:
 def write_page(
     ranking: Ranking, path: Path, copy_media: bool = False, captions: Mapping[str, str] | None = None
 ) -> Path:
-    """The page of a ranking; `captions` maps a candidate's name to a line about it."""
+    """Write the page of a ranking; `captions` maps a candidate's name to a line about it."""
     from avreward.report.build import Details, write_report
     from avreward.report.data import FailedFile
 
@@ -196,7 +196,7 @@ def write_page(
 
 
 def save_clip(clip: Clip, path: Path) -> None:
-    """Writes a candidate: its own file as it is where the ending agrees, so that nothing is encoded twice."""
+    """Write a candidate: its own file as it is where the ending agrees, so that nothing is encoded twice."""
     from avreward.report._media import own_file
 
     own = own_file(clip)
@@ -211,7 +211,7 @@ def save_clip(clip: Clip, path: Path) -> None:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """The names without the folder that all of them are in."""
+    """Return the names without the folder that all of them are in."""
     folders = {os.path.dirname(name) for name in names}
     if len(folders) == 1:
         return [os.path.basename(name) for name in names]
@@ -219,12 +219,12 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def _reason(error: AvrewardError) -> str:
-    """An error's text without the file's name in front: it is listed beside the name."""
+    """Return an error's text without the file's name in front: it is listed beside the name."""
     return str(error).removeprefix(f"{error.source}: ") if isinstance(error, MediaError) else str(error)
 
 
 def _number(value: float, dimension: Dimension | None) -> list[str]:
-    """A number and, where there is one, its level, as rich markup."""
+    """Return a number and, where there is one, its level, as rich markup."""
     from avreward.raters.scores import level_of
     from avreward.report.page import number
 
@@ -259,7 +259,7 @@ def _scores(picked: Selection, i: int) -> dict[str, Any]:
 
 
 def _absent(ranking: Ranking) -> Iterator[str]:
-    """The shown dimensions that ranked candidates lack and why, in one line for those that lack the same."""
+    """Return the shown dimensions that ranked candidates lack and why, in one line for those that lack the same."""
     from avreward.report.build import shown
 
     lacking: dict[tuple[str, str], list[str]] = {}

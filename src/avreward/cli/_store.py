@@ -32,7 +32,7 @@ RetryMissing = Annotated[
 
 
 def store_of(path: Path | None, off: bool, out: Path, raters: Iterable[Rater]) -> Store | None:
-    """The store at `path`, or beside the table `out`; says what is wrong with it, and what is in it of other settings.
+    """Open the store at `path`, or beside the table `out`; print what is wrong with it or was made with other settings.
 
     Where many runs have left a file each, they are merged.
     """

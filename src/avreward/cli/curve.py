@@ -46,7 +46,7 @@ def curve(
     report: Annotated[Path | None, typer.Option(help="Write a page with the curves.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
 ) -> None:
-    """What is the best of k worth, for every k up to the pool's size?
+    """Estimate what choosing the best of k candidates is worth, for every k up to the pool's size.
 
     From candidates that were scored once: the expected maximum without bias, the gain over one candidate, the win
     rate, the KL bound, with intervals over prompts; with `--second`, the winner's curse.
@@ -108,7 +108,7 @@ def _print(found: BestOfKCurve) -> None:
 
 
 def print_missing(missing: Any) -> None:
-    """What was left out and why, on standard error."""
+    """Print what was left out and why, on standard error."""
     listed = list(missing.items())
     for reason, count in listed[:REASONS]:
         stderr().print(f"left out: {count} × {reason}", markup=False, soft_wrap=True)

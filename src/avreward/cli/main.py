@@ -20,7 +20,7 @@ class Commands(TyperGroup):
     """Turns what is wrong with an input into one line and an exit code; anything else is a bug, with its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command."""
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except AvrewardError as error:

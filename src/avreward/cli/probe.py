@@ -91,7 +91,7 @@ def probe(
 
 
 def _opened(paths: list[Path], prompts: Path | None) -> tuple[dict[str, Clip], dict[str, str]]:
-    """The clips that open, by name, and why others don't, which is also said on standard error."""
+    """Return the clips that open, by name, and the reasons of the others, which are also printed on standard error."""
     from avreward.clip import Clip
     from avreward.errors import AvrewardError
 
@@ -111,7 +111,7 @@ def _opened(paths: list[Path], prompts: Path | None) -> tuple[dict[str, Clip], d
 
 
 def _print(card: RewardCard) -> None:
-    """The card's figures for a person."""
+    """Print the card's figures."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table

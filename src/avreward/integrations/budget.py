@@ -56,7 +56,7 @@ class Budget:
                 self._read(file)
 
     def charge(self, credits: float) -> None:
-        """Counts a request that may cost `credits`; raises `GeneratorStopped`, and counts nothing, where that is
+        """Count a request that may cost `credits`; raise `GeneratorStopped`, and count nothing, where that is
         too much.
         """
         with self._opened() as file:
@@ -70,14 +70,14 @@ class Budget:
             self._count(file, credits, 1)
 
     def settle(self, charged: float, cost: float) -> None:
-        """Puts right what a request was charged with, now that its cost is known."""
+        """Correct what a request was charged with, now that its cost is known."""
         if cost != charged:
             with self._opened() as file:
                 self._count(file, cost - charged, 0)
 
     @contextmanager
     def _opened(self) -> Iterator[TextIO | None]:
-        """The ledger, read anew; until it is closed, no other thread, budget or process reads or writes it."""
+        """Open the ledger and read it; until it is closed, no other thread, budget or process uses it."""
         with self._lock:
             if self._ledger is None:
                 yield None

@@ -96,7 +96,7 @@ class VerlOmniReward:
         solution_audio: Any = None,
         **others: Any,
     ) -> dict[str, float]:
-        """The reward as ``score``, and each term by its name.
+        """Return the reward as ``score``, and each term by its name.
 
         Args:
             data_source: not looked at.
@@ -138,7 +138,7 @@ class CachedSearchVerifier:
         self.reward, self.fps = as_reward(reward), fps
 
     def __call__(self, frames: Any, prompt: str) -> float:
-        """The reward of one video."""
+        """Return the reward of one video."""
         with torch.no_grad():
             return float(self.reward([made_clip(prompt, frames, self.fps)])[0])
 
@@ -146,7 +146,7 @@ class CachedSearchVerifier:
 def made_clip(
     prompt: str | None, video: Any = None, fps: Any = None, audio: Any = None, sample_rate: Any = None
 ) -> Clip:
-    """A clip from what generators return; raises `AvrewardError` where a rate is missing, `MediaError` for the rest."""
+    """Return a clip from a generator's output; raise `AvrewardError` for a missing rate, else `MediaError`."""
     if video is not None and fps is None:
         raise AvrewardError("fps: it isn't known for the video; give fps= where the reward is made")
     if audio is not None and sample_rate is None:

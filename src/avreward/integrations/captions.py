@@ -40,7 +40,7 @@ class LmmDescriber:
         self.backbone, self.question, self.longest = backbone, question, longest
 
     def __call__(self, clip: Clip) -> str:
-        """What the clip should sound like. An empty answer is a `MediaError`."""
+        """Return what the clip should sound like. An empty answer is a `MediaError`."""
         tokenizer = self.backbone.tokenizer
         ends = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
         ids: list[int] = []

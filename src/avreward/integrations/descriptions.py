@@ -14,7 +14,7 @@ Describe = Callable[[Clip], str]
 
 
 def prompt_of(clip: Clip) -> str:
-    """The clip's prompt.
+    """Return the clip's prompt.
 
     >>> prompt_of(clip)
     'fireworks'
@@ -47,7 +47,7 @@ class DescriptionTable:
         return repr(sorted(self.texts.items()))
 
     def __call__(self, clip: Clip) -> str:
-        """The clip's text."""
+        """Return the clip's text."""
         stem = Path(clip.name).stem
         text = self.texts.get(clip.name, self.texts.get(stem, ""))
         if not text:
@@ -56,7 +56,7 @@ class DescriptionTable:
 
 
 def read_column(path: Path, column: str) -> dict[str, str]:
-    """The column ``clip`` of a CSV file → another column of it, without blanks around them."""
+    """Return the column ``clip`` of a CSV file → another column of it, without blanks around them."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))

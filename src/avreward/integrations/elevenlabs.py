@@ -111,7 +111,7 @@ class ElevenLabs:
         return repr((str(self.folder.resolve()), name_of(self.describe), self.settings))
 
     def __call__(self, condition: Clip, seed: int) -> Clip:
-        """The clip with a sound: attempt number `seed` at its description."""
+        """Return the clip with a sound: attempt number `seed` at its description."""
         if not condition.has_video:
             raise MediaError(condition.name, "it has no picture to make a sound for", "give a silent video")
         length = condition.ends["video"]
@@ -219,7 +219,7 @@ class _Failed(Exception):
 
 
 def _check(path: Path, seconds: float) -> None:
-    """Raises `_Failed` unless the file is a sound of about `seconds`."""
+    """Raise `_Failed` unless the file is a sound of about `seconds`."""
     try:
         clip = Clip.open(path)
         got = clip.sound().shape[1] / clip.sample_rate
@@ -236,7 +236,7 @@ def _sdk() -> Any:
 
 
 def _said(body: Any) -> str:
-    """What the API says, in one line: ``{"detail": {"status": …, "message": …}}``, or whatever came."""
+    """Return what the API says, in one line: ``{"detail": {"status": …, "message": …}}``, or whatever came."""
     detail = body.get("detail", body) if isinstance(body, dict) else body
     text = detail.get("message") or detail.get("status") if isinstance(detail, dict) else detail
     return " ".join(str(text).split())[:200]

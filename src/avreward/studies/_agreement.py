@@ -69,7 +69,7 @@ class Agreement:
 
 
 def agreement(answers: Iterable[Answer]) -> Agreement:
-    """Sums up answers.
+    """Sum up answers.
 
     >>> votes = [Answer(f"video {v}", f"person {p}", (v + p) % 5 != 0) for v in range(20) for p in range(10)]
     >>> found = agreement([*votes, Answer("video 0", "late", None)])
@@ -102,7 +102,7 @@ def agreement(answers: Iterable[Answer]) -> Agreement:
 
 
 def by_category(answers: Iterable[Answer]) -> dict[str, Agreement]:
-    """An `Agreement` for each category, in the order of the alphabet; videos without one are under ``""``."""
+    """Return an `Agreement` for each category, in the order of the alphabet; videos without one are under ``""``."""
     groups: dict[str, list[Answer]] = defaultdict(list)
     for answer in answers:
         groups[answer.category].append(answer)
@@ -112,7 +112,7 @@ def by_category(answers: Iterable[Answer]) -> dict[str, Agreement]:
 def clustered(
     agrees: Sequence[bool], videos: Sequence[Hashable], people: Sequence[Hashable]
 ) -> tuple[float, float, str]:
-    """The 95 % interval (low, high) of a share whose answers share videos and people, and what it is clustered by.
+    """Return the 95 % interval (low, high) of a share of clustered answers, and what they are clustered by.
 
     It holds for other videos and other people of the same kind. The answers' variance is split into that of videos,
     of people, and the rest, by the method of moments for unequal numbers of answers (Henderson, "Estimation of variance

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 def render_start(total: int, trouble: str = "") -> str:
-    """The first page: what is asked, and by which name a person is known.
+    """Return the first page: it explains the task and asks for a name.
 
     >>> "You will see 12 pairs" in render_start(12)
     True
@@ -24,18 +24,18 @@ def render_start(total: int, trouble: str = "") -> str:
 
 
 def render_question(question: StudyQuestion, token: str, done: int, total: int) -> str:
-    """The page of one question."""
+    """Return the page of one question."""
     return _render(f"{done + 1} of {total}", question=question, token=token, done=done, total=total)
 
 
 def render_thanks(name: str, token: str, total: int) -> str:
-    """The last page."""
+    """Return the last page."""
     return _render("Thank you", name=name, token=token, total=total)
 
 
 @cache
 def policy() -> str:
-    """What the pages may load (a Content-Security-Policy): media from here, this one script, nothing from elsewhere."""
+    """Return the Content-Security-Policy of the pages: media and this one script from here, nothing else."""
     digest = base64.b64encode(hashlib.sha256(_own("choice.js").encode()).digest()).decode()
     sources = f"media-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return f"default-src 'none'; {sources}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -32,7 +32,7 @@ def prepare(
     prompts: Mapping[str, str] | None = None,
     step: Callable[[str], None] = lambda name: None,
 ) -> None:
-    """Adds videos to an experiment; those that are in it already are left as they are, but for a new category.
+    """Add videos to an experiment; those that are in it already are left as they are, but for a new category.
 
     Each has `n` dubs, ``generate(clip, seed)`` for the seeds 0 … n − 1; `None` for as many as ``generate.count`` says.
     Of equal rewards the earlier one is picked. A dub that can't be made or rated is missing, with the reason; a video
@@ -54,22 +54,22 @@ def prepare(
     names = [path.stem for path in videos]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise MediaError(twice[0], "two videos have this name", "name them apart")
-    done = {film.name: film for film in choices.films() if film.picked is not None}
+    done = {video.name: video for video in choices.videos() if video.picked is not None}
     for path in videos:
         category = of_video(categories, path)
         if path.stem not in done:
             try:
                 clip = Clip.open(path, prompt=of_video(prompts, path) or None)
-                film = _film(choices, clip, generate, reward, n)
+                video = _study_video(choices, clip, generate, reward, n)
             except (MediaError, MissingScore) as error:
-                film = StudyVideo(path.stem, [], None, reason=str(error))
-            choices.add(replace(film, category=category))
+                video = StudyVideo(path.stem, [], None, reason=str(error))
+            choices.add(replace(video, category=category))
         elif category not in ("", done[path.stem].category):
             choices.add(replace(done[path.stem], category=category))
         step(path.stem)
 
 
-def _film(choices: Choices, clip: Clip, generate: Generate, reward: Reward, n: int | None) -> StudyVideo:
+def _study_video(choices: Choices, clip: Clip, generate: Generate, reward: Reward, n: int | None) -> StudyVideo:
     name = Path(clip.name).stem
     if not clip.has_video:
         raise MediaError(clip.name, "it has no picture", "give a silent video")
@@ -100,7 +100,7 @@ def _film(choices: Choices, clip: Clip, generate: Generate, reward: Reward, n: i
 
 
 def _made(clip: Clip, generate: Generate, count: int) -> tuple[dict[int, Clip], dict[int, ShownClip]]:
-    """Number → dub, and number → why there is none."""
+    """Return number → dub, and number → why there is none."""
 
     def one(seed: int) -> Clip | Exception:
         try:
@@ -130,12 +130,12 @@ def _source(generate: Generate, clip: Clip, number: int) -> str:
 
 
 def _token(choices: Choices, name: str, number: int) -> str:
-    """The name of a file: it tells neither the video nor the candidate."""
+    """Return the name of a file: it tells neither the video nor the candidate."""
     return hashlib.blake2b(repr((choices.about.get("seed"), name, number)).encode(), digest_size=12).hexdigest()
 
 
 def of_video(table: Mapping[str, str] | None, path: Path) -> str:
-    """What a table says of a video, by its name with the ending or without; nothing: empty.
+    """Return what a table says of a video, by its name with the ending or without; nothing: empty.
 
     >>> of_video({"rain": "Water"}, Path("silent/rain.mp4"))
     'Water'

@@ -73,14 +73,14 @@ class StudyQuestion:
     """What one person is asked about one video; `first` and `second` are numbers of candidates, in the order shown."""
 
     key: str
-    film: StudyVideo
+    video: StudyVideo
     first: int
     second: int
 
     def file(self, place: int) -> str:
-        """The file shown in the first (0) or second (1) place."""
+        """Return the file shown in the first (0) or second (1) place."""
         number = (self.first, self.second)[place]
-        return next(str(shown.file) for shown in self.film.candidates if shown.number == number)
+        return next(str(shown.file) for shown in self.video.candidates if shown.number == number)
 
 
 class Choices:
@@ -133,16 +133,16 @@ class Choices:
                 told = f"it holds an experiment with {key} {value!r}, not {about[key]!r}"
                 raise AvrewardError(f"{self.folder}: {told}; name another folder, or call as before to go on")
 
-    def add(self, film: StudyVideo) -> None:
-        """Adds a video, all or nothing; one that was there is replaced."""
+    def add(self, video: StudyVideo) -> None:
+        """Add a video, all or nothing; one that was there is replaced."""
         with self._open() as database:
-            row = (film.name, film.picked, film.category, film.reason, film.poster, film.width, film.height)
+            row = (video.name, video.picked, video.category, video.reason, video.poster, video.width, video.height)
             database.execute("INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            database.execute("DELETE FROM candidates WHERE video = ?", (film.name,))
-            rows = [(film.name, s.number, s.source, s.reward, s.reason, s.file) for s in film.candidates]
+            database.execute("DELETE FROM candidates WHERE video = ?", (video.name,))
+            rows = [(video.name, s.number, s.source, s.reward, s.reason, s.file) for s in video.candidates]
             database.executemany("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    def films(self, name: str | None = None) -> list[StudyVideo]:
+    def videos(self, name: str | None = None) -> list[StudyVideo]:
         """All videos in the order of their names, or the one called `name`; without a pick they aren't asked about."""
         with self._open() as database:
             of: dict[str, list[ShownClip]] = {}
@@ -154,7 +154,7 @@ class Choices:
         return [StudyVideo(row[0], of.get(row[0], []), *row[1:]) for row in rows]
 
     def person(self, name: str) -> str:
-        """The token of a person, who is known by name; somebody new is added."""
+        """Return the token of a person, who is known by name; somebody new is added."""
         name = " ".join(unicodedata.normalize("NFC", name).split())  # one name, whatever keyboard it was typed on
         if not name or len(name) > 80:
             raise AvrewardError("name: give one of 1 to 80 letters")
@@ -164,42 +164,42 @@ class Choices:
         return token
 
     def name_of(self, token: str) -> str | None:
-        """The name that belongs to a token; `None` for an unknown one."""
+        """Return the name that belongs to a token; `None` for an unknown one."""
         with self._open() as database:
             found = database.execute("SELECT name FROM people WHERE token = ?", (token,)).fetchone()
         return found[0] if found else None
 
     def questions(self, token: str) -> list[StudyQuestion]:
-        """What a person is asked, in an order of their own: the pick of each video against one other candidate.
+        """Return what a person is asked, in an order of their own: the pick of each video against one other candidate.
 
         Of several others a person meets one, drawn at random, and each video once: a candidate that came back against
         one after the other would give itself away.
         """
-        return sorted((q for film in self.films() if (q := self._question(token, film))), key=lambda q: q.key)
+        return sorted((q for video in self.videos() if (q := self._question(token, video))), key=lambda q: q.key)
 
     def question(self, token: str, key: str) -> StudyQuestion | None:
-        """The one of a person's questions that has this key; `None` if there is none."""
+        """Return the one of a person's questions that has this key; `None` if there is none."""
         with self._open() as database:
             names = [name for (name,) in database.execute("SELECT name FROM videos")]
         name = next((name for name in names if self._key(token, name) == key), None)
-        return None if name is None else self._question(token, self.films(name)[0])
+        return None if name is None else self._question(token, self.videos(name)[0])
 
     def answered(self, token: str) -> set[str]:
-        """The keys of the questions that a person has answered."""
+        """Return the keys of the questions that a person has answered."""
         with self._open() as database:
             rows = database.execute("SELECT video FROM answers WHERE person = ?", (token,)).fetchall()
         return {self._key(token, video) for (video,) in rows}
 
     def record(self, token: str, key: str, choice: str, seconds: float | None = None) -> bool:
-        """Writes an answer down at once; returns whether it counts: the first one to a question does, no other.
+        """Store an answer at once and return whether it counts: only the first one to a question does.
 
         Raises `AvrewardError` for an unknown person, question or choice.
         """
         question = self.question(token, key)
         if choice not in CHOICES or question is None or self.name_of(token) is None:
             raise AvrewardError(f"answer: {choice!r} to question {key!r} isn't one of this experiment; reload the page")
-        picked = question.film.picked
-        row = (token, question.film.name, question.first, question.second, picked, choice, seconds, time.time())
+        picked = question.video.picked
+        row = (token, question.video.name, question.first, question.second, picked, choice, seconds, time.time())
         with self._open() as database:
             done = database.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
             return done.rowcount == 1
@@ -216,21 +216,21 @@ class Choices:
             for video, person, *shown, picked, choice, category in rows
         ]
 
-    def _question(self, token: str, film: StudyVideo) -> StudyQuestion | None:
-        others = [s.number for s in film.candidates if s.file and s.number != film.picked]
-        if film.picked is None or not others:
+    def _question(self, token: str, video: StudyVideo) -> StudyQuestion | None:
+        others = [s.number for s in video.candidates if s.file and s.number != video.picked]
+        if video.picked is None or not others:
             return None
-        key = self._key(token, film.name)
+        key = self._key(token, video.name)
         drawn = int(_hash(self.about.get("seed"), "places", key), 16)
-        pair = sorted((film.picked, others[(drawn >> 1) % len(others)]), reverse=bool(drawn & 1))
-        return StudyQuestion(key, film, *pair)
+        pair = sorted((video.picked, others[(drawn >> 1) % len(others)]), reverse=bool(drawn & 1))
+        return StudyQuestion(key, video, *pair)
 
     def _key(self, token: str, video: str) -> str:
         return _hash(self.about.get("seed"), "question", token, video)[:16]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection of this thread's own, whose changes are on disk when the block ends, or not made at all."""
+        """Open a connection for this thread; its changes are on disk when the block ends, or not made at all."""
         try:
             with closing(sqlite3.connect(self.path, timeout=30.0)) as database, database:
                 yield database

@@ -171,7 +171,7 @@ class _StudyHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _file(self, path: Path) -> None:
-        """A clip, or the part of it that the player asks for."""
+        """Return a clip, or the part of it that the player asks for."""
         try:
             file = path.open("rb")
         except OSError as error:
@@ -208,7 +208,7 @@ class _StudyHandler(BaseHTTPRequestHandler):
 
 
 def _span(header: str | None, size: int) -> tuple[int, int]:
-    """The bytes that a ``Range`` header asks for, [start, stop); all for none, or one that isn't understood."""
+    """Return the bytes that a ``Range`` header asks for, [start, stop); all for none, or one that isn't understood."""
     asked = re.fullmatch(r"bytes=([0-9]*)-([0-9]*)", (header or "").strip())
     if asked is None or not any(asked.groups()):
         return 0, size
@@ -219,7 +219,7 @@ def _span(header: str | None, size: int) -> tuple[int, int]:
 
 
 def _whole(text: str) -> int:
-    """A number that a header holds."""
+    """Return a number that a header holds."""
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise _RequestProblem(400, "A header holds no number where one belongs.")
     return int(text)

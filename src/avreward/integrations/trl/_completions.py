@@ -102,7 +102,7 @@ class Completions:
 
 
 def text_of(content: Any) -> str:
-    """The text of a prompt or completion: itself, or that of the last message of a conversation.
+    """Return the text of a prompt or completion: itself, or that of the last message of a conversation.
 
     >>> text_of([{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "rain on a roof"}])
     'rain on a roof'

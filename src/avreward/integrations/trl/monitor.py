@@ -54,7 +54,7 @@ class RewardMonitorCallback(TrainerCallback, ExportableState):
         self.monitor = RewardMonitor(window, alpha, patience)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **rest: Any) -> Any:
-        """Reads the two means, adds the correlations to the history, and stops where they have diverged."""
+        """Read the two means, add the correlations to the history, and stop where they have diverged."""
         found = [(logs or {}).get(f"rewards/{name}/mean") for name in (self.trained, self.held_out)]
         if logs is None or any(value is None or not math.isfinite(value) for value in found):
             return control
@@ -69,7 +69,7 @@ class RewardMonitorCallback(TrainerCallback, ExportableState):
         return control
 
     def state(self) -> dict[str, Any]:
-        """What the trainer saves in its checkpoint."""
+        """Return what the trainer saves in its checkpoint."""
         saved = self.monitor.state_dict()
         settings = {name: saved[name] for name in ("window", "alpha", "patience")}
         names = {"trained": self.trained, "held_out": self.held_out, "stop": self.stop}

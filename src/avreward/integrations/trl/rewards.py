@@ -52,7 +52,7 @@ class TrlReward:
         log_metric: LogMetric | None = None,
         **columns: Any,
     ) -> Numbers:
-        """A number for each completion; `None`, TRL's "does not apply", where it can't be judged."""
+        """Return a number for each completion; `None`, TRL's "does not apply", where it can't be judged."""
         if log_metric is not None:
             for label, value in _monitored(trainer_state).items():
                 log_metric(label, value)
@@ -70,7 +70,7 @@ class AsyncTrlReward:
         self._function = function
 
     async def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **rest: Any) -> Numbers:
-        """What `TrlReward` returns."""
+        """Return the rewards, as `TrlReward` does."""
         return await asyncio.to_thread(self._function, prompts, completions, **rest)
 
     def __repr__(self) -> str:
@@ -87,7 +87,7 @@ def trl_reward(
     name: str = "avreward",
     asynchronous: bool = False,
 ) -> TrlReward | AsyncTrlReward:
-    """The reward as one function for TRL's ``reward_funcs``.
+    """Return the reward as one function for TRL's ``reward_funcs``.
 
     Beside the rewards it logs: the mean of each term (`log_metric`), each completion's terms and why one is missing
     (`log_extra`), under ``NAME/signals.clipping`` and ``NAME/missing``.
@@ -121,7 +121,7 @@ def trl_rewards(
     name: str = "avreward",
     asynchronous: bool = False,
 ) -> tuple[list[TrlReward] | list[AsyncTrlReward], list[float]]:
-    """The parts of a weighted sum as one function each, and their weights: for TRL's ``reward_weights``.
+    """Return the parts of a weighted sum as one function each, and their weights: for TRL's ``reward_weights``.
 
     With ``multi_objective_aggregation="normalize_then_sum"`` (GDPO, arXiv:2601.05242) TRL then puts each part on one
     scale over a whole group, which may span processes. A constant in the sum is left out: it cancels within a group. A
@@ -173,7 +173,7 @@ class _SharedBatch:
         log_extra: LogExtra | None,
         log_metric: LogMetric | None,
     ) -> Numbers:
-        """The values of one part."""
+        """Return the values of one part."""
         with self._lock:  # the async functions of a batch come at once: one evaluates, the others wait for it
             if self._batch is not completions or part in self._taken:
                 self._values = self._evaluate(prompts, completions, columns, log_extra, log_metric)
@@ -192,7 +192,7 @@ class _SharedBatch:
         log_extra: LogExtra | None,
         log_metric: LogMetric | None,
     ) -> list[Numbers]:
-        """The values of each part, logged with what they are made of."""
+        """Return the values of each part, logged with what they are made of."""
         found = self.source.clips(prompts, completions, columns)
         clips = [clip for clip in found if isinstance(clip, Clip)]
         if self.source.asks_by_prompt:
@@ -225,13 +225,13 @@ class _SharedBatch:
 
 
 def _placed(values: Numbers, found: Sequence[Clip | str]) -> Numbers:
-    """The values of the clips in the places of their completions, `None` where there is no clip."""
+    """Return the values of the clips in the places of their completions, `None` where there is no clip."""
     rest = iter(values)
     return [next(rest) if isinstance(clip, Clip) else None for clip in found]
 
 
 def _means(rewards: Rewards, terms: Mapping[str, Numbers], reasons: Sequence[str | None]) -> dict[str, float]:
-    """What a training curve shows of a batch; a term that no completion has is left out."""
+    """Return what a training curve shows of a batch; a term that no completion has is left out."""
     found = {"missing": sum(why is not None for why in reasons) / max(1, len(reasons))}
     for term, values in terms.items():
         known = [value for value in values if value is not None]
@@ -243,7 +243,7 @@ def _means(rewards: Rewards, terms: Mapping[str, Numbers], reasons: Sequence[str
 
 
 def _monitored(state: Any) -> Mapping[str, float]:
-    """The newest ``reward_monitor/…`` in the logs of a trainer's state; empty where no monitor writes there.
+    """Return the newest ``reward_monitor/…`` in the logs of a trainer's state; empty where no monitor writes there.
 
     They go to `log_metric`: no callback can reach a tracker, a reward function can.
     """
