@@ -233,9 +233,14 @@ def test_ties_must_suit_the_model(model):
         (("a", "", "", []), "items: expected at least two items, got 1"),
         (("ab", "aa", "bz", [1, 1]), r"second\[1\]: expected one of the items, got 'z'; add"),
         (("ab", "ab", "bb", [1, 1]), r"first\[1\], second\[1\]: expected two different items, got 'b' twice; leave"),
-        (("ab", "ab", "ba", [1, 2]), r"outcome\[1\]: expected 1 .*, 0.5 .* or 0 .*, got 2.0"),
+        (("ab", "ab", "ba", [1, 2]), r"outcome\[1\]: expected 1 .*, 0.5 .* or 0 .*, got 2$"),
+        (("ab", "ab", "ba", [1, "won"]), r"outcome\[1\]: .*, got 'won'"),
         (("ab", "ab", "ba", [1, math.nan]), r"outcome\[1\]: .*, got nan"),
         (("ab", "ab", "ba", [1, 1], "elo"), "model: expected one of bradley_terry, davidson, rao_kupper, got 'elo'"),
+        (
+            ("ab", "ab", "ba", [1, 1], "bradley_terry", "x"),
+            "prior: expected a positive standard deviation, .*, got 'x'",
+        ),
         (
             ("ab", "ab", "ba", [1, 1], "bradley_terry", 0.0),
             "prior: expected a positive standard deviation, .*, got 0.0",

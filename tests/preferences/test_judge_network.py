@@ -79,6 +79,12 @@ def test_a_file_that_holds_no_judge_is_named(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"width": 3, "hidden": 2.5}])
+def test_sizes_are_positive_integers(wrong):
+    with pytest.raises(ArgumentError, match=f"^{list(wrong)[-1]}: expected a positive integer, got"):
+        JudgeNetwork(**wrong)
+
+
 def test_wrong_widths_are_named():
     judge, (one, other) = made(False), features(4)
     for pair in ((one[:, :2], other[:, :2]), (one, other[:2]), (one[0], other[0])):

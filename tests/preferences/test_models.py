@@ -91,6 +91,7 @@ def test_far_out_nothing_overflows(model):
     ("build", "named"),
     [
         (lambda: BradleyTerry(0), "scale: expected a finite number above 0, got 0"),
+        (lambda: BradleyTerry("10"), "scale: expected a finite number above 0, got '10'"),
         (lambda: BradleyTerry(math.nan), "scale: expected .*, got nan"),
         (lambda: RaoKupper(0.9), "theta: expected a finite number of 1 or more, got 0.9"),
         (lambda: RaoKupper(2, -1), "scale: expected .* above 0, got -1"),

@@ -181,6 +181,13 @@ def test_a_reward_that_people_disagree_with_is_refused():
         mos(Toy()["power"], FALLING)
 
 
+def test_a_missing_score_is_refused():
+    with pytest.raises(
+        ArgumentError, match=r"scores: expected a sequence of numbers, got other values \(.*\); leave out"
+    ):
+        fit_linear([1.0, None, 2.0], [1.0, 2.0, 3.0])
+
+
 @pytest.mark.parametrize(
     "state", [{}, {"cubic": torch.ones(4)}, {"linear": torch.ones(3)}, {"a": torch.ones(1)} | LINE.state]
 )

@@ -210,5 +210,10 @@ def test_a_reference_of_other_things_is_told(reference):
         zscore(Toy()["power"], reference)
 
 
+def test_a_reference_that_is_not_a_sequence_is_refused():
+    with pytest.raises(ArgumentError, match=r"^reference: expected clips or numbers for zscore, got None$"):
+        zscore(Toy()["power"], None)
+
+
 def test_a_reference_may_be_a_list_of_single_tensors():
     assert zscore(Toy()["power"], list(torch.tensor([1.0, 2.0, 4.0]))) == zscore(Toy()["power"], [1.0, 2.0, 4.0])

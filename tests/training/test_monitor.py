@@ -122,7 +122,7 @@ def test_it_goes_on_where_it_was() -> None:
         RewardMonitor.from_state_dict({"window": 20})
 
 
-@pytest.mark.parametrize("wrong", [{"window": 7}, {"alpha": 0.0}, {"alpha": 0.5}, {"patience": 0}])
+@pytest.mark.parametrize("wrong", [{"window": 7}, {"window": 9.5}, {"alpha": 0.0}, {"alpha": 0.5}, {"patience": 0}])
 def test_settings(wrong) -> None:
     with pytest.raises(ArgumentError, match=f"^{next(iter(wrong))}: expected"):
         RewardMonitor(**wrong)

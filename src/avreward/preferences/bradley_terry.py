@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import torch
@@ -132,7 +133,7 @@ def fit_strengths(
     """
     if model not in MODELS:
         raise unknown_name("model", model, MODELS)
-    if prior is not None and not (math.isfinite(prior) and prior > 0):
+    if prior is not None and not (isinstance(prior, Real) and math.isfinite(prior) and prior > 0):
         raise ArgumentError("prior", "a positive standard deviation, or None for no prior", prior)
     compared = count(items, first, second, outcome)
     check_connected(compared)

@@ -49,7 +49,7 @@ def count(
         >>> compared.count, compared.tie
         (tensor([2., 1.], dtype=torch.float64), tensor([False,  True]))
     """
-    results = [float(result) for result in outcome]
+    results = outcome.tolist() if isinstance(outcome, Tensor) else list(outcome)
     if not len(first) == len(second) == len(results):
         lengths = Described(f"{len(first)}, {len(second)} and {len(results)}")
         raise ArgumentError("first, second, outcome", "one entry each per comparison", lengths)

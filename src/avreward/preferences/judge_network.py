@@ -28,6 +28,9 @@ class JudgeNetwork(nn.Module):
         hidden: width of the two hidden layers.
         ties: whether a tie is a possible outcome.
 
+    Raises:
+        ArgumentError: if a width isn't a positive integer.
+
     Example:
         >>> judge = JudgeNetwork(width=4, ties=True)
         >>> one, other = torch.randn(8, 4), torch.randn(8, 4)
@@ -37,6 +40,9 @@ class JudgeNetwork(nn.Module):
 
     def __init__(self, width: int, hidden: int = 32, ties: bool = False) -> None:
         super().__init__()
+        for name, size in (("width", width), ("hidden", hidden)):
+            if not isinstance(size, int) or size < 1:
+                raise ArgumentError(name, "a positive integer", size)
         self.width, self.hidden, self.ties = width, hidden, ties
         self.layers = nn.Sequential(
             nn.Linear(3 * width, hidden),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -130,6 +131,6 @@ def log_davidson(difference: Tensor, log_nu: Tensor) -> Tensor:
 
 
 def _check(name: str, value: float, above: float = -math.inf, least: float = -math.inf) -> None:
-    if not (math.isfinite(value) and value > above and value >= least):
+    if not (isinstance(value, Real) and math.isfinite(value) and value > above and value >= least):
         wanted = f"above {above}" if math.isfinite(above) else f"of {least} or more"
         raise ArgumentError(name, f"a finite number {wanted}", value)

@@ -143,11 +143,19 @@ def _jacobian(x: Any, beta1: float, beta2: float, beta3: float, beta4: float) ->
     return np.stack([share, 1 - share, -steep, -steep * (x - beta3) / beta4], axis=1)
 
 
+def _column(name: str, values: Tensor | Sequence[float]) -> Tensor:
+    try:
+        return torch.as_tensor(values).detach().cpu().double()
+    except (TypeError, ValueError, RuntimeError) as error:
+        remedy = "leave out clips without one"
+        raise ArgumentError(name, "a sequence of numbers", Described(f"other values ({error})"), remedy) from error
+
+
 def _points(
     scores: Tensor | Sequence[float], mos: Tensor | Sequence[float], low: float, high: float, least: int
 ) -> tuple[Tensor, Tensor]:
     """Return both as float64, checked."""
-    x, y = (torch.as_tensor(v).detach().cpu().double() for v in (scores, mos))
+    x, y = _column("scores", scores), _column("mos", mos)
     if x.ndim != 1 or x.shape != y.shape:
         got = Described(f"shape {tuple(y.shape)} for scores of shape {tuple(x.shape)}")
         raise ArgumentError("mos", "one value (n,) per score", got, "pass a score and a mos for each clip")

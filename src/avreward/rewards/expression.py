@@ -90,11 +90,11 @@ class _Parser:
 
     def parse(self) -> Reward:
         if self.token.kind == "end":
-            self.fail("is empty; write the name of a score", self.token)
+            self.fail("it is empty; write the name of a score", self.token)
         first = self.token
         value = self.sum()
         if self.token.kind != "end":
-            self.fail(f"{self.token.text!r} where + - * / or the end should be", self.token)
+            self.fail(f"expected + - * / or the end, got {self.token.text!r}", self.token)
         if not isinstance(value, Reward):
             self.fail("it has no score, so it is the same for every clip; add the name of a score", first)
         if same_for_all(value):
@@ -144,7 +144,7 @@ class _Parser:
 
     def finite(self, value: Reward | float, token: _Token) -> Reward | float:
         if isinstance(value, float) and not math.isfinite(value):
-            self.fail("too large a number; use a smaller one", token)
+            self.fail("expected a finite number, got one that is too large; use a smaller one", token)
         return value
 
     def atom(self) -> Reward | float:
@@ -154,8 +154,8 @@ class _Parser:
         if token.kind == "name":
             return self.call(token) if self.token.text == "(" else self.term(token)
         if token.text not in ("(", "-", "+"):
-            found = "ends" if token.kind == "end" else f"{token.text!r}"
-            self.fail(f"{found} where a number or the name of a score should be", token)
+            got = "the end" if token.kind == "end" else f"{token.text!r}"
+            self.fail(f"expected a number or the name of a score, got {got}", token)
         self.deeper(token)
         value = self.sum() if token.text == "(" else self.atom()
         if token.text == "(":
@@ -173,7 +173,7 @@ class _Parser:
         if token.kind == "end":
             self.fail("this parenthesis is never closed; write the missing )", opening)
         if token.text != ")":
-            self.fail(f"{token.text!r} where + - * / {or_else}or ) should be", token)
+            self.fail(f"expected + - * / {or_else}or ), got {token.text!r}", token)
 
     def call(self, token: _Token) -> Reward:
         function = FUNCTIONS.get(token.text)
@@ -208,10 +208,10 @@ class _Parser:
         elif token.kind == "option":
             name, value = self.advance().text.rstrip("= \t\n"), self.sum()
             if isinstance(value, Reward) or name in options:
-                self.fail(f"{name} takes one number; write it as in {name}=0.5", token)
+                self.fail(f"{name}: expected one number; write it as in {name}=0.5", token)
             options[name] = value
         elif options or states:
-            self.fail(f"{token.text!r} after an argument with a name; write it before", token)
+            self.fail(f"got {token.text!r} after an argument with a name; write it before", token)
         else:
             given.append(self.sum())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import ClassVar
 
@@ -157,17 +157,19 @@ def percentile(reward: RewardLike, reference: Reference) -> Reward:
 
 def reference_values(name: str, reward: Reward, reference: Reference) -> Tensor:
     """Return the reward's values (n,) of the reference in float64, checked for the errors of `zscore`."""
+    if not isinstance(reference, Tensor | Iterable | Clip):
+        raise ArgumentError("reference", f"clips or numbers for {name}", reference)
     if isinstance(reference, Tensor):
         values = reference.detach()
     elif isinstance(reference, Clip) or any(isinstance(item, Clip) for item in reference):
         with torch.no_grad():
             values = reward(reference)  # type: ignore[arg-type]  # the rater rejects a mixture
     else:
-        for place, item in enumerate(reference):
+        for index, item in enumerate(reference):
             if not (isinstance(item, Real) or (isinstance(item, Tensor) and not item.ndim)):
                 remedy = "pass clips, such as Clip.open(path), or numbers, and leave out clips without a score"
                 raise ArgumentError(
-                    "reference", f"clips or numbers for {name}", Described(f"{item!r} at index {place}"), remedy
+                    "reference", f"clips or numbers for {name}", Described(f"{item!r} at index {index}"), remedy
                 )
         values = torch.as_tensor(reference, dtype=torch.float64)
     if values.ndim != 1 or len(values) < 2:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -89,12 +88,12 @@ class RewardMonitor:
     """
 
     def __init__(self, window: int = 50, alpha: float = 0.01, patience: int = 3) -> None:
-        if window < FEWEST:
-            raise ArgumentError("window", f"at least {FEWEST} steps", window)
+        if not isinstance(window, int) or window < FEWEST:
+            raise ArgumentError("window", f"an integer of at least {FEWEST} steps", window)
         if not 0 < alpha < 0.5:
             raise ArgumentError("alpha", "a level between 0 and 0.5", alpha)
-        if patience < 1:
-            raise ArgumentError("patience", "at least 1 step", patience)
+        if not isinstance(patience, int) or patience < 1:
+            raise ArgumentError("patience", "a positive integer", patience)
         self.window, self.alpha, self.patience = window, alpha, patience
         self.state = MonitorState()
         self._means: deque[tuple[float, float]] = deque(maxlen=window)
@@ -167,7 +166,7 @@ class RewardMonitor:
 def _pairs(trained: Values, held_out: Values) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return (clips, 2) of the clips that have both rewards."""
     for name, values in (("trained", trained), ("held_out", held_out)):
-        if isinstance(values, Real):
+        if not isinstance(values, Iterable):
             raise ArgumentError(name, "a sequence of all clips' rewards", values, f"pass one such as [{values}]")
     columns = [_column(trained), _column(held_out)]
     if len(columns[0]) != len(columns[1]):

@@ -378,10 +378,18 @@ def test_errors_say_what_to_do(make, message):
         make()
 
 
-@pytest.mark.parametrize("options", [{"frames": "middle"}, {"count": 0}, {"context": 0}, {"slice_size": 0}])
+@pytest.mark.parametrize(
+    "options", [{"frames": "middle"}, {"count": 0}, {"count": 2.5}, {"context": 0}, {"slice_size": 0}]
+)
 def test_settings_are_checked(options):
     with pytest.raises(ArgumentError, match=f"^{next(iter(options))}: expected"):
         LatentReward(pipelines.image_vae(), look, **options)
+
+
+@pytest.mark.parametrize("reward", [Toy(), 3])
+def test_what_is_not_a_reward_is_refused(reward):
+    with pytest.raises(ArgumentError, match=r"^reward: expected a reward or an expression, got a"):
+        LatentReward(pipelines.image_vae(), reward)
 
 
 def test_parts_by_hand():

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, unknown_name
+from avreward.raters.base import Rater
 from avreward.rewards._as_reward import as_reward
 from avreward.rewards._prompt_warning import warn_ignores_prompt
 from avreward.rewards.latent._decoders import AudioLatentDecoder, Size, VideoLatentDecoder, decoders
@@ -80,13 +81,15 @@ class LatentReward:
         if frames not in FRAMES:
             raise unknown_name("frames", frames, FRAMES)
         for name, number in {"count": count, "context": context, "slice_size": slice_size}.items():
-            if number is not None and number < 1:
+            if number is not None and not (isinstance(number, int) and number >= 1):
                 raise ArgumentError(name, "a positive integer", number)
         self.video_decoder, self.audio_decoder = decoders(pipeline, size)
         for part in ("vae", "audio_vae", "vocoder"):
             if (network := getattr(pipeline, part, pipeline if part == "vae" else None)) is not None:
                 network.eval().requires_grad_(False)
-        self.reward, self.fps, self.seconds = as_reward(reward) if isinstance(reward, str) else reward, fps, seconds
+        # A rater is callable, but not a reward: as_reward says what to do.
+        self.reward = reward if callable(reward) and not isinstance(reward, Rater) else as_reward(reward)
+        self.fps, self.seconds = fps, seconds
         self.frames, self.count, self.context = frames, count, context
         self.slice_size, self.checkpointing = slice_size, checkpointing
         self.generator = generator or torch.Generator().manual_seed(0)
