@@ -1,6 +1,6 @@
 """What is gained by sharing the work on one video among its dubs.
 
-    python benchmarks/shared_work.py [--dubs 2 4 8 16] [--sound-tokens 250 750 1496]
+    python benchmarks/shared_work.py [--dubs 2 4 8 16] [--sound-tokens 250 750 1496] [--only agav|assessor]
 
 A random AGAV-Rater of 145 million weights with the published token counts (1352 for the picture) judges N dubs of one
 video: one by one, as one batch of N whose clips know nothing of each other, and sharing. Beside the measured ratio
@@ -10,6 +10,10 @@ counted with torch's FlopCounterMode, by themselves and not in the shared pass; 
 leaves. Aim: at N = 8 at least 80 % of the limit. To keep the run short, one by one is measured on two clips and counted
 N/2 times, and a batch of strangers is measured up to N = 4, since it gains nothing. Each time is the best of `--runs`,
 taken in turn; the scores of all ways must agree to 1e-4.
+
+A second table is about AIGV-Assessor (130 million weights, 2049 tokens of video and motion), which reads one text a
+question: four questions about one video, eight prompts for one video (one question each), and eight dubs of one video
+(four questions each, the same for all). One by one means a call for each question of each clip.
 """
 
 from __future__ import annotations
@@ -21,9 +25,11 @@ from dataclasses import replace
 
 import torch
 from medium_agav import PICTURE_TOKENS, dubs, flops, machine, medium_rater
+from medium_assessor import medium_assessor, samples
 from torch import Tensor
 
-from avreward.raters import AgavRater, Sample, Work
+from avreward.raters import AgavRater, AigvAssessorRater, Sample, Work
+from avreward.raters.aigv_assessor._card import dimensions
 from avreward.raters.lmm._decoding import read
 from avreward.raters.lmm._template import Rendered
 from avreward.raters.lmm.prompt import Tokens
@@ -43,7 +49,7 @@ def one_batch(rater: AgavRater, samples: Sequence[Sample]) -> Tensor:
     return rater.rate([_stranger(sample, i) for i, sample in enumerate(samples)], Work()).values
 
 
-def shared(rater: AgavRater, samples: Sequence[Sample]) -> Tensor:
+def shared(rater: AgavRater | AigvAssessorRater, samples: Sequence[Sample]) -> Tensor:
     """As a caller gets it."""
     return rater.rate(samples, Work()).values
 
@@ -71,7 +77,16 @@ def main() -> None:
     parser.add_argument("--dubs", type=int, nargs="+", default=[2, 4, 8, 16])
     parser.add_argument("--sound-tokens", type=int, nargs="+", default=[250, 750, 1496])
     parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--only", choices=("agav", "assessor"))
     arguments = parser.parse_args()
+    if arguments.only != "assessor":
+        agav_table(arguments)
+    if arguments.only != "agav":
+        assessor_table(arguments.runs)
+
+
+def agav_table(arguments: argparse.Namespace) -> None:
+    """Print the table of AGAV-Rater."""
     rater = medium_rater()
     print(f"{sum(p.numel() for p in rater.module.parameters()) / 1e6:.0f} million weights; {machine()}\n")
     print("| sound tokens | dubs | one by one | one batch | shared | gain over one by one | limit | reached |")
@@ -90,6 +105,57 @@ def main() -> None:
     print(
         f"\nAt least {AIM:.0%} of the limit at 8 dubs: " + (f"missed for {'; '.join(failures)}" if failures else "yes")
     )
+
+
+def assessor_table(runs: int) -> None:
+    """Print the table of AIGV-Assessor."""
+    rater = medium_assessor()
+    print(f"\n{sum(p.numel() for p in rater.module.parameters()) / 1e6:.0f} million weights; {machine()}\n")
+    print("| one video with | texts | one by one | shared | gain over one by one | limit | reached |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    with torch.no_grad():
+        rater.rate(samples(1), Work())  # the first call of a process is slower
+        asked = rater.questions
+        for label, questions, clips in (
+            ("4 questions", asked, samples(1)),
+            ("8 prompts", asked[3:], samples(8)),
+            ("8 dubs, 4 questions", asked, samples(1, 8)),
+        ):
+            rater.questions = questions
+            rater.dimensions = tuple(d for d in rater.dimensions if any(d.name in q.dimensions for q in questions))
+            _assessor_row(rater, label, clips, runs)
+            rater.dimensions = dimensions()
+
+
+def _assessor_row(rater: AigvAssessorRater, label: str, clips: Sequence[Sample], runs: int) -> None:
+    texts = [(sample, question) for sample in clips for question in rater.questions]
+    different = len({(sample.clip.prompt, question.dimensions) for sample, question in texts})
+
+    def apart(count: int) -> Tensor:
+        found = []
+        for sample, question in texts[:count]:
+            rendered = rater.rendered(sample, question.prompt, Work())
+            found.append(question.readout(read(rater.backbone, [rendered])[0])[0])
+        return torch.stack(found)
+
+    single = flops(lambda: apart(1))
+    whole = rater.rendered(clips[0], rater.questions[0].prompt, Work())
+    beginning = Rendered(whole.parts[:-1], whole.keys[:-1])
+    encoder = flops(lambda: rater.backbone.encode("video", clips[0].tracks["video"]))
+    common = encoder + flops(lambda: read(rater.backbone, [beginning]))
+    limit = single * len(texts) / (common + different * (single - common))
+    alone = together = float("inf")
+    for _ in range(runs):
+        started = time.perf_counter()
+        expected = apart(ALONE)
+        alone = min(alone, (time.perf_counter() - started) * len(texts) / ALONE)
+        seconds, found = _timed(shared, rater, clips)
+        together = min(together, seconds)
+        scores = found[:, : len(rater.questions)].flatten()
+        torch.testing.assert_close(scores[:ALONE], expected, rtol=1e-4, atol=1e-4)
+    gain = alone / together
+    times = f"{alone:.1f} s | {together:.1f} s"
+    print(f"| {label} | {len(texts)} | {times} | {gain:.2f} | {limit:.2f} | {gain / limit:.0%} |", flush=True)
 
 
 def _row(rater: AgavRater, tokens: int, count: int, limit: float, runs: int) -> float:
@@ -111,7 +177,9 @@ def _row(rater: AgavRater, tokens: int, count: int, limit: float, runs: int) -> 
     return gain / limit
 
 
-def _timed(way: Callable[..., Tensor], rater: AgavRater, samples: Sequence[Sample]) -> tuple[float, Tensor]:
+def _timed(
+    way: Callable[..., Tensor], rater: AgavRater | AigvAssessorRater, samples: Sequence[Sample]
+) -> tuple[float, Tensor]:
     started = time.perf_counter()
     found = way(rater, samples)
     return time.perf_counter() - started, found
