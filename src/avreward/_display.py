@@ -1,4 +1,4 @@
-"""How results are shown: an aligned table of text, and the same table as HTML for notebooks."""
+"""Display of results: an aligned table of text, and the same table as HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from html import escape
 from itertools import islice
 from typing import TypeAlias
 
-SHOWN = 10  # rows; of more, the rest is counted
+SHOWN = 10  # rows; the others are only counted
 
 
 Shown: TypeAlias = tuple[str, Sequence[str], Iterable[Sequence[object]], int]  # title, columns, rows, how many rows
 
 
 class ShownAsTable:
-    """What is shown as a table, in a terminal and in a notebook; a subclass gives it by `_shown`."""
+    """Base of results that are shown as a table, in a terminal and in a notebook; a subclass defines `_shown`."""
 
     def _shown(self) -> Shown:
         raise NotImplementedError
@@ -27,7 +27,7 @@ class ShownAsTable:
 
 
 def number(value: float | None) -> str:
-    """Return a number with three digits behind the point at most, and an empty text for a missing one."""
+    """Return a number with at most three decimals, and an empty text for a missing one."""
     if value is None or value != value:
         return ""
     return f"{value:.4g}" if abs(value) < 1e-3 or abs(value) >= 1e6 else f"{value:.3f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""Packages that the core does without: a missing one is one line that says how to install it."""
+"""Optional packages: the error for a missing one says how to install it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clip: a picture track, a sound track, texts, or some of them."""
+"""Clips: a video track, an audio track, texts, or some of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, Described, MediaError
 from avreward.media._checks import check_alone, check_audio_format, check_path, check_texts
 from avreward.media._container import FileStamp, Limits
 from avreward.media._encode import save
@@ -21,22 +21,26 @@ from avreward.media.sampling import AllFrames, FramePlan
 
 
 class Clip:
-    """A picture track, a sound track, texts, or some of them, on one clock that starts at 0.
+    """A video track, an audio track, texts, or some of them, on one clock that starts at 0.
 
-    Made from tensors, a clip keeps them: dtype, device and graph, so that gradients flow through `frames` and `sound`.
-    `Clip.open` makes one of a file, which is decoded when something is asked for. Clips don't change; several threads
-    may use one.
+    A clip made from tensors keeps them with dtype, device and graph, so that gradients flow through `frames` and
+    `sound`. `Clip.open` makes one from a file, which is decoded on demand. Clips are immutable; several threads may use
+    one.
 
     Args:
         video (`Tensor`, *optional*): float (frames, 3, height, width), RGB in [0, 1]. Values from -0.5 to 1.5 are
-            taken as they are, since decoders overshoot; NaN, or a scale of 0 to 255, is a `MediaError`.
+            accepted, since decoders overshoot; NaN, or a scale of 0 to 255, is a `MediaError`.
         fps (`float`, *optional*): frames per second; frame i is shown at i/fps. Give this or `times` with `video`.
         times (`Tensor`, *optional*): ascending display times of the frames, (frames,) in seconds, from 0 or later.
         audio (`Tensor`, *optional*): float (channels, samples) or (samples,) in [-1, 1]; it begins at 0. Peaks up to 8
-            are taken as they are.
+            are accepted.
         sample_rate (`int`, *optional*): of `audio`, in Hz.
-        prompt (`str`, *optional*): what the clip was asked to show.
-        texts (`Mapping[str, str]`, *optional*): other texts by name, such as the prompt of the sound.
+        prompt (`str`, *optional*): the prompt that the clip was generated from.
+        texts (`Mapping[str, str]`, *optional*): other texts by name, such as the prompt of the audio.
+
+    Raises:
+        ArgumentError: if an argument has the wrong type or value, or nothing is given.
+        MediaError: if a tensor cannot be used as video or audio.
 
     Example:
         >>> import torch
@@ -58,7 +62,8 @@ class Clip:
         check_alone(video, "video", fps=fps, times=times)
         check_alone(audio, "audio", sample_rate=sample_rate)
         if video is None and audio is None and prompt is None and not texts:
-            raise MediaError("Clip", "nothing is given", "give video, audio or a text; for a file use Clip.open(path)")
+            got = Described("nothing")
+            raise ArgumentError("Clip", "video, audio or a text", got, "for a file use Clip.open(path)")
         self._picture: VideoTrack | None = tensor_video(video, fps, times) if video is not None else None
         self._sound: AudioTrack | None = tensor_audio(audio, sample_rate) if audio is not None else None
         absent = {"video": video, "audio": audio}
@@ -82,20 +87,23 @@ class Clip:
         max_side: float = 16384,
         max_pixels: float = 2**26,
     ) -> Clip:
-        """Open a media file: its header and time stamps are read now, pictures and sound when they are asked for.
+        """Open a media file: read its header and time stamps now, decode video and audio on demand.
 
-        Whatever FFmpeg decodes can be opened, with a picture, sound or both; cover art is no picture. Clip time 0 is
-        where the first track of the file begins.
+        Anything that FFmpeg decodes can be opened, with video, audio or both; cover art does not count as video. Clip
+        time 0 is where the first track of the file begins. The limits are part of the clip's keys.
 
         Args:
-            path (`str` or `PathLike`): the file. Addresses and playlists aren't followed.
-            prompt (`str`, *optional*), texts (`Mapping[str, str]`, *optional*): as for `Clip`.
-            max_seconds (`float`), max_side (`float`), max_pixels (`float`): a longer or larger clip is an error. They
-                are part of the clip's keys.
+            path (`str` or `PathLike`): the file. Addresses and playlists are not followed.
+            prompt (`str`, *optional*): as for `Clip`.
+            texts (`Mapping[str, str]`, *optional*): as for `Clip`.
+            max_seconds (`float`): a longer clip is an error.
+            max_side (`float`): frames with a longer side in pixels are an error.
+            max_pixels (`float`): frames with more pixels are an error.
 
         Raises:
-            MediaError: if the file isn't there, isn't media, is cut short or beyond a limit, or has neither picture nor
-                sound. Nothing is used in part: a frame that doesn't decode is an error when it is asked for.
+            ArgumentError: if a limit is not positive.
+            MediaError: if the file does not exist, is not media, is cut short or beyond a limit, or has neither video
+                nor audio. A file is never used in part: a frame that does not decode is an error on demand.
         """
         index = read_index(FileStamp.of(check_path(path)), Limits(max_seconds, max_side, max_pixels))
         picture = FileVideo(index) if index.picture is not None else None
@@ -128,7 +136,7 @@ class Clip:
 
     @property
     def prompt(self) -> str | None:
-        """What the clip was asked to show."""
+        """The prompt that the clip was generated from."""
         return self._prompt
 
     @property
@@ -138,12 +146,12 @@ class Clip:
 
     @property
     def has_video(self) -> bool:
-        """Whether there is a picture track."""
+        """Whether there is a video track."""
         return self._picture is not None
 
     @property
     def has_audio(self) -> bool:
-        """Whether there is a sound track."""
+        """Whether there is an audio track."""
         return self._sound is not None
 
     @property
@@ -168,7 +176,7 @@ class Clip:
 
     @property
     def fps(self) -> float | None:
-        """One over the median time between frames; None without a picture, or if a single frame has no known length."""
+        """One over the median time between frames; None without video, or if a single frame has no known length."""
         step = 0.0 if self._picture is None else self._picture.end - float(self._picture.times[-1])
         return 1 / step if step > 0 else None
 
@@ -179,17 +187,17 @@ class Clip:
 
     @property
     def width(self) -> int:
-        """Width of the frames in pixels, as displayed. Pixels that aren't square are counted as they are stored."""
+        """Width of the frames in pixels, as displayed. Non-square pixels are counted as they are stored."""
         return self._with_picture().size[1]
 
     @property
     def sample_rate(self) -> int:
-        """Of the sound, in Hz."""
+        """Sample rate of the audio in Hz."""
         return self._with_sound().rate
 
     @property
     def channels(self) -> int:
-        """Of the sound."""
+        """Number of channels of the audio."""
         return self._with_sound().channels
 
     @property
@@ -199,14 +207,17 @@ class Clip:
 
     @property
     def audio(self) -> Tensor:
-        """The sound at its native rate, float (channels, samples)."""
+        """The audio at its native rate, float (channels, samples)."""
         return self.sound()
 
     def frames(self, plan: FramePlan) -> Tensor:
         """Return the frames that `plan` chooses, at its size: float (k, 3, height, width), RGB in [0, 1].
 
         From a file they are float32 in steps of 1/255, scaled by area averaging; from a tensor they keep its dtype,
-        device and graph. Raise `MediaError` if there is no picture, or if a chosen frame of a file doesn't decode.
+        device and graph.
+
+        Raises:
+            MediaError: if there is no video, or if a chosen frame of a file does not decode.
 
         Example:
             >>> import torch
@@ -217,14 +228,18 @@ class Clip:
         return self.views([plan])[0]
 
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
-        """Return what `frames` gives for each of `plans`; a file is decoded once for all of them."""
+        """Return the `frames` of each of `plans`; a file is decoded once for all of them."""
         return self._with_picture().views(plans) if plans else []
 
     def sound(self, rate: int | None = None, channels: int | None = None) -> Tensor:
-        """Return the sound, float (channels, samples), at `rate` Hz and with 1 or 2 `channels` (None: native).
+        """Return the audio, float (channels, samples), at `rate` Hz and with 1 or 2 `channels` (None: native).
 
-        Sample 0 is clip time 0: sound that starts late is preceded by zeros. Differentiable for tensors; from a file it
-        is float32. Raise `MediaError` if there is no sound or it doesn't decode.
+        Sample 0 is clip time 0: audio that starts late is preceded by zeros. Differentiable for tensors; from a file it
+        is float32.
+
+        Raises:
+            ArgumentError: if `rate` or `channels` is not a positive integer.
+            MediaError: if there is no audio, or it does not decode.
 
         Example:
             >>> import torch
@@ -237,10 +252,10 @@ class Clip:
     def spans(
         self, spans: Sequence[tuple[float, float]], rate: int | None = None, channels: int | None = None
     ) -> list[Tensor]:
-        """Return parts of what `sound` gives, for each (start, stop) in seconds; a file is decoded once for all.
+        """Return the part of `sound` between each (start, stop) in seconds; a file is decoded once for all.
 
-        Only the parts are held in memory, so that an hour of sound can be looked at in windows. A part that reaches
-        beyond the sound is shorter.
+        Only the parts are held in memory, so that an hour of audio can be read in windows. A part that reaches beyond
+        the end of the audio is shorter.
 
         Example:
             >>> clip = Clip(audio=torch.zeros(1, 8000), sample_rate=8000)
@@ -253,16 +268,16 @@ class Clip:
 
     @property
     def keys(self) -> Mapping[str, str]:
-        """What identifies the content of "video", "audio" and "prompt", those that there are, computed when looked up.
+        """Content keys of "video", "audio" and "prompt", those that exist, computed on look-up.
 
         Equal keys mean equal content. For a file a key is a hash of the track's packets, without decoding, so that the
-        dubs of one video share the key of their picture; for a tensor it is a hash of its values and rate.
+        dubs of one video share the key of their video; for a tensor it is a hash of its values and rate.
         """
         makers = {name: partial(getattr, track, "key") for name, track in self._tracks().items()}
         return LazyKeys(makers | ({"prompt": partial(text_key, self._prompt)} if self._prompt is not None else {}))
 
     def work_key(self, track: str) -> Hashable:
-        """Return what the work on a track ("video", "audio", "prompt") may be shared by.
+        """Return the key under which computations on a track ("video", "audio", "prompt") are cached.
 
         It is `keys[track]`, but for a tensor with a gradient the tensor itself: if clips of equal values shared one
         computation, all but one would lose their gradients.
@@ -284,12 +299,18 @@ class Clip:
         )
 
     def with_audio(self, audio: Clip | Tensor, sample_rate: int | None = None) -> Clip:
-        """Return this clip with another sound: that of a clip, or a tensor and its `sample_rate`; the rest is kept.
+        """Return this clip with other audio; the rest is kept.
 
-        Raise `MediaError` if the other clip has no sound.
+        Args:
+            audio (`Clip` or `Tensor`): a clip with audio, or a tensor as for `Clip`.
+            sample_rate (`int`, *optional*): of a tensor, in Hz.
+
+        Raises:
+            ArgumentError: if a tensor comes without `sample_rate`, or a clip with it.
+            MediaError: if the other clip has no audio.
         """
         if isinstance(audio, Clip) and sample_rate is not None:
-            raise MediaError("sample_rate", "it is given with a clip, which knows its own", "leave it out")
+            raise ArgumentError("sample_rate", "nothing beside a clip, which has its own", sample_rate, "leave it out")
         sound = audio._with_sound() if isinstance(audio, Clip) else tensor_audio(audio, sample_rate)
         return self._derived(_sound=sound, _missing={k: why for k, why in self._missing.items() if k != "audio"})
 
@@ -299,14 +320,14 @@ class Clip:
         return self._derived(_prompt=new_prompt, _texts=new_texts)
 
     def save(self, path: str | PathLike[str], *, crf: float = 18.0) -> None:
-        """Write the clip to a file, picture and sound in sync; texts aren't written.
+        """Write the clip to a file, video and audio in sync; texts are not written.
 
         The ending of `path` chooses the format:
 
-        - ``.mp4``, ``.m4v``, ``.mov``: H.264 of quality `crf` and AAC; sound stays where it was, to the sample. Frames
+        - ``.mp4``, ``.m4v``, ``.mov``: H.264 of quality `crf` and AAC; audio keeps its position to the sample. Frames
           of odd height or width keep their size: they are stored with full-size colour planes (4:4:4).
-        - ``.mkv``: FFV1 and 16-bit PCM, exact for 8-bit frames and 16-bit sound; time stamps are whole milliseconds.
-        - ``.wav``, ``.flac``, ``.m4a``: the sound alone, as 16-bit PCM, FLAC, AAC.
+        - ``.mkv``: FFV1 and 16-bit PCM, exact for 8-bit frames and 16-bit audio; time stamps are whole milliseconds.
+        - ``.wav``, ``.flac``, ``.m4a``: the audio alone, as 16-bit PCM, FLAC, AAC.
 
         Tracks of a file that the new one can hold as they are (H.264, AAC, …) are copied, without encoding them again.
         The file appears under its name when it is complete; one that was there is replaced.
@@ -316,7 +337,8 @@ class Clip:
             crf (`float`): constant rate factor of H.264, 0 (best) to 51.
 
         Raises:
-            MediaError: if the ending is unknown, the format can't hold the clip, or it can't be written.
+            ArgumentError: if the ending is unknown, or `crf` is out of range.
+            MediaError: if the format cannot hold the clip, or it cannot be written.
         """
         save(self._picture, self._sound, check_path(path), crf)
 
@@ -331,11 +353,11 @@ class Clip:
 
     def _with_picture(self) -> VideoTrack:
         if self._picture is None:
-            raise MediaError(self._path or "clip", self._missing["video"], "give a clip with a picture")
+            raise MediaError(self._path or "clip", self._missing["video"], "give a clip with video")
         return self._picture
 
     def _with_sound(self) -> AudioTrack:
         if self._sound is None:
-            remedy = "give a clip with sound, or add it by with_audio"
+            remedy = "give a clip with audio, or add it by with_audio"
             raise MediaError(self._path or "clip", self._missing["audio"], remedy)
         return self._sound

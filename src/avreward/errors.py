@@ -1,4 +1,4 @@
-"""What this package raises when an input is at fault: one line that names it, and the remedy."""
+"""Errors of this package: one line that names the input, what was expected, and the remedy."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _MOST_NAMES = 12  # of those that are known
 
 
 class AvrewardError(Exception):
-    """Base of every error that this package raises on purpose; its text is one line for a person."""
+    """Base of every error that this package raises on purpose; its text is one readable line."""
 
 
 class Described(str):
-    """What came instead of the expected, in words: an `ArgumentError` shows it without quotes.
+    """Description of a wrong value in words: an `ArgumentError` shows it without quotes.
 
     >>> raise ArgumentError("prompts", "one prompt a clip (2)", Described("3 prompts"))
     Traceback (most recent call last):
@@ -26,13 +26,13 @@ class Described(str):
 
 
 class ArgumentError(AvrewardError, ValueError):
-    """An argument that can't be used: "NAME: expected X, got Y; do Z".
+    """An argument that cannot be used: "NAME: expected X, got Y; do Z".
 
     Args:
         name: of the argument.
         expected: what it must be, with its article: ``"a positive integer"``.
-        got: the value that came, of any type; text in `Described` is shown as it is.
-        remedy: what to do, where `expected` doesn't say so already (*optional*).
+        got: the value that was passed, of any type; text in `Described` is shown as it is.
+        remedy: what to do, where `expected` does not already say so (*optional*).
 
     Example:
         >>> raise ArgumentError("batch_size", "a positive integer", 0, "leave it out for the default")
@@ -51,18 +51,18 @@ class ArgumentError(AvrewardError, ValueError):
 
 
 class UnknownNameError(ArgumentError, KeyError):
-    """A name that isn't among the known ones; made by `unknown_name`."""
+    """A name that is not among the known ones; made by `unknown_name`."""
 
     __str__ = Exception.__str__  # KeyError's would put the message in quotes
 
 
 def unknown_name(name: str, got: object, known: Iterable[str], remedy: str | None = None) -> UnknownNameError:
-    """Return the error for a name that isn't known; it suggests the closest ones.
+    """Return the error for an unknown name; it suggests the closest known ones.
 
     Args:
         name: of the argument: ``"dimension"``.
-        got: the name that came.
-        known: the names that there are.
+        got: the name that was passed.
+        known: the known names.
         remedy: what to do where no known name is close (*optional*).
 
     Example:
@@ -78,7 +78,7 @@ def unknown_name(name: str, got: object, known: Iterable[str], remedy: str | Non
 
 
 def describe(error: BaseException) -> str:
-    r"""Return one line that names an error's kind and says what it says.
+    r"""Return the type and the message of an error on one line.
 
     Example:
         >>> describe(RuntimeError("the network\nfell over"))
@@ -88,7 +88,7 @@ def describe(error: BaseException) -> str:
 
 
 class MediaError(AvrewardError, ValueError):
-    """A file or tensor that can't be used as a clip.
+    """A file or tensor that cannot be used as a clip.
 
     `source` names it (a path, or an argument such as ``video``), `problem` says what is wrong with it and `remedy`
     what to do.
@@ -108,7 +108,7 @@ class MediaError(AvrewardError, ValueError):
 
 
 class UnusableTrack(MediaError):
-    """A track that is whole and still nothing to a rater, such as too short a sound: what needs it is missing."""
+    """An intact track that a rater cannot use, such as audio that is too short: scores that need it are missing."""
 
 
 def _shown(got: Any) -> str:

@@ -1,21 +1,26 @@
-"""Group: clips that answer one condition."""
+"""Groups: clips that answer one condition."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, Described
 
 if TYPE_CHECKING:
     from avreward.clip import Clip
 
 
 class Group:
-    """Candidates that answer one condition: what the condition gives, each of them has.
+    """Candidates that answer one condition: each of them has the tracks and the prompt of the condition.
 
-    The condition is a clip of what they were asked for: a silent video, a prompt, or both. Each of its keys must be
-    equal in every candidate, else `MediaError` names the first that differs.
+    Args:
+        condition: a clip of what was asked for: a silent video, a prompt, or both. Each of its keys must be equal in
+            every candidate.
+        candidates: at least one clip.
+
+    Raises:
+        ArgumentError: if there are no candidates; or for the first one that differs from the condition.
 
     Example:
         >>> import torch
@@ -29,16 +34,15 @@ class Group:
 
     def __init__(self, condition: Clip, candidates: Sequence[Clip]) -> None:
         if not candidates:
-            raise MediaError("candidates", "there are none", "give at least one clip")
+            raise ArgumentError("candidates", "at least one clip", candidates)
         keys = dict(condition.keys)
         for number, candidate in enumerate(candidates):
             for name, key in keys.items():
                 if candidate.keys.get(name) != key:
-                    problem = (
-                        f"its {name} isn't that of the condition" if name in candidate.keys else f"it has no {name}"
-                    )
+                    got = Described(f"another {name}" if name in candidate.keys else f"no {name}")
                     remedy = "group only candidates that answer the same condition"
-                    raise MediaError(f"candidate {number} ({candidate.name})", problem, remedy)
+                    place = f"candidates[{number}] ({candidate.name})"
+                    raise ArgumentError(place, f"the {name} of the condition", got, remedy)
         self.condition, self.candidates = condition, tuple(candidates)
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 from media_files import write
 
 from avreward.clip import Clip
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 
 
 def refused(path: Path | str, **limits: float) -> MediaError:
@@ -93,7 +93,7 @@ def test_limits_name_value_and_remedy(video: Path) -> None:
     assert Clip.open(video, max_seconds=1.3, max_side=64, max_pixels=48 * 64).width == 64
     assert Clip.open(video, max_seconds=1e9, max_side=float("inf"), max_pixels=float("inf")).video.shape[2] == 48
     for nonsense in (0, -1, float("nan")):
-        with pytest.raises(MediaError, match="max_seconds"):
+        with pytest.raises(ArgumentError, match="max_seconds: expected a positive number"):
             Clip.open(video, max_seconds=nonsense)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError
 from avreward.media.rounding import rounded, to_bfloat16, to_int16, to_uint8_levels
 
 STEPS = [to_uint8_levels, to_int16, to_bfloat16]
@@ -48,5 +48,5 @@ def test_rounding_twice_is_rounding_once(step) -> None:
 
 
 def test_an_unknown_mode_is_named() -> None:
-    with pytest.raises(MediaError, match="'nearest' isn't a mode"):
+    with pytest.raises(ArgumentError, match="rounding: expected one of exact, straight_through, none, got 'nearest'"):
         rounded(VALUES, torch.round, "nearest")

@@ -148,7 +148,7 @@ def test_damage_in_the_middle_is_an_error(tmp_path: Path, ending: str, sound: st
 
     assert Clip.open(file).sound().isfinite().all()
     clip = Clip.open(remux(file, tmp_path / f"spoilt.{ending}", spoil))
-    with pytest.raises(MediaError, match="doesn't decode"):
+    with pytest.raises(MediaError, match="does not decode"):
         clip.sound()
 
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from avreward.errors import ArgumentError
 from avreward.raters.scores import Dimension, Scores, as_row, level_of
 
 GOOD = Dimension("good", 0, 100, frozenset({"video"}), calibrated=True)
@@ -34,7 +35,7 @@ def test_levels_are_the_fifths_of_the_range_turned_for_costs():
 
 
 def test_levels_of_an_uncalibrated_dimension_are_refused():
-    with pytest.raises(ValueError, match="raw: an uncalibrated score"):
+    with pytest.raises(ArgumentError, match="dimension: expected a calibrated one, .*, got 'raw'; use its value"):
         rows({"raw": torch.tensor(1.0)}).levels("raw")
 
 
@@ -52,7 +53,7 @@ def test_frames_rows_and_concatenation_keep_order():
     frame = both.to_frame()
     assert list(frame.columns) == ["good", "cost", "raw"]
     assert frame["cost"].isna().tolist() == [True, False]
-    with pytest.raises(ValueError, match="no scores"):
+    with pytest.raises(ArgumentError, match="parts: expected at least one Scores"):
         Scores.concatenate([])
 
 
@@ -74,7 +75,7 @@ def test_sigma_is_kept_and_unknown_where_a_part_has_none():
 
 def test_a_sigma_of_another_shape_is_refused():
     scores = rows({})
-    with pytest.raises(ValueError, match=r"sigma: is of shape \(3,\) for values of \(1, 3\)"):
+    with pytest.raises(ArgumentError, match=r"sigma: expected .* value, shape \(1, 3\), got shape \(3,\); use"):
         Scores(scores.values, scores.present, scores.reasons, scores.dimensions, sigma=torch.zeros(3))
 
 

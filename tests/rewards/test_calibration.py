@@ -206,7 +206,7 @@ def test_a_calibrated_rater_has_levels():
     assert found.levels("power") == ["fair", None, "excellent"]
     assert found["brightness"][1] == 0.5
     assert found.reasons == toy([sound(0.5), picture(0.5), sound(0.99)]).reasons
-    with pytest.raises(ValueError, match="uncalibrated"):
+    with pytest.raises(ValueError, match="a calibrated one, which has levels, got 'brightness'"):
         found.levels("brightness")
     assert rater["power"]([sound(0.5)]).item() == pytest.approx(3.0)
 

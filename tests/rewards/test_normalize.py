@@ -182,7 +182,7 @@ def test_a_reference_clip_without_a_score_is_named():
 
 
 def test_a_single_clip_is_no_reference():
-    with pytest.raises(TypeError, match="a single Clip"):
+    with pytest.raises(ArgumentError, match="clips: expected a list of clips, got a single Clip"):
         fitted(zscore, sound(0.1))
 
 

@@ -1,4 +1,4 @@
-"""The order of a sound track's channels, read without the crash that PyAV before 19.1 has in store for unusual ones."""
+"""Order of the channels of an audio track, read without the crash of PyAV before 19.1 on unusual ones."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _keep.argtypes, _keep.restype = [ctypes.py_object], None
 
 
 def guard(layout: AudioLayout) -> AudioLayout:
-    """Return `layout`, made safe to let go of; every layout that PyAV hands out must pass through here.
+    """Return `layout`, made safe to delete; every layout that PyAV returns must pass through here.
 
-    PyAV copies an order that isn't one of FFmpeg's own by its pointer and frees it twice, which ends the process. Such
-    an object (they are rare) is kept for ever.
+    PyAV copies the pointer of an order that FFmpeg does not define and frees it twice, which ends the process. Such an
+    object (they are rare) is never freed.
     """
     if " channels (" in layout.name:  # how FFmpeg describes them: "2 channels (FR+FL)"
         _keep(layout)
@@ -36,7 +36,7 @@ def guard(layout: AudioLayout) -> AudioLayout:
 
 
 def channel_names(layout: AudioLayout) -> tuple[str, ...]:
-    """Return FFmpeg's short name of each channel, such as "FL"; () if the file doesn't tell."""
+    """Return FFmpeg's short name of each channel, such as "FL"; () if the file does not say."""
     names = tuple(channel.name for channel in guard(layout).channels)
     return names if all(name in _USUAL for name in names) else ()
 

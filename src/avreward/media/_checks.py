@@ -1,4 +1,4 @@
-"""Checks of the tensors that a clip is made from; each error names the argument and the remedy."""
+"""Checks of the arguments that a clip is made from; each error names the argument and the remedy."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, Described, MediaError
 
 PICTURE_RANGE = (-0.5, 1.5)  # decoders overshoot [0, 1] a little, and clamping would kill gradients
-_EIGHT_BIT = 4.0  # above this a picture is probably on a scale of 0 to 255
-SOUND_RANGE = 8.0  # full scale is 1; mixes clip, but nobody exceeds it by 18 dB unless the scale is of whole numbers
+_EIGHT_BIT = 4.0  # above this a video is probably on a scale of 0 to 255
+SOUND_RANGE = 8.0  # full scale is 1; mixes clip, but values 18 dB above it are probably on a scale of integers
 _MOST_CHANNELS = 64
 
 
 def check_video(video: Tensor) -> None:
-    """Raise `MediaError` unless `video` is float (frames, 3, height, width), about in [0, 1] and finite."""
+    """Check that `video` is float (frames, 3, height, width), about in [0, 1] and finite.
+
+    Raises:
+        ArgumentError: if it is not a tensor.
+        MediaError: if the tensor cannot be used as a video.
+    """
     if not isinstance(video, Tensor):
-        raise MediaError("video", f"a {type(video).__name__} instead of a tensor", "convert it with torch.as_tensor")
+        raise ArgumentError("video", "a tensor", Described(f"a {type(video).__name__}"), "use torch.as_tensor")
     shape = tuple(video.shape)
     if video.ndim == 5:
         raise MediaError("video", f"shape {shape} has a batch dimension", "make one clip of each video in the batch")
@@ -30,14 +35,14 @@ def check_video(video: Tensor) -> None:
             hint = "the channels are last: use video.permute(0, 3, 1, 2)"
         elif video.ndim == 4 and shape[0] == 3:
             hint = "the channels are first: use video.transpose(0, 1)"
-        raise MediaError("video", f"shape {shape} isn't (frames, 3, height, width)", hint)
+        raise MediaError("video", f"shape {shape} is not (frames, 3, height, width)", hint)
     if 0 in shape:
         raise MediaError("video", f"shape {shape} is empty", "give at least one frame, or leave the argument out")
     if not video.is_floating_point():
         remedy = (
             "convert it to float and divide by 255" if video.dtype == torch.uint8 else "convert it to float in [0, 1]"
         )
-        raise MediaError("video", f"dtype {video.dtype} isn't floating", remedy)
+        raise MediaError("video", f"dtype {video.dtype} is not floating", remedy)
     low, high = _extent(video)
     if not (abs(low) < float("inf") and abs(high) < float("inf")):  # NaN compares false, too
         raise MediaError("video", "it contains NaN or infinity", "look for the step that made them")
@@ -49,25 +54,28 @@ def check_video(video: Tensor) -> None:
 
 
 def check_alone(track: Tensor | None, owner: str, **given: object) -> None:
-    """Raise `MediaError` if what describes a track is `given` without the `track`, whose argument is `owner`."""
+    """Raise `ArgumentError` if an argument that describes a track is `given` without the `track` called `owner`."""
     for name, value in given.items():
         if track is None and value is not None:
-            raise MediaError(name, f"it is given without {owner}", f"give {owner}, too")
+            raise ArgumentError(name, f"nothing without {owner}", value, f"pass {owner} too, or leave {name} out")
 
 
 def check_audio(audio: Tensor, sample_rate: float | None) -> tuple[Tensor, int]:
-    """Return `audio` as (channels, samples) and its rate; raise `MediaError` unless it is float, about in [-1, 1]."""
+    """Return `audio` as (channels, samples) and its rate.
+
+    Raises:
+        ArgumentError: if it is not a tensor, or `sample_rate` is not a positive integer.
+        MediaError: unless the tensor is float, about in [-1, 1] and finite.
+    """
     if not isinstance(audio, Tensor):
-        raise MediaError("audio", f"a {type(audio).__name__} instead of a tensor", "convert it with torch.as_tensor")
-    if sample_rate is None:
-        raise MediaError("sample_rate", "it is missing", "give the sample rate of audio in Hz")
-    if not (sample_rate > 0 and sample_rate == int(sample_rate)):
-        raise MediaError("sample_rate", f"{sample_rate} isn't a positive whole number", "give the sample rate in Hz")
+        raise ArgumentError("audio", "a tensor", Described(f"a {type(audio).__name__}"), "use torch.as_tensor")
+    if sample_rate is None or not (sample_rate > 0 and sample_rate == int(sample_rate)):
+        raise ArgumentError("sample_rate", "a positive integer, the sample rate of audio in Hz", sample_rate)
     shape = tuple(audio.shape)
     if audio.ndim == 3:
-        raise MediaError("audio", f"shape {shape} has a batch dimension", "make one clip of each sound in the batch")
+        raise MediaError("audio", f"shape {shape} has a batch dimension", "make one clip of each item in the batch")
     if audio.ndim not in (1, 2):
-        raise MediaError("audio", f"shape {shape} isn't (channels, samples)", "give (channels, samples) or (samples,)")
+        raise MediaError("audio", f"shape {shape} is not (channels, samples)", "give (channels, samples) or (samples,)")
     if 0 in shape:
         raise MediaError("audio", f"shape {shape} is empty", "give at least one sample, or leave the argument out")
     if audio.ndim == 2 and shape[0] > _MOST_CHANNELS:
@@ -77,57 +85,57 @@ def check_audio(audio: Tensor, sample_rate: float | None) -> tuple[Tensor, int]:
         raise MediaError("audio", f"shape {shape} would be {shape[0]} channels", remedy)
     if not audio.is_floating_point():
         scale = {torch.int16: "32768", torch.int32: "2**31"}.get(audio.dtype, "the largest value of its scale")
-        raise MediaError("audio", f"dtype {audio.dtype} isn't floating", f"convert it to float and divide by {scale}")
+        raise MediaError("audio", f"dtype {audio.dtype} is not floating", f"convert it to float and divide by {scale}")
     low, high = _extent(audio)
     if not (abs(low) < float("inf") and abs(high) < float("inf")):
         raise MediaError("audio", "it contains NaN or infinity", "look for the step that made them")
     peak = max(-low, high)
     if peak > SOUND_RANGE:
         remedy = "divide by 32768" if peak > 256 else "scale it to [-1, 1]"
-        raise MediaError("audio", f"values up to {peak:.4g} aren't on the scale of [-1, 1]", remedy)
+        raise MediaError("audio", f"values up to {peak:.4g} are far outside [-1, 1]", remedy)
     return audio[None] if audio.ndim == 1 else audio, int(sample_rate)
 
 
 def check_times(video: Tensor, fps: float | None, times: Tensor | None) -> Tensor:
     """Return the display times of the frames of `video`, float64 (n,) in s, from one of `fps` and `times`."""
     if (fps is None) == (times is None):
-        problem = "both are given" if fps is not None else "neither is given"
-        raise MediaError("fps, times", problem, "give one of them with video")
+        got = Described("both" if fps is not None else "neither")
+        raise ArgumentError("fps, times", "one of the two with video", got)
     if fps is not None:
         if not 0 < fps < float("inf"):
-            raise MediaError("fps", f"{fps} isn't a positive number", "give the frames per second")
+            raise ArgumentError("fps", "the frames per second of video, a positive number", fps)
         return torch.arange(len(video), dtype=torch.float64) / fps
     times = torch.as_tensor(times).detach().to("cpu", torch.float64)
     if times.shape != video.shape[:1]:
-        problem = f"shape {tuple(times.shape)} for {len(video)} frames"
-        raise MediaError("times", problem, "give one display time in seconds per frame")
+        got = Described(f"shape {tuple(times.shape)} for {len(video)} frames")
+        raise ArgumentError("times", "one display time in seconds per frame", got)
     if not bool(torch.isfinite(times).all()) or bool((times.diff() <= 0).any()) or float(times[0]) < 0:
-        raise MediaError("times", "they don't ascend from 0 or later", "give display times in seconds, sorted")
+        raise ArgumentError("times", "display times in seconds that ascend from 0 or later", times.tolist())
     return times
 
 
 def check_texts(prompt: str | None, texts: Mapping[str, str] | None) -> tuple[str | None, dict[str, str]]:
-    """Return prompt and texts, copied; raise `MediaError` unless they are texts."""
+    """Return prompt and texts, copied; raise `ArgumentError` unless they are texts."""
     if prompt is not None and not isinstance(prompt, str):
-        raise MediaError("prompt", f"a {type(prompt).__name__} instead of a text", "give a str")
+        raise ArgumentError("prompt", "a str", prompt)
     for name, text in (texts or {}).items():
         if not isinstance(name, str) or not isinstance(text, str):
-            raise MediaError("texts", f"{name!r} isn't a text with a name", "give a mapping of str to str")
+            raise ArgumentError("texts", "a mapping of str to str", {name: text})
     return prompt, dict(texts or {})
 
 
 def check_audio_format(rate: int | None, channels: int | None) -> None:
-    """Raise `MediaError` unless `rate` and `channels` are positive whole numbers, or None."""
+    """Raise `ArgumentError` unless `rate` and `channels` are positive integers, or None."""
     for name, value in (("rate", rate), ("channels", channels)):
         if value is not None and not (value > 0 and value == int(value)):
-            raise MediaError(name, f"{value} isn't a positive whole number", "leave it out to keep that of the sound")
+            raise ArgumentError(name, "a positive integer", value, "leave it out to keep that of the clip")
 
 
 def check_path(path: str | PathLike[str]) -> Path:
     """Return the path of a file; raise `MediaError` if it is an address."""
     text = fspath(path)
     if "://" in text and not Path(text).exists():
-        raise MediaError(text, "addresses aren't opened, only files", "download it and give the path")
+        raise MediaError(text, "addresses are not opened, only files", "download it and pass the path")
     return Path(text)
 
 

@@ -1,7 +1,7 @@
-"""Opens a media file and reads its header and time stamps, without decoding.
+"""Open a media file and read its header and time stamps, without decoding.
 
 Files are read through a Python file object and nothing else: a playlist that names other files or addresses gets none
-of them. libav's exceptions leave here as `MediaError`.
+of them. Exceptions of libav become `MediaError` here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import av
 from av.stream import Disposition
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -31,8 +31,8 @@ S = TypeVar("S", "VideoStream", "AudioStream")
 # What libav and PyAV raise on broken files; programming errors (TypeError, AttributeError, KeyError) pass through.
 LIBAV_ERRORS = (av.FFmpegError, OSError, ValueError, ArithmeticError, IndexError, MemoryError, RuntimeError, EOFError)
 DAMAGED = ("it is damaged or cut short", "write or download it again")  # problem and remedy
-_BUFFER = 1 << 18  # bytes a read: Python is asked rarely, so that threads don't queue for its lock
-_READ_AGAIN = 32  # how often libav may read a file over before it counts as caught in a loop
+_BUFFER = 1 << 18  # bytes a read: Python is asked rarely, so that threads do not queue for its lock
+_READ_AGAIN = 32  # how often libav may read a file again before that counts as an endless loop
 _PICTURES_BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
@@ -48,12 +48,12 @@ class Limits:
         for name in ("max_seconds", "max_side", "max_pixels"):
             value = getattr(self, name)
             if not value > 0:
-                raise MediaError(name, f"{value} isn't positive", "give a positive number")
+                raise ArgumentError(name, "a positive number", value)
             if float(value).is_integer():  # 100 and 100.0 are one limit, and one key
                 object.__setattr__(self, name, int(value))
 
     def options(self) -> dict[str, str]:
-        """Return what tells a decoder to refuse larger frames."""
+        """Return the decoder options that refuse larger frames."""
         return {"max_pixels": str(int(min(self.max_pixels, 2**31 - 1)))}
 
     def check_seconds(self, path: Path, seconds: float) -> None:
@@ -65,7 +65,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class FileStamp:
-    """Which file was opened, so that a later read notices that it was replaced."""
+    """Identity of the file that was opened, so that a later read notices that it was replaced."""
 
     path: Path
     size: int
@@ -73,7 +73,7 @@ class FileStamp:
 
     @classmethod
     def of(cls, path: Path) -> FileStamp:
-        """Stat `path`; raise `MediaError` if it isn't a readable, non-empty file."""
+        """Stat `path`; raise `MediaError` unless it is a readable, non-empty file."""
         try:
             stat = path.stat()
         except (OSError, ValueError) as error:  # ValueError: a null byte in the name
@@ -81,21 +81,21 @@ class FileStamp:
         if S_ISDIR(stat.st_mode):
             raise MediaError(path, "this is a directory", "name a file in it")
         if not S_ISREG(stat.st_mode):
-            raise MediaError(path, "this isn't a regular file", "write what it gives to a file")
+            raise MediaError(path, "this is not a regular file", "write its content to a file")
         if stat.st_size == 0:
             raise MediaError(path, "the file is empty (0 bytes)", "write or download it again")
         return cls(path, stat.st_size, stat.st_mtime_ns)
 
     def check(self) -> None:
-        """Raise `MediaError` if the file isn't the one that was opened."""
+        """Raise `MediaError` if the file is not the one that was opened."""
         if FileStamp.of(self.path) != self:
             raise MediaError(self.path, "the file changed after it was opened", "open the clip again")
 
 
 @contextmanager
 def reading(path: Path, limits: Limits) -> Iterator[InputContainer]:
-    """Open `path` for demuxing and decoding on one thread; raise `MediaError` if it isn't media."""
-    # These hold while libav probes the codecs, too. No protocol: some demuxers open others, and those ask for nothing.
+    """Open `path` for demuxing and decoding on one thread; raise `MediaError` if it is not media."""
+    # These also apply while libav probes the codecs. No protocols: some demuxers open others, without asking.
     options = {**limits.options(), "threads": "1", "protocol_whitelist": "none"}
     with opened(path) as file:
         source: Any = _Source(file, os.fstat(file.fileno()).st_size)
@@ -109,7 +109,7 @@ def reading(path: Path, limits: Limits) -> Iterator[InputContainer]:
             finally:
                 container.close()
         except MediaError as error:
-            if source.trouble is not None:  # it says more than what libav made of it
+            if source.trouble is not None:  # it says more than libav's error
                 raise MediaError(path, *source.trouble) from error
             raise
         if source.trouble is not None:
@@ -128,7 +128,7 @@ def translated(path: Path, problem: str, remedy: str) -> Iterator[None]:
 
 
 def guarded(path: Path, steps: Iterator[T], problem: str, remedy: str) -> Iterator[T]:
-    """Yield `steps`; what libav raises on the way is a `MediaError`, what the consumer raises stays as it is."""
+    """Yield `steps`; errors of libav become `MediaError`, errors of the consumer stay as they are."""
     while True:
         with translated(path, problem, remedy):
             try:
@@ -145,12 +145,12 @@ def reason(error: BaseException) -> str:
 
 
 def pick_video(container: InputContainer) -> tuple[VideoStream | None, str]:
-    """Return the picture track to use, or None and the reason why there is none; cover art and thumbnails are none."""
+    """Return the video track to use, or None and the reason; cover art and thumbnails do not count."""
     return _pick([s for s in container.streams.video if not s.disposition & _PICTURES_BESIDE], "picture")
 
 
 def pick_audio(container: InputContainer) -> tuple[AudioStream | None, str]:
-    """Return the sound track to use, or None and the reason why there is none."""
+    """Return the audio track to use, or None and the reason why there is none."""
     return _pick(list(container.streams.audio), "sound")
 
 
@@ -162,9 +162,9 @@ def _pick(streams: list[S], noun: str) -> tuple[S | None, str]:
 
 
 class _Source:
-    """A file for libav that ends when it was read over and over, and opens no other: broken indices run in circles.
+    """A file for libav that opens no other file, and ends once it was read too often (a broken index is circular).
 
-    It doesn't raise, since PyAV would write that to stderr; what happened is in `trouble` (problem, remedy).
+    It does not raise, since PyAV would write that to stderr; `trouble` holds what happened (problem, remedy).
     """
 
     def __init__(self, file: FileIO, size: int) -> None:
@@ -176,7 +176,7 @@ class _Source:
         data = self._file.read(count) if self._left > 0 else b""
         self._left -= max(1, len(data))
         if self._left <= 0:
-            self.trouble = "its index runs in circles", DAMAGED[1]
+            self.trouble = "its index is circular", DAMAGED[1]
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -186,13 +186,13 @@ class _Source:
             return -1
 
     def refuse(self, url: str, flags: int, options: Mapping[str, str]) -> BytesIO:
-        self.trouble = f"it asks for another file, {url!r}, and playlists aren't followed", "open that file itself"
+        self.trouble = f"it asks for another file, {url!r}, and playlists are not followed", "open that file itself"
         return BytesIO()
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[FileIO]:
-    """Open a file for reading; raise `MediaError` if that isn't possible."""
+    """Open a file for reading; raise `MediaError` if that fails."""
     try:
         file = path.open("rb", buffering=0)
     except OSError as error:
@@ -204,10 +204,10 @@ def opened(path: Path) -> Iterator[FileIO]:
 def _unreadable(path: Path, error: Exception) -> MediaError:
     if isinstance(error, FileNotFoundError):
         if "://" in str(path) or ":/" in str(path):
-            return MediaError(path, "addresses aren't opened, only files", "download it and give the path")
+            return MediaError(path, "addresses are not opened, only files", "download it and pass the path")
         return MediaError(path, "there is no such file", "check the path")
     if isinstance(error, IsADirectoryError):
         return MediaError(path, "this is a directory", "name a file in it")
     if isinstance(error, PermissionError):
         return MediaError(path, "no permission to read it", "change its permissions or copy it")
-    return MediaError(path, f"it can't be read ({reason(error)})", "check the path and the disk")
+    return MediaError(path, f"it cannot be read ({reason(error)})", "check the path and the disk")

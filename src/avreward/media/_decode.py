@@ -1,8 +1,8 @@
-"""Decodes the frames of a picture track that plans ask for, in one pass and at the size asked for.
+"""Decode the frames of a video track that plans ask for, in one pass and at their sizes.
 
 Colours follow the file's tags (matrix and range; an untagged file counts as BT.601, limited range, as FFmpeg has it)
-and end as 8-bit RGB, high dynamic range without tone mapping. Pixels that aren't square stay as they are stored, which
-is what raters were trained on. A display matrix (rotation, mirroring) is applied.
+and become 8-bit RGB, high dynamic range without tone mapping. Non-square pixels stay as they are stored, which is what
+raters were trained on. A display matrix (rotation, mirroring) is applied.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from avreward.media._seek import video_track, wanted_frames
 from avreward.media._to_rgb import Orientation, Painter
 from avreward.media.sampling import AllFrames, FramePlan
 
-_UNCONVERTIBLE = "a frame can't be converted to RGB", "convert the file to 8-bit BT.709 first"
+_UNCONVERTIBLE = "a frame cannot be converted to RGB", "convert the file to 8-bit BT.709 first"
 
 
 def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:
     """Return for each plan its frames, float32 (k, 3, height, width) in [0, 1], decoding the file once.
 
     Besides what is returned one decoded frame is held at a time. Raise `MediaError` where a frame that is asked for
-    doesn't decode.
+    does not decode.
     """
     picture = video_track(index)
     times = picture.times()
@@ -44,7 +44,7 @@ def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:
             turned = Orientation.of(frame)
             painters = {_geometry(plan): Painter(plan, picture.height, picture.width, turned) for plan in plans}
             shapes = [painters[_geometry(plan)].shape for plan in plans]
-            with translated(index.stamp.path, "its frames don't fit in memory", "ask for fewer or smaller ones"):
+            with translated(index.stamp.path, "its frames do not fit in memory", "ask for fewer or smaller ones"):
                 views = [np.empty((len(n), 3, *shape), np.float32) for n, shape in zip(chosen, shapes, strict=True)]
         images: dict[FramePlan, NDArray[np.uint8]] = {}
         for plan, places, view in zip(plans, rows, views, strict=True):
@@ -53,7 +53,7 @@ def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:
                 if size not in images:
                     with translated(index.stamp.path, *_UNCONVERTIBLE):
                         images[size] = painters[size].image(frame)
-                for row in places[number]:  # numpy, because torch would set all cores to work on one small frame
+                for row in places[number]:  # numpy, because torch would use all cores for one small frame
                     np.divide(images[size], np.float32(255), out=view[row])
     return [torch.from_numpy(view) for view in views]
 

@@ -1,4 +1,4 @@
-"""Writes a picture and a sound to one file, in sync: every frame and every sample carries its time stamp."""
+"""Write video and audio to one file, in sync: every frame and every sample has its time stamp."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.media._container import translated
 from avreward.media._remux import copied_audio, copied_video
 from avreward.media._to_rgb import SCALING
@@ -42,7 +42,7 @@ _BT709 = 1  # in FFmpeg's numbering of matrices, primaries and transfer curves
 
 @dataclass(frozen=True)
 class _ContainerFormat:
-    """What a file name's ending stands for: a container and the codecs in it, None for a track it doesn't take."""
+    """Container and codecs of a file name's ending; None for a track that the container cannot hold."""
 
     container: str
     video: str | None
@@ -61,7 +61,7 @@ _FORMATS = {
 
 
 class _MuxSink:
-    """A file for libav to write. After its first error it only pretends: PyAV prints those that follow."""
+    """A file for libav to write. After its first error it only pretends to: PyAV prints later ones."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.failed = file, False
@@ -89,18 +89,16 @@ def save(picture: VideoTrack | None, sound: AudioTrack | None, path: Path, crf: 
     """Write the tracks to `path`, whose ending chooses the format (see `Clip.save`)."""
     form = _FORMATS.get(path.suffix.lower())
     if form is None:
-        raise MediaError(path, f"no format is known for {path.suffix!r}", f"end the name with {', '.join(_FORMATS)}")
+        raise ArgumentError("path", f"a name that ends in one of {', '.join(_FORMATS)}", str(path))
     if not 0 <= crf <= _WORST:
-        raise MediaError("crf", f"{crf} isn't between 0 and {_WORST}", "give 18 for good quality, less for better")
+        raise ArgumentError("crf", f"a number from 0 to {_WORST}", crf, "use 18 for good quality, less for better")
     if picture is not None and form.video is None:
-        raise MediaError(
-            path, f"{path.suffix} takes no picture", "save as .mp4 or .mkv, or save a clip of the sound alone"
-        )
+        raise MediaError(path, f"{path.suffix} cannot hold video", "save as .mp4 or .mkv, or save the audio alone")
     if picture is None and sound is None:
-        raise MediaError(path, "the clip has neither picture nor sound", "give it one before saving")
+        raise MediaError(path, "the clip has neither video nor audio", "give it one before saving")
     temporary = path.with_name(f".{path.stem[:40]}.{token_hex(6)}{path.suffix}")
     try:
-        with translated(path, "can't be written", "check the folder, the disk and the clip's size"):
+        with translated(path, "it cannot be written", "check the folder, the disk and the clip's size"):
             with ExitStack() as stack:
                 file = stack.enter_context(temporary.open("xb"))
                 container = stack.enter_context(av.open(_MuxSink(file), "w", format=form.container))
@@ -134,7 +132,7 @@ def _encoded_video(
     if codec_name == "ffv1":
         stream.pix_fmt, stream.options = "bgr0", {"slicecrc": "1"}
     else:
-        # Half-size colour planes need even sides; full-size ones keep every pixel of an odd picture.
+        # Half-size colour planes need even sides; full-size ones keep every pixel of an odd size.
         stream.pix_fmt = "yuv420p" if width % 2 == height % 2 == 0 else "yuv444p"
         stream.options = {"crf": str(crf)}
         codec.color_range = ColorRange.MPEG
@@ -155,7 +153,7 @@ def _encode_frames(stream: VideoStream, picture: VideoTrack, stamps: list[int]) 
 
 
 def _encoded_audio(container: OutputContainer, sound: AudioTrack, codec: str) -> Iterator[tuple[float, Packet]]:
-    """Add a track of the sound to `container` and return its packets with the times at which they are due."""
+    """Add a track of the audio to `container` and return its packets with the times at which they are due."""
     rate = sound.rate
     if codec == "aac" and rate not in _AAC_RATES:
         rate = next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])

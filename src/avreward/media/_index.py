@@ -1,4 +1,4 @@
-"""What a media file holds and when: its tracks and their time stamps, read from header and packets without decoding."""
+"""Tracks of a media file and their time stamps, read from header and packets without decoding."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _USUAL_RATE = Fraction(25)
 
 @dataclass(frozen=True)
 class IndexedVideo:
-    """A picture track and its time stamps, in ticks of `base` seconds.
+    """A video track and its time stamps, in ticks of `base` seconds.
 
     `stamps` are the ascending display times of the frames; a file without any has None there, and its frame i is shown
     at i · `interval` seconds. `keyframes` are the display times at which decoding can start. `origin` is clip time 0
-    and `end` the clip time at which the last frame goes, in seconds; that is held for the median interval. `plain`:
-    each packet in the file gives one frame to look at.
+    and `end` the clip time at which the last frame ends, in seconds; it is held for the median interval. `plain`: each
+    packet in the file gives one displayed frame.
     """
 
     stream: int
@@ -61,14 +61,14 @@ class IndexedVideo:
         return (ticks - float(zero - floor(zero))) * self.base.numerator / self.base.denominator
 
     def keyframe_before(self, stamp: int) -> int | None:
-        """Return the display time of the last keyframe that is no later than `stamp`, or None."""
+        """Return the display time of the last keyframe at or before `stamp`, or None."""
         place = bisect_right(self.keyframes, stamp)
         return self.keyframes[place - 1] if place else None
 
 
 @dataclass(frozen=True)
 class IndexedAudio:
-    """A sound track of `channels` at `rate` Hz; `names` are those of the channels, empty if unknown.
+    """An audio track of `channels` at `rate` Hz; `names` are those of the channels, empty if unknown.
 
     Its time stamps count in ticks of `base` seconds. It lasts from `start` to `end` in seconds of clip time, of which
     `origin` is 0; what a codec trims from its first and last frame doesn't count.
@@ -106,7 +106,7 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
         video, no_video = pick_video(container)
         audio, no_audio = pick_audio(container)
         if video is None and audio is None:
-            raise MediaError(path, f"it has {no_video} and {no_audio}", "give a file with a picture or a sound track")
+            raise MediaError(path, f"it has {no_video} and {no_audio}", "give a file with a video or an audio track")
         if video is not None:
             _check_size(stamp, video, limits)
         streams = [stream for stream in (video, audio) if stream is not None]
@@ -132,12 +132,12 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
 
 
 def _origin(frames: PacketTimes | None, heard: PacketTimes | None) -> Fraction | None:
-    """Return what clip time 0 is on the file's clock: where the first track begins."""
+    """Return clip time 0 on the file's clock: where the first track begins."""
     begins = []
     if frames is not None:
         begins.append(min((stamp for stamp in frames.displayed() if stamp is not None), default=0) * frames.base)
     if heard is not None:
-        begins.append(max(Fraction(0), heard.span()[0]))  # what comes before 0 only starts a codec up
+        begins.append(max(Fraction(0), heard.span()[0]))  # what comes before 0 only primes a codec
     return min(begins, default=None)
 
 
@@ -171,7 +171,7 @@ def _indexed_audio(stream: AudioStream, packets: PacketTimes, origin: Fraction) 
     (start, end), rate = packets.span(), stream.codec_context.sample_rate
     layout = guard(stream.codec_context.layout)
     if rate <= 0 or layout.nb_channels <= 0:
-        raise ValueError("a sound track without a sample rate")
+        raise ValueError("an audio track without a sample rate")
     clip, names = (float(start - origin), float(end - origin)), channel_names(layout)
     return IndexedAudio(stream.index, rate, layout.nb_channels, names, packets.base, *clip, origin)
 
@@ -202,7 +202,7 @@ def _announced(container: InputContainer, stream: VideoStream | AudioStream, mea
 def _check_size(stamp: FileStamp, stream: VideoStream, limits: Limits) -> None:
     width, height = stream.codec_context.width, stream.codec_context.height
     if width <= 0 or height <= 0:
-        problem = f"its picture has no size that can be read, or more than max_pixels={limits.max_pixels}"
+        problem = f"its video has no readable size, or more than max_pixels={limits.max_pixels}"
         raise MediaError(stamp.path, problem, "write it again, scale it down, or raise max_pixels")
     if max(width, height) > limits.max_side:
         problem = f"{width}x{height} pixels exceed max_side={limits.max_side}"

@@ -1,4 +1,4 @@
-"""What a file was found to hold, as bytes to keep, so that it need not be read again before it is decoded."""
+"""The index of a file as bytes, so that it need not be read again before it is decoded."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FRACTIONS, _TUPLES = ("base", "interval", "origin"), ("stamps", "keyframes", "n
 
 
 def pack(index: MediaIndex, picture: FileVideo | None, sound: FileAudio | None) -> bytes:
-    """Everything about a file's tracks that is known without decoding the whole of them, with their keys.
+    """Return the index of a file with its tracks' keys and the orientation of its frames, as bytes.
 
-    Asking for the keys reads the file, and its first frame for how the frames are turned.
+    The keys need one pass over the file, the orientation its first frame.
     """
     content = {
         "picture": None if index.picture is None else asdict(index.picture),
@@ -34,7 +34,7 @@ def pack(index: MediaIndex, picture: FileVideo | None, sound: FileAudio | None) 
 
 
 def unpack(data: bytes, stamp: FileStamp, limits: Limits) -> tuple[MediaIndex, FileVideo | None, FileAudio | None]:
-    """What `pack` made bytes of, for the file of `stamp` that was opened with `limits`."""
+    """Return the index and tracks that `pack` packed, for the file of `stamp` that was opened with `limits`."""
     content = json.loads(zlib.decompress(data))
     seen, heard, keys = content["picture"], content["sound"], content["keys"]
     index = MediaIndex(
@@ -49,13 +49,13 @@ def unpack(data: bytes, stamp: FileStamp, limits: Limits) -> tuple[MediaIndex, F
 
 
 def made_by() -> str:
-    """What finds out what a file holds: under another version or decoder it may find something else."""
+    """Return the versions that an index depends on: another version or decoder may read a file differently."""
     return f"format {FORMAT}, media {VERSION}, av {decoder()}"
 
 
 def _ratio(value: Any) -> list[int]:
     if not isinstance(value, Fraction):
-        raise TypeError(f"{value!r} can't be kept as JSON")
+        raise TypeError(f"{value!r} cannot be stored as JSON")
     return [value.numerator, value.denominator]
 
 

@@ -1,4 +1,4 @@
-"""Keys that say what a track holds, without decoding it: equal keys, equal content."""
+"""Keys of a track's content, made without decoding it: equal keys mean equal content."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MICRO = 1_000_000
 
 
 class SameTensor:
-    """Equal only for one and the same tensor: two with equal values may have different graphs behind them."""
+    """Equal only for one and the same tensor: two tensors of equal values may have different graphs."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
@@ -95,9 +95,9 @@ def file_keys(index: MediaIndex) -> dict[str, str]:
     """Return the keys "video" and "audio" of a file's tracks, those that it has.
 
     A key covers the packets' payload, their time stamps in clip time (to a microsecond), what the decoder is told
-    besides (codec, its setup, colour tags, trimming), and the limits that the file was opened with. The container
-    doesn't count: two files that hold one video under different sounds share the key of the picture. How frames are
-    turned for display isn't covered: the caller adds it. Results are kept by path, size and modification time.
+    besides (codec, its setup, colour tags, trimming), and the limits that the file was opened with. The container does
+    not count: two files with the same video and different audio share the key of the video. The orientation of the
+    frames is not covered: the caller adds it. Results are cached by path, size and modification time.
     """
     with _lock:
         digests = _known.get((index.stamp, index.limits))
@@ -135,7 +135,7 @@ def _hash_packets(index: MediaIndex) -> dict[str, str]:
 
 
 class _Clock:
-    """Turns a track's time stamps into whole microseconds of clip time."""
+    """Converts a track's time stamps to whole microseconds of clip time."""
 
     def __init__(self, track: IndexedVideo | IndexedAudio) -> None:
         scale, shift = track.base * _MICRO, Fraction(1, 2) - track.origin * _MICRO
@@ -143,12 +143,12 @@ class _Clock:
         self._scale, self._shift = int(scale * self._unit), int(shift * self._unit)
 
     def microseconds(self, stamp: int) -> int:
-        """Return the nearest microsecond; whole numbers all the way, as fractions take long."""
+        """Return the nearest microsecond, by integers only, as fractions are slow."""
         return (stamp * self._scale + self._shift) // self._unit
 
 
 def _setup(stream: VideoStream | AudioStream) -> tuple[object, ...]:
-    """Return what a decoder is told besides the packets."""
+    """Return the settings of a decoder besides the packets."""
     codec = stream.codec_context
     common = codec.name, codec.profile, codec.extradata
     if isinstance(codec, AudioCodecContext):

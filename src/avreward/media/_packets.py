@@ -1,4 +1,4 @@
-"""The time stamps of a file's packets: what is shown and heard when, and where decoding can start."""
+"""Time stamps of a file's packets: what is shown and heard when, and where decoding can start."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VP8_SHOWN = 0x10  # bit of a VP8 frame's first byte; its hidden reference frame
 
 @dataclass
 class PacketTimes:
-    """What the packets of one track say, in the order of the file; times in ticks of `base` seconds.
+    """Data of the packets of one track, in the order of the file; times in ticks of `base` seconds.
 
     For each packet `stamps` has the display time (None: unknown), `keys` whether decoding can start there, and `shown`
     whether it isn't discarded by an edit list. `lasting` and `trimmed` map a time stamp to how long its packet lasts
@@ -97,7 +97,7 @@ def read_packets(
             continue
         count += 1
         if count > stamp.size + 1000:  # a packet takes a byte at least
-            raise MediaError(stamp.path, "its index runs in circles", DAMAGED[1])
+            raise MediaError(stamp.path, "its index is circular", DAMAGED[1])
         track = tracks[packet.stream_index]
         _note(track, packet, packet.stream_index in hidden)
         start, time = track.stamps[0], track.stamps[-1]

@@ -1,4 +1,4 @@
-"""Keeps signal processing in the precision of its input, whatever precision the model around it runs in."""
+"""Keep signal processing in the precision of its input, whatever the precision of the surrounding model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def full_precision(function: Function) -> Function:
     """Make `function`, whose first argument is a tensor, ignore `torch.autocast`.
 
-    A caller who trains under autocast must get the score that everyone gets: a mel matrix multiplied in bfloat16 is off
-    by one part in 256.
+    Scores must not depend on whether the caller trains under autocast: a mel matrix multiplied in bfloat16 is off by
+    one part in 256.
 
     >>> double = full_precision(lambda x: x @ torch.eye(2) * 2)
     >>> with torch.autocast("cpu", torch.bfloat16):
@@ -36,7 +36,7 @@ def full_precision(function: Function) -> Function:
 
 @contextmanager
 def no_autocast() -> Iterator[None]:
-    """Within, nothing is cast to half precision: a caller who trains under autocast gets the score that everyone gets.
+    """Cast nothing to half precision inside this block, so that scores do not depend on `torch.autocast`.
 
     >>> with torch.autocast("cpu", torch.bfloat16), no_autocast():
     ...     (torch.eye(2) @ torch.eye(2)).dtype

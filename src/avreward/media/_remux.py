@@ -1,4 +1,4 @@
-"""Copies the packets of an untouched track into another container, so that it loses nothing."""
+"""Copy the packets of an untouched track into another container, without loss."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SOUND_SOURCES = {"mov"}  # they tell what an encoder put in front just as the o
 def copied_video(
     container: OutputContainer, picture: VideoTrack, stack: ExitStack
 ) -> Iterator[tuple[float, Packet]] | None:
-    """Add a copy of a file's picture track to `container` and return its packets with the times at which they are due.
+    """Add a copy of a file's video track to `container` and return its packets with the times at which they are due.
 
     None if it has to be encoded: frames of a tensor, a track of which an edit list hides a part, a codec that the
-    container doesn't take. The file is closed by `stack`.
+    container cannot hold. The file is closed by `stack`.
     """
     codecs = _PICTURES.get(container.format.name, set())
     if not isinstance(picture, FileVideo) or not codecs:
@@ -49,7 +49,7 @@ def copied_video(
 def copied_audio(
     container: OutputContainer, sound: AudioTrack, stack: ExitStack
 ) -> Iterator[tuple[float, Packet]] | None:
-    """Do the same for a sound track."""
+    """Do the same for an audio track."""
     codecs = _SOUNDS.get(container.format.name, set())
     if not isinstance(sound, FileAudio) or not codecs:
         return None

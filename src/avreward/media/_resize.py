@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError, unknown_name
 from avreward.media._precision import widened
 from avreward.media.rounding import Rounding, to_uint8_levels
 
@@ -34,14 +34,18 @@ def resize(frames: Tensor, size: tuple[int, int], mode: Mode = "area", rounding:
     `rounding` is for originals that resize 8-bit frames with values in [0, 1]: each of the two passes, across and down,
     rounds to k/255, which makes ``"bilinear"`` and ``"bicubic"`` those of Pillow 13 bit for bit. (Earlier releases go
     across first where Pillow 13 goes down first, because the height loses more than twice what the width does; natural
-    pictures then differ by a level here and there.) For what the gradient sees, see `avreward.media.rounding`.
+    images then differ by a level in places.) For the gradients see `avreward.media.rounding`.
 
-    Half precision is computed in float32. `MediaError` if frames aren't floating or have no pixels, if a side isn't
-    positive or if the mode is unknown.
+    Half precision is computed in float32.
 
-    >>> resize(torch.eye(4)[None], (2, 2))
-    tensor([[[0.5000, 0.0000],
-             [0.0000, 0.5000]]])
+    Raises:
+        ArgumentError: if a side of `size` is not positive, or the mode is unknown.
+        MediaError: if frames are not floating or have no pixels.
+
+    Example:
+        >>> resize(torch.eye(4)[None], (2, 2))
+        tensor([[[0.5000, 0.0000],
+                 [0.0000, 0.5000]]])
     """
     _check(frames, size, mode)
     if frames.numel() == 0:  # no frames at all
@@ -57,7 +61,7 @@ def resize(frames: Tensor, size: tuple[int, int], mode: Mode = "area", rounding:
 
 
 def _passes(old: Sequence[int], new: tuple[int, int], rounding: Rounding) -> tuple[tuple[int, int], ...]:
-    """The (dimension, new length) to go through, in order; without rounding the order matters for speed only."""
+    """Return the (dimension, new length) of each pass, in order; without rounding the order affects speed only."""
     down_first = old[0] > new[0] and old[0] - new[0] > 2 * (old[1] - new[1])  # Pillow 13's rule, as observed
     both = ((-2, new[0]), (-1, new[1])) if down_first or rounding == "none" else ((-1, new[1]), (-2, new[0]))
     return tuple((dim, length) for dim, length in both if old[dim] != length)
@@ -127,7 +131,7 @@ class _WeightedRows(torch.autograd.Function):
 
 
 def _rows(image: Tensor, sums: _Sums) -> Tensor:
-    """Sums of the rows of image (…, h, w): (…, outputs, w)."""
+    """Return the sums of the rows of image (…, h, w): (…, outputs, w)."""
     *lead, height, width = image.shape
     sources, weights, starts = (part.to(image.device) for part in sums)
     planes = torch.arange(prod(lead), device=image.device)[:, None]
@@ -203,10 +207,10 @@ def _kernel(x: Tensor, mode: Mode) -> Tensor:
 
 def _check(frames: Tensor, size: tuple[int, int], mode: str) -> None:
     if mode not in get_args(Mode):
-        raise MediaError("mode", f"{mode!r} isn't a mode", f"use one of {', '.join(get_args(Mode))}")
+        raise unknown_name("mode", mode, get_args(Mode))
     if not frames.is_floating_point():
-        raise MediaError("frames", f"{frames.dtype} isn't floating", "convert to float in [0, 1]")
+        raise MediaError("frames", f"{frames.dtype} is not floating", "convert to float in [0, 1]")
     if frames.ndim < 2 or 0 in frames.shape[-2:]:
         raise MediaError("frames", f"shape {tuple(frames.shape)} has no pixels", "give frames (…, height, width)")
     if min(size) < 1:
-        raise MediaError("size", f"{size} isn't positive", "give (height, width) in pixels")
+        raise ArgumentError("size", "positive (height, width) in pixels", size)

@@ -1,4 +1,4 @@
-"""Finds the frames of a picture track by their time stamps, jumping to keyframes over long gaps."""
+"""Find the frames of a video track by their time stamps, jumping to keyframes over long gaps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORTH_SEEKING = 24  # frames to pass over before a jump is cheaper than decodin
 
 
 def wanted_frames(index: MediaIndex, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield (number, frame) for the ascending frame numbers `wanted`; raise `MediaError` if one doesn't decode."""
+    """Yield (number, frame) for the ascending frame numbers `wanted`; raise `MediaError` if one does not decode."""
     index.stamp.check()
     picture = video_track(index)
     with reading(index.stamp.path, index.limits) as container:
@@ -29,14 +29,14 @@ def wanted_frames(index: MediaIndex, wanted: Sequence[int]) -> Iterator[tuple[in
 
 
 def video_track(index: MediaIndex) -> IndexedVideo:
-    """Return the file's picture track; raise `MediaError` if there is none."""
+    """Return the file's video track; raise `MediaError` if there is none."""
     if index.picture is None:
-        raise MediaError(index.stamp.path, index.missing["video"], "give a file with a picture track")
+        raise MediaError(index.stamp.path, index.missing["video"], "give a file with a video track")
     return index.picture
 
 
 class _Walk:
-    """Goes through a picture track in display order, jumping to keyframes over long gaps."""
+    """Walks through a video track in display order, jumping to keyframes over long gaps."""
 
     def __init__(self, index: MediaIndex, picture: IndexedVideo, container: InputContainer) -> None:
         self._path, self._picture, self._container = index.stamp.path, picture, container
@@ -56,7 +56,7 @@ class _Walk:
         frame = self._by_order(number) if stamps is None else self._by_time(number, stamps)
         if frame is None or frame.is_corrupt:
             moment = float(self._picture.times()[number])
-            problem = f"frame {number} of {self._picture.count}, at {moment:.3f} s, doesn't decode"
+            problem = f"frame {number} of {self._picture.count}, at {moment:.3f} s, does not decode"
             raise MediaError(self._path, f"{problem}: the file is damaged or cut short", DAMAGED[1])
         return frame
 
@@ -109,12 +109,12 @@ class _Walk:
         return True
 
     def _decoded(self) -> Iterator[VideoFrame]:
-        """Yield frames from here on. Packets before the first keyframe refer to what isn't there: left out."""
+        """Yield frames from here on. Packets before the first keyframe are left out: their references are missing."""
         started = not self._picture.keyframes
         for packet in guarded(self._path, self._container.demux(self._stream), *DAMAGED):
             started = started or packet.is_keyframe
             if started:
-                with translated(self._path, "a frame doesn't decode", DAMAGED[1]):
+                with translated(self._path, "a frame does not decode", DAMAGED[1]):
                     frames = packet.decode()
                 yield from (f for f in frames if f.pts is not None or self._picture.stamps is None)
 

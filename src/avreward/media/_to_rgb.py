@@ -1,4 +1,4 @@
-"""Turns a decoded frame into 8-bit RGB at the size that a plan asks for, upright."""
+"""Convert a decoded frame to 8-bit RGB at the size of a plan, upright."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 # (SWS_ACCURATE_RND), since FFmpeg's fast path to RGB is 1.2 levels too dark on average.
 SCALING = Interpolation.AREA | 0x40000
 _PLANES = (2, 0, 1)  # of red, green and blue in FFmpeg's planar "gbrp"
-_MARGIN = 16  # pixels around a crop, so that its edges are interpolated from what is really there
+_MARGIN = 16  # pixels around a crop, so that its edges are interpolated from real pixels
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored frames are turned for display: exchange rows and columns, then mirror."""
+    """Transformation of stored frames for display: exchange rows and columns, then mirror."""
 
     transpose: bool = False
     flip_rows: bool = False
@@ -34,7 +34,7 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
-        """Read it from the frame's display matrix; turns by anything but a quarter count as none."""
+        """Read it from the frame's display matrix; rotations other than by quarters count as none."""
         matrix = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return cls()
@@ -57,9 +57,9 @@ class Orientation:
 
 
 class Painter:
-    """Paints frames that are stored as `height` × `width` at the size of `plan`.
+    """Renders frames that are stored as `height` × `width` at the size of `plan`.
 
-    `shape` is the (height, width) of what it paints. A stream may change its size on the way: such a frame is scaled.
+    `shape` is the (height, width) of its output. A stream may change its size on the way: such a frame is scaled.
     """
 
     def __init__(self, plan: FramePlan, height: int, width: int, orientation: Orientation) -> None:

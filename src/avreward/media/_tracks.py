@@ -1,4 +1,4 @@
-"""The two tracks of a clip, each from a tensor or from a file, behind one interface."""
+"""Video and audio tracks of a clip, from a tensor or from a file, with one interface."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from avreward.media.sampling import FramePlan, interval
 
 
 class VideoTrack(Protocol):
-    """Frames and their display times, float64 (n,) in s; `end` is when the last one goes."""
+    """Frames and their display times, float64 (n,) in s; `end` is the clip time at which the last one ends."""
 
     @property
     def times(self) -> Tensor: ...
@@ -87,7 +87,7 @@ class TensorVideo:
 
     @property
     def work_key(self) -> Hashable:
-        if self.attached is not None:  # known by identity, so that the content needn't be hashed
+        if self.attached is not None:  # compared by identity, so that the content need not be hashed
             return "detached", graph_key(self.attached, self.times)
         return graph_key(self.video, self.times) if self.requires_grad else self.key
 
@@ -170,7 +170,7 @@ class TensorAudio:
 
 @dataclass(frozen=True, eq=False)
 class FileVideo:
-    """The picture track of a file, decoded when it is asked for; how it is turned and its key may be known already."""
+    """Video track of a file, decoded on demand; its orientation and key may be known already."""
 
     index: MediaIndex
     known_orientation: Orientation | None = None
@@ -224,7 +224,7 @@ class FileVideo:
 
 @dataclass(frozen=True, eq=False)
 class FileAudio:
-    """The sound track of a file, decoded when it is asked for; its key may be known already."""
+    """Audio track of a file, decoded on demand; its key may be known already."""
 
     index: MediaIndex
     known_key: str | None = None
@@ -276,13 +276,13 @@ class FileAudio:
 
 
 def tensor_video(video: Tensor, fps: float | None, times: Tensor | None) -> TensorVideo:
-    """Check frames and their rate or times and make a picture track; the last frame is held for one frame's length."""
+    """Return a video track of checked frames with their rate or times; the last frame is held for one interval."""
     check_video(video)
     stamps = check_times(video, fps, times)
     return TensorVideo(video, stamps, interval(stamps) if fps is None else 1 / fps)
 
 
 def tensor_audio(audio: Tensor, sample_rate: int | None) -> TensorAudio:
-    """Check a waveform, (channels, samples) or (samples,), and make a sound track of it."""
+    """Return an audio track of a checked waveform, (channels, samples) or (samples,)."""
     waveform, rate = check_audio(audio, sample_rate)
     return TensorAudio(waveform, rate)

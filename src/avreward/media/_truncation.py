@@ -1,7 +1,7 @@
-"""Tells a file that was cut short from a whole one by what its outermost structure says about its length.
+"""Detect files that were cut short, by the length that their outermost structure announces.
 
-A movie whose index comes last can lose a track by a cut and still open; here such a file is an error. Transport
-streams, Ogg, ADTS and MP3 without a length header don't say how long they are.
+A file whose index comes last can lose a track by a cut and still open; here such a file is an error. Transport streams,
+Ogg, ADTS and MP3 without a length header do not announce a length.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import FileIO
 
-_UNKNOWN = 0xFFFFFFFF  # what writers to a pipe put for a length that they don't know yet
+_UNKNOWN = 0xFFFFFFFF  # written to a pipe for a length that is not known yet
 _FIRST_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 _XING_REACH = 256  # bytes from the first MP3 frame in which its length header lies
 
 
 def announced_bytes(file: FileIO, size: int) -> int:
-    """Return how many bytes a file of `size` ought to have at least; 0 if it doesn't say."""
+    """Return how many bytes a file of `size` must have at least; 0 if it does not say."""
     start = file.read(12)
     for is_format, measure in _MEASURES:
         if is_format(start):

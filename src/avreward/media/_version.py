@@ -1,4 +1,4 @@
-"""The version of decoding, keys and transforms, and the libraries that decode."""
+"""Version of decoding, keys and transforms, and versions of the decoding libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decodes a sound track to floats on the clip's clock, mixing and resampling on the way."""
+"""Decode an audio track to floats on the clip's clock, with mixing and resampling."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _CONTEXT = 2**12  # samples on each side of them, more than the filter reaches; 
 
 
 def decode_audio(index: MediaIndex, rate: int | None = None, channels: int | None = None) -> Tensor:
-    """Return the sound, float32 (channels, samples) in [-1, 1], at `rate` Hz (native: None) from clip time 0 on.
+    """Return the audio, float32 (channels, samples) in [-1, 1], at `rate` Hz (native: None) from clip time 0 on.
 
-    Sound that starts late is preceded by zeros, gaps are zeros, what lies before 0 is cut. At most a block of the
-    native sound is held at a time. Raise `MediaError` where the track doesn't decode. Its first packet may fail, since
-    it may refer to what was cut off, and so may the last one of MP3 or AAC: tags are often taken for a frame.
+    Audio that starts late is preceded by zeros, gaps are zeros, samples before 0 are cut. At most one block of the
+    native audio is held at a time. Raise `MediaError` where the track does not decode. Its first packet may fail, since
+    it may refer to a part that was cut off, and so may the last one of MP3 or AAC: tags are often taken for a frame.
     """
     track = _track(index)
     rate, channels = rate or track.rate, channels or track.channels
     blocks = _converted(index, rate, channels)
-    with translated(index.stamp.path, "its sound doesn't fit in memory", "cut it into shorter files"):
+    with translated(index.stamp.path, "its audio does not fit in memory", "cut it into shorter files"):
         out = torch.empty(channels, max(1, ceil(track.end * rate)))
     filled = 0
     for block in blocks:
@@ -69,17 +69,17 @@ def decode_spans(index: MediaIndex, spans: Sequence[tuple[float, float]], rate: 
 
 
 def _converted(index: MediaIndex, rate: int, channels: int) -> Iterator[Tensor]:
-    """Yield the sound from clip time 0, mixed and resampled, block by block."""
+    """Yield the audio from clip time 0, mixed and resampled, block by block."""
     track = _track(index)
     if channels != track.channels and not is_mixable(track.names):
-        problem = f"no rule makes {channels} channels of {'+'.join(track.names)}"
+        problem = f"no rule to mix {'+'.join(track.names)} to {channels} channels"
         raise MediaError(index.stamp.path, problem, "mix it to mono or stereo first")
     blocks: Iterator[Tensor] = (remix(block, channels) for block in audio_blocks(index))
     return resampled(blocks, track.rate, rate) if rate != track.rate else blocks
 
 
 def audio_blocks(index: MediaIndex) -> Iterator[Tensor]:
-    """Yield the native sound from clip time 0, float32 (channels, any) blocks that follow each other without gaps.
+    """Yield the native audio from clip time 0, float32 (channels, any) blocks that follow each other without gaps.
 
     The channels come in FFmpeg's usual order, whatever that of the file.
     """
@@ -116,7 +116,7 @@ def resampled(blocks: Iterator[Tensor], old_rate: int, new_rate: int) -> Iterato
 
 
 def _on_the_clock(index: MediaIndex, track: IndexedAudio) -> Iterator[Tensor]:
-    """Yield the sound from clip time 0 to its announced end."""
+    """Yield the audio from clip time 0 to its announced end."""
     end, tick = round(track.end * track.rate), ceil(track.base * track.rate)
     padding: Tensor | None = None
     for start, placed in _placed(index, track):
@@ -155,7 +155,7 @@ def _placed(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[int, Tenso
 
 
 def _decoded(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[float | None, Tensor]]:
-    """Yield (time on the file's clock, float32 (channels, any)) of each stretch of sound that the decoder gives."""
+    """Yield (time on the file's clock, float32 (channels, any)) of each stretch of audio that the decoder gives."""
     index.stamp.check()
     path = index.stamp.path
     with reading(path, index.limits) as container:
@@ -186,7 +186,7 @@ def _decoded(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[float | N
                 if begin is not None and until is not None and _lost(until, begin, recent):
                     raise _undecodable(index, None)
                 until = begin + frame.samples / frame.sample_rate if begin is not None else None
-                with translated(path, "its sound can't be converted", DAMAGED[1]):
+                with translated(path, "its audio cannot be converted", DAMAGED[1]):
                     pieces = adapt(frame)
                 heard = True
                 yield from pieces
@@ -200,7 +200,7 @@ def _lost(until: float, begin: float, packets: Iterable[float]) -> bool:
 
 
 class _Adapter:
-    """Makes float32 (channels, samples) at the track's rate of what a decoder gives, whatever its format."""
+    """Converts what a decoder gives, whatever its format, to float32 (channels, samples) at the track's rate."""
 
     def __init__(self, track: IndexedAudio) -> None:
         self._track, self._order = track, usual_order(track.names)
@@ -233,10 +233,10 @@ def _floats(frame: AudioFrame) -> NDArray[np.float32]:
 
 def _track(index: MediaIndex) -> IndexedAudio:
     if index.sound is None:
-        raise MediaError(index.stamp.path, index.missing["audio"], "give a file with a sound track")
+        raise MediaError(index.stamp.path, index.missing["audio"], "give a file with an audio track")
     return index.sound
 
 
 def _undecodable(index: MediaIndex, error: BaseException | None) -> MediaError:
     why = f" ({reason(error)})" if error is not None else ""
-    return MediaError(index.stamp.path, f"its sound doesn't decode{why}: the file is damaged or cut short", DAMAGED[1])
+    return MediaError(index.stamp.path, f"its audio does not decode{why}: the file is damaged or cut short", DAMAGED[1])

@@ -1,4 +1,4 @@
-"""Kaldi's log-mel filter bank (`fbank`), differentiable, with the settings that BEATs and AGAV-Rater read."""
+"""Kaldi's log-mel filter bank (`fbank`), differentiable, with the settings of BEATs and AGAV-Rater."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError, unknown_name
 from avreward.media._precision import full_precision, widened
 from avreward.media.rounding import Rounding, to_bfloat16
 
 Window = Literal["povey", "hann", "hamming"]
-_FLOOR = torch.finfo(torch.float32).eps  # Kaldi takes the logarithm of nothing smaller
+_FLOOR = torch.finfo(torch.float32).eps  # the smallest value that Kaldi takes the logarithm of
 _BEATS_MEAN, _BEATS_DEVIATION = 15.41663, 6.55582
 
 
@@ -24,7 +24,7 @@ class Fbank:
 
     Called with `audio`, float (…, samples) in [−1, 1], it gives (…, windows, bins): the natural logarithm of the power
     in `bins` triangles spaced evenly on the mel scale ``1127·ln(1 + f/700)`` between `low` and `high` Hz, floored at
-    the float32 epsilon. There are ``1 + (samples − length) // shift`` windows, none if the sound is shorter than one.
+    the float32 epsilon. There are ``1 + (samples − length) // shift`` windows, none if the audio is shorter than one.
     Differentiable, with a finite gradient (zero) on silence; float32 and float64 are computed as such, other types in
     float32.
 
@@ -32,12 +32,17 @@ class Fbank:
     - `length`, `shift`: of a window, in seconds.
     - `high`: *optional*, the Nyquist frequency if absent.
     - `window`: ``"povey"`` is Hann's to the power 0.85.
-    - `preemphasis`: each sample loses that much of the one before.
-    - `remove_offset`: whether each window loses its mean first.
-    - `scale`: what samples are multiplied with; Kaldi's models expect 16-bit numbers, hence 2¹⁵.
+    - `preemphasis`: factor of the previous sample that is subtracted from each sample.
+    - `remove_offset`: whether the mean of each window is subtracted first.
+    - `scale`: factor of the samples; Kaldi's models expect 16-bit numbers, hence 2¹⁵.
 
-    >>> Fbank(bins=40)(torch.zeros(2, 16000)).shape
-    torch.Size([2, 98, 40])
+    Raises:
+        ArgumentError: if a setting is out of range, or `window` is unknown.
+        MediaError: when called, if `audio` is not floating.
+
+    Example:
+        >>> Fbank(bins=40)(torch.zeros(2, 16000)).shape
+        torch.Size([2, 98, 40])
     """
 
     rate: int = 16000
@@ -54,11 +59,11 @@ class Fbank:
     def __post_init__(self) -> None:
         for name, scale, least in (("rate", 1, 1), ("bins", 1, 1), ("length", self.rate, 2), ("shift", self.rate, 1)):
             if getattr(self, name) * scale < least:
-                raise MediaError(name, f"{getattr(self, name)} is too small", f"give at least {least / scale}")
+                raise ArgumentError(name, f"a number of at least {least / scale}", getattr(self, name))
         if self.window not in get_args(Window):
-            raise MediaError("window", f"{self.window!r} isn't known", f"use one of {', '.join(get_args(Window))}")
+            raise unknown_name("window", self.window, get_args(Window))
         if not 0 <= self.low < self.top <= self.rate / 2:
-            raise MediaError("low, high", f"{self.low} and {self.high} Hz", f"stay in order within 0 … {self.rate / 2}")
+            raise ArgumentError("low, high", f"ascending within 0 … {self.rate / 2} Hz", (self.low, self.high))
 
     def __call__(self, audio: Tensor) -> Tensor:
         """Return float (…, windows, bins) for `audio`, float (…, samples) in [−1, 1]."""
@@ -71,11 +76,11 @@ class Fbank:
 
 
 def beats_fbank(audio: Tensor, rounding: Rounding = "straight_through") -> Tensor:
-    """Return what BEATs reads in AGAV-Rater: the filter bank, rounded to bfloat16 and normalised.
+    """Return the input of BEATs in AGAV-Rater: the filter bank, rounded to bfloat16 and normalised.
 
     `audio`: float (…, samples) in [−1, 1], 16 kHz; returns (…, windows, 128). The original keeps the spectrogram in
-    bfloat16 and takes off 15.41663, divided by 2·6.55582, in its working precision (here that of `audio`); plain BEATs
-    doesn't round (``rounding="none"``).
+    bfloat16, subtracts 15.41663 and divides by 2·6.55582 in its working precision (here that of `audio`); plain BEATs
+    does not round (``rounding="none"``).
 
     >>> round(float(beats_fbank(torch.zeros(400))[0, 0]), 4)
     -2.3913
@@ -86,7 +91,7 @@ def beats_fbank(audio: Tensor, rounding: Rounding = "straight_through") -> Tenso
 @full_precision
 def _fbank(audio: Tensor, about: Fbank) -> Tensor:
     if not audio.is_floating_point():
-        raise MediaError("audio", f"{audio.dtype} isn't floating", "convert to float in -1 ... 1")
+        raise MediaError("audio", f"{audio.dtype} is not floating", "convert to float in -1 ... 1")
     wide = widened(audio)
     size, step = int(about.rate * about.length), int(about.rate * about.shift)  # Kaldi truncates
     if wide.shape[-1] < size:

@@ -1,4 +1,4 @@
-"""Whisper's log-mel spectrogram, differentiable: what Whisper, Qwen2-Audio and Qwen2.5-Omni hear."""
+"""Whisper's log-mel spectrogram, differentiable: the audio input of Whisper, Qwen2-Audio and Qwen2.5-Omni."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.media._precision import full_precision, widened
 
 _RATE, _POINTS, _HOP = 16000, 400, 160
@@ -27,11 +27,16 @@ class LogMel:
     float64 are computed as such, other types in float32.
 
     - `bins`: 80, or 128 for the large-v3 family and the Qwen models.
-    - `samples`: the length that sound is cut or filled up with zeros to, 30 s as in the original; *optional*: ``None``
-      leaves it, but then at least 201 samples are needed, else `MediaError`.
+    - `samples`: the length to which audio is cut or padded with zeros, 30 s as in the original; *optional*: ``None``
+      keeps its length, which must then be at least 201 samples.
 
-    >>> LogMel(bins=128)(torch.zeros(2, 16000)).shape
-    torch.Size([2, 128, 3000])
+    Raises:
+        ArgumentError: if `bins` or `samples` is too small.
+        MediaError: when called, if `audio` is not floating or too short.
+
+    Example:
+        >>> LogMel(bins=128)(torch.zeros(2, 16000)).shape
+        torch.Size([2, 128, 3000])
     """
 
     bins: int = 80
@@ -41,7 +46,7 @@ class LogMel:
         for name, least in (("bins", 1), ("samples", _POINTS)):
             value = getattr(self, name)
             if value is not None and value < least:
-                raise MediaError(name, f"{value} is too small", f"give at least {least}")
+                raise ArgumentError(name, f"an integer of at least {least}", value)
 
     def __call__(self, audio: Tensor) -> Tensor:
         """Return float (…, bins, samples // 160) for `audio`, float (…, samples) at 16 kHz."""
@@ -51,7 +56,7 @@ class LogMel:
 @full_precision
 def _log_mel(audio: Tensor, bins: int, samples: int | None) -> Tensor:
     if not audio.is_floating_point():
-        raise MediaError("audio", f"{audio.dtype} isn't floating", "convert to float in -1 ... 1")
+        raise MediaError("audio", f"{audio.dtype} is not floating", "convert to float in -1 ... 1")
     wide = widened(audio)
     if samples is not None:
         wide = F.pad(wide[..., :samples], (0, max(0, samples - wide.shape[-1])))

@@ -1,4 +1,4 @@
-"""Sample rate, channel count and length of sound, changed differentiably."""
+"""Change sample rate, channel count and length of audio, differentiably."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from julius.resample import ResampleFrac
 from torch import Tensor
 from torch.nn import functional as F
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.media._precision import full_precision, widened
 
 _ZEROS, _ROLLOFF = 24, 0.945  # julius' defaults: zero crossings on each side, and cut-off relative to the Nyquist rate
@@ -35,14 +35,18 @@ def resample(audio: Tensor, old_rate: int, new_rate: int) -> Tensor:
 
     `audio`: float (…, samples) at `old_rate` Hz; returns float (…, floor(samples·new_rate/old_rate)) of its dtype, the
     first sample at the same time as before. The edges are held, a constant stays the constant it was. Half precision is
-    computed in float32. Rates are positive whole numbers, else `MediaError`.
+    computed in float32.
 
-    >>> resample(torch.ones(2, 44101), 44100, 16000).shape
-    torch.Size([2, 16000])
+    Raises:
+        ArgumentError: if a rate is not a positive integer.
+
+    Example:
+        >>> resample(torch.ones(2, 44101), 44100, 16000).shape
+        torch.Size([2, 16000])
     """
     for name, rate in (("old_rate", old_rate), ("new_rate", new_rate)):
         if not 0 < rate < 2**31 or rate != int(rate):
-            raise MediaError(name, f"{rate} isn't a positive whole number", "give the sample rate in Hz")
+            raise ArgumentError(name, "a positive integer, a sample rate in Hz", rate)
     common = gcd(int(old_rate), int(new_rate))
     old, new = int(old_rate) // common, int(new_rate) // common
     if old == new:
@@ -63,18 +67,22 @@ def remix(audio: Tensor, channels: int) -> Tensor:
     """Change the number of channels to one or two, differentiably.
 
     `audio`: float (…, channels, samples) to float (…, `channels`, samples). Mono becomes stereo by repetition, stereo
-    becomes mono as the mean. 5.0, 5.1 and 7.1 sound (L, R, C, LFE, then pairs of surrounds) becomes stereo after ITU-R
+    becomes mono as the mean. 5.0, 5.1 and 7.1 audio (L, R, C, LFE, then pairs of surrounds) becomes stereo after ITU-R
     BS.775: `left = L + C/√2 + Ls/√2`, without the LFE and without attenuation, so that the front keeps its level and
-    the sum may exceed 1; its mono is the mean of that stereo. Other layouts have no agreed order: `MediaError`.
+    the sum may exceed 1; its mono is the mean of that stereo.
 
-    >>> remix(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 1)
-    tensor([[0.5000, 0.5000]])
+    Raises:
+        MediaError: for other layouts, which have no agreed order.
+
+    Example:
+        >>> remix(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 1)
+        tensor([[0.5000, 0.5000]])
     """
     have = audio.shape[-2]
     if channels == have:
         return audio
     if channels not in (1, 2) or have not in (1, 2, *_BS775):
-        raise MediaError("audio", f"no rule makes {channels} channels of {have}", "mix it to mono or stereo first")
+        raise MediaError("audio", f"no rule to mix {have} channels to {channels}", "mix it to mono or stereo first")
     if have in _BS775:
         audio = audio.new_tensor(_BS775[have]) @ audio
     if channels == 1:
@@ -85,10 +93,10 @@ def remix(audio: Tensor, channels: int) -> Tensor:
 def joined_clips(
     audio: Tensor, rate: int, count: int = 8, seconds: float = 2.0, total: float = 30.0, reach_end: bool = False
 ) -> Tensor:
-    """Join `count` clips of `seconds` that are spread over the sound; cut or fill up with zeros to `total` seconds.
+    """Join `count` clips of `seconds` that are spread over the audio; cut or pad with zeros to `total` seconds.
 
-    What AGAV-Rater hears: `audio`, float (…, samples) at `rate` Hz, to (…, total·rate).
-    Sound shorter than a clip is repeated `count` times; clips overlap or leave gaps. Clip i starts at
+    The audio input of AGAV-Rater: `audio`, float (…, samples) at `rate` Hz, to (…, total·rate).
+    Audio shorter than a clip is repeated `count` times; clips overlap or leave gaps. Clip i starts at
     i·(duration − seconds)/count, so the last one stops short of the end, as in pytorchvideo 0.1.5; with `reach_end` the
     divisor is count − 1, as on its main branch.
 

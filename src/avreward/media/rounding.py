@@ -1,12 +1,12 @@
-"""The rounding steps of published preprocessing, with a choice of what the gradient sees.
+"""Rounding steps of published preprocessing, with a choice of gradient.
 
-Originals resize 8-bit pixels, read 16-bit sound and cast spectrograms to bfloat16. Each such step is one operation
+Originals resize 8-bit pixels, read 16-bit audio and cast spectrograms to bfloat16. Each such step is one operation
 here, with a mode:
 
 - ``"straight_through"``: the rounded value, with the gradient of the identity (Bengio et al., arXiv:1308.3432).
 - ``"exact"``: the rounded value as torch differentiates it: a zero gradient through whole numbers, the gradient of the
   cast (itself rounded) through bfloat16.
-- ``"none"``: the value as it came, not rounded and not clamped.
+- ``"none"``: the unchanged value, neither rounded nor clamped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from avreward.errors import MediaError
+from avreward.errors import unknown_name
 
 Rounding = Literal["exact", "straight_through", "none"]
 
@@ -50,13 +50,17 @@ def to_bfloat16(values: Tensor, mode: Rounding = "straight_through") -> Tensor:
 
 
 def rounded(values: Tensor, step: Callable[[Tensor], Tensor], mode: Rounding) -> Tensor:
-    """Return `step(values)` (or `values` if `mode` is ``"none"``) with the gradient that `mode` asks for.
+    """Return `step(values)` (or `values` if `mode` is ``"none"``) with the gradient of `mode`.
 
-    `step` keeps shape and dtype. An unknown mode raises `MediaError`.
+    `step` keeps shape and dtype.
 
-    >>> x = torch.tensor([0.4, 1.6], requires_grad=True)
-    >>> torch.autograd.grad(rounded(x, torch.round, "straight_through").sum(), x)
-    (tensor([1., 1.]),)
+    Raises:
+        UnknownNameError: for an unknown mode.
+
+    Example:
+        >>> x = torch.tensor([0.4, 1.6], requires_grad=True)
+        >>> torch.autograd.grad(rounded(x, torch.round, "straight_through").sum(), x)
+        (tensor([1., 1.]),)
     """
     if mode == "none":
         return values
@@ -65,4 +69,4 @@ def rounded(values: Tensor, step: Callable[[Tensor], Tensor], mode: Rounding) ->
     if mode == "straight_through":
         # x − x is exactly 0, so the value is exact; x + (step(x) − x) could miss it by one place
         return step(values.detach()) + (values - values.detach())
-    raise MediaError("rounding", f"{mode!r} isn't a mode", f"use one of {', '.join(get_args(Rounding))}")
+    raise unknown_name("rounding", mode, get_args(Rounding))

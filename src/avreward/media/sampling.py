@@ -1,6 +1,6 @@
-"""Which frames of a clip are looked at, and at what size.
+"""Rules and sizes by which frames of a clip are sampled.
 
-A rule maps display times to frame indices. It is a frozen dataclass whose `repr` says everything about it, because that
+A rule maps display times to frame indices. It is a frozen dataclass whose `repr` describes it completely, because that
 text is part of a rater's fingerprint. The rules of published systems are in `avreward.media.sampling_rules`.
 """
 
@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, Described, MediaError
 
-# Matroska keeps milliseconds, so a time stamp may be half of one away from the truth.
+# Matroska stores milliseconds, so a time stamp may be off by half of one.
 _STAMP_ERROR = 5e-4
 # The usual codecs work in blocks of 16 pixels: a crop that starts on a multiple keeps the phase of their grid.
 _GRID = 16
@@ -49,7 +49,7 @@ class Windows:
     """Every frame of at most `most` windows of `seconds`: a bounded cost whatever the length, at the full frame rate.
 
     A clip no longer than `seconds * most` gives all its frames. In a longer one the windows are spread evenly: the
-    first begins with the first frame, the last ends with the clip, and a single one stands in the middle. A window that
+    first begins with the first frame, the last ends with the clip, and a single one is in the middle. A window that
     falls between two frames gives the frame on display when it begins.
 
     >>> Windows(seconds=1.0, most=2)(torch.arange(40, dtype=torch.float64) / 4)  # ten seconds at 4 fps
@@ -67,12 +67,12 @@ class Windows:
         length, early = duration(times), slack(times)
         if length <= self.seconds * self.most + early:
             return torch.arange(len(times), device=times.device)
-        room, chosen = length - self.seconds, []
+        rest, chosen = length - self.seconds, []
         for window in range(self.most):
-            offset = room / 2 if self.most == 1 else room * window / (self.most - 1)
+            offset = rest / 2 if self.most == 1 else rest * window / (self.most - 1)
             start = float(times[0]) + offset
             inside = ((times >= start - early) & (times < start + self.seconds - early)).nonzero()[:, 0]
-            # frames may be sparser than windows: what is on display counts, or the window would be empty
+            # frames may be sparser than windows: take the frame on display, or the window would be empty
             chosen.append(inside if len(inside) else on_display(times, times.new_tensor([start])))
         return torch.cat(chosen)
 
@@ -125,7 +125,8 @@ class FramePlan:
 
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.size, self.max_side, self.crop)) > 1:
-            raise MediaError("FramePlan", "size, max_side and crop exclude each other", "give one of them")
+            names = [name for name in ("size", "max_side", "crop") if getattr(self, name) is not None]
+            raise ArgumentError("FramePlan", "at most one of size, max_side and crop", Described(" and ".join(names)))
         if self.size is not None:
             check_positive(height=self.size[0], width=self.size[1])
         if self.max_side is not None:
@@ -134,7 +135,7 @@ class FramePlan:
             check_positive(crop=self.crop)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) that a frame of `height` × `width` pixels comes out with."""
+        """Return the (height, width) of the output for a frame of `height` × `width` pixels."""
         if self.size is not None:
             return self.size
         if self.max_side is not None and max(height, width) > self.max_side:
@@ -184,14 +185,14 @@ def slack(times: Tensor) -> float:
 
 
 def check_times(times: Tensor) -> Tensor:
-    """Return `times`; raise `MediaError` if they aren't those of at least one frame."""
+    """Return `times`; raise `MediaError` unless they are those of at least one frame."""
     if times.ndim != 1 or len(times) == 0:
         raise MediaError("times", f"shape {tuple(times.shape)} instead of (n,) with n > 0", "give a clip with frames")
     return times
 
 
 def check_positive(**arguments: float) -> None:
-    """Raise `MediaError` that names the first of the arguments which isn't above 0."""
+    """Raise `ArgumentError` for the first of the arguments that is not above 0."""
     for name, value in arguments.items():
         if not value > 0:
-            raise MediaError(name, f"{value} isn't positive", "give a positive number")
+            raise ArgumentError(name, "a positive number", value)

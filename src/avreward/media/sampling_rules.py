@@ -1,4 +1,4 @@
-"""The frame rules of published systems, index for index.
+"""Frame rules of published systems, with the same indices.
 
 They count frames, as the originals do; `times` gives the number and, where a rule asks for it, the rate. Where an
 original draws at random, the offsets are an argument and the default is the middle of their range.
@@ -12,7 +12,7 @@ from math import floor
 import torch
 from torch import Tensor
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, Described
 from avreward.media.sampling import FrameRule, check_positive, check_times, duration, interval, on_display, slack
 
 
@@ -105,7 +105,7 @@ class AigvAssessorFrames:
     def __post_init__(self) -> None:
         check_positive(count=self.count)
         if self.bound is not None and not 0 <= self.bound[0] < self.bound[1]:
-            raise MediaError("bound", f"{self.bound} isn't a span of time", "give (start, end) in seconds")
+            raise ArgumentError("bound", "ascending (start, end) in seconds, from 0 on", self.bound)
 
     def __call__(self, times: Tensor) -> Tensor:
         """Return `count` ascending indices; raise `MediaError` if there are no frames."""
@@ -137,13 +137,13 @@ class UniformFrames:
         if frames < self.count:
             return steps.long().clamp(max=frames - 1)
         chosen = (steps * ((frames - 1) / max(1, self.count - 1))).floor().long()
-        # a product that should be whole can fall just short of it; only the last one is set right in the original
+        # a product that should be whole can fall just short of it; the original corrects only the last one
         return torch.where((steps == self.count - 1) & (steps > 0), frames - 1, chosen)
 
 
 @dataclass(frozen=True)
 class CentredClip:
-    """AIGVEval's and T2VQA's clip: `count` frames at every `interval`-th, in the middle; a short clip starts over.
+    """AIGVEval's and T2VQA's clip: `count` frames, every `interval`-th, from the middle; a short clip starts over.
 
     `offset`: the first frame; in training the originals draw it from 0 … n − count·interval.
 
@@ -194,8 +194,8 @@ class DoverFrames:
     All of it `rounds` times, modulo the number of frames, so that a short clip starts over. The technical view is the
     default (three clips of 32), the aesthetic view is ``DoverFrames(length=1, segments=32)``.
 
-    `offsets`: `segments`·`rounds` starts within the parts. The originals draw them anew for every evaluation;
-    `drawn` does so from a generator. Without them every start is the middle of its range.
+    `offsets`: `segments`·`rounds` starts within the parts. The originals draw new ones for every evaluation; `drawn`
+    does so from a generator. Without them every start is the middle of its range.
 
     >>> DoverFrames(length=2, segments=3)(torch.arange(30, dtype=torch.float64))
     tensor([ 2,  4, 12, 14, 22, 24])
@@ -211,7 +211,8 @@ class DoverFrames:
         check_positive(length=self.length, segments=self.segments, interval=self.interval, rounds=self.rounds)
         wanted = self.segments * self.rounds
         if self.offsets is not None and len(self.offsets) != wanted:
-            raise MediaError("offsets", f"{len(self.offsets)} of them", f"give {wanted}, one a segment and round")
+            got = Described(f"{len(self.offsets)} of them")
+            raise ArgumentError("offsets", f"{wanted}, one a segment and round", got)
 
     def __call__(self, times: Tensor) -> Tensor:
         """Return `rounds`·`segments`·`length` indices; raise `MediaError` if there are no frames."""

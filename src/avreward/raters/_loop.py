@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, describe
+from avreward.errors import ArgumentError, AvrewardError, Described, describe
 from avreward.raters.checkpoints._oom import OutOfMemory
 from avreward.raters.scores import Scores
 from avreward.raters.shared import SharedWork, Work
@@ -28,7 +28,7 @@ ENOUGH_FAILURES = BATCH  # clips that a rater fails on, without a score for any,
 
 @dataclass
 class Rated:
-    """What became of some clips under one rater.
+    """The scores of some clips by one rater, and why it failed on the others.
 
     Attributes:
         scores: one row a clip; missing, with the reason, where there is none.
@@ -87,17 +87,22 @@ def rate(
     return rated
 
 
-def alike(raters: Sequence[Rater]) -> list[int]:
-    """Return for each rater the index of the first that decodes as it does: they may share samples and one `Work`.
+def sample_key(rater: Rater) -> Hashable:
+    """Return the key under which raters may share samples: how they decode, and which tracks.
 
-    Raters on one network that look at different tracks don't.
+    Raters on one network that look at different tracks decode alike and still need samples of their own.
     """
+    return rater.decoding, rater.tracks
+
+
+def alike(raters: Sequence[Rater]) -> list[int]:
+    """Return for each rater the index of the first that has its `sample_key`: they may share samples and one `Work`."""
     first: dict[Hashable, int] = {}
-    return [first.setdefault((rater.decoding, rater.tracks), i) for i, rater in enumerate(raters)]
+    return [first.setdefault(sample_key(rater), i) for i, rater in enumerate(raters)]
 
 
 def load(rater: Rater, clip: Clip, work: Work) -> Sample | Exception:
-    """Decode a clip as `rater` wants it; an error other than damaged media is returned, for `rate_batch` to tell."""
+    """Decode a clip as `rater` wants it; return an error other than damaged media for `rate_batch` to report."""
     try:
         return rater.load(clip, work)
     except Exception as error:
@@ -106,7 +111,7 @@ def load(rater: Rater, clip: Clip, work: Work) -> Sample | Exception:
 
 
 def rate_batch(rater: Rater, samples: Sequence[Sample | Exception], work: Work) -> Rated:
-    """Rate what `load` returned, together; where that fails, one by one, so that a clip at fault costs itself alone."""
+    """Rate what `load` returned, together; where that fails, one by one, so that a bad clip affects no other."""
     good = [sample for sample in samples if not isinstance(sample, Exception)]
     failures = {
         i: sample.failure
@@ -139,11 +144,12 @@ def batch_size_of(rater: Rater, given: int | None = None) -> int:
 
 
 def check_clips(clips: Sequence[Clip]) -> Sequence[Clip]:
-    """Return `clips` as they are; raise `TypeError` for one clip alone and for what isn't a clip."""
+    """Return `clips` as they are; raise `ArgumentError` unless it is a sequence of clips."""
     if isinstance(clips, Clip):
-        raise TypeError("clips: a single Clip; pass a list of clips, such as [clip]")
-    if other := next((clip for clip in clips if not isinstance(clip, Clip)), None):
-        raise TypeError(f"clips: {other!r} is not a Clip; open files with Clip.open(path)")
+        raise ArgumentError("clips", "a list of clips", Described("a single Clip"), "pass [clip]")
+    for number, clip in enumerate(clips):
+        if not isinstance(clip, Clip):
+            raise ArgumentError(f"clips[{number}]", "a Clip", clip, "open files with Clip.open(path)")
     return clips
 
 
@@ -161,7 +167,7 @@ def _attempt(rater: Rater, samples: Sequence[Sample], work: Work) -> Scores | Ex
 
 
 def _raise_if_fatal(error: Exception) -> None:
-    """Raise what clip by clip would only make worse: the graphs of the clips before stay in memory."""
+    """Raise an error that rating clip by clip would only make worse: the graphs of earlier clips stay in memory."""
     if isinstance(error, OutOfMemory) and torch.is_grad_enabled():
         raise error
 

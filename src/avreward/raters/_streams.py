@@ -92,7 +92,7 @@ def _blocked(rater: Rater, moving: frozenset[str]) -> dict[str, frozenset[str]]:
 
 
 def _cut(rater: Rater, samples: Sequence[Sample], tracks: frozenset[str], work: Work) -> list[Any]:
-    """The samples, loaded again without the graph of `tracks` where they have one."""
+    """Return the samples, loaded again without the graph of `tracks` where they have one."""
     return [
         rater.load(sample.clip.detached(tracks), work) if tracks & sample.clip.requires_grad else sample
         for sample in samples

@@ -32,7 +32,7 @@ class TermRater(ClipRater):
         self.fingerprint = f"{self.name}:{blake2b(repr(told).encode(), digest_size=8).hexdigest()}"
 
     def rate_clip(self, clip: Clip) -> dict[str, Tensor | float]:
-        """The function's value."""
+        """Return the function's value."""
         return {self.dimensions[0].name: self.function(clip)}
 
     def __copy__(self) -> Self:

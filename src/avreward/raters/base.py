@@ -188,7 +188,7 @@ class Rater(ABC):
         return html_table(*self._shown())
 
     def _shown(self) -> tuple[str, list[str], list[tuple[object, ...]], int]:
-        """The dimensions as a table: title, columns, rows, how many."""
+        """Return the dimensions as a table: title, columns, rows, how many."""
         main = [d for d in self.dimensions if not d.detail]
         details = len(self.dimensions) - len(main)
         behind = f" and {counted(details, 'measurement')} behind them" if main and details else ""
@@ -209,7 +209,7 @@ class Rater(ABC):
         raise unknown_name(f"dimension of {self.name}", name, [d.name for d in self.dimensions])
 
     def __getitem__(self, name: str) -> Reward:
-        """The reward that is this rater's score on one dimension: ``0.5 * rater["audio_quality"]``."""
+        """Return the reward that is this rater's score on one dimension: ``0.5 * rater["audio_quality"]``."""
         # The one import that points upward: the algebra is of rewards, its front door here (docs/decisions.md).
         from avreward.rewards.base import Term
 

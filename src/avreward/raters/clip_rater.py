@@ -70,7 +70,7 @@ class ClipRater(Rater):
         """Nothing: `rate_clip` decodes what it looks at."""
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """The scores of clips, each by `rate_clip`."""
+        """Return the scores of clips, each by `rate_clip`."""
         work = work or Work()
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable):
             return Scores.collect([self._row(sample, work) for sample in samples], self.dimensions)

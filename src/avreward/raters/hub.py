@@ -38,7 +38,7 @@ PATH_OPTIONS = ("adapter", "base", "audio_video", "video_text", "audio_text", "s
 
 
 def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rater:
-    """The rater called `name`: built in, in a folder, or on the Hugging Face hub.
+    """Return the rater called `name`: built in, in a folder, or on the Hugging Face hub.
 
     Args:
         name: ``"signals"`` (the embedded default, no download); a folder with a checkpoint, in its published layout or
@@ -107,7 +107,7 @@ def _compare_settings(folder: Path, saved: Mapping[str, str], now: Mapping[str, 
 
 
 def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that scores depend on, as plain values; where a rater runs is another machine's matter."""
+    """Return the options that scores depend on, as plain values; where a rater runs is another machine's matter."""
     kept = {key: value for key, value in options.items() if key not in ("device", "device_map", "checkpointing")}
     return {key: _findable(value) if key in PATH_OPTIONS and value else _plain(value) for key, value in kept.items()}
 
@@ -125,13 +125,13 @@ def _plain(value: Any) -> Any:
 
 
 def _findable(name: Any) -> str:
-    """A folder's or file's whole path, so that it is found from elsewhere; any other name as it is."""
+    """Return the absolute path of a folder or file, so that it is found from elsewhere; any other name unchanged."""
     folder = Path(name).expanduser()
     return str(folder.resolve()) if name not in registry.names() and folder.exists() else str(name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The ``config.json`` of a folder, empty if there is none; raises `AvrewardError` if it isn't JSON."""
+    """Return the ``config.json`` of a folder, empty if there is none; raises `AvrewardError` if it isn't JSON."""
     path = folder / "config.json"
     if not path.is_file():
         return {}
@@ -145,7 +145,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def layout_of(folder: Path, config: Mapping[str, Any]) -> Layout:
-    """The layout that reads the folder; raises `AvrewardError` that says what was expected where none does."""
+    """Return the layout that reads the folder; raises `AvrewardError` that says what was expected where none does."""
     from avreward.raters.checkpoints._folder import FORMAT
 
     if config.get("format") == FORMAT["format"]:
@@ -165,7 +165,7 @@ def layout_of(folder: Path, config: Mapping[str, Any]) -> Layout:
 
 
 def _saved_layout(folder: Path, config: Mapping[str, Any]) -> Layout:
-    """The layout of a folder that `save_pretrained` wrote, which names the kind of its rater."""
+    """Return the layout of a folder that `save_pretrained` wrote, which names the kind of its rater."""
     from avreward.raters.checkpoints._folder import FORMAT
 
     for name in ("options", "settings"):
@@ -184,7 +184,12 @@ def _saved_layout(folder: Path, config: Mapping[str, Any]) -> Layout:
 
 
 def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
-    """The folder called `name`, or the hub's repository as it was downloaded; raises `UnknownRater` for neither."""
+    """Return the folder called `name`, or the hub's repository after downloading it.
+
+    Raises:
+        UnknownRater: if it is neither.
+        ArgumentError: if it is a file.
+    """
     path = Path(name).expanduser()
     if path.is_dir():
         return path

@@ -1,4 +1,4 @@
-"""What a rater returns: named dimensions, their values, and why one is missing."""
+"""Dimensions and scores: the results of raters, with the reasons for missing values."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ LEVELS = ("bad", "poor", "fair", "good", "excellent")
 
 @dataclass(frozen=True)
 class Dimension:
-    """One named thing that a rater judges.
+    """One named property that a rater judges.
 
     Args:
         name: as in ``rater["audio_quality"]``.
-        low, high: the range of the score; infinite where it has no end.
+        low: lower end of the score's range, may be infinite.
+        high: upper end of the score's range, may be infinite.
         needs: what a clip must have: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``.
         unit: of the score, empty for a plain number.
         higher_is_better: `None` where neither end is better (loudness).
         calibrated: whether the score is on a quality scale whose fifths are bad … excellent.
-        detail: a measurement behind the dimensions: addressable, shown on request.
-        description: one line for a person.
+        detail: whether it is a measurement behind the main dimensions, shown on request only.
+        description: one line of text.
         streams: the tracks, among those that it needs, that a gradient of this score may move; an empty tuple for none
             (*optional*, all that it needs, and both where it needs neither). Enforced for every rater: an audio score
             of a joint generator can't push the video.
@@ -105,8 +106,10 @@ class Scores:
     def __post_init__(self) -> None:
         self.basis = self.basis or [{} for _ in self.reasons]
         if self.sigma is not None and self.sigma.shape != self.values.shape:
-            shape, wanted = tuple(self.sigma.shape), tuple(self.values.shape)
-            raise ValueError(f"sigma: is of shape {shape} for values of {wanted}; give one for each, NaN where unknown")
+            expected = f"one for each value, shape {tuple(self.values.shape)}"
+            raise ArgumentError(
+                "sigma", expected, Described(f"shape {tuple(self.sigma.shape)}"), "use NaN where unknown"
+            )
 
     def __len__(self) -> int:
         return len(self.reasons)
@@ -128,19 +131,23 @@ class Scores:
             raise unknown_name("dimension", name, self.names) from None
 
     def __getitem__(self, name: str) -> Tensor:
-        """The scores (clips,) on one dimension, NaN where missing."""
+        """Return the scores (clips,) of one dimension, NaN where missing."""
         return self.values[:, self.column(name)]
 
     def levels(self, name: str) -> list[str | None]:
-        """The fifth of the dimension's range that each clip's score falls in: bad, poor, fair, good or excellent.
+        """Return the level of each clip's score: bad, poor, fair, good or excellent, the fifths of the range.
 
-        `None` where the score is missing. Raises `ValueError` for a dimension that is not calibrated: a raw score's
-        range says nothing about quality.
+        A missing score has the level `None`.
+
+        Raises:
+            ArgumentError: for a dimension that is not calibrated: the range of a raw score does not measure quality.
         """
         column = self.column(name)
         dimension = self.dimensions[column]
         if not dimension.calibrated:
-            raise ValueError(f"{name}: an uncalibrated score has no levels; use the value, or calibrate it first")
+            raise ArgumentError(
+                "dimension", "a calibrated one, which has levels", name, "use its value, or calibrate it"
+            )
         return [
             level_of(float(value), dimension) if there else None
             for value, there in zip(self.values[:, column].detach(), self.present[:, column], strict=True)
@@ -153,7 +160,7 @@ class Scores:
         return html_table(*self._shown())
 
     def _shown(self) -> tuple[str, list[str], Iterator[tuple[object, ...]], int]:
-        """The scores as a table: title, columns, rows, how many; measurements behind the dimensions are left out."""
+        """Return title, columns, rows and number of rows of the table; measurements (details) are left out."""
         shown = [i for i, d in enumerate(self.dimensions) if not d.detail] or [*range(len(self.dimensions))]
         left = len(self.dimensions) - len(shown)
         title = f"Scores of {counted(len(self), 'clip')}" + (
@@ -167,20 +174,24 @@ class Scores:
         return title, ["clip", *names, "missing because"], rows, len(self)
 
     def to_frame(self) -> pandas.DataFrame:
-        """A pandas table, one row a clip and one column a dimension, NaN where missing."""
+        """Return a pandas table, one row a clip and one column a dimension, NaN where missing."""
         import pandas
 
         return pandas.DataFrame(self.values.detach().double().cpu().numpy(), columns=list(self.names))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Scores]) -> Scores:
-        """One `Scores` from several of the same dimensions, in order."""
+        """Return one `Scores` from several of the same dimensions, in order.
+
+        Raises:
+            ArgumentError: if `parts` is empty.
+        """
         import torch  # here, so that raters can be listed without it
 
         if not parts:
-            raise ValueError("no scores to concatenate; pass at least one")
+            raise ArgumentError("parts", "at least one Scores", parts)
         like = next((p.values for p in parts if p.present.any()), parts[0].values)
-        # a part without a single score doesn't know the rater's device and type
+        # a part without any score does not know the rater's device and type
         parts = [replace(p, values=p.values.to(like), present=p.present.to(like.device)) for p in parts]
         sigmas = [torch.full_like(p.values, float("nan")) if p.sigma is None else p.sigma for p in parts]
         return cls(
@@ -193,7 +204,7 @@ class Scores:
         )
 
     def split(self) -> list[Scores]:
-        """One `Scores` for each clip, in order; what `concatenate` puts together again."""
+        """Return one `Scores` for each clip, in order; `concatenate` is the inverse."""
         return [
             Scores(
                 self.values[i : i + 1],
@@ -212,7 +223,7 @@ class Scores:
         rows: Iterable[tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]],
         dimensions: tuple[Dimension, ...],
     ) -> Scores:
-        """From one (values, reasons, basis) a clip, where `values` maps a dimension's name to a scalar tensor."""
+        """Return the scores of one (values, reasons, basis) a clip; `values` maps a dimension to a scalar tensor."""
         import torch
 
         rows = list(rows)
@@ -227,14 +238,14 @@ class Scores:
         reasons = [dict(why) for _, why, _ in rows]
         for row, column in (given & ~present).nonzero().tolist():
             # of a damaged weight, say, or of float16 that is too narrow
-            said = f"the score is {float(values[row, column].detach())}, not a finite number"
-            reasons[row][dimensions[column].name] = said
+            reason = f"the score is {float(values[row, column].detach())}, not a finite number"
+            reasons[row][dimensions[column].name] = reason
         values = torch.where(given.to(values.device) & ~present.to(values.device), nan, values)
         return cls(values, present, reasons, dimensions, [basis for _, _, basis in rows])
 
 
 def level_of(value: float, dimension: Dimension) -> str:
-    """The level of one score: which fifth of `dimension`'s range it falls in (values outside count as the end)."""
+    """Return the level of one score: its fifth of the dimension's range (values outside count as the nearest end)."""
     share = (value - dimension.low) / (dimension.high - dimension.low)
     if dimension.higher_is_better is False:
         share = 1 - share
@@ -242,6 +253,6 @@ def level_of(value: float, dimension: Dimension) -> str:
 
 
 def as_row(scores: Scores, clip: int) -> dict[str, Any]:
-    """One clip's present scores as plain floats, for tables and JSON."""
+    """Return one clip's present scores as plain floats, for tables and JSON."""
     pairs = zip(scores.names, scores.values[clip].detach().tolist(), scores.present[clip].tolist(), strict=True)
     return {name: value for name, value, there in pairs if there}

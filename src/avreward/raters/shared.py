@@ -36,7 +36,7 @@ class Shared:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """The value under `key`, computed by `compute` if nobody has yet."""
+        """Return the value under `key`, computed by `compute` if nobody has yet."""
         key = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), key)
         with self._lock:
             future = self._futures.get(key)

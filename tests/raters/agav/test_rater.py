@@ -161,7 +161,7 @@ def test_three_raw_scores(rater) -> None:
     assert scores.values.isfinite().all()
     assert len(scores.values.unique()) == 6
     check_alone(rater, clips, scores)
-    with pytest.raises(ValueError, match="uncalibrated"):
+    with pytest.raises(ValueError, match="a calibrated one, which has levels"):
         scores.levels("overall")
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from avreward.clip import Clip
 from avreward.datasets.synthetic.scenes import scene
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.raters.base import Work
 from avreward.raters.hub import UnknownRater, load_rater
 from avreward.raters.signals import rater as module
@@ -198,7 +198,7 @@ def test_the_fingerprint_names_constants_and_versions(monkeypatch):
 
 
 def test_one_clip_instead_of_a_list_and_a_bad_batch_size_are_refused(scenes):
-    with pytest.raises(TypeError, match=r"pass a list of clips, such as \[clip\]"):
+    with pytest.raises(ArgumentError, match=r"clips: expected a list of clips, got a single Clip; pass \[clip\]"):
         RATER(scenes[0])
     with pytest.raises(ValueError, match=r"batch_size: .*got -1"):
         RATER(scenes, batch_size=-1)

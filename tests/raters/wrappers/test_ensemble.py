@@ -231,6 +231,27 @@ def test_each_member_decodes_in_its_own_way_and_equal_ones_together():
         assert [track for track, _ in rater.loads].count("audio") == 3
 
 
+def test_members_that_decode_alike_but_look_at_other_tracks_have_samples_of_their_own():
+    class Ear(Toy):
+        tracks = ("audio",)
+        decoding = "alike"
+
+    class Seeing(Toy):
+        decoding = "alike"
+
+    clips = [both(0.5, 0.25), both(0.1, 0.75)]
+    for raters in ([Ear("ear"), Seeing("seeing")], [Seeing("seeing"), Ear("ear")]):
+        rater = EnsembleRater(raters)
+        found = rater(clips)
+        each = torch.stack([alone(clips).values for alone in raters])
+        torch.testing.assert_close(found["power"], each[:, :, 0].mean(0))
+        assert found.present[:, 0].all()
+        assert not found.present[:, 1].any()  # the ear has no brightness
+        assert "ear: " in found.reasons[0]["brightness"]
+        sample = rater.load(clips[0])
+        assert sorted(len(own.tracks) for own in sample.members.values()) == [1, 2]
+
+
 def test_a_broken_track_costs_the_clip_and_nothing_else():
     class Broken(Toy):
         def load_track(self, clip, track):

@@ -163,7 +163,7 @@ def load(
     video_text: str | Path | None = None,
     audio_text: str | Path | None = None,
 ) -> AvBenchRater:
-    """The rater whose evaluators stand in `folder`, as ``audio_video/``, ``video_text/`` and ``audio_text/``.
+    """Return the rater whose evaluators stand in `folder`, as ``audio_video/``, ``video_text/`` and ``audio_text/``.
 
     Each holds a model as `transformers` writes it. The published repository (``iiiiii123/AVBench_model``) has one for
     each evaluator, fine-tuned and merged from Qwen2.5-Omni-7B and Qwen2-Audio-7B-Instruct; how its folders are called
@@ -203,7 +203,7 @@ def load(
 
 
 def _config(place: Path, family: type[Backbone], name: str) -> Mapping[str, Any]:
-    """The ``config.json`` of one evaluator; raises `AvrewardError` for a model of another family."""
+    """Return the ``config.json`` of one evaluator; raises `AvrewardError` for a model of another family."""
     from avreward.raters.hub import read_config
     from avreward.raters.lmm.backbones._families import FAMILIES
 
@@ -240,7 +240,7 @@ def _evaluator(dimension: Dimension, backbone: Backbone, checkpointing: bool) ->
 
 
 def _prompts(name: str, backbone: Backbone) -> list[Prompt]:
-    """The whole texts of one evaluator; the first for which a clip has everything is used."""
+    """Return the whole texts of one evaluator; the first for which a clip has everything is used."""
     if name == "audio_video":
         return [tuple(backbone.chat([Slot("video"), Slot("audio"), AUDIO_VIDEO]))]
     if name == "video_text":

@@ -27,7 +27,7 @@ _PARTS = ("image_processor", "video_processor", "feature_extractor")
 def read_network(
     folder: str | PathLike[str], model_types: Sequence[str], loading: Loading
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The network and the tokenizer of a checkpoint in a folder or on the hub. No remote code runs.
+    """Return the network and the tokenizer of a checkpoint in a folder or on the hub. No remote code runs.
 
     Raises `AvrewardError` if its `model_type` is none of `model_types`, if weights are missing or unexpected and
     `loading.allow` doesn't name them, or if `transformers` can't read it.

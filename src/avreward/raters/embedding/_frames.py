@@ -49,7 +49,7 @@ class Pictures:
         return cls(size, crop if cropped else None, **scaling(files, otherwise))
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) that a frame has before the crop."""
+        """Return the (height, width) that a frame has before the crop."""
         if not isinstance(self.size, int):
             return self.size
         longer = int(self.size * max(height, width) / min(height, width))
@@ -95,7 +95,7 @@ class NaflexPictures:
         return cls(patch, patches, **scaling(files, otherwise))
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """The (height, width) that a frame is resized to."""
+        """Return the (height, width) that a frame is resized to."""
 
         def scaled(scale: float) -> tuple[int, int]:
             return _whole(height * scale, self.patch), _whole(width * scale, self.patch)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, score: Score = "cosine") -> Rater:
-    """The embedding rater of the checkpoint in `folder`.
+    """Return the embedding rater of the checkpoint in `folder`.
 
     `score`: ``"cosine"``, or ``"probability"`` where the model has a calibrated one. Raises `AvrewardError` for options
     of `loading` that these small models don't have.

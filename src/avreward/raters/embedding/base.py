@@ -76,7 +76,7 @@ class EmbeddingRater(NetworkRater):
         allow: Sequence[str] = (),
         **options: Any,
     ) -> Self:
-        """The rater of a checkpoint: a folder, or the name of a repository on the hub.
+        """Return the rater of a checkpoint: a folder, or the name of a repository on the hub.
 
         `device`, `dtype` and `allow` are as for `avreward.raters.checkpoints.loading.Loading`; `options` are those of
         the constructor. What the checkpoint's preprocessor files say about sizes, means and rates is followed. Raises

@@ -83,7 +83,7 @@ class ClapRater(EmbeddingRater):
         return int(min(self.tokenizer.model_max_length, sizes.max_position_embeddings - sizes.pad_token_id - 1))
 
     def load_track(self, clip: Clip, track: Track) -> Tensor:
-        """The spectrogram, float (1 or 4, frames, bins)."""
+        """Return the spectrogram, float (1 or 4, frames, bins)."""
         rate, window = self.mel.rate, self.mel.window
         samples = floor(clip.ends["audio"] * rate + 1e-6)
         if self.mel.truncation == "fusion" or samples <= window:

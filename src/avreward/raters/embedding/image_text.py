@@ -82,11 +82,11 @@ class ImageTextRater(EmbeddingRater):
         return {"frames": repr(self.frames), "pictures": repr(self.pictures)}
 
     def load_track(self, clip: Clip, track: Track) -> Tensor | Patched:
-        """The chosen frames as the image encoder takes them."""
+        """Return the chosen frames as the image encoder takes them."""
         return self.pictures(clip.frames(FramePlan(self.frames)), self.rounding)
 
     def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
-        """A vector for each frame, or one for the prompt, before normalization."""
+        """Return a vector for each frame, or one for the prompt, before normalization."""
         if side == "prompt":
             # SigLIP was trained with texts filled up to their full length.
             siglip = self.has_probability(self.network)

@@ -105,13 +105,13 @@ class PeAvRater(EmbeddingRater):
         return {"frames": repr(self.frames), "pictures": repr(self.pictures), "sound": sound}
 
     def load_track(self, clip: Clip, track: Track) -> Tensor:
-        """The frames (n, 3, height, width), or the sound (samples,)."""
+        """Return the frames (n, 3, height, width), or the sound (samples,)."""
         if track == "video":
             return self.pictures(clip.frames(FramePlan(self.frames)), self.rounding)
         return _mirrored(widened(clip.sound(RATE, 1)[0]))
 
     def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
-        """A vector for each of the two dimensions; a track has the same for both."""
+        """Return a vector for each of the two dimensions; a track has the same for both."""
         network = self.network
         if side == "prompt":
             hidden = network.text_model(**self.tokens(loaded), output_hidden_states=True).hidden_states[-1][:, 0]

@@ -76,7 +76,7 @@ class AvWindow:
         return energy / self.motion.steps.unsqueeze(1), between
 
     def _course(self, times: Tensor, values: Tensor) -> Tensor:
-        """A course of the picture on the grid; a slow frame rate widens the kernel."""
+        """Return a course of the picture on the grid; a slow frame rate widens the kernel."""
         step = float(self.motion.steps.median())
         return _detrended(_at(self.grid, times, values, max(0.04, 0.6 * step)))
 
@@ -130,7 +130,7 @@ def offset(both: AvWindow, gate: Gate) -> Tensor:
 
 
 def best_lag(both: AvWindow) -> Tensor:
-    """The lag in s at which the courses agree best; positive: the sound comes late. For `explain`."""
+    """Return the lag in s at which the courses agree best; positive: the sound comes late. For `explain`."""
     return (int(_all_lags(both).argmax()) - REACH) * GRID * torch.ones_like(both.level[0])
 
 
@@ -153,7 +153,7 @@ def _lagged(late: Tensor, fixed: Tensor) -> Tensor:
 
 
 def _in_sync(curve: Tensor) -> Tensor:
-    """The best correlation at lags up to 60 ms, as a soft maximum."""
+    """Return the best correlation at lags up to 60 ms, as a soft maximum."""
     near = curve[REACH - NEAR : REACH + NEAR + 1]
     return (torch.logsumexp(40 * near, 0) - math.log(near.shape[0])) / 40
 
@@ -165,7 +165,7 @@ def _at(grid: Tensor, times: Tensor, values: Tensor, width: float) -> Tensor:
 
 
 def _detrended(course: Tensor) -> Tensor:
-    """The course (points,) less its mean over a second around (Hann window), and less its mean."""
+    """Return the course (points,) less its mean over a second around (Hann window), and less its mean."""
     radius = round(TREND / GRID / 2)
     window = torch.hann_window(2 * radius + 3, periodic=False, dtype=course.dtype, device=course.device)[1:-1]
     around = torch.nn.functional.pad(course[None], (radius, radius), mode="replicate")

@@ -62,7 +62,7 @@ class Explanation:
         return len(self.rows)
 
     def __getitem__(self, name: str) -> Explained:
-        """The row of one measurement."""
+        """Return the row of one measurement."""
         for row in self.rows:
             if row.name == name:
                 return row

@@ -32,7 +32,7 @@ def sharpness(frames: Frames, gate: Gate) -> Tensor:
 
 
 def noise(frames: Frames, gate: Gate) -> Tensor:
-    """Standard deviation of the noise in 8-bit levels (Immerkær), low mean over blocks of 16 × 16: flat ones count."""
+    """Noise level in 8-bit levels: its standard deviation (Immerkær), low mean over blocks of 16 × 16 (flat ones)."""
     x = _at_least(frames.detail, 3)
     x = x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2]
     x = x[:, :, 2:] - 2 * x[:, :, 1:-1] + x[:, :, :-2]
@@ -42,7 +42,7 @@ def noise(frames: Frames, gate: Gate) -> Tensor:
 
 
 def blockiness(frames: Frames, gate: Gate) -> Tensor:
-    """Steps of luma across the borders of 8 × 8 blocks against the steps beside them, in dB (after Wang et al.)."""
+    """Luma steps across the borders of 8 × 8 blocks relative to the steps beside them, in dB (after Wang et al.)."""
     return (_grid_excess(frames.detail) + _grid_excess(frames.detail.transpose(-1, -2))) / 2
 
 

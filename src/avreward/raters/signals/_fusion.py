@@ -56,7 +56,7 @@ class Fusion:
         return c.weight * torch.nn.functional.softplus((badness(measurement, value) - c.reference) / c.scale)
 
     def fuse(self, values: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-        """The dimensions' scores that `values` (measurement → scalar) allows, and what `overall` was made of."""
+        """Return the dimensions' scores that `values` (measurement → scalar) allows, and what `overall` was made of."""
         penalties: dict[str, Tensor] = {}
         for dimension in DIMENSIONS:
             parts = feeding(dimension)
@@ -71,7 +71,7 @@ class Fusion:
 
 
 def badness(measurement: Measurement, value: Tensor) -> Tensor:
-    """The measurement in the fusion's form, turned so that more is worse."""
+    """Return the measurement in the fusion's form, turned so that more is worse."""
     if measurement.form == "distance":
         return torch.sqrt((value - measurement.offset).square() + 1)
     if measurement.form == "log":
@@ -83,10 +83,10 @@ def badness(measurement: Measurement, value: Tensor) -> Tensor:
 
 @cache
 def shipped() -> Fusion:
-    """The constants that come with the package."""
+    """Return the constants that come with the package."""
     return Fusion.from_dict(json.loads(files(__package__).joinpath("fusion.json").read_text()))
 
 
 def fused_names() -> tuple[str, ...]:
-    """The names of the measurements that are fused into a dimension."""
+    """Return the names of the measurements that are fused into a dimension."""
     return tuple(m.name for m in MEASUREMENTS if m.feeds)

@@ -13,12 +13,12 @@ Gate = Callable[[Tensor], Tensor]
 
 
 def soft(margin: Tensor) -> Tensor:
-    """The logistic step: 0.5 at the threshold, 0.73 one unit above it."""
+    """Return the logistic step: 0.5 at the threshold, 0.73 one unit above it."""
     return torch.sigmoid(margin)
 
 
 def hard(margin: Tensor) -> Tensor:
-    """The step of the literature: 1 above the threshold, 0 below."""
+    """Return the step of the literature: 1 above the threshold, 0 below."""
     return (margin > 0).to(margin.dtype)
 
 
@@ -33,7 +33,7 @@ def magnitude(x: Tensor, softness: float) -> Tensor:
 
 
 def low_mean(x: Tensor, dim: int, gate: Gate, power: float = 1.0) -> Tensor:
-    """The level that x seldom falls below: the tenth percentile, or softly the power mean of exponent −`power`."""
+    """Return a low level of x: the tenth percentile with the hard gate, else the power mean of exponent −`power`."""
     if gate is hard:
         return x.quantile(0.1, dim)
     return x.pow(-power).mean(dim).pow(-1 / power)

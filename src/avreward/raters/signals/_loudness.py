@@ -37,9 +37,9 @@ def _k_weighted(wave: Tensor, rate: int) -> Tensor:
 
 
 def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float, float, float]]]:
-    """The biquads (b, a) at any rate: a high shelf (+4 dB from 1682 Hz) and a high-pass at 38 Hz, bilinear transform.
+    """Return the biquads (b, a) at any rate by bilinear transform: high shelf (+4 dB from 1682 Hz), 38 Hz high-pass.
 
-    BS.1770 tabulates them at 48 kHz; these analogue parameters give that table back to 1e-9.
+    BS.1770 tabulates them at 48 kHz; these analogue parameters reproduce that table to 1e-9.
     """
     k = math.tan(math.pi * 1681.974450955533 / rate)
     q, gain = 0.7071752369554196, 10 ** (3.999843853973347 / 20)

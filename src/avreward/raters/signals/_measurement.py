@@ -161,5 +161,5 @@ MEASUREMENTS: tuple[Measurement, ...] = (
 
 
 def feeding(dimension: str) -> tuple[Measurement, ...]:
-    """The measurements that are fused into `dimension`."""
+    """Return the measurements that are fused into `dimension`."""
     return tuple(m for m in MEASUREMENTS if m.feeds == dimension)

@@ -35,7 +35,7 @@ def frozen(motion: Motion, gate: Gate) -> Tensor:
 
 
 def _usual_hold(moved: Tensor) -> int:
-    """The median number of steps from one change of the picture to the next; 1 where it hardly ever changes."""
+    """Return the median number of steps from one change of the picture to the next; 1 where it hardly ever changes."""
     at = moved.nonzero()[:, 0]
     return int(at.diff().median()) if at.shape[0] > 4 else 1
 

@@ -24,7 +24,7 @@ WINDOW = 5.0  # s
 
 
 def spans(end: float) -> list[tuple[float, float]]:
-    """The stretches (start, stop) in s of a track that ends at `end`: all of it up to 30 s, else three to six windows.
+    """Return the (start, stop) in s of the measured parts of a track: all of it up to 30 s, else 3 to 6 windows.
 
     The windows of 5 s begin at multiples of 10, 20, 40 … s of the clip's clock, whichever leaves at most six. So they
     depend on the track alone, and windows of picture and sound of different lengths still meet.
@@ -75,7 +75,7 @@ class WindowViews:
     why: str = ""
 
     def mean(self, measurement: Measurement, gate: Gate) -> Tensor:
-        """The mean of a measurement over the stretches."""
+        """Return the mean of a measurement over the stretches."""
         return torch.stack([measurement.measure(view, gate) for view in self.views]).mean()
 
 

@@ -78,7 +78,7 @@ class SignalsRater(Rater):
         return super().reads() if dimension is None else self.dimension(dimension).tracks
 
     def load_track(self, clip: Clip, track: Track) -> Any:
-        """A `Picture`, or a tuple of `Sound` stretches."""
+        """Return a `Picture`, or a tuple of `Sound` stretches."""
         with no_autocast():
             return load_video(clip) if track == "video" else load_audio(clip)
 
@@ -128,5 +128,5 @@ class SignalsRater(Rater):
 
 
 def _measured(views: Mapping[str, WindowViews]) -> dict[str, Tensor]:
-    """The measurements, in the scores' form, of what there is to see."""
+    """Return the measurements, in the scores' form, of what there is to see."""
     return {m.name: views[m.view].mean(m, soft) for m in MEASUREMENTS if m.view in views and views[m.view].views}

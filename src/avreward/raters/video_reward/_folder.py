@@ -84,7 +84,7 @@ class Published:
         return {ours: data[theirs] for theirs, ours in names.items() if data.get(theirs) is not None}
 
     def state(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        """The weights by our names in `dtype`, adapters merged; those that the checkpoint lacks from the base model."""
+        """Return the weights by our names in `dtype`, with adapters merged; the base model adds missing ones."""
         files = _files(self.checkpoint)
         weights = read_weights([*weight_files(self.base), *files] if _is_split(self.checkpoint) else files)
         if not any(".lora_A." in name for name in weights):
@@ -111,7 +111,7 @@ def _settings(folder: Path) -> Mapping[str, Any]:
 
 
 def _files(place: Path) -> list[Path]:
-    """The files with the weights in `place`, adapters last; none if there are none."""
+    """Return the files with the weights in `place`, adapters last; none if there are none."""
     if (place / "model.pth").is_file():
         return [place / "model.pth"]
     if _is_split(place):

@@ -169,7 +169,7 @@ def load(
     base: str | Path | None = None,
     normalized: bool | None = None,
 ) -> VideoRewardRater:
-    """The rater in `folder`, which is laid out as VideoReward's training code or `save_pretrained` writes it.
+    """Return the rater in `folder`, which is laid out as VideoReward's training code or `save_pretrained` writes it.
 
     Args:
         folder, config: the folder and its ``config.json``.
@@ -229,7 +229,7 @@ def with_tokens(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
 
 
 def _filled(sizes: Qwen2VLConfig, state: Mapping[str, Tensor], loading: Loading, source: Path) -> nn.ModuleDict:
-    """The network with the weights of `state`; its vocabulary is as large as theirs."""
+    """Return the network with the weights of `state`; its vocabulary is as large as theirs."""
     with extra("lmm"):
         from accelerate import init_empty_weights
 

@@ -44,7 +44,7 @@ class CalibratedRater(WrapperRater):
         return None if inner is None or "calibration" in inner else {**inner, "calibration": self._told()}
 
     def _told(self) -> dict[str, dict[str, list[float]]]:
-        """The curves in plain numbers: dimension → kind → those of `Calibration.state`."""
+        """Return the curves in plain numbers: dimension → kind → those of `Calibration.state`."""
         return {name: {k: v.tolist() for k, v in c.state.items()} for name, c in self.calibrations.items()}
 
     @property
@@ -53,7 +53,7 @@ class CalibratedRater(WrapperRater):
         return {**self.rater.settings, **{f"calibration of {n}": repr(c) for n, c in self.calibrations.items()}}
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """The rater's scores, and what calibrated ones amount to; so does their sigma, by the curve's slope."""
+        """Return the rater's scores, and what calibrated ones amount to; so does their sigma, by the curve's slope."""
         raw = self.rater.rate(samples, work)
         values, sigma = raw.values, raw.sigma
         for name, curve in self.calibrations.items():
@@ -104,7 +104,7 @@ def save_calibrations(calibrations: Mapping[str, Calibration], path: str | PathL
 
 
 def load_calibrations(path: str | PathLike[str]) -> dict[str, Calibration]:
-    """The curves in a file that `save_calibrations` wrote: dimension → curve.
+    """Return the curves in a file that `save_calibrations` wrote: dimension → curve.
 
     Raises `AvrewardError` for a file that isn't there, or holds something else.
 

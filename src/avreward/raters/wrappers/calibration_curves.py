@@ -25,7 +25,7 @@ class Calibration(ABC):
 
     @abstractmethod
     def slope(self, scores: Tensor) -> Tensor:
-        """The derivative at the scores."""
+        """Return the derivative at the scores."""
 
     @property
     @abstractmethod
@@ -88,7 +88,7 @@ class Logistic(Calibration):
     high: float
 
     def __call__(self, scores: Tensor) -> Tensor:
-        """The curve's value."""
+        """Return the curve's value."""
         return (self.beta1 - self.beta2) * self._share(scores) + self.beta2
 
     def slope(self, scores: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ KINDS: Mapping[str, type[Linear] | type[Logistic]] = MappingProxyType({"linear":
 
 
 def calibration_from(state: Mapping[str, Tensor]) -> Calibration:
-    """The curve whose `state` this is; raises `ValueError` for anything else."""
+    """Return the curve whose `state` this is; raises `ValueError` for anything else."""
     [(kind, numbers)] = state.items() if len(state) == 1 else [("", torch.zeros(0))]
     if kind not in KINDS:
         kinds = " or ".join(KINDS)

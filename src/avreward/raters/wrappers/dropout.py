@@ -50,7 +50,7 @@ class DropoutPass(WrapperRater):
         return {**self.rater.settings, "dropout": f"{len(self.dropped)} modules, p = {shares}, seed {self.seed}"}
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """The rater's scores, clip by clip."""
+        """Return the rater's scores, clip by clip."""
         # Each clip from the seed on, and nothing shared: what a neighbour draws, or has computed already, must not
         # decide which of this clip's units are dropped.
         parts = []

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
+from avreward.raters._loop import sample_key
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.shared import Shared
@@ -23,7 +24,7 @@ Value = Literal["mean", "lower", "worst"]
 
 @dataclass(frozen=True)
 class MemberSamples(Sample):
-    """One clip, decoded as each member wants it: `Rater.decoding` → sample."""
+    """One clip, decoded as each member wants it: `sample_key` of the member → sample."""
 
     members: Mapping[Hashable, Sample] = field(default_factory=dict)
 
@@ -120,13 +121,13 @@ class EnsembleRater(WrapperRater):
         return self.fingerprint
 
     def load(self, clip: Clip, work: Work | None = None) -> MemberSamples:
-        """Decodes as each member does, once for those that decode alike."""
+        """Decode as each member does, once for those that decode the same tracks alike."""
         work = work or Work()
-        each = {rater.decoding: rater for rater in self.raters}
-        members = {decoding: rater.load(clip, _work(work, decoding)) for decoding, rater in each.items()}
+        each = {sample_key(rater): rater for rater in self.raters}
+        members = {key: rater.load(clip, _work(work, rater.decoding)) for key, rater in each.items()}
         missing = {track: why for sample in members.values() for track, why in sample.missing.items()}
         tracks: dict[str, Any] = {
-            track: {decoding: sample.tracks[track] for decoding, sample in members.items() if track in sample.tracks}
+            track: {key: sample.tracks[track] for key, sample in members.items() if track in sample.tracks}
             for track in self.tracks
             if track not in missing
         }
@@ -134,22 +135,22 @@ class EnsembleRater(WrapperRater):
         return MemberSamples(clip, tracks, missing, "; ".join(failures) or None, members)
 
     def load_track(self, clip: Clip, track: Track) -> Mapping[Hashable, Any]:
-        """What each member makes of a track: its `decoding` → that."""
-        return {rater.decoding: rater.load_track(clip, track) for rater in self.raters if track in rater.tracks}
+        """Decode one track as each member does: `sample_key` of the member → decoded track."""
+        return {sample_key(rater): rater.load_track(clip, track) for rater in self.raters if track in rater.tracks}
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Scores for what `load` decoded."""
+        """Return the scores of what `load` decoded."""
         work = work or Work()
         parts = []
         for rater in self.raters:
-            own = [sample.members[rater.decoding] for sample in samples if isinstance(sample, MemberSamples)]
+            own = [sample.members[sample_key(rater)] for sample in samples if isinstance(sample, MemberSamples)]
             if len(own) != len(samples):
                 raise TypeError("samples: not all were made by this rater's load; pass what it returns")
             parts.append(rater.rate(own, _work(work, rater.decoding)))
         return self.combined(parts)
 
     def combined(self, parts: Sequence[Scores]) -> Scores:
-        """The ensemble's scores from the members' of the same clips, in their order."""
+        """Return the ensemble's scores from the members' of the same clips, in their order."""
         columns = [[part.column(d.name) for d in self.dimensions] for part in parts]
         like = parts[0].values
         table = torch.stack([p.values[:, own].to(like) for p, own in zip(parts, columns, strict=True)])
@@ -203,7 +204,7 @@ class EnsembleRater(WrapperRater):
 
 
 def _check_different(raters: Sequence[Rater]) -> None:
-    """A rater agrees with itself: the ensemble would look more certain than it is."""
+    """Return a rater agrees with itself: the ensemble would look more certain than it is."""
     for i, rater in enumerate(raters):
         for other in raters[:i]:
             if rater is other or (rater.source is not None and rater.source == other.source):
@@ -216,14 +217,14 @@ def _work(work: Work, decoding: Hashable) -> Work:
 
 
 def _deviation(given: Tensor) -> Tensor:
-    """The sample standard deviation over the first axis; where it is 0, its gradient is 0 as well."""
+    """Return the sample standard deviation over the first axis; where it is 0, its gradient is 0 as well."""
     variance = (given - given.mean(0)).square().sum(0) / (len(given) - 1)
     same = variance == 0  # the root's slope would be infinite there
     return torch.where(same, 0.0, torch.where(same, 1.0, variance).sqrt())
 
 
 def _shared(raters: Sequence[Rater], wanted: Sequence[str] | None) -> tuple[Dimension, ...]:
-    """The dimensions that all have, in the first one's order."""
+    """Return the dimensions that all have, in the first one's order."""
     each = [{d.name: d for d in rater.dimensions} for rater in raters]
     common = [name for name in each[0] if all(name in own for own in each)]
     if not common:

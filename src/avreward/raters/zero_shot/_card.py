@@ -18,7 +18,7 @@ _PROMPT = "{prompt}"
 
 
 def _dimensions() -> tuple[Dimension, ...]:
-    """The dimensions of a model that takes in video and audio, each by the way to ask that needs least."""
+    """Return the dimensions of a model that takes in video and audio, each by the way to ask that needs least."""
     needs: dict[str, frozenset[str]] = {}
     first: dict[str, str] = {}
     for asked in ASKED:

@@ -17,7 +17,7 @@ def phrasings(
     answers: Answers = "levels",
     name: str = "phrasing",
 ) -> list[LmmRater]:
-    """A rater for each wording, all on one backbone: members for an `EnsembleRater`.
+    """Return a rater for each wording, all on one backbone: members for an `EnsembleRater`.
 
     How much a score hangs on the words of the question is uncertainty that no other network is needed to see. In an
     ensemble the members decode and encode each clip once, together; the language model reads each question.

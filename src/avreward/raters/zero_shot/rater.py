@@ -70,7 +70,7 @@ def load(
     name: str | None = None,
     preprocessing: Mapping[str, Any] | None = None,
 ) -> PublicRater:
-    """The rater in `folder`, which holds a checkpoint as `transformers` or `save_pretrained` writes it.
+    """Return the rater in `folder`, which holds a checkpoint as `transformers` or `save_pretrained` writes it.
 
     Args:
         folder, config: the folder and its ``config.json``.
@@ -116,7 +116,7 @@ def question_of(backbone: Backbone, asked: ZeroShotQuestion, answers: Answers) -
 def dimensions_of(
     asked: Sequence[ZeroShotQuestion], questions: Sequence[Question], answers: Answers
 ) -> list[Dimension]:
-    """The dimensions that are asked about, each once; `questions` are those of `asked`."""
+    """Return the dimensions that are asked about, each once; `questions` are those of `asked`."""
     needs: dict[str, frozenset[str]] = {}
     for one, question in zip(asked, questions, strict=True):  # a clip needs what all ways of asking need
         needs[one.dimension] = needs.get(one.dimension, question.needs) & question.needs
@@ -127,6 +127,6 @@ def dimensions_of(
 
 
 def _first(usable: Sequence[ZeroShotQuestion], dimension: str, answers: Answers) -> str:
-    """The question as it stands in the description of a dimension."""
+    """Return the question as it stands in the description of a dimension."""
     asked = next(asked for asked in usable if asked.dimension == dimension)
     return asked.question.strip() if answers == "levels" else asked.yes_no + YES_NO_PLEASE
