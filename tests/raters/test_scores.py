@@ -35,7 +35,7 @@ def test_levels_are_the_fifths_of_the_range_turned_for_costs():
 
 
 def test_levels_of_an_uncalibrated_dimension_are_refused():
-    with pytest.raises(ArgumentError, match="dimension: expected a calibrated one, .*, got 'raw'; use its value"):
+    with pytest.raises(ArgumentError, match=r"dimension: expected a calibrated one, .*, got 'raw'; use its value"):
         rows({"raw": torch.tensor(1.0)}).levels("raw")
 
 
