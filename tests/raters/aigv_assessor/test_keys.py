@@ -99,7 +99,7 @@ def test_slowfast_is_measured_from_its_weights() -> None:
     assert len(slowfast_to_ours(full)) == 660
     state = {name: tuple(t.shape) for name, t in original_state().items()}
     assert slowfast_sizes(state, "slowfast_model.feature_extraction.", "x") == MOTION
-    with pytest.raises(AvrewardError, match=r"x: expected SlowFast .*, got AGAV-Rater$"):
+    with pytest.raises(AvrewardError, match=r"x: expected SlowFast .*, got a checkpoint of AGAV-Rater$"):
         slowfast_sizes({"lm_head_reg.weight": (3, 8)}, "blocks.", "x")
 
 
@@ -129,14 +129,14 @@ def test_a_language_model_that_is_not_supported() -> None:
     ("names", "looks"),
     [
         (["vision_model.x", "mlp1.0.weight", "language_model.x", "fast_mlp.0.weight"], "a relative of AIGV-Assessor"),
-        (["vision_model.x", "mlp1.0.weight", "language_model.x"], "InternVL itself, as OpenGVLab publishes it"),
-        (["technical_backbone.x"], "DOVER"),
-        (["finetune_blip_proj.weight"], "AIGVEval"),
-        (["model.mm_projector_a.0.weight"], "AGAV-Rater"),
+        (["vision_model.x", "mlp1.0.weight", "language_model.x"], "InternVL as OpenGVLab publishes it"),
+        (["technical_backbone.x"], "a checkpoint of DOVER"),
+        (["finetune_blip_proj.weight"], "a checkpoint of AIGVEval"),
+        (["model.mm_projector_a.0.weight"], "a checkpoint of AGAV-Rater"),
         (["motion_mlp.0.weight"], "a part of it"),
         (["blocks.0.multipathway_blocks.0.conv.weight"], "SlowFast alone"),
-        (["conv1.weight"], r"a network that is not known here \(its first entry is conv1.weight\)"),
-        ([], "an empty file"),
+        (["conv1.weight"], "another network, whose first entry is conv1.weight"),
+        ([], "a file without entries"),
     ],
 )
 def test_what_a_wrong_checkpoint_looks_like(names: list[str], looks: str) -> None:

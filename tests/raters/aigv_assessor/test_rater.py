@@ -412,10 +412,10 @@ def without(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
         ),
         (
             lambda state: without("motion_mlp", without("mlpscore", state)),
-            r"expected AIGV-Assessor with motion_mlp., mlpscore.\*, got InternVL itself, as OpenGVLab publishes it; "
+            r"expected AIGV-Assessor with motion_mlp., mlpscore.\*, got InternVL as OpenGVLab publishes it; "
             r"pass a folder of AIGV-Assessor, or start from this one with .*new_assessor",
         ),
-        (lambda _: {"technical_backbone.norm.weight": torch.zeros(1)}, r"got DOVER; "),
+        (lambda _: {"technical_backbone.norm.weight": torch.zeros(1)}, r"got a checkpoint of DOVER; "),
         (partial(without, "slowfast_model"), r"expected weights of SlowFast, got none; pass slowfast='FILE'"),
     ],
 )
@@ -469,7 +469,7 @@ def test_a_new_one_from_an_original_and_from_a_native_base(original, tmp_path) -
         assert torch.equal(tensor, other.module.state_dict()[name])
     saved = load_rater(other.save_pretrained(tmp_path / "saved"), device="cpu")
     torch.testing.assert_close(saved([video()]).values[:, :3], other([video()]).values[:, :3], rtol=1e-5, atol=1e-7)
-    with pytest.raises(AvrewardError, match="expected InternVL, got AIGV-Assessor; name InternVL2"):
+    with pytest.raises(AvrewardError, match="expected InternVL, got a checkpoint of AIGV-Assessor; name InternVL2"):
         new_assessor(tmp_path / "saved", tmp_path / "slowfast.pth", device="cpu")
 
 

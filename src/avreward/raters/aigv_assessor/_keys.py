@@ -10,8 +10,8 @@ from torch import Tensor
 
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters.aigv_assessor._network import AssessorConfig, Template
+from avreward.raters.checkpoints._looks import looks_like
 from avreward.raters.checkpoints._lora import merge_lora
-from avreward.raters.checkpoints._systems import looks_like
 from avreward.raters.encoders.slowfast import SlowFastConfig
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -146,7 +146,7 @@ def check_system(names: Collection[str], needed: Collection[str], source: object
     if absent := [part for part in needed if not any(name.startswith(part) for name in names)]:
         wanted = "AIGV-Assessor" if "motion_mlp." in needed else "InternVL"
         what = looks_like(names)
-        if what == wanted:
+        if what == f"a checkpoint of {wanted}":
             what = "a part of it"
         raise AvrewardError(f"{source}: expected {wanted} with {', '.join(absent)}*, got {what}; {remedy}")
 

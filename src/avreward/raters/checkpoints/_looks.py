@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# Part of a name → the system; more specific parts first.
-_MARKS = (
-    ("technical_backbone.stem.", "DOVER-Mobile"),
-    ("technical_backbone.", "DOVER"),
-    ("fragments_backbone.", "FAST-VQA"),
-    ("finetune_blip_proj.", "AIGVEval"),
-    ("motion_mlp.", "AIGV-Assessor"),
-    ("mm_projector_a.", "AGAV-Rater"),
-    ("rm_head.", "VideoReward"),
-    ("netcnnlip.", "SyncNet"),
-    ("multipathway_blocks.", "SlowFast"),
-    ("relative_position_bias_table", "a Swin transformer"),
-    ("language_model.", "a vision-language model"),
-    ("self_attn.q_proj.", "a language model"),
-)
+# Part of a name → the system; the first part that occurs decides, so more specific ones come first.
+_MARKS = {
+    "technical_backbone.stem.": "a checkpoint of DOVER-Mobile",
+    "technical_backbone.": "a checkpoint of DOVER",
+    "aesthetic_backbone.": "a checkpoint of DOVER",
+    "fragments_backbone.": "a checkpoint of FAST-VQA",
+    "fast_mlp.": "a relative of AIGV-Assessor with FAST-VQA tokens (fast_mlp)",
+    "motion_mlp.": "a checkpoint of AIGV-Assessor",
+    "mlpscore.": "a checkpoint of AIGV-Assessor",
+    "finetune_blip_proj": "a checkpoint of AIGVEval",
+    "slowfast_proj.": "a checkpoint of AIGVEval",
+    "mm_projector_a.": "a checkpoint of AGAV-Rater",
+    "lm_head_reg.": "a checkpoint of AGAV-Rater",
+    "rm_head.": "a checkpoint of VideoReward",
+    "netcnnlip.": "a checkpoint of SyncNet",
+    "multipathway_blocks.": "SlowFast alone",
+    "mlp1.": "InternVL as OpenGVLab publishes it",
+    "multi_modal_projector.": "a vision-language model in the layout of transformers",
+    "relative_position_bias_table": "a Swin transformer",
+    "language_model.": "a vision-language model",
+    "self_attn.q_proj.": "a language model",
+}
 
 
 def looks_like(names: Iterable[str]) -> str:
@@ -30,8 +37,12 @@ def looks_like(names: Iterable[str]) -> str:
         >>> looks_like(["conv1.weight"])
         'another network, whose first entry is conv1.weight'
     """
-    known = sorted(names)
-    for mark, system in _MARKS:
-        if any(mark in name for name in known):
-            return f"a checkpoint of {system}" if system[:2] != "a " else system
-    return f"another network, whose first entry is {known[0]}" if known else "a file without entries"
+    entries = sorted(names)
+    if not entries:
+        return "a file without entries"
+    for mark, system in _MARKS.items():
+        if any(mark in name for name in entries):
+            return system
+    if any(".lora_A." in name for name in entries):
+        return "an adapter alone"
+    return f"another network, whose first entry is {entries[0]}"
