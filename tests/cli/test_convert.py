@@ -90,5 +90,5 @@ def test_a_folder_that_holds_something_else(run, agav_folder, tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     result = run("convert", agav_folder, tmp_path)
     assert result.exit_code == NOTHING
-    assert "holds other files already; name a new folder" in result.stderr
+    assert "folder: expected a new folder, or one with a saved rater, got " in result.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]

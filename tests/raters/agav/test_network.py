@@ -1,4 +1,4 @@
-"""The network of AGAV-Rater against the original at a small size, and what is promised about its parts."""
+"""The network of AGAV-Rater against the original at a small size, and the properties of its parts."""
 
 from __future__ import annotations
 

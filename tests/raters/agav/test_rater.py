@@ -128,7 +128,7 @@ def test_text_to_audio_and_music(two_scores, task: str) -> None:
     scores = rater([heard, heard.with_prompt("a cat"), heard.with_prompt(None), film(prompt="a dog barks")])
     assert scores.present.all(dim=1).tolist() == [True, True, False, True]
     assert not torch.allclose(scores.values[0], scores.values[1])
-    torch.testing.assert_close(scores.values[0], scores.values[3], rtol=1e-4, atol=0)  # a picture makes no difference
+    torch.testing.assert_close(scores.values[0], scores.values[3], rtol=1e-4, atol=0)  # a video makes no difference
     assert "no prompt was given" in scores.reasons[2][f"{kind}_text"]
 
 
@@ -267,13 +267,13 @@ def test_dubs_share_the_picture(rater, monkeypatch) -> None:
         scores = rater(clips)
     assert len(seen) == 1
     text = rater.backbone.tokenizer(text_of(rater)[0]).input_ids
-    assert calls[0] == len(text) + 36  # the beginning and the picture, once
+    assert calls[0] == len(text) + 36  # the beginning and the video, once
     assert len(calls) == 2
     check_alone(rater, clips, scores)
 
 
 def test_gradients_of_dubs(agav_folder) -> None:
-    """With checkpointing, on the picture that they share and on each sound."""
+    """With checkpointing, on the shared video and on each audio track."""
     lean, plain = load_rater(agav_folder, checkpointing=True), load_rater(agav_folder)
     seen, heard = picture(3)["video"], [sound(4000, seed=i)["audio"] for i in range(2)]
 
@@ -451,7 +451,7 @@ def test_eager_attention(agav_folder, rater) -> None:
 
 
 def test_tokens_reach_the_language_model_whole(rater) -> None:
-    """`encode` gives one piece a track, with nothing around it."""
+    """`encode` gives one piece for each track, without delimiters."""
     sample = rater.load(film())
     for track, count in (("video", 36), ("audio", 1496)):
         [tokens] = rater.backbone.encode(track, sample.tracks[track])

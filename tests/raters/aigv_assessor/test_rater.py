@@ -408,7 +408,7 @@ def without(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
         (lambda state: {**state, "extra.weight": torch.zeros(1)}, r"AIGV-Assessor has no entry extra.weight"),
         (
             lambda state: {**state, "mlpscore.fc2.bias": torch.zeros(3)},
-            r"1 of another shape: score.fc2.bias \(3,\) instead of \(256,\)",
+            r"1 of a different shape: score.fc2.bias \(3,\) instead of \(256,\)",
         ),
         (
             lambda state: without("motion_mlp", without("mlpscore", state)),

@@ -21,7 +21,7 @@ BACKBONES = {"toy": ToyBackbone, "deep": DeepBackbone}
 
 
 def leaves(count: int = 3, frames: int = 20) -> tuple[Tensor, list[Tensor]]:
-    """A picture and some sounds that want gradients."""
+    """A video and some audio tracks that require gradients."""
     seen = picture(frames)["video"].requires_grad_()
     return seen, [sound(4000 + 800 * i, seed=i)["audio"].requires_grad_() for i in range(count)]
 
@@ -75,7 +75,7 @@ def test_one_score_at_a_time(checkpointing: bool) -> None:
 
 
 def test_tensors_of_equal_values_keep_their_own_gradients() -> None:
-    """Two pictures with one content but different graphs aren't shared; a sound of no graph is."""
+    """Two videos with equal content but different graphs aren't shared; audio without a graph is."""
     rater, (seen, _) = toy_rater(), leaves()
     other = seen.detach().clone().requires_grad_()
     heard = sound()["audio"]

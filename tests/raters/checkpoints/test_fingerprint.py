@@ -1,4 +1,4 @@
-"""The name of everything that a score depends on."""
+"""Fingerprints depend on everything that a score depends on."""
 
 from __future__ import annotations
 

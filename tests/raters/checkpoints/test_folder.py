@@ -1,4 +1,4 @@
-"""Our own layout: saved and loaded, here, in another process, and on the hub."""
+"""Folders of saved raters: loaded here, in another process, and from the hub."""
 
 from __future__ import annotations
 

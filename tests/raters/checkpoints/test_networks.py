@@ -1,4 +1,4 @@
-"""Networks of `transformers` from folders: what differs, what is broken, what means harm."""
+"""Networks of `transformers` from folders: differences, damaged files, malicious files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_differences_are_listed(omni_folder, changed, capfd) -> None:
     assert "audio_tower.conv2.bias" in text.split("1 missing: ")[1]
     assert "1 unexpected: nonsense.weight" in text
     assert text.endswith("is it another model? Pass allow=['NAME'] to accept a name")
-    assert "LOAD REPORT" not in "".join(capfd.readouterr())  # said once
+    assert "LOAD REPORT" not in "".join(capfd.readouterr())  # reported once
 
 
 def test_unexpected_weights_can_be_allowed(omni_folder, rater, changed) -> None:

@@ -29,7 +29,7 @@ def test_a_batch_is_halved_and_said_once() -> None:
     assert str(said[0].message) == (
         "out of memory with 8 clips at once; continuing with fewer (batch_size=4 avoids this)"
     )
-    assert sizes == [8, 4, 2, 2, 2, 2, 2, 1]  # what fitted is kept for the next batch
+    assert sizes == [8, 4, 2, 2, 2, 2, 2, 1]  # the size that fitted is kept for the next batch
     check_alone(rater, clips, scores)
     with small_memory(rater, 3), warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -82,7 +82,7 @@ def test_other_errors_pass() -> None:
 
 
 class Leaky(ToyBackbone):
-    """Runs out of memory when it encodes its third sound, with a large tensor at hand."""
+    """Runs out of memory when it encodes its third audio track, while it holds a large tensor."""
 
     held: weakref.ref
 

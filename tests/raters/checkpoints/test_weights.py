@@ -70,7 +70,7 @@ def test_a_folder_without_weights(tmp_path) -> None:
         weight_files(tmp_path)
 
 
-# ---- files that mean harm, or are broken
+# ---- malicious and damaged files
 
 
 class Recorded:

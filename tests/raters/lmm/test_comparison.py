@@ -71,11 +71,11 @@ def test_probabilities_add_up_to_one(rater, count: int) -> None:
     assert chosen.shape == (count,)
     assert float(chosen.sum()) == pytest.approx(1, rel=1e-5)
     assert (chosen > 0).all()
-    assert chosen.max() > 1.02 * chosen.min()  # it has an opinion
+    assert chosen.max() > 1.02 * chosen.min()  # not uniform
 
 
 def test_every_sound_stands_in_every_place_once(rater) -> None:
-    """The definition, text by text."""
+    """The definition, prompt by prompt."""
     clips, expected = dubs(3, frames=4), torch.zeros(3)
     backbone = rater.backbone
     numbers = torch.tensor([backbone.tokenizer.convert_tokens_to_ids(str(number)) for number in (1, 2, 3)])

@@ -1,4 +1,4 @@
-"""Whatever is read beside it, before it or from a cache, a sequence gives what it gives alone."""
+"""A sequence gives the same result alone, in any batch, and continued from a cache."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_order_makes_no_difference(rater) -> None:
 
 
 def test_a_common_beginning_shows_in_no_score(rater) -> None:
-    """Eight dubs of one picture, with what they share computed once, in batches that end within the group."""
+    """Eight dubs of one video, with shared work done once, in batches that end within the group."""
     clips = dubs(8, prompt="a dog") + dubs(3, frames=24)
     for batch in (None, 1, 3):
         check_alone(rater, clips, rater(clips, batch_size=batch))
@@ -108,7 +108,7 @@ def test_a_common_beginning_shows_in_no_score(rater) -> None:
 
 
 def reader(backbone) -> LmmRater:
-    """Scores read in the text before the picture, right after it, between the tracks, and at the end."""
+    """Scores read in the text before the video, right after it, between the tracks, and at the end."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         head = nn.Linear(32, 1, bias=False)
@@ -131,7 +131,7 @@ def test_answers_in_what_is_shared(kind: str, worth: int, monkeypatch) -> None:
     monkeypatch.setattr(decoding, "WORTH", worth)
     rater = reader(BACKBONES[kind]())
     silent = Clip(**picture(20))
-    clips = [*dubs(3), silent, *dubs(2), silent, Clip(**picture(3)), film(3)]  # some twice, some without sound
+    clips = [*dubs(3), silent, *dubs(2), silent, Clip(**picture(3)), film(3)]  # some twice, some without audio
     for batch in (None, 2):
         scores = rater(clips, batch_size=batch)
         check_alone(rater, clips, scores)
@@ -159,12 +159,12 @@ def test_a_picture_is_encoded_and_read_once() -> None:
     assert rater.backbone.calls == {"video": 1, "audio": 6}
     assert len(calls) == 2
     shared = calls[0]
-    assert shared >= 160  # a beginning with the picture's tokens
+    assert shared >= 160  # a beginning with the video's tokens
     assert calls[1] == 6 * (max(alone_each) - shared)
 
     rater.backbone.calls.update(video=0, audio=0)
     with counted(rater.backbone) as calls:
-        rater(clips, batch_size=3)  # the second batch goes on from the beginning that the first has read
+        rater(clips, batch_size=3)  # the second batch continues the beginning that the first has read
     assert rater.backbone.calls == {"video": 1, "audio": 6}
     assert len(calls) == 3
     assert calls[0] == shared
@@ -185,7 +185,7 @@ def test_a_picture_is_read_once_though_its_dubs_end_in_the_next_batch() -> None:
     with counted(backbone) as calls:
         scores = rater(clips)
     beginning = len(backbone.tokenizer(text).input_ids)
-    seen, rest = 7 + 160, 15 * 13  # with the text around it; the sound and the question
+    seen, rest = 7 + 160, 15 * 13  # with the text around it; the audio and the question
     assert beginning + 3 * seen + rest <= sum(calls) < beginning + 3.5 * seen + rest
     assert backbone.calls == {"video": 3, "audio": 5}
     check_alone(rater, clips, scores)
@@ -196,7 +196,7 @@ def test_dubs_judged_one_at_a_time_share_the_picture() -> None:
     rater = LmmRater("toy", rater.backbone, rater.questions[1:2], rater.dimensions[1:2])  # one sequence a clip
     with counted(rater.backbone) as whole, torch.no_grad():
         expected = rater(clips[:1])
-    assert len(whole) == 2  # the picture, and what comes after it
+    assert len(whole) == 2  # the video, and the rest
     with counted(rater.backbone) as calls, torch.no_grad():
         scores = rater(clips, batch_size=1)
     assert len(calls) == 5
@@ -206,7 +206,7 @@ def test_dubs_judged_one_at_a_time_share_the_picture() -> None:
     wave = clips[0].audio.clone().requires_grad_()
     with counted(rater.backbone) as calls, torch.enable_grad():
         rater([clips[0].with_audio(wave, 16000)])
-    assert len(calls) == 1  # a graph would hold on to what was kept
+    assert len(calls) == 1  # a graph would keep the cache alive
 
 
 def test_questions_about_one_clip_share_it(monkeypatch) -> None:
@@ -214,8 +214,8 @@ def test_questions_about_one_clip_share_it(monkeypatch) -> None:
     with counted(rater.backbone) as calls:
         scores = rater([clip])
     assert rater.backbone.calls == {"video": 1, "audio": 1}
-    assert len(calls) == 2  # first what two questions share, and the third one
-    assert calls[1] <= 2 * 20  # then what is left of the two
+    assert len(calls) == 2  # first the common beginning of two questions, and the third question
+    assert calls[1] <= 2 * 20  # then the rest of the two
     monkeypatch.setattr(decoding, "WORTH", 10**9)
     with counted(rater.backbone) as whole:
         rater([clip])
@@ -329,7 +329,7 @@ def test_no_sequences() -> None:
 
 
 def test_the_reference_itself_is_sensible(rater) -> None:
-    """The plain reading sees picture, sound and prompt, and the order of frames."""
+    """The plain reading depends on video, audio and prompt, and on the order of frames."""
     clip = film(4, prompt="a dog")
     still = {name: float(value) for name, value in alone(rater, clip).items()}
     others = {

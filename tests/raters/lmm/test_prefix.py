@@ -1,4 +1,4 @@
-"""Keys and values of what was read already."""
+"""Key-value caches of beginnings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_row_without_its_padding() -> None:
 
 
 def test_a_row_with_gaps() -> None:
-    """A row that went on from a shorter one has padding in its middle."""
+    """A row that continues a shorter one has padding in its middle."""
     gaps = Past(past([4]).layers, torch.tensor([[True, False, True, True]]))
     assert torch.equal(gaps.row(0).layers[0][0], gaps.layers[0][0][:, :, [0, 2, 3]])
 

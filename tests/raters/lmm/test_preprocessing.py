@@ -1,4 +1,4 @@
-"""How a backbone looks at clips: kept by a saved rater, and chosen when one is loaded."""
+"""Preprocessing options: kept by a saved rater, and chosen when one is loaded."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def test_unknown_options_and_values(preprocessing, said: str) -> None:
 
 @dataclass(frozen=True)
 class FirstFrame:
-    """A rule of one's own."""
+    """A custom rule."""
 
     def __call__(self, times):
-        """The first."""
+        """Return the first frame."""
         return times[:1].long()
 
 

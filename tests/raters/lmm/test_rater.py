@@ -1,4 +1,4 @@
-"""A rater of four parts: what is asked, what is missing, and what clips share, in memory and in files."""
+"""Language-model raters: questions, missing scores, and shared work, in memory and in files."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_several_threads_may_use_a_rater(rater) -> None:
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory):
-    """A silent video, and sounds for it."""
+    """A silent video, and audio tracks for it."""
     folder = tmp_path_factory.mktemp("media")
     silent = write(folder / "silent.mp4", 30)
     sounds = [
@@ -204,7 +204,7 @@ def test_dubs_in_files_share_their_picture(rater, media) -> None:
 
 
 def test_files_that_hold_one_video_share_it(rater, tmp_path) -> None:
-    """Dubs that were muxed: the packets of the picture are the same in all of them."""
+    """Dubs that were muxed: the video packets are the same in all of them."""
     silent = Clip.open(write(tmp_path / "silent.mp4", 20))
     paths = []
     for i in range(3):

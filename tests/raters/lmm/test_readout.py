@@ -145,7 +145,7 @@ def test_a_word_that_joins_its_stem_is_an_error() -> None:
 
 
 def test_a_score_is_finer_than_the_type_of_the_network() -> None:
-    """In bfloat16 scores around 50 would come in steps of a quarter."""
+    """In bfloat16 scores near 50 would have steps of 0.25."""
     head = nn.Linear(64, 3, bias=False).to(torch.bfloat16)
     hidden = torch.randn(1, 64, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
     scores = Regression(head)(hidden)

@@ -1,4 +1,4 @@
-"""What sequences have in common at their beginning."""
+"""Common beginnings of sequences."""
 
 from __future__ import annotations
 

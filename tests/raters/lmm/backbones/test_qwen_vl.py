@@ -51,7 +51,7 @@ def test_a_long_film_is_read_as_by_the_library_on_the_same_positions(backbone) -
     clip = clip_of(40, 50, 50)
     parts = parts_of(backbone, backbone.chat([Slot("video"), QUESTION]), clip)
     positions = backbone.positions(parts)
-    # text goes on after the last step, which is later than the last row and column
+    # text continues after the last step, which is later than the last row and column
     after_text = positions[0, -1] - parts[-1].length
     assert after_text == positions[0, : -parts[-1].length].max() > positions[1:, : -parts[-1].length].max()
     inputs = library_inputs(backbone, clip, parts) | {"position_ids": positions[:, None]}
