@@ -14,7 +14,10 @@ from avreward.raters.checkpoints._looks import looks_like
         (["aesthetic_backbone.norm.weight"], "a checkpoint of DOVER"),
         (["blocks.0.multipathway_blocks.0.conv.weight", "slowfast_proj.weight"], "a checkpoint of AIGVEval"),
         (["mlp1.0.weight", "motion_mlp.0.weight"], "a checkpoint of AIGV-Assessor"),
-        (["language_model.x", "mlp1.0.weight"], "InternVL as OpenGVLab publishes it"),
+        (
+            ["language_model.x", "mlp1.0.weight", "slowfast.blocks.0.multipathway_blocks.0.conv.weight"],
+            "InternVL as OpenGVLab publishes it",
+        ),
         (["model.layers.0.self_attn.q_proj.weight", "rm_head.weight"], "a checkpoint of VideoReward"),
         (["model.layers.0.self_attn.q_proj.weight"], "a language model"),
         (["layers.0.attn.wqkv.lora_A.default.weight"], "an adapter alone"),
