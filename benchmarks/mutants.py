@@ -192,7 +192,7 @@ def run_tests(tests: Sequence[Path], source: Path, timeout: float) -> str:
 
 
 def judge(mutants: Sequence[Mutant], workers: int, timeout: float) -> Iterator[tuple[Mutant, str, float]]:
-    """Each mutant, what became of it, and the seconds that it took."""
+    """Each mutant, its outcome, and the seconds that it took."""
     with tempfile.TemporaryDirectory() as folder:
         copies: SimpleQueue[Path] = SimpleQueue()
         for worker in range(workers):

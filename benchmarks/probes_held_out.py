@@ -1,4 +1,4 @@
-"""A second set of degenerate inputs, drawn at random and kept apart: only for a last check of what was mended.
+"""A second set of degenerate inputs, drawn at random and kept apart: only for a last check of fixes.
 
 Other kinds than those of `avreward.audit.inputs`, with parameters that a seed draws, alone, in pairs, and mixed
 with the first set's. Whoever changes a measurement to please this set must draw another one.

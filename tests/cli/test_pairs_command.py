@@ -62,7 +62,7 @@ def test_formats(run, table, tmp_path):
         (("--match", "colour"), NOTHING, "'colour' is unknown"),
         (("--format", "av-dpo", "--embed"), NOTHING, "no column for media"),
         (("--format", "tango-flux"), NOTHING, "clips/p0/"),
-        (("--match", "loudness=x"), 2, "x is no number"),
+        (("--match", "loudness=x"), 2, "expected a number, got x"),
         (("--label", "VQ"), 2, "write NAME=COLUMN"),
         (("--format", "avi"), 2, "avi"),
     ],

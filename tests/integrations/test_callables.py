@@ -137,9 +137,9 @@ def test_a_missing_score_is_never_a_number() -> None:
 
 
 def test_rates_must_be_known() -> None:
-    with pytest.raises(AvrewardError, match=r"fps: it isn't known for the video; give fps="):
+    with pytest.raises(AvrewardError, match=r"fps: expected the frame rate of the video, got None; pass fps="):
         VerlOmniReward(Toy()["brightness"])(solution_image=torch.rand(4, 3, 16, 16))
-    with pytest.raises(AvrewardError, match=r"audio_sample_rate: it is missing beside audio"):
+    with pytest.raises(AvrewardError, match=r"audio_sample_rate: expected the sample rate of the audio, got None"):
         FlowFactoryReward(Toy()["power"])(["a"], audio=[torch.zeros(1, 64)])
 
 

@@ -103,12 +103,12 @@ def test_an_answer_ends_at_a_control_token_and_an_empty_one_is_an_error(monkeypa
     backbone.module.lm_head = Scripted(script)
     assert LmmDescriber(backbone)(film()) == "good audio"
     backbone.module.lm_head = Scripted([backbone.tokenizer.eos_token_id])
-    with pytest.raises(MediaError, match="said nothing"):
+    with pytest.raises(MediaError, match="an empty description"):
         LmmDescriber(backbone)(film())
 
 
 def test_a_model_that_only_hears_is_refused():
     backbone = ToyBackbone(0)
     backbone.tracks = ("audio",)
-    with pytest.raises(ValueError, match="takes in audio only"):
+    with pytest.raises(ValueError, match="expected one that reads video, got one of audio"):
         LmmDescriber(backbone)

@@ -260,7 +260,7 @@ def test_serving_until_it_is_interrupted(out, monkeypatch, capsys):
     assert elevenlabs_experiment.main(["serve", str(out), "--port", "0"]) == 0
     assert "http://127.0.0.1:" in capsys.readouterr().err
     assert elevenlabs_experiment.main(["serve", str(out), "--port", "80000"]) == 3
-    assert "elevenlabs_experiment: port 80000: " in capsys.readouterr().err
+    assert "elevenlabs_experiment: port: expected a free port, got 80000 " in capsys.readouterr().err
 
 
 def test_one_person_and_one_answer(given, tmp_path, capsys, monkeypatch):
@@ -270,7 +270,7 @@ def test_one_person_and_one_answer(given, tmp_path, capsys, monkeypatch):
     empty.mkdir()
     command = ["prepare", out, "--videos", video, "--reward", "signals.audio_quality", "--candidates"]
     assert elevenlabs_experiment.main([*command, str(empty)]) == 3
-    assert "too few candidates (0)" in capsys.readouterr().err
+    assert "it has 0 of the 2 candidates that a choice needs" in capsys.readouterr().err
     assert elevenlabs_experiment.main([*command, str(given / "dubs")]) == 0  # nothing could be asked in the first one
     assert capsys.readouterr().out.startswith("1 video can be asked about")
     by_itself(Choices(out), "Anna", lambda pick, other: pick)
@@ -298,8 +298,8 @@ def test_wrong_calls(given, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     assert prepare(given, tmp_path / "file") == 3
     assert capsys.readouterr().err == (
-        f"elevenlabs_experiment: {tmp_path / 'file'}: it can't be made a folder (File exists); "
-        "name another place for the experiment\n"
+        f"elevenlabs_experiment: {tmp_path / 'file'}: can't be made (File exists); "
+        "name another folder for the experiment\n"
     )
     assert elevenlabs_experiment.main(["result", str(tmp_path / "none")]) == 3
     assert "holds no experiment" in capsys.readouterr().err

@@ -117,13 +117,13 @@ def test_the_same_name_is_the_same_person(choices):
 def test_what_belongs_to_nothing_is_refused(choices, wrong):
     anna = choices.person("Anna")
     given = {"token": anna, "key": choices.questions(anna)[0].key, "choice": "first"} | wrong
-    with pytest.raises(AvrewardError, match="isn't one of this experiment"):
+    with pytest.raises(AvrewardError, match="expected a choice and a question of this experiment"):
         choices.record(**given)
     assert not choices.answers()
 
 
 def test_a_folder_holds_one_experiment(choices, tmp_path):
-    with pytest.raises(AvrewardError, match="reward 'overall', not 'other'"):
+    with pytest.raises(AvrewardError, match="reward 'other', got one with 'overall'"):
         Choices(choices.folder, {"seed": 0, "reward": "other"})
     assert len(Choices(choices.folder, {"seed": 0, "reward": "overall"}).videos()) == 40
     with pytest.raises(AvrewardError, match="holds no experiment"):
@@ -138,7 +138,7 @@ def test_a_folder_holds_one_experiment(choices, tmp_path):
 def test_a_folder_that_cannot_be_one(tmp_path):
     (tmp_path / "file").write_text("")
     for folder, why in ((tmp_path / "file", "File exists"), (tmp_path / "file" / "sub", "Not a directory")):
-        with pytest.raises(AvrewardError, match=f"{folder}: it can't be made a folder .{why}.; name another place"):
+        with pytest.raises(AvrewardError, match=f"{folder}: can't be made .{why}.; name another folder"):
             Choices(folder, {"seed": 0})
 
 
@@ -151,10 +151,10 @@ def test_an_experiment_in_which_nothing_can_be_asked_is_replaced(tmp_path):
     assert choices.name_of(choices.person("Anna")) == "Anna"  # of the new seed
     choices.add(video("rain"))
     choices.record(choices.person("Anna"), choices.questions(choices.person("Anna"))[0].key, "first")
-    with pytest.raises(AvrewardError, match="provider 'right', not 'wrong'"):
+    with pytest.raises(AvrewardError, match="provider 'wrong', got one with 'right'"):
         Choices(tmp_path, {"seed": 1, "provider": "wrong"})
     choices.add(StudyVideo("rain", [], None, reason="its dubs are gone"))
-    with pytest.raises(AvrewardError, match="provider 'right', not 'wrong'"):  # there are answers
+    with pytest.raises(AvrewardError, match="provider 'wrong', got one with 'right'"):  # there are answers
         Choices(tmp_path, {"seed": 1, "provider": "wrong"})
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from avreward import Clip, load_rater
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError
 from avreward.generators.base import GeneratorStopped
 from avreward.generators.folder import FolderGenerator
 from avreward.report._media import browser_plays
@@ -97,7 +97,7 @@ def test_what_fails_is_told_and_tried_again(videos, tmp_path):
     assert found["rain"].candidates[2].file is None
     assert (found["sea"].picked, "no answer" in found["sea"].reason) == (None, True)
     assert found["broken"].picked is None
-    assert "no picture" in found["sound"].reason
+    assert "no video" in found["sound"].reason
     assert len(choices.questions(choices.person("Anna"))) == 1
     flaky.failing, flaky.calls = False, 0
     prepare(choices, videos, flaky, REWARD, 3)
@@ -110,7 +110,7 @@ def test_fewer_than_two_is_nothing_to_choose_from(videos, tmp_path):
     (tmp_path / "dubs" / "rain_0.wav").write_bytes(b"garbage")
     choices = made(tmp_path / "out", videos, FolderGenerator(tmp_path / "dubs"))
     reasons = {video.name: video.reason for video in choices.videos()}
-    assert "too few candidates (1)" in reasons["sea"]
+    assert "it has 1 of the 2 candidates that a choice needs" in reasons["sea"]
     assert "fewer than two dubs can be compared" in reasons["rain"]
     assert not choices.questions("anybody")
 
@@ -145,5 +145,5 @@ def test_a_category_that_comes_later(videos, tmp_path):
 
 
 def test_two_videos_of_one_name(videos, tmp_path):
-    with pytest.raises(MediaError, match="two videos have this name"):
+    with pytest.raises(ArgumentError, match="expected files with different names, got rain twice"):
         made(tmp_path / "out", [videos[0], tmp_path / "other" / "rain.mp4"], FolderGenerator(tmp_path / "dubs"))

@@ -173,7 +173,7 @@ def test_large_forms_wrong_names_and_odd_seconds(server):
     assert ask(server, "POST", "/start", {"name": "x" * 20_000})[0] == 413
     status, _, page = ask(server, "POST", "/start", {"name": "  "})
     assert status == 400
-    assert b"1 to 80 letters" in page
+    assert b"1 to 80 characters" in page
     where = started(server, "<b>&amp;\"'")
     for _ in range(6):
         key = key_in(ask(server, "GET", where)[2])
@@ -239,8 +239,11 @@ def test_somebody_who_hangs_up_is_no_trouble(server, monkeypatch, request_line):
 def test_where_it_cannot_listen(server):
     port = server.server_address[1]
     for options, told in (
-        ({"port": 80_000}, r"port 80000: .*127\.0\.0\.1 .ports are 0 to 65535.; name another one"),
-        ({"port": -1}, "port -1: .*; name another one"),
+        (
+            {"port": 80_000},
+            r"port: expected a free port, got 80000 at 127\.0\.0\.1 .ports are 0 to 65535.; name another one",
+        ),
+        ({"port": -1}, "port: expected a free port, got -1 .*; name another one"),
         ({"port": port}, rf"port {port}: .*127\.0\.0\.1 .Address already in use.; name another one"),
         ({"host": "192.0.2.1"}, r"port 0: .*192\.0\.2\.1 .*; name this machine: 127\.0\.0\.1"),
         ({"host": "no host"}, "host: 'no host' .*; name this machine"),

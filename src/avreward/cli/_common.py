@@ -69,7 +69,7 @@ def stderr() -> Console:
 
 
 def stdout() -> Console:
-    """For the result. Where that is no terminal and nobody says how wide it is, there is room for the whole table."""
+    """Return the console for results. If it is not a terminal of known width, it is as wide as the table needs."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200)
@@ -82,7 +82,7 @@ def shown(path: Path) -> str:
 
 def complain(text: str) -> None:
     """One line on standard error."""
-    print(f"avreward: {' '.join(text.split())}", file=sys.stderr)  # as it is: a file name is no markup
+    print(f"avreward: {' '.join(text.split())}", file=sys.stderr)  # as it is: a file name is not markup
 
 
 @contextmanager

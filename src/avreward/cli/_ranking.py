@@ -30,7 +30,7 @@ _COLOURS = {"bad": "red", "poor": "dark_orange", "fair": "yellow", "good": "gree
 
 @dataclass(frozen=True)
 class Ranking:
-    """What became of the candidates.
+    """The result of rating some candidates.
 
     Attributes:
         names: of the candidates that could be judged, in the order given.

@@ -1,4 +1,4 @@
-"""`avreward demo`: a scene and its spoilt copies, ranked; the scene as it was made should win."""
+"""`avreward demo`: a scene and degraded copies of it, ranked; the scene as it was made should win."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="The folder for the clips and the report.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Another seed, another scene.", min=0)] = 0,
 ) -> None:
-    """Make a scene and six spoilt copies of it, rank them, and write a report.
+    """Make a scene and six degraded copies of it, rank them, and write a report.
 
     Sparks burst in the dark, and each burst is heard. The copies have noise, clipping, the sound of another scene,
     sound that is half a second late, reversed sound, and a frozen picture. The original should win; the exit code is

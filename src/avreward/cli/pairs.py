@@ -117,7 +117,7 @@ def _matched(texts: list[str]) -> dict[str, float | None]:
         try:
             tolerance = float(value) if value else None
         except ValueError as error:
-            raise typer.BadParameter(f"{text}: {value} is no number", param_hint="--match") from error
+            raise typer.BadParameter(f"{text}: expected a number, got {value}", param_hint="--match") from error
         found |= dict.fromkeys(TOLERANCES if name == "all" else [name], tolerance)
     return found
 

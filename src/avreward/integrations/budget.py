@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TextIO
 
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError
 from avreward.generators.base import GeneratorStopped
 
 LEDGER = "spent.jsonl"
@@ -46,7 +46,7 @@ class Budget:
     ) -> None:
         for name, limit in (("credits", credits), ("calls", calls)):
             if not isinstance(limit, Real) or isinstance(limit, bool) or not limit >= 0:
-                raise MediaError(name, f"{limit!r} is no limit", "give a number, 0 or more")
+                raise ArgumentError(name, "a number, at least 0", limit)
         self.credits, self.calls = credits, calls
         self.spent, self.made = 0.0, 0
         self._lock = Lock()
@@ -102,8 +102,9 @@ class Budget:
                 if not math.isfinite(spent):
                     raise ValueError
             except (ValueError, TypeError, KeyError) as error:
-                problem = f"line {number} tells no cost ({line[:40]!r})"
-                raise MediaError(str(self._ledger), problem, "mend it by hand, so that the limit holds") from error
+                where = f"{self._ledger}, line {number}"
+                remedy = "correct the line, so that the limit holds"
+                raise ArgumentError(where, "an entry with a cost", line[:40], remedy) from error
         self.spent, self.made = spent, made
 
     def _count(self, file: TextIO | None, credits: float, calls: int) -> None:

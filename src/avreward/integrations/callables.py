@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import MissingScore
 
@@ -146,11 +146,11 @@ class CachedSearchVerifier:
 def made_clip(
     prompt: str | None, video: Any = None, fps: Any = None, audio: Any = None, sample_rate: Any = None
 ) -> Clip:
-    """Return a clip from a generator's output; raise `AvrewardError` for a missing rate, else `MediaError`."""
+    """Return a clip from a generator's output; raise `ArgumentError` for a missing rate, else `MediaError`."""
     if video is not None and fps is None:
-        raise AvrewardError("fps: it isn't known for the video; give fps= where the reward is made")
+        raise ArgumentError("fps", "the frame rate of the video", None, "pass fps= where the reward is made")
     if audio is not None and sample_rate is None:
-        raise AvrewardError("audio_sample_rate: it is missing beside audio; hand it over with the sound")
+        raise ArgumentError("audio_sample_rate", "the sample rate of the audio", None, "pass it with the audio")
     return Clip(
         video=None if video is None else frames_of(video),
         fps=None if video is None else float(fps),

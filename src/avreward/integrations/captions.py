@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from avreward.clip import Clip
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, Described, MediaError
 from avreward.raters.lmm._decoding import read
 from avreward.raters.lmm._template import Rendered, render
 from avreward.raters.lmm.backbone import Backbone
@@ -36,7 +36,7 @@ class LmmDescriber:
 
     def __init__(self, backbone: Backbone, question: str = QUESTION, longest: int = 60) -> None:
         if "video" not in backbone.tracks:
-            raise ValueError(f"backbone: it takes in {', '.join(backbone.tracks)} only; give one that sees")
+            raise ArgumentError("backbone", "one that reads video", Described(f"one of {', '.join(backbone.tracks)}"))
         self.backbone, self.question, self.longest = backbone, question, longest
 
     def __call__(self, clip: Clip) -> str:
@@ -58,7 +58,7 @@ class LmmDescriber:
                 ids.append(following)
         text = " ".join(str(tokenizer.decode(ids)).split())
         if not text:
-            raise MediaError(clip.name, "the model said nothing about it", "describe it in a table of your own")
+            raise MediaError(clip.name, "the model gave an empty description", "describe it in a table")
         return text
 
     def _asked(self, clip: Clip) -> Rendered:

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from avreward.clip import Clip
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, Described, MediaError
 
 Describe = Callable[[Clip], str]
 
@@ -20,15 +20,18 @@ def prompt_of(clip: Clip) -> str:
     'fireworks'
     """
     if not (clip.prompt or "").strip():
-        raise MediaError(clip.name, "it has no prompt to be described by", "give a prompt, or a table of descriptions")
+        raise MediaError(clip.name, "it has no prompt", "give it a prompt, or pass a table of descriptions")
     return str(clip.prompt)
 
 
 class DescriptionTable:
     """``describe(clip)`` from a CSV file with the columns ``clip`` (a file's name, its ending or not) and ``text``.
 
-    Other columns may stand there, too. Raises `MediaError` for a file that is no such table, and for a clip that
-    isn't in it.
+    Other columns are ignored.
+
+    Raises:
+        ArgumentError: for a file that is not such a table.
+        MediaError: when called with a clip that it does not list.
 
     Example:
         >>> text = "clip,text" + chr(10) + "dub1.mp4,fireworks far away" + chr(10)
@@ -51,7 +54,7 @@ class DescriptionTable:
         stem = Path(clip.name).stem
         text = self.texts.get(clip.name, self.texts.get(stem, ""))
         if not text:
-            raise MediaError(self.path, f"it has no text for {clip.name}", "add a line with its name and a description")
+            raise MediaError(clip.name, f"{self.path} has no text for it", "add a line with its name and a description")
         return text
 
 
@@ -62,7 +65,9 @@ def read_column(path: Path, column: str) -> dict[str, str]:
             rows = list(csv.DictReader(file))
             names = set(rows[0]) if rows else set()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MediaError(path, f"it can't be read ({error})", "give a CSV file in UTF-8") from error
+        got = Described(f"a file that can't be read ({error})")
+        raise ArgumentError(str(path), "a CSV file in UTF-8", got) from error
     if not {"clip", column} <= names:
-        raise MediaError(path, f"it lacks the columns clip and {column}", "name them in its first line")
+        found = Described(", ".join(sorted(names)) or "an empty table")
+        raise ArgumentError(str(path), f"the columns clip and {column}", found, "name them in its first line")
     return {(row["clip"] or "").strip(): (row[column] or "").strip() for row in rows}

@@ -16,7 +16,7 @@ from typing import Any
 
 from avreward._extras import extra
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.generators._identity import run_key
 from avreward.generators.base import GeneratorStopped, name_of
 from avreward.integrations.budget import Budget
@@ -25,7 +25,7 @@ from avreward.selection.search._settings import check_integers
 
 KEY = "ELEVENLABS_API_KEY"
 SHORTEST, LONGEST = 0.5, 30.0  # seconds that the API makes
-CREDITS_A_SECOND = 40.0  # of sound, the dearest rate known; an answer says what it cost ("character-cost")
+CREDITS_A_SECOND = 40.0  # of sound, the most expensive rate known; an answer states its cost ("character-cost")
 FORMAT = "mp3_44100_128"  # open to all plans
 WAIT_AT_MOST = 60.0  # seconds between two attempts
 _AGAIN = frozenset({408, 409, 425, 429})  # and 500 or more
@@ -49,7 +49,7 @@ class ElevenLabs:
     nothing; another `seed` is another attempt.
 
     The key is read from the environment, ``ELEVENLABS_API_KEY``. A request that times out, that is refused for being
-    one too many (429) or by an error of the server (5xx), and an answer that is no sound or only half of one, are tried
+    one too many (429) or by an error of the server (5xx), and an answer that is not a whole sound, are tried
     again after a growing pause, or the one that the server asks for. Calls may come from several threads.
 
     Args:
@@ -90,11 +90,11 @@ class ElevenLabs:
     ) -> None:
         check_integers(1, concurrency=concurrency, attempts=attempts)
         if not 0 <= prompt_influence <= 1:
-            raise ValueError(f"prompt_influence: {prompt_influence} isn't between 0 and 1; give a share")
+            raise ArgumentError("prompt_influence", "a number from 0 to 1", prompt_influence)
         self._sdk = _sdk()
         key = os.environ.get(KEY, "").strip()
         if not key:
-            raise AvrewardError(f"{KEY}: it is not set; put the key of your ElevenLabs account into the environment")
+            raise AvrewardError(f"{KEY}: expected an ElevenLabs API key, got nothing; set the environment variable")
         self.folder, self.describe = Path(folder), describe
         self.settings = {"prompt_influence": prompt_influence, "model_id": model, "output_format": FORMAT}
         self.budget = Budget(self.folder, credits=credits, calls=calls)
@@ -113,12 +113,13 @@ class ElevenLabs:
     def __call__(self, condition: Clip, seed: int) -> Clip:
         """Return the clip with a sound: attempt number `seed` at its description."""
         if not condition.has_video:
-            raise MediaError(condition.name, "it has no picture to make a sound for", "give a silent video")
+            raise MediaError(condition.name, "it has no video", "give a silent video")
         length = condition.ends["video"]
         if length > LONGEST:
-            raise MediaError(condition.name, f"{length:.1f} s are more than the API's {LONGEST:g} s", "cut it shorter")
+            problem = f"it lasts {length:.1f} s, and the API makes at most {LONGEST:g} s"
+            raise MediaError(condition.name, problem, "shorten it")
         if not (text := self.describe(condition).strip()):
-            raise MediaError(condition.name, "its description is empty", "say what it is to sound like")
+            raise MediaError(condition.name, "its description is empty", "describe its sound")
         seconds = round(max(SHORTEST, length), 2)
         path = self.folder / f"{run_key(text, seconds, self.settings, condition.keys['video'])}-{seed}.mp3"
         if not path.exists():
@@ -224,7 +225,7 @@ def _check(path: Path, seconds: float) -> None:
         clip = Clip.open(path)
         got = clip.sound().shape[1] / clip.sample_rate
     except MediaError as error:
-        raise _Failed(f"what came is no sound ({error.problem})") from error
+        raise _Failed(f"the answer is not a sound ({error.problem})") from error
     if got < 0.8 * seconds:
         raise _Failed(f"half a file came: {got:.2f} of {seconds:g} s")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError, describe
+from avreward.errors import ArgumentError, AvrewardError, Described, MediaError, describe
 from avreward.generators.base import Generate, GeneratorStopped
 from avreward.report._media import media_of
 from avreward.rewards._as_reward import RewardLike, as_reward
@@ -53,7 +53,7 @@ def prepare(
     reward = as_reward(reward)
     names = [path.stem for path in videos]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise MediaError(twice[0], "two videos have this name", "name them apart")
+        raise ArgumentError("videos", "files with different names", Described(f"{twice[0]} twice"), "rename one")
     done = {video.name: video for video in choices.videos() if video.picked is not None}
     for path in videos:
         category = of_video(categories, path)
@@ -72,10 +72,10 @@ def prepare(
 def _study_video(choices: Choices, clip: Clip, generate: Generate, reward: Reward, n: int | None) -> StudyVideo:
     name = Path(clip.name).stem
     if not clip.has_video:
-        raise MediaError(clip.name, "it has no picture", "give a silent video")
+        raise MediaError(clip.name, "it has no video", "give a silent video")
     count = generate.count(clip) if n is None else n  # type: ignore[attr-defined]
     if count < FEWEST:
-        raise MediaError(clip.name, f"it has too few candidates ({count})", "two are needed to choose between")
+        raise MediaError(clip.name, f"it has {count} of the 2 candidates that a choice needs", "add candidates")
     made, failed = _made(clip, generate, count)
     if not made:
         return StudyVideo(name, list(failed.values()), None, reason="; ".join(str(s.reason) for s in failed.values()))

@@ -18,7 +18,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.studies._agreement import Answer
 
 FILE = "experiment.sqlite"
@@ -108,12 +108,12 @@ class Choices:
         self.folder = Path(folder)
         self.path = self.folder / FILE
         if about is None and not self.path.is_file():
-            raise AvrewardError(f"{self.folder}: it holds no experiment; prepare one there first")
+            raise AvrewardError(f"{self.folder}: holds no experiment; prepare one there first")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            why = f"it can't be made a folder ({error.strerror or error})"
-            raise MediaError(self.folder, why, "name another place for the experiment") from error
+            why = f"can't be made ({error.strerror or error}); name another folder for the experiment"
+            raise AvrewardError(f"{self.folder}: {why}") from error
         with self._open() as database:
             database.executescript(_TABLES)
             asked = "SELECT 1 FROM videos WHERE picked IS NOT NULL UNION ALL SELECT 1 FROM answers LIMIT 1"
@@ -130,8 +130,8 @@ class Choices:
     def _belongs(self, known: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         for key, value in known.items():
             if key in about and about[key] != value:
-                told = f"it holds an experiment with {key} {value!r}, not {about[key]!r}"
-                raise AvrewardError(f"{self.folder}: {told}; name another folder, or call as before to go on")
+                problem = f"expected an experiment with {key} {about[key]!r}, got one with {value!r}"
+                raise AvrewardError(f"{self.folder}: {problem}; name another folder, or use its settings to continue")
 
     def add(self, video: StudyVideo) -> None:
         """Add a video, all or nothing; one that was there is replaced."""
@@ -157,7 +157,7 @@ class Choices:
         """Return the token of a person, who is known by name; somebody new is added."""
         name = " ".join(unicodedata.normalize("NFC", name).split())  # one name, whatever keyboard it was typed on
         if not name or len(name) > 80:
-            raise AvrewardError("name: give one of 1 to 80 letters")
+            raise ArgumentError("name", "1 to 80 characters", name)
         token = _hash(self.about.get("seed"), "person", name.casefold())[:16]
         with self._open() as database:
             database.execute("INSERT OR IGNORE INTO people VALUES (?, ?, ?)", (token, name, time.time()))
@@ -197,7 +197,8 @@ class Choices:
         """
         question = self.question(token, key)
         if choice not in CHOICES or question is None or self.name_of(token) is None:
-            raise AvrewardError(f"answer: {choice!r} to question {key!r} isn't one of this experiment; reload the page")
+            got = Described(f"{choice!r} to {key!r}")
+            raise ArgumentError("answer", "a choice and a question of this experiment", got, "reload the page")
         picked = question.video.picked
         row = (token, question.video.name, question.first, question.second, picked, choice, seconds, time.time())
         with self._open() as database:
@@ -236,7 +237,7 @@ class Choices:
                 yield database
         except sqlite3.Error as error:
             raise AvrewardError(
-                f"{self.path}: it can't be used ({error}); make room, or name another folder"
+                f"{self.path}: can't be used ({error}); free some disk space, or name another folder"
             ) from error
 
 

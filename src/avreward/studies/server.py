@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.studies._page import policy, render_question, render_start, render_thanks
 from avreward.studies.choices import Choices
 
@@ -48,11 +48,13 @@ class ChoiceServer(ThreadingHTTPServer):
         try:
             super().__init__((host, port), _StudyHandler)
         except socket.gaierror as error:
-            raise MediaError("host", f"{host!r} is no address of this machine ({error.strerror})", _HOST) from error
+            raise ArgumentError(
+                "host", "an address of this machine", Described(f"{host!r} ({error.strerror})"), _HOST
+            ) from error
         except (OSError, OverflowError) as error:
-            why = f"it can't be listened on at {host} ({getattr(error, 'strerror', None) or 'ports are 0 to 65535'})"
+            why = f"{port} at {host} ({getattr(error, 'strerror', None) or 'ports are 0 to 65535'})"
             wrong_host = getattr(error, "errno", None) == errno.EADDRNOTAVAIL
-            raise MediaError(f"port {port}", why, _HOST if wrong_host else _PORT) from error
+            raise ArgumentError("port", "a free port", Described(why), _HOST if wrong_host else _PORT) from error
         self.choices, self.local = choices, host in LOCAL
 
     @property
@@ -157,7 +159,7 @@ class _StudyHandler(BaseHTTPRequestHandler):
         try:
             return {name: values[0] for name, values in parse_qs(text, max_num_fields=20).items()}
         except ValueError as error:
-            raise _RequestProblem(400, "That is no form of this page.") from error
+            raise _RequestProblem(400, "That is not a form of this page.") from error
 
     def _page(self, html: str, status: int = 200) -> None:
         self._send(status, html.encode(), {"Content-Type": "text/html; charset=utf-8"})
@@ -229,7 +231,7 @@ def _url(text: str) -> SplitResult:
     try:
         return urlsplit(text)
     except ValueError as error:
-        raise _RequestProblem(400, "That is no address.") from error
+        raise _RequestProblem(400, "That is not an address.") from error
 
 
 def _seconds(form: dict[str, str]) -> float | None:

@@ -185,20 +185,55 @@ def test_conversations_and_prompts() -> None:
 @pytest.mark.parametrize(
     ("options", "completions", "columns", "told"),
     [
-        ({"video_column": "film"}, ["0.5"], {"video": ["a.mp4"]}, r"video_column: .* no column 'film'; it has video;"),
-        ({"prompt_column": "text"}, ["0.5"], {}, r"prompt_column: .* no column 'text'; it has none.* remove_unused"),
-        ({"prompt_column": "text"}, ["0.5"], {"text": [None]}, r"prompt_column: 'text' holds None; give a text"),
+        (
+            {"video_column": "film"},
+            ["0.5"],
+            {"video": ["a.mp4"]},
+            r"video_column: expected a column of the dataset \(video\), got 'film'; name one",
+        ),
+        (
+            {"prompt_column": "text"},
+            ["0.5"],
+            {},
+            r"prompt_column: expected a column of the dataset .none.*, got 'text'; .* remove_unused",
+        ),
+        (
+            {"prompt_column": "text"},
+            ["0.5"],
+            {"text": [None]},
+            r"prompt_column: expected a text in each row of 'text', got None",
+        ),
         (
             {"video_column": "video"},
             ["0.5"],
             {"video": [{"bytes": b"x"}]},
-            r"video_column: 'video' holds bytes without",
+            r"expected a path or a Clip in each row of 'video', got bytes without",
         ),
-        ({"video_column": "video"}, ["0.5"], {"video": [3]}, r"video_column: 'video' holds a int; give a path"),
-        ({"render": None}, ["no such file"], {}, r"completions: none is a file .*; give render= if they are texts"),
-        ({"render": None}, ["x\0y" * 4000], {}, r"completions: none is a file .*; give render="),
-        ({"render": lambda text, /, **_: text}, ["x"], {}, r"render: it returned a str for 'x'; return a Clip"),
-        ({}, [3], {}, r"completions: a int is neither text nor clip"),
+        (
+            {"video_column": "video"},
+            ["0.5"],
+            {"video": [3]},
+            r"expected a path or a Clip in each row of 'video', got an object of type int",
+        ),
+        (
+            {"render": None},
+            ["no such file"],
+            {},
+            r"completions: expected media files, got none that opens .*; pass render= if they are texts",
+        ),
+        (
+            {"render": None},
+            ["x\0y" * 4000],
+            {},
+            r"completions: expected media files, got none that opens .*; pass render=",
+        ),
+        (
+            {"render": lambda text, /, **_: text},
+            ["x"],
+            {},
+            r"render: expected a function that returns a Clip, got a str for 'x'",
+        ),
+        ({}, [3], {}, r"completions: expected texts, paths, clips or lists of messages, got an object of type int"),
     ],
 )
 def test_errors_name_the_column_and_the_remedy(options, completions, columns, told) -> None:

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, Described, MediaError
 
 Render = Callable[..., Clip]
 """``render(text, /, **columns)``: what a text-to-audio or text-to-video pipeline makes of a completion."""
@@ -57,7 +57,8 @@ class Completions:
             except MediaError as error:
                 found.append(str(error))
         if found and self.render is None and all(isinstance(clip, str) for clip in found):
-            raise AvrewardError(f"completions: none is a file that opens ({found[0]}); give render= if they are texts")
+            got = Described(f"none that opens ({found[0]})")
+            raise ArgumentError("completions", "media files", got, "pass render= if they are texts")
         return found
 
     def _clip(self, prompt: str, completion: Any, row: Mapping[str, Any]) -> Clip:
@@ -67,7 +68,7 @@ class Completions:
         if self.prompt_column is not None:
             wanted = row[self.prompt_column]
             if not isinstance(wanted, str):
-                raise AvrewardError(f"prompt_column: {self.prompt_column!r} holds {wanted!r}; give a text in each row")
+                raise ArgumentError("prompt_column", f"a text in each row of {self.prompt_column!r}", wanted)
             return clip.with_prompt(wanted)
         return clip if clip.prompt is not None else clip.with_prompt(prompt)
 
@@ -81,7 +82,8 @@ class Completions:
             return Clip.open(text.strip())
         clip = self.render(text, **{"prompt": prompt, **row})
         if not isinstance(clip, Clip):
-            raise AvrewardError(f"render: it returned a {type(clip).__name__} for {text!r}; return a Clip")
+            got = Described(f"a {type(clip).__name__} for {text!r}")
+            raise ArgumentError("render", "a function that returns a Clip", got)
         return clip
 
     def _video(self, value: Any) -> Clip:
@@ -89,16 +91,17 @@ class Completions:
             return value
         path = value.get("path") if isinstance(value, Mapping) else value  # `datasets.Video(decode=False)` gives both
         if not isinstance(path, str | PathLike):
-            kind = "bytes without a path" if isinstance(value, Mapping) else f"a {type(value).__name__}"
-            raise AvrewardError(f"video_column: {self.video_column!r} holds {kind}; give a path or a Clip in each row")
+            kind = "bytes without a path" if isinstance(value, Mapping) else f"an object of type {type(value).__name__}"
+            wanted = f"a path or a Clip in each row of {self.video_column!r}"
+            raise ArgumentError("video_column", wanted, Described(kind))
         return Clip.open(path)
 
     def _check(self, argument: str, columns: Mapping[str, Any]) -> None:
         column = getattr(self, argument)
         if column is not None and column not in columns:
             known = ", ".join(sorted(columns)) or "none besides the prompt"
-            remedy = "name one of them, and keep remove_unused_columns=False in the trainer's config"
-            raise AvrewardError(f"{argument}: the dataset has no column {column!r}; it has {known}; {remedy}")
+            remedy = "name one of them, and set remove_unused_columns=False in the trainer's config"
+            raise ArgumentError(argument, f"a column of the dataset ({known})", column, remedy)
 
 
 def text_of(content: Any) -> str:
@@ -116,8 +119,8 @@ def text_of(content: Any) -> str:
             return inner
         if isinstance(inner, Sequence):  # parts: text, images, …
             return "".join(part.get("text") or "" for part in inner if isinstance(part, Mapping))
-    remedy = "give a text, a path, a Clip, or a list of messages"
-    raise AvrewardError(f"completions: a {type(content).__name__} is neither text nor clip; {remedy}")
+    got = Described(f"an object of type {type(content).__name__}")
+    raise ArgumentError("completions", "texts, paths, clips or lists of messages", got)
 
 
 def _by_row(values: Any, rows: int) -> bool:

@@ -125,7 +125,7 @@ def trl_rewards(
 
     With ``multi_objective_aggregation="normalize_then_sum"`` (GDPO, arXiv:2601.05242) TRL then puts each part on one
     scale over a whole group, which may span processes. A constant in the sum is left out: it cancels within a group. A
-    reward that is no sum is one part.
+    reward that is not a sum is one part.
 
     A completion that lacks one part is `None` in all: TRL would add up the others as if the missing one were 0.
 
