@@ -244,9 +244,15 @@ def test_where_it_cannot_listen(server):
             r"port: expected a free port, got 80000 at 127\.0\.0\.1 .ports are 0 to 65535.; name another one",
         ),
         ({"port": -1}, "port: expected a free port, got -1 .*; name another one"),
-        ({"port": port}, rf"port {port}: .*127\.0\.0\.1 .Address already in use.; name another one"),
-        ({"host": "192.0.2.1"}, r"port 0: .*192\.0\.2\.1 .*; name this machine: 127\.0\.0\.1"),
-        ({"host": "no host"}, "host: 'no host' .*; name this machine"),
+        (
+            {"port": port},
+            rf"port: expected a free port, got {port} at 127\.0\.0\.1 .Address already in use.; name another one",
+        ),
+        (
+            {"host": "192.0.2.1"},
+            r"port: expected a free port, got 0 at 192\.0\.2\.1 .*; name this machine: 127\.0\.0\.1",
+        ),
+        ({"host": "no host"}, "host: expected an address of this machine, got 'no host' .*; name this machine"),
     ):
         with pytest.raises(AvrewardError, match=told):
             ChoiceServer(server.choices, **options)
