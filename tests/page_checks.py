@@ -277,6 +277,14 @@ def avbench(names: dict[str, Any], printed: str, folder: Path) -> None:
     assert not scores.present[0, 3:].any()
 
 
+@checks("docs/raters/aigveval.md")
+def aigveval(names: dict[str, Any], printed: str, folder: Path) -> None:
+    assert names["scores"].present.all()
+    assert names["frames"].grad.abs().sum() > 0
+    assert names["opinions"].values.mean() == pytest.approx(2.90869, abs=1e-3)
+    assert names["lora"].r == 8
+
+
 @checks("docs/raters/dover.md")
 def dover(names: dict[str, Any], printed: str, folder: Path) -> None:
     assert names["scores"].present.all()

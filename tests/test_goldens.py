@@ -19,7 +19,6 @@ GOLDENS = Path(os.environ.get("AVREWARD_GOLDENS") or TESTS / "goldens")
 # Case (with its variants, CASE_NAME) → what will read it. A case that is neither tested nor planned fails, and so does
 # one that is both.
 PLANNED = {
-    "aigveval": "the rater AIGVEval",
     "audiobox_aesthetics": "AVBench's audio quality",
     "avbench_total": "AVBench's total",
     "awm_loss": "advantage-weighted matching",

@@ -83,6 +83,7 @@ def write_media(folder: Path) -> None:
 def write_checkpoints(folder: Path) -> None:
     """Tiny raters with random weights where the hub's names lead: a folder of that name comes first."""
     from tiny.assessor import tiny_assessor
+    from tiny.aigveval import tiny_aigveval
     from tiny.dover import tiny_dover
     from tiny.embedding import tiny_siglip
     from tiny.qwen2_audio import tiny_qwen2_audio
@@ -93,6 +94,7 @@ def write_checkpoints(folder: Path) -> None:
     for number, name in enumerate(("seed0", "seed1")):
         write_tiny(folder / name, number, frames=2)
     tiny_assessor().save_pretrained(folder / "checkpoints" / "aigv_assessor")
+    tiny_aigveval().save_pretrained(folder / "checkpoints" / "aigveval")
     tiny_dover().save_pretrained(folder / "checkpoints" / "dover")
     omni, audio, siglip = tiny_qwen2_5_omni(), tiny_qwen2_audio(), tiny_siglip()
     save(omni.module, omni.tokenizer, folder / "Qwen" / "Qwen2.5-Omni-7B")

@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from tiny.aigveval import VIEWS as AIGVEVAL_VIEWS
+from tiny.aigveval import tiny_config as aigveval_config
+from tiny.aigveval import tokenizer as aigveval_tokenizer
 from tiny.assessor import TOKENIZER
 from tiny.assessor import tiny_config as tiny_assessor_config
 from tiny.dover import CONFIG as DOVER
@@ -30,6 +33,8 @@ from avreward.raters.agav.rater import AgavRater
 from avreward.raters.aigv_assessor._backbone import AssessorBackbone
 from avreward.raters.aigv_assessor._network import AssessorNetwork
 from avreward.raters.aigv_assessor.rater import AigvAssessorRater
+from avreward.raters.aigveval import AigvEvalNetwork, AigvEvalRater
+from avreward.raters.aigveval._backbone import AigvEvalBackbone
 from avreward.raters.avbench.rater import LOOK, AvBenchRater
 from avreward.raters.dover import DoverNetwork, DoverRater
 from avreward.raters.encoders._mrope import mrope
@@ -195,6 +200,24 @@ def dover_cases() -> dict[str, Any]:
         rater = DoverRater(network(DoverNetwork(DOVER)), variant, views, "none")  # type: ignore[arg-type]
         raw = [rater.module.technical(one.technical).item() for one in (views(c, "none") for c in clips[:2])]
         out[variant] = [*scores(rater, *clips), raw]
+    return out
+
+
+def aigveval_cases() -> dict[str, Any]:
+    """Each combination, without an encoder, both orders of levels, and a video smaller than the fragments."""
+    clips = [clip(40), Clip(video=video(3)[:, :, 15:25, :14], fps=8), Clip(audio=audio(800, 8000), sample_rate=8000)]
+    out = {}
+    for combination, seed, changes in (
+        ("anchors", None, {}),
+        ("anchors", 5, {"encoders": ("motion", "technical")}),
+        ("concatenation", None, {}),
+        ("cross_attention", None, {}),
+    ):
+        module = network(AigvEvalNetwork(aigveval_config(combination=combination, **changes)))  # type: ignore[arg-type]
+        views = replace(AIGVEVAL_VIEWS, seed=seed)
+        backbone = AigvEvalBackbone(module, aigveval_tokenizer(), "none", views)
+        rater = AigvEvalRater(backbone, inverted=seed is None, temperature=0.1)
+        out[f"{combination}, {len(module.config.encoders)}"] = scores(rater, *clips)
     return out
 
 

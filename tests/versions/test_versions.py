@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny.aigveval import tiny_aigveval
 from tiny.dover import tiny_dover
 from tiny.embedding import tiny_clip
 from tiny.qwen2_audio import tiny_qwen2_audio
@@ -41,6 +42,7 @@ RATERS: dict[str, Callable[[], Rater]] = {
     "signals": SignalsRater,
     "zero_shot": lambda: PublicRater("tiny", tiny_qwen2_5_omni()),
     "avbench": lambda: AvBenchRater(video_text=tiny_qwen2_5_omni("none", **LOOK["video_text"])),
+    "aigveval": tiny_aigveval,
     "dover": tiny_dover,
     "embedding": lambda: tiny_clip(rounding="none", score="cosine"),
 }

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from avreward.raters.agav.rater import AgavRater as AgavRater
     from avreward.raters.aigv_assessor._new import new_assessor as new_assessor
     from avreward.raters.aigv_assessor.rater import AigvAssessorRater as AigvAssessorRater
+    from avreward.raters.aigveval.rater import AigvEvalRater as AigvEvalRater
     from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
     from avreward.raters.avbench.rater import load_avbench as load_avbench
     from avreward.raters.base import Rater as Rater
@@ -56,6 +57,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "agav.rater": ["AgavRater"],
         "aigv_assessor._new": ["new_assessor"],
         "aigv_assessor.rater": ["AigvAssessorRater"],
+        "aigveval.rater": ["AigvEvalRater"],
         "avbench.rater": ["AvBenchRater", "load_avbench"],
         "base": ["Rater", "Sample", "Track", "Work"],
         "checkpoints.loading": ["Loading"],

@@ -77,5 +77,6 @@ def test_an_expression_best_of_n_and_trl(folder, files) -> None:
         found = BestOfN(lambda condition, seed: clips[seed], reward, n=3)(Clip(prompt="anything"))
     assert found.best_index == int(values.argmax())
     function = trl_reward(reward, render=lambda text, **_: clips[int(text)])
-    numbers = function(prompts=["a"] * 3, completions=["0", "1", "2"], completion_ids=[[1]] * 3, trainer_state=None)
+    with pytest.warns(UserWarning, match="no term compares a clip with its prompt"):
+        numbers = function(prompts=["a"] * 3, completions=["0", "1", "2"], completion_ids=[[1]] * 3, trainer_state=None)
     assert numbers == pytest.approx(values.tolist(), rel=1e-5)

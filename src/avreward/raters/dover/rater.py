@@ -18,11 +18,12 @@ from avreward.media.rounding import Rounding
 from avreward.raters.base import Sample, Track, Work
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.dover._card import Variant, dimensions_of
-from avreward.raters.dover._keys import COUNTED, config_from_shapes, published_file
+from avreward.raters.dover._keys import config_from_shapes, published_file
 from avreward.raters.dover._network import DoverConfig, DoverNetwork, fused
 from avreward.raters.dover._version import VERSION
 from avreward.raters.dover._views import DoverInput, DoverViews
 from avreward.raters.encoders._version import VERSION as ENCODERS
+from avreward.raters.encoders.swin3d import COUNTED
 from avreward.raters.scores import Scores
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ published checkpoints.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -15,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 Size = tuple[int, int, int]
+COUNTED = ("*relative_position_index",)
+"""Entries of a checkpoint that follow from the sizes."""
 
 
 @dataclass(frozen=True)
@@ -232,3 +236,51 @@ def _gate(padded: Size, window: Size, shift: Size) -> Tensor:
         place = _windows(cell.roll([-s for s in shift], (1, 2, 3)), window)[..., 0]
         total = total + (place[:, :, None] - place[:, None]).abs()
     return total
+
+
+def swin_config(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> Swin3dConfig:
+    """Return the sizes of the Swin3D whose entries begin with `prefix`, from their shapes by name.
+
+    Raises:
+        KeyError: for the name of an entry that is not there.
+        ValueError: for a window whose height and width differ.
+    """
+    width, _, *patch = shapes[f"{prefix}patch_embed.proj.weight"]
+    stages = _stages(shapes, rf"{re.escape(prefix)}layers\.(\d+)\.")
+    tables = [f"{prefix}layers.{i}.blocks.0.attn.%s_position_bias_table" for i in range(stages)]
+    index = shapes.get(f"{prefix}layers.0.blocks.0.attn.relative_position_index")
+    return Swin3dConfig(
+        patch=(patch[0], patch[1], patch[2]),
+        width=width,
+        depths=tuple(_stages(shapes, rf"{re.escape(prefix)}layers\.{i}\.blocks\.(\d+)\.") for i in range(stages)),
+        heads=tuple(shapes[table % "relative"][1] for table in tables),
+        window=_window(shapes[f"{prefix}layers.0.blocks.0.attn.relative_position_bias_table"][0], index),
+        gated=tuple(table % "fragment" in shapes for table in tables),
+    )
+
+
+def _stages(shapes: Mapping[str, tuple[int, ...]], pattern: str) -> int:
+    """Return one more than the largest number at the group of `pattern` in names."""
+    return 1 + max((int(found[1]) for name in shapes if (found := re.match(pattern, name))), default=-1)
+
+
+def _window(rows: int, index: tuple[int, ...] | None) -> Size:
+    """Return the window whose table of relative positions has so many rows; its height and width are equal.
+
+    Where entries lack the index, whose side is the window's volume, that of the published networks is taken before any
+    other, then the one of fewest frames above one.
+    """
+    sides = [
+        (time, side, side)
+        for side in range(1, 33)
+        for time in range(1, 33)
+        if (2 * time - 1) * (2 * side - 1) ** 2 == rows
+    ]
+    if index is not None:
+        sides = [size for size in sides if prod(size) == index[0]]
+    published = Swin3dConfig.window
+    if published in sides:
+        return published
+    if not sides:
+        raise ValueError("a window that is not square")
+    return min(sides, key=lambda size: (size[0] == 1, size[0]))

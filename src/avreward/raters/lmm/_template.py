@@ -49,7 +49,7 @@ def fields(prompt: Prompt) -> frozenset[str]:
         >>> sorted(fields(["Does it match {prompt}?"]))
         ['prompt']
     """
-    texts = (part.text if isinstance(part, Read) else part for part in prompt if not isinstance(part, Slot))
+    texts = (part.text if isinstance(part, Read) else part for part in prompt if isinstance(part, Read | str))
     return frozenset(name for text in texts for name in _FIELD.findall(text))
 
 
@@ -73,10 +73,10 @@ def render(prompt: Prompt, clip: Clip, encode: Encode, tokenizer: PreTrainedToke
     pending = ""
     control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     for piece, key in _expanded(prompt, encode):
-        if isinstance(piece, Tokens):
+        if isinstance(piece, Tokens | Text):
             _add_text(pending, False, parts, keys, tokenizer)
             parts.append(piece)
-            keys.append(key)
+            keys.append(piece.ids if isinstance(piece, Text) else key)
             pending = ""
         else:
             pending += _filled(piece.text if isinstance(piece, Read) else piece, clip, control)
@@ -87,7 +87,7 @@ def render(prompt: Prompt, clip: Clip, encode: Encode, tokenizer: PreTrainedToke
     return Rendered(tuple(parts), tuple(keys))
 
 
-def _expanded(prompt: Prompt, encode: Encode) -> Iterator[tuple[str | Read | Tokens, Hashable]]:
+def _expanded(prompt: Prompt, encode: Encode) -> Iterator[tuple[str | Read | Text | Tokens, Hashable]]:
     for part in prompt:
         if isinstance(part, Slot):
             name, encoded = encode(part)

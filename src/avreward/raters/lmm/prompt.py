@@ -28,10 +28,10 @@ class Read:
     text: str
 
 
-Prompt = Sequence[str | Slot | Read]
+Prompt = Sequence["str | Slot | Read | Text"]
 """Text with slots. ``{prompt}`` and ``{texts.NAME}`` in its strings are replaced by the clip's own texts.
 
-Consecutive strings are tokenized together, up to a slot or a `Read`.
+Consecutive strings are tokenized together, up to a slot, a `Read` or a `Text`.
 """
 
 
@@ -76,5 +76,5 @@ class Tokens:
         return len(self.values)
 
 
-Encoded = Sequence[str | Tokens]
-"""The content of a slot: feature tokens, and the delimiters and time stamps around them."""
+Encoded = Sequence[str | Text | Tokens]
+"""The content of a slot: feature tokens, and the texts and time stamps around and between them."""

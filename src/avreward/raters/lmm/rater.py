@@ -50,7 +50,7 @@ class Question:
 
     def identity(self, tokenizer: PreTrainedTokenizerBase) -> str:
         """Return all that the scores depend on besides clip and weights: the text, its tokens, and the readout."""
-        texts = [part.text if isinstance(part, Read) else part for part in self.prompt if not isinstance(part, Slot)]
+        texts = [part.text if isinstance(part, Read) else part for part in self.prompt if isinstance(part, Read | str)]
         tokens = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         plain = {k: v for k, v in vars(self.readout).items() if isinstance(v, int | float | str | tuple)}
         return repr((self.dimensions, tuple(self.prompt), tokens, type(self.readout).__name__, plain))

@@ -31,13 +31,16 @@ class Readout(Protocol):
 class FiveLevels:
     """Expected level under the softmax over the first tokens of five words (Q-Align; AGAV-Rater, equation 1).
 
-    The levels are excellent 5, good 4, fair 3, poor 2, bad 1; the result is rescaled from [1, 5] to [low, high].
+    The levels are excellent 5, good 4, fair 3, poor 2, bad 1 unless `values` are given; the result is rescaled from
+    [1, 5] to [low, high].
 
     Args:
         head: hidden (k, width) → logits (k, vocabulary).
         ids: first tokens of the five words, best first; see `first_tokens`.
         low: lowest score.
         high: highest score.
+        values: what each word counts, in the order of `ids`.
+        temperature: divides the logits before the softmax.
 
     Example:
         >>> readout = FiveLevels(nn.Identity(), (0, 1, 2, 3, 4), low=0.0, high=100.0)
@@ -49,10 +52,13 @@ class FiveLevels:
     ids: tuple[int, ...]
     low: float = 0.0
     high: float = 100.0
+    values: tuple[float, ...] = _LEVELS
+    temperature: float = 1.0
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """Return the score (1,), read at the last position."""
-        level = _probabilities(self.head, hidden, self.ids) @ hidden.new_tensor(_LEVELS, dtype=_wide(hidden))
+        shares = (applied(self.head, hidden[-1], self.ids) / self.temperature).softmax(dim=-1)
+        level = shares @ hidden.new_tensor(self.values, dtype=_wide(hidden))
         return (self.low + (self.high - self.low) * (level - 1) / 4)[None]
 
 

@@ -1,0 +1,42 @@
+"""What AIGVEval judges, without importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avreward.raters.card import UNKNOWN, Layout, RaterCard
+from avreward.raters.scores import Dimension
+
+if TYPE_CHECKING:
+    from avreward.raters.base import Rater
+
+DIMENSIONS = (
+    Dimension("quality", 1.0, 5.0, frozenset({"video"}), description="visual quality, whatever the prompt was"),
+)
+
+
+def weight_file(folder: Path) -> Path | None:
+    """Return the file with the published weights in `folder`, `None` if there is none."""
+    found = sorted(path for path in folder.glob("*.pth") if "aigveval" in path.name.lower())
+    return found[0] if found else None
+
+
+def _recognises(folder: Path, config: Mapping[str, Any]) -> bool:
+    return weight_file(folder) is not None
+
+
+def _loader() -> Callable[..., Rater]:
+    from avreward.raters.aigveval.rater import load
+
+    return load
+
+
+CARD = RaterCard(
+    "aigveval",
+    DIMENSIONS,
+    licence=UNKNOWN,
+    checkpoint="a folder with aigveval.pth, as the code of QiZelu/AIGVEval writes it",
+    layout=Layout("AIGVEval (aigveval.pth)", _recognises, _loader),
+)

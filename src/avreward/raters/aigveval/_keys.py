@@ -1,0 +1,176 @@
+"""The published checkpoints of AIGVEval: their names for what `AigvEvalNetwork` holds, LoRA, and sizes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from math import isqrt
+from typing import Any
+
+from torch import Tensor
+
+from avreward.errors import ArgumentError, AvrewardError
+from avreward.raters.aigveval._network import AigvEvalConfig
+from avreward.raters.checkpoints._looks import looks_like
+from avreward.raters.encoders.slowfast import SlowFastConfig
+from avreward.raters.encoders.swin3d import swin_config
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+# In the order in which they are tried: name there → name in `AigvEvalNetwork`.
+_PREFIXES = {
+    "blip.cls_token": "vision.embeddings.class_embedding",
+    "blip.pos_embed": "vision.embeddings.position_embedding",
+    "blip.patch_embed.proj.": "vision.embeddings.patch_embedding.",
+    "blip.blocks.": "vision.encoder.layers.",
+    "blip.norm.": "vision.post_layernorm.",
+    "finetune_blip_proj.": "vision_projector.",
+    "slowfast.feature_extraction.": "motion.blocks.",
+    "slowfast.position_embedding.": "motion_positions.",
+    "slowfast_proj.": "motion_projector.",
+    "swin3d.": "technical.",
+    "finetune_proj.": "technical_projector.",
+    "llm_model.lm_head.": "lm_head.",
+    "llm_model.model.": "language.",
+}
+_BLOCK = {
+    ".norm1.": ".layer_norm1.",
+    ".norm2.": ".layer_norm2.",
+    ".attn.qkv.": ".self_attn.qkv.",
+    ".attn.proj.": ".self_attn.projection.",
+}
+_WRAPPED = "llm_model.base_model.model."  # what peft puts before a model's names
+_HEAD = 128  # channels of an attention head of Llama-7B
+_VISION_HEAD = 64  # of BLIP's
+
+
+def merged(state: Mapping[str, Tensor], alpha: float = 16.0) -> dict[str, Tensor]:
+    """Return the entries of a published checkpoint with its LoRA merged: W + alpha/r · B·A, without `peft`'s names.
+
+    Args:
+        state: name → tensor; names may be wrapped by `peft` or not.
+        alpha: of the LoRA, which no entry shows; 16 in the published code.
+
+    Raises:
+        AvrewardError: for half of an adapter.
+    """
+    plain = {f"llm_model.{name.removeprefix(_WRAPPED)}" if name.startswith(_WRAPPED) else name: t
+             for name, t in state.items()}  # fmt: skip
+    out = {}
+    for name, tensor in plain.items():
+        if ".lora_" in name:
+            _check_pair(name, plain)
+            continue
+        stem = name.replace(".base_layer.weight", "")
+        first, second = (plain.get(f"{stem}.lora_{side}.default.weight") for side in "AB")
+        if first is not None and second is not None:
+            change = second.float() @ first.float() * (alpha / len(first))
+            tensor = (tensor.float() + change).to(tensor.dtype)
+        out[name.replace(".base_layer.", ".")] = tensor
+    return out
+
+
+def _check_pair(name: str, state: Mapping[str, Tensor]) -> None:
+    stem = re.sub(r"\.lora_[AB]\..*", "", name)
+    wanted = [f"{stem}.lora_A.default.weight", f"{stem}.lora_B.default.weight", f"{stem}.base_layer.weight"]
+    absent = next((one for one in wanted if one not in state), None)
+    if absent is not None or name not in wanted:
+        raise AvrewardError(f"checkpoint: expected {absent or wanted[0]} beside {name}; the file is not complete")
+
+
+def official_to_ours(name: str) -> str:
+    """Return the name in `AigvEvalNetwork` of the entry `name` of a published checkpoint, after `merged`.
+
+    Raises:
+        AvrewardError: if AIGVEval has no such entry.
+
+    >>> official_to_ours("blip.blocks.3.attn.proj.weight")
+    'vision.encoder.layers.3.self_attn.projection.weight'
+    """
+    for old, new in _PREFIXES.items():
+        if name.startswith(old):
+            rest = name.removeprefix(old)
+            if old == "blip.blocks.":
+                for there, ours in _BLOCK.items():
+                    rest = rest.replace(there, ours)
+            return new + rest
+    raise AvrewardError(f"checkpoint: AIGVEval has no entry {name}; give one of its checkpoints")
+
+
+def config_from_official(shapes: Shapes, config: Mapping[str, Any], source: object) -> AigvEvalConfig:
+    """Return the sizes of a published checkpoint.
+
+    Args:
+        shapes: name → shape of its entries, after `merged`.
+        config: of its language model, as Vicuna's ``config.json``: what no shape shows comes from it where it is
+            there, else from Vicuna-7B. ``vision_config`` in it may hold `num_attention_heads` of BLIP.
+        source: named by errors.
+
+    Raises:
+        AvrewardError: for a checkpoint of another system, or one that is not complete.
+    """
+    try:
+        return AigvEvalConfig(
+            vision=_vision(shapes, config.get("vision_config") or {}),
+            language=_language(shapes, config),
+            motion=_motion(shapes),
+            technical=swin_config(shapes, "swin3d."),
+            positions=shapes["slowfast.position_embedding.weight"][0],
+        )
+    except ArgumentError:
+        raise
+    except (KeyError, ValueError, IndexError) as error:
+        looks = looks_like(shapes)
+        missing = f", without {error}" if looks == "a checkpoint of AIGVEval" else ""
+        raise AvrewardError(
+            f"{source}: expected a checkpoint of AIGVEval (blip.*, slowfast.*, swin3d.*, llm_model.*), got {looks}"
+            f"{missing}; give another file"
+        ) from error
+
+
+def _vision(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
+    width, _, patch, _ = shapes["blip.patch_embed.proj.weight"]
+    places = shapes["blip.pos_embed"][1] - 1
+    return {
+        "hidden_size": width,
+        "intermediate_size": shapes["blip.blocks.0.mlp.fc1.weight"][0],
+        "num_hidden_layers": _count(shapes, r"blip\.blocks\.(\d+)\."),
+        "num_attention_heads": told.get("num_attention_heads", max(1, width // _VISION_HEAD)),
+        "image_size": isqrt(places) * patch,
+        "patch_size": patch,
+        "layer_norm_eps": 1e-6,
+        "hidden_act": "gelu",
+    }
+
+
+def _language(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
+    vocabulary, width = shapes["llm_model.model.embed_tokens.weight"]
+    heads = told.get("num_attention_heads", max(1, width // _HEAD))
+    sizes = {
+        "vocab_size": vocabulary,
+        "hidden_size": width,
+        "intermediate_size": shapes["llm_model.model.layers.0.mlp.up_proj.weight"][0],
+        "num_hidden_layers": _count(shapes, r"llm_model\.model\.layers\.(\d+)\."),
+        "num_attention_heads": heads,
+        "num_key_value_heads": told.get("num_key_value_heads", heads),
+        "rms_norm_eps": told.get("rms_norm_eps", 1e-5),
+        "max_position_embeddings": told.get("max_position_embeddings", 4096),
+    }
+    if width % heads:
+        raise ArgumentError("num_attention_heads", f"a divisor of the width {width}", heads, "correct config.json")
+    return sizes | {name: told[name] for name in ("rope_theta", "rope_parameters", "rope_scaling") if told.get(name)}
+
+
+def _motion(shapes: Shapes) -> SlowFastConfig:
+    blocks = "slowfast.feature_extraction."
+    slow, fast = (shapes[f"{blocks}0.multipathway_blocks.{path}.conv.weight"][0] for path in (0, 1))
+    stages = _count(shapes, re.escape(blocks) + r"(\d+)\.") - 1
+    depths = tuple(
+        _count(shapes, rf"{re.escape(blocks)}{i + 1}\.multipathway_blocks\.1\.res_blocks\.(\d+)\.")
+        for i in range(stages)
+    )
+    return SlowFastConfig(depths, slow, slow // fast)
+
+
+def _count(shapes: Shapes, pattern: str) -> int:
+    return 1 + max((int(found[1]) for name in shapes if (found := re.match(pattern, name))), default=-1)

@@ -1,0 +1,185 @@
+"""AIGVEval (Qi et al., CVPR Workshops 2025, NTIRE): visual quality of generated video, read by a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from avreward._extras import extra
+from avreward.errors import ArgumentError
+from avreward.raters.aigveval._backbone import AigvEvalBackbone
+from avreward.raters.aigveval._card import DIMENSIONS, weight_file
+from avreward.raters.aigveval._network import AigvEvalConfig, AigvEvalNetwork, Combination, Encoder
+from avreward.raters.aigveval._version import VERSION
+from avreward.raters.aigveval._views import AigvEvalViews
+from avreward.raters.encoders.swin3d import COUNTED
+from avreward.raters.lmm.rater import LmmRater, Question
+from avreward.raters.lmm.readout import LEVEL_WORDS, FiveLevels, first_tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from avreward.raters.checkpoints.loading import Loading
+
+TEMPERATURE = 100.0
+UP, DOWN = (5.0, 4.0, 3.0, 2.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0)
+_ADDED = ("*.rotary_emb.inv_freq",)  # buffers that older releases of transformers saved
+
+
+class AigvEvalRater(LmmRater):
+    """AIGVEval: the expected quality level under a softmax over five words, after all tokens of the video.
+
+    score = Σ values·softmax(logits/100) over excellent, good, fair, poor, bad. The published code, and with it its
+    checkpoint, counts excellent as 1 and bad as 5: its training makes up for it, so that higher still is better. With
+    the temperature of 100 scores stay near 3 unless logits are large; `mos_curve` and `avreward.raters.calibrated`
+    bring them to the scale of opinions.
+
+    Args:
+        backbone: the network with its views.
+        inverted: count excellent as 1 … bad as 5, as the published checkpoint needs it; `False` is the paper's
+            equation 5, for new training.
+        temperature: what logits are divided by before the softmax.
+        checkpointing: as for `LmmRater`.
+
+    Raises:
+        ArgumentError: for a temperature that is not positive.
+
+    Example:
+        >>> from tiny.aigveval import tiny_aigveval
+        >>> rater = tiny_aigveval()  # published: load_rater("FOLDER") with aigveval.pth in it
+        >>> rater([Clip(video=torch.rand(12, 3, 40, 64), fps=8)])["quality"].shape
+        torch.Size([1])
+    """
+
+    versions = MappingProxyType({**LmmRater.versions, "aigveval": VERSION})
+
+    def __init__(
+        self,
+        backbone: AigvEvalBackbone,
+        *,
+        inverted: bool = False,
+        temperature: float = TEMPERATURE,
+        checkpointing: bool = False,
+    ) -> None:
+        if not isinstance(temperature, int | float) or not temperature > 0:
+            raise ArgumentError("temperature", "a positive number", temperature)
+        if not isinstance(inverted, bool):
+            raise ArgumentError("inverted", "True or False", inverted)
+        self.inverted, self.temperature = inverted, float(temperature)
+        ids = first_tokens(backbone.tokenizer, "", LEVEL_WORDS)
+        values = DOWN if inverted else UP
+        readout = FiveLevels(backbone.head, ids, 1.0, 5.0, values, self.temperature)
+        question = Question(("quality",), tuple(backbone.chat()), readout)
+        super().__init__("aigveval", backbone, [question], DIMENSIONS, checkpointing=checkpointing)
+        self.backbone: AigvEvalBackbone = backbone
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What loading needs beside the weights, as JSON."""
+        options = {"inverted": self.inverted, "temperature": self.temperature, "views": asdict(self.backbone.views)}
+        return {"rater": "aigveval", "network": self.backbone.module.config.to_dict(), "options": options}
+
+
+def load(
+    folder: Path,
+    config: Mapping[str, Any],
+    loading: Loading,
+    *,
+    base: str | Path | None = None,
+    inverted: bool | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+    stale_size: bool | None = None,
+    lora_alpha: float = 16.0,
+    encoders: Sequence[Encoder] | None = None,
+    combination: Combination | None = None,
+) -> AigvEvalRater:
+    """Return the rater in `folder`, which holds a published checkpoint or what `save_pretrained` writes.
+
+    Args:
+        folder, config: the folder and its ``config.json``.
+        loading: how the network is put into memory.
+        base: folder or hub name of Vicuna-7B v1.5, for the tokenizer and ``config.json`` (*optional*: `folder` holds
+            them).
+        inverted, temperature: see `AigvEvalRater` (*optional*, as saved; a published checkpoint is inverted, at 100).
+        seed, stale_size: see `AigvEvalViews` (*optional*, as saved).
+        lora_alpha: of the LoRA in a published checkpoint, which no entry shows.
+        encoders, combination: see `AigvEvalConfig` (*optional*, as saved): parts of the network that are left out.
+
+    Raises:
+        ArgumentError: for a wrong option.
+        AvrewardError: for a checkpoint of another system, or with other entries than its sizes ask for.
+    """
+    with extra("lmm"):
+        from accelerate import init_empty_weights
+
+    from avreward.raters.checkpoints._networks import load_tokenizer
+    from avreward.raters.checkpoints._weights import load_matching, read_weights, weight_files
+
+    if loading.adapter is not None:
+        raise ArgumentError("adapter", "no adapter for AIGVEval, whose checkpoint holds it", loading.adapter)
+    place = folder if base is None else _base(base, loading)
+    ours = config.get("format") == "avreward"
+    saved = config.get("options", {})
+    if ours:
+        source, state = folder, read_weights(weight_files(folder))
+        sizes, rename = AigvEvalConfig.from_dict(config["network"]), str
+    else:
+        source, state, sizes, rename = _published(folder, place, lora_alpha)
+    wanted = replace(
+        sizes,
+        encoders=sizes.encoders if encoders is None else tuple(encoders),
+        combination=combination or sizes.combination,
+    )
+    with init_empty_weights(include_buffers=False):
+        network = AigvEvalNetwork(wanted, loading.attention)
+    allowed = [*loading.allow, *COUNTED, *_ADDED, *_left_out(sizes, wanted)]
+    load_matching(network, state, allowed, rename, source)
+    loading.placed(network)
+    views = AigvEvalViews(**saved.get("views", {"side": sizes.vision["image_size"]}))
+    if seed is not None:
+        views = replace(views, seed=seed)
+    if stale_size is not None:
+        views = replace(views, stale_size=stale_size)
+    tokenizer = load_tokenizer(place)
+    if not ours:
+        tokenizer.add_special_tokens(
+            {"pad_token": "[PAD]", "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>"}
+        )
+    return AigvEvalRater(
+        AigvEvalBackbone(network, tokenizer, loading.rounding, views),
+        inverted=saved.get("inverted", not ours) if inverted is None else inverted,
+        temperature=saved.get("temperature", TEMPERATURE) if temperature is None else temperature,
+        checkpointing=loading.checkpointing,
+    )
+
+
+def _published(folder: Path, place: Path, alpha: float) -> tuple[Path, dict[str, Tensor], AigvEvalConfig, Any]:
+    """Return the file of a published checkpoint, its entries with the LoRA merged, its sizes, and how to rename."""
+    from avreward.raters.aigveval._keys import config_from_official, merged, official_to_ours
+    from avreward.raters.checkpoints._weights import read_weights
+    from avreward.raters.hub import read_config
+
+    file = weight_file(folder)
+    assert file is not None  # the layout was recognised by it
+    state = merged(read_weights([file]), alpha)
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    return file, state, config_from_official(shapes, read_config(place), file), official_to_ours
+
+
+def _left_out(sizes: AigvEvalConfig, wanted: AigvEvalConfig) -> list[str]:
+    """Return patterns of the entries that the wanted network has no place for."""
+    parts = {"semantic": "vision", "motion": "motion", "technical": "technical"}
+    gone = [parts[name] for name in sizes.encoders if name not in wanted.encoders]
+    patterns = [f"{name}{rest}" for name in gone for rest in (".*", "_projector.*", "_positions.*")]
+    fused = sizes.combination == "cross_attention" != wanted.combination
+    return [*patterns, *(["fusion.*"] if fused else [])]
+
+
+def _base(base: str | Path, loading: Loading) -> Path:
+    from avreward.raters.hub import folder_of
+
+    return folder_of(base, loading.revision)
