@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from avreward.raters.agav.rater import AgavRater as AgavRater
     from avreward.raters.aigv_assessor._new import new_assessor as new_assessor
     from avreward.raters.aigv_assessor.rater import AigvAssessorRater as AigvAssessorRater
+    from avreward.raters.aigveval._training import aigveval_lora as aigveval_lora
+    from avreward.raters.aigveval._training import mos_curve as mos_curve
     from avreward.raters.aigveval.rater import AigvEvalRater as AigvEvalRater
     from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
     from avreward.raters.avbench.rater import load_avbench as load_avbench
@@ -57,6 +59,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "agav.rater": ["AgavRater"],
         "aigv_assessor._new": ["new_assessor"],
         "aigv_assessor.rater": ["AigvAssessorRater"],
+        "aigveval._training": ["aigveval_lora", "mos_curve"],
         "aigveval.rater": ["AigvEvalRater"],
         "avbench.rater": ["AvBenchRater", "load_avbench"],
         "base": ["Rater", "Sample", "Track", "Work"],

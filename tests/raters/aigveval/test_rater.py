@@ -16,7 +16,7 @@ from tiny.aigveval import VIEWS, tiny_aigveval, tiny_config, tiny_network, write
 from avreward import Clip, load_rater
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters import AigvEvalRater, Work, calibrated, list_raters
-from avreward.raters.aigveval import AigvEvalConfig, AigvEvalViews, lora_config, mos_curve
+from avreward.raters.aigveval import AigvEvalConfig, AigvEvalViews, aigveval_lora, mos_curve
 from avreward.raters.aigveval._backbone import ANCHORS, TASK
 from avreward.raters.lmm.prompt import Text, Tokens
 
@@ -214,11 +214,11 @@ def test_lora_reaches_the_layers_of_the_language_model_alone() -> None:
     from peft import inject_adapter_in_model
 
     for targets, letters in (("query_key", "qk"), ("query_value", "qv")):
-        network = inject_adapter_in_model(lora_config(targets), tiny_network())
+        network = inject_adapter_in_model(aigveval_lora(targets), tiny_network())
         adapted = {name.rpartition(".lora_A")[0] for name, _ in network.named_parameters() if "lora_A" in name}
         wanted = {f"language.layers.{i}.self_attn.{letter}_proj" for i in (0, 1) for letter in letters}
         assert adapted == wanted
-        config = lora_config(targets)
+        config = aigveval_lora(targets)
         assert (config.r, config.lora_alpha, config.lora_dropout) == (8, 16, 0.05)
 
 
@@ -237,7 +237,7 @@ def test_lora_reaches_the_layers_of_the_language_model_alone() -> None:
         (lambda: tiny_aigveval(inverted=1), "inverted: expected True or False, got 1"),
         (lambda: AigvEvalViews(frames=0), "frames: expected a positive integer, got 0"),
         (lambda: AigvEvalViews(seed="a"), "seed: expected an integer from 0"),
-        (lambda: lora_config("qk"), "targets: expected one of query_key, query_value, got 'qk'"),
+        (lambda: aigveval_lora("qk"), "targets: expected one of query_key, query_value, got 'qk'"),
         (lambda: mos_curve(torch.ones(3)), "scores: expected finite scores"),
         (lambda: mos_curve(torch.arange(3.0), std=0.0), "std: expected a positive number, got 0"),
     ],

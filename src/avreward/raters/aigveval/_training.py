@@ -17,7 +17,7 @@ Targets = Literal["query_key", "query_value"]
 _LETTERS = {"query_key": "qk", "query_value": "qv"}
 
 
-def lora_config(targets: Targets = "query_key") -> LoraConfig:
+def aigveval_lora(targets: Targets = "query_key") -> LoraConfig:
     """Return the LoRA that AIGVEval trains its language model with: rank 8, alpha 16, dropout 0.05.
 
     Args:
@@ -28,7 +28,7 @@ def lora_config(targets: Targets = "query_key") -> LoraConfig:
         ArgumentError: for other targets.
 
     Example:
-        >>> lora_config("query_value").r
+        >>> aigveval_lora("query_value").r
         8
     """
     if targets not in get_args(Targets):
