@@ -82,8 +82,8 @@ def write_media(folder: Path) -> None:
 
 def write_checkpoints(folder: Path) -> None:
     """Tiny raters with random weights where the hub's names lead: a folder of that name comes first."""
-    from tiny.assessor import tiny_assessor
     from tiny.aigveval import tiny_aigveval
+    from tiny.assessor import tiny_assessor
     from tiny.dover import tiny_dover
     from tiny.embedding import tiny_siglip
     from tiny.qwen2_audio import tiny_qwen2_audio
