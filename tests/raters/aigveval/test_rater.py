@@ -134,6 +134,26 @@ def test_gradients_agree_with_finite_differences(check_gradient, height, width, 
     check_gradient(lambda v: rater([Clip(video=v, fps=8)]).values[0], video)
 
 
+def test_checkpointing_changes_no_gradient() -> None:
+    found = []
+    for checkpointing in (False, True):
+        video = clip().video.requires_grad_()
+        tiny_aigveval(checkpointing=checkpointing)["quality"]([Clip(video=video, fps=8)]).sum().backward()
+        found.append(video.grad)
+    assert found[0].any()
+    torch.testing.assert_close(*found)
+
+
+@torch.no_grad()
+def test_bfloat16_scores_are_close_and_in_float32(tmp_path) -> None:
+    wide = tiny_aigveval(temperature=20.0)
+    narrow = load_rater(wide.save_pretrained(tmp_path / "rater"), dtype="bfloat16")
+    assert next(narrow.module.parameters()).dtype == torch.bfloat16
+    found = narrow(clips())
+    assert found.values.dtype == torch.float32
+    torch.testing.assert_close(found.values, wide(clips()).values, atol=0.05, rtol=0)
+
+
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_each_encoder_has_a_gradient(encoder) -> None:
     video = clip().video.requires_grad_()

@@ -48,7 +48,8 @@ def mos_curve(scores: Tensor, mean: float = 2.90869, std: float = 0.62313) -> Li
 
     Args:
         scores: of all videos that are judged together, (n,), at least two different ones.
-        mean, std: of the opinions.
+        mean: of the opinions.
+        std: deviation of the opinions.
 
     Raises:
         ArgumentError: for scores that do not differ, or a `std` that is not positive.

@@ -100,14 +100,18 @@ def load(
     """Return the rater in `folder`, which holds a published checkpoint or what `save_pretrained` writes.
 
     Args:
-        folder, config: the folder and its ``config.json``.
+        folder: where the checkpoint is.
+        config: its ``config.json``; empty if there is none.
         loading: how the network is put into memory.
         base: folder or hub name of Vicuna-7B v1.5, for the tokenizer and ``config.json`` (*optional*: `folder` holds
             them).
-        inverted, temperature: see `AigvEvalRater` (*optional*, as saved; a published checkpoint is inverted, at 100).
-        seed, stale_size: see `AigvEvalViews` (*optional*, as saved).
+        inverted: see `AigvEvalRater` (*optional*, as saved; a published checkpoint is inverted).
+        temperature: see `AigvEvalRater` (*optional*, as saved; 100 for a published checkpoint).
+        seed: see `AigvEvalViews` (*optional*, as saved).
+        stale_size: see `AigvEvalViews` (*optional*, as saved).
         lora_alpha: of the LoRA in a published checkpoint, which no entry shows.
-        encoders, combination: see `AigvEvalConfig` (*optional*, as saved): parts of the network that are left out.
+        encoders: those that are read, see `AigvEvalConfig` (*optional*, as saved); the others are left out.
+        combination: of their tokens, see `AigvEvalConfig` (*optional*, as saved).
 
     Raises:
         ArgumentError: for a wrong option.

@@ -47,7 +47,7 @@ class DoverRater(NetworkRater):
         variant: ``"dover"``: scores from 0 to 1; ``"dover++"``: AVBench's, the same out of 100, for the weights of
             ``DOVER_plus_plus.pth``.
         views: how a video becomes what the network reads.
-        rounding: what becomes of the steps to 8 bits; see `avreward.media.rounding`.
+        rounding: how values are rounded to 8 bits, as the published code does; see `avreward.media.rounding`.
         checkpointing: as for `NetworkRater`.
 
     Raises:
@@ -143,11 +143,13 @@ def load(
     """Return the rater in `folder`, which holds a published ``.pth`` file or what `save_pretrained` writes.
 
     Args:
-        folder, config: the folder and its ``config.json``, which published ones lack.
+        folder: where the checkpoint is.
+        config: its ``config.json``; empty for published checkpoints.
         loading: how the network is put into memory.
         variant: see `DoverRater` (*optional*, as saved; of a published file by its name).
         file: which published file, where there are several (*optional*).
-        antialias, seed: see `DoverViews` (*optional*, as saved).
+        antialias: see `DoverViews` (*optional*, as saved).
+        seed: see `DoverViews` (*optional*, as saved).
 
     Raises:
         ArgumentError: for options of `loading` that this network does not have.
