@@ -67,7 +67,7 @@ def test_another_basis_is_not_ranked_unless_asked() -> None:
     picked = best_of_n(clips, reward)
     assert picked.order == (0, 2)
     assert set(picked.missing) == {1, 3}
-    assert "made of power, the ranked ones of brightness and power; pass mixed=True" in picked.missing[1]
+    assert "its reward combines power, the ranked ones brightness and power; pass mixed=True" in picked.missing[1]
     assert "made of brightness" in picked.missing[3]
     assert picked.rewards.present.all()  # they have rewards, only no place in this order
     mixed = best_of_n(clips, reward, mixed=True)
@@ -131,7 +131,7 @@ def test_the_cause_of_another_basis_stands_first() -> None:
     clips = [Clip(video=torch.rand(2, 3, 4, 4), fps=2, audio=loud, sample_rate=100) for _ in range(2)]
     clips.append(Clip(video=torch.rand(2, 3, 4, 4), fps=2))
     missing = best_of_n(clips, Toy()["overall"]).missing
-    assert missing[2].startswith("no audio was given: its reward is made of brightness")
+    assert missing[2].startswith("no audio was given: its reward combines brightness")
 
 
 def test_paths_and_an_expression(tmp_path) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 from scored_tables import varied, write
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.scoring.table_reader import read_table
 from avreward.selection.candidates import ODD, candidates_of
 
@@ -32,16 +32,18 @@ def test_rules(tmp_path, ending):
     assert grouped(table, "prompt")[1] == by_prompt
     assert grouped(table, "parent") == ("the folder of the clip", {"a": [0], "/a/b": [1], ".": [2]})
     assert grouped(table, "seed") == ("the column seed", {"3": [0, 1], "4": [2]})
-    with pytest.raises(AvrewardError, match="score them again with --group-by video"):
+    with pytest.raises(
+        ArgumentError, match=r"group_by: expected .* with groups by prompt; score the clips again with --group-by video"
+    ):
         candidates_of(table, group_by="video")
     with pytest.raises(AvrewardError, match="no column nothing"):
         candidates_of(table, group_by="nothing")
 
 
-def test_a_table_grouped_by_picture(tmp_path):
+def test_a_table_grouped_by_video(tmp_path):
     rows = [{"clip": f"{i}.mp4", "group": f"key{i // 2}", "reward": i} for i in range(4)]
     table = read_table(write(tmp_path / "t.parquet", rows, group_by="video"))
-    assert grouped(table) == grouped(table, "video") == ("the picture", {"key0": [0, 1], "key1": [2, 3]})
+    assert grouped(table) == grouped(table, "video") == ("the video", {"key0": [0, 1], "key1": [2, 3]})
 
 
 def test_other_tracks_or_settings_are_left_out(tmp_path):
@@ -96,7 +98,9 @@ def test_no_rows_no_reward_no_candidates(tmp_path):
         candidates_of(plain, "speed")
     with pytest.raises(AvrewardError, match="holds no numbers"):
         candidates_of(plain, "prompt")
-    with pytest.raises(AvrewardError, match=r"no candidates are left of 1 rows .*nothing under group"):
+    with pytest.raises(
+        AvrewardError, match=r"expected at least one candidate, got none of 1 rows .*nothing under group"
+    ):
         candidates_of(read_table(write(tmp_path / "lost.parquet", [{"reward": 1.0}])))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.rewards.results import Rewards
 from avreward.selection._best_of_n import select
 from avreward.selection.diverse import diverse_top_k
@@ -77,14 +77,18 @@ def test_equal_candidates_come_in_the_order_of_the_ranking():
 @pytest.mark.parametrize(
     ("k", "options", "problem"),
     [
-        (0, {}, "k: 0 of 2"),
-        (3, {}, "k: 3 of 2 ranked"),
-        (1, {"diversity": 1.5}, "diversity: 1.5"),
-        (1, {}, "keeps no scores"),
-        (1, {"distances": torch.zeros(3, 3)}, "shape"),
-        (1, {"distances": -torch.ones(2, 2)}, "negative"),
+        (0, {}, "k: expected 1 to 2, the number of ranked candidates, got 0"),
+        (3, {}, "k: expected 1 to 2, .*, got 3"),
+        (1, {"diversity": 1.5}, "diversity: expected a number from 0 to 1, got 1.5"),
+        (1, {}, "distances: expected a tensor, as the ranking has no scores"),
+        (
+            1,
+            {"distances": torch.zeros(3, 3)},
+            "distances: expected a tensor of shape .*2, 2.*, got a Tensor of shape .*3, 3",
+        ),
+        (1, {"distances": -torch.ones(2, 2)}, "distances: .* got some that are negative"),
     ],
 )
 def test_bad_input(k, options, problem):
-    with pytest.raises(AvrewardError, match=problem):
+    with pytest.raises(ArgumentError, match=problem):
         diverse_top_k(ranking([1.0, 2.0]), k, **options)

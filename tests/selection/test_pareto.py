@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, UnknownNameError
 from avreward.raters.scores import Dimension, Scores
 from avreward.rewards.results import MissingScore
 from avreward.selection._pareto import fronts_of, pareto_front
@@ -60,11 +60,11 @@ def test_directions_and_missing_scores():
 @pytest.mark.parametrize(
     ("candidates", "dimensions", "error", "problem"),
     [
-        ("", None, AvrewardError, "candidates: none"),
-        ("ab", None, AvrewardError, "1 rows for 2 candidates"),
-        ("a", ["loudness"], AvrewardError, "neither end of loudness"),
-        ("a", [], AvrewardError, "dimensions: none"),
-        ("a", ["speed"], KeyError, "speed"),
+        ("", None, ArgumentError, "candidates: expected at least one, got none"),
+        ("ab", None, ArgumentError, "scores: expected one row for each of 2 candidates, got 1"),
+        ("a", ["loudness"], ArgumentError, "dimensions: .* got loudness; leave them out"),
+        ("a", [], ArgumentError, "dimensions: expected at least one .*, got none"),
+        ("a", ["speed"], UnknownNameError, "dimension: expected one of .*, got 'speed'"),
         ("a", ["quality"], MissingScore, r"a \(clip 0\): quality: the clip is silent"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.selection._sorting import merge_sort, repeats_needed, sorting_error
 
 
@@ -69,13 +69,13 @@ def test_the_fewest_repeats(n, accuracy):
 @pytest.mark.parametrize(
     ("call", "problem"),
     [
-        (lambda: sorting_error(8, 0.5), "accuracy: 0.5"),
-        (lambda: sorting_error(0, 0.9), "candidates: 0"),
-        (lambda: sorting_error(8, 0.9, 0), "repeats: 0"),
-        (lambda: repeats_needed(8, 0.9, 0.0), "error: 0"),
-        (lambda: repeats_needed(8, 0.5 + 1e-6), "so near to one half"),
+        (lambda: sorting_error(8, 0.5), "accuracy: expected a probability above one half, got 0.5"),
+        (lambda: sorting_error(0, 0.9), "candidates: expected an integer of at least 1, got 0"),
+        (lambda: sorting_error(8, 0.9, 0), "repeats: expected an integer of at least 1, got 0"),
+        (lambda: repeats_needed(8, 0.9, 0.0), "error: expected a probability above 0 and below 1, got 0"),
+        (lambda: repeats_needed(8, 0.5 + 1e-6), "accuracy: expected one for which 100000 repeats are enough"),
     ],
 )
 def test_bad_input(call, problem):
-    with pytest.raises(AvrewardError, match=problem):
+    with pytest.raises(ArgumentError, match=problem):
         call()

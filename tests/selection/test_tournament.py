@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from avreward import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.preferences.group_rewards import Tournament
 from avreward.preferences.preference import FromModel, Preference
 from avreward.rewards.results import MissingScore
@@ -108,9 +108,9 @@ def test_a_single_candidate_is_the_best(tournament, strengths):
 
 @pytest.mark.parametrize("tournament", ALL)
 def test_bad_candidates(tournament):
-    with pytest.raises(AvrewardError, match="candidates: none"):
+    with pytest.raises(ArgumentError, match="candidates: expected at least one, got none"):
         tournament([], Judge())
-    with pytest.raises(AvrewardError, match="a single Clip"):
+    with pytest.raises(ArgumentError, match="candidates: expected a list of clips, or a Group, got a single Clip"):
         tournament(clips([1])[0], Judge())
 
 
@@ -133,5 +133,5 @@ def test_repeats_hold_the_stated_error():
 
 @pytest.mark.parametrize(("rounds", "n"), [(0, 4), (4, 4), (6, 5)])
 def test_bad_rounds(rounds, n):
-    with pytest.raises(AvrewardError, match=f"rounds: {rounds}"):
+    with pytest.raises(ArgumentError, match=f"rounds: expected 1 to .*, got {rounds}"):
         swiss(clips(range(1, n + 1)), Judge(), rounds=rounds)

@@ -1,4 +1,4 @@
-"""Candidates → choices: ranking, tournaments, search, preference pairs, the value of best-of-k."""
+"""Choose among candidates: best-of-N, tournaments, search, preference pairs, the value of best-of-k."""
 
 from typing import TYPE_CHECKING
 

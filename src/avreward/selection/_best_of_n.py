@@ -1,4 +1,4 @@
-"""Best of N: the candidates in the order of their rewards."""
+"""Best-of-N: rank candidates by a reward."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ ClipLike = Clip | str | PathLike[str]
 
 
 def best_of_n(candidates: Sequence[ClipLike] | Group, reward: RewardLike, *, mixed: bool = False) -> Selection:
-    """Rank `candidates` by `reward`; what they share is computed once.
+    """Rank `candidates` by `reward`; computations on shared tracks are done once.
 
     Args:
-        candidates: at least one clip or path, or a group of clips. A file that can't be opened is missing.
-        reward: the larger, the better: a reward, or an expression over `signals`.
-        mixed: whether rewards whose fused scores were made of different dimensions are ranked together; see `select`.
+        candidates: at least one clip or path, or a group of clips. A file that cannot be opened is missing.
+        reward: a reward, or an expression over `signals`; larger is better.
+        mixed: whether to rank rewards together whose fused scores combine different dimensions; see `select`.
+
+    Returns:
+        The ranked candidates; its `best` is the best clip.
 
     Raises:
-        ArgumentError: for no candidates, or for something else than a reward.
-        MissingScore: with all reasons, where no candidate has a reward.
+        ArgumentError: if there are no candidates, or `reward` is not a reward.
+        MissingScore: with all reasons, if no candidate has a reward.
 
     Example:
         >>> picked = best_of_n(["dub1.mp4", "dub2.mp4", "dub3.mp4"], "audio_quality")
@@ -47,7 +50,7 @@ def best_of_n(candidates: Sequence[ClipLike] | Group, reward: RewardLike, *, mix
     began = time.perf_counter()
     clips, failed = _opened(given)
     if not clips:
-        raise MissingScore.of([_name(one) for one in given], failed, "give at least one candidate that can be opened")
+        raise MissingScore.of([_name(one) for one in given], failed, "pass at least one candidate that can be opened")
     found = reward.evaluate(list(clips.values()))
     rewards = _with_gaps(found, failed, len(given)) if failed else found
     cost = Cost(rewards=len(clips), seconds=time.perf_counter() - began)
@@ -55,23 +58,30 @@ def best_of_n(candidates: Sequence[ClipLike] | Group, reward: RewardLike, *, mix
 
 
 def select(candidates: Sequence[ClipLike] | Group, rewards: Rewards, *, mixed: bool = False) -> Selection:
-    """Rank `candidates` (clips or paths) by rewards that are known already, one each.
+    """Rank `candidates` by rewards that are already known.
 
-    A fused score, such as ``overall``, is made of the dimensions that a clip has: that of a silent clip and that of a
-    clip with sound do not measure the same. Without `mixed`, only the candidates with the most common such basis are
+    A fused score, such as ``overall``, combines the dimensions that a clip has, so that of a silent clip and that of a
+    clip with audio do not measure the same. Without `mixed`, only the candidates with the most common combination are
     ranked (of two equally common ones the larger, then the earlier), and the others are missing, with the reason.
 
-    Raises as `best_of_n` does.
+    Args:
+        candidates: at least one clip or path, or a group of clips.
+        rewards: of the candidates, in the same order.
+        mixed: whether to rank rewards together whose fused scores combine different dimensions.
+
+    Raises:
+        ArgumentError: if there are no candidates, or not one reward for each.
+        MissingScore: with all reasons, if no candidate has a reward.
     """
     given = _given(candidates)
     if len(given) != len(rewards):
         raise ArgumentError("rewards", f"one for each of {len(given)} candidates", Described(str(len(rewards))))
-    clips = {i: one for i, one in enumerate(given) if isinstance(one, Clip)}  # files are opened when asked for
+    clips = {i: one for i, one in enumerate(given) if isinstance(one, Clip)}  # files are opened on access
     return _selection(given, clips, rewards, mixed, Cost(), {})
 
 
 def described(reward: Reward) -> dict[str, Any]:
-    """Return what a table says of the reward that its rows were ranked by."""
+    """Return the metadata that a table stores about its reward."""
     raters = {rater.name: rater.fingerprint for rater in reward.raters}
     return {"reward": repr(reward), "fingerprint": reward.fingerprint, "raters": raters}
 
@@ -79,34 +89,37 @@ def described(reward: Reward) -> dict[str, Any]:
 def ranking(
     rewards: Rewards, names: Sequence[str], mixed: bool = False, among: Collection[int] | None = None
 ) -> tuple[tuple[int, ...], dict[int, str]]:
-    """Return the order of those that have comparable rewards, and why the others have none.
+    """Return the order of the candidates with comparable rewards, and why the others are missing.
 
     Args:
         rewards: of all candidates.
         names: of all candidates, for the error.
         mixed: as for `select`.
-        among: indices of those that may be chosen (*optional*).
+        among: indices of the candidates that may be chosen (*optional*).
+
+    Raises:
+        MissingScore: if none of them has a reward.
     """
     some = range(len(rewards)) if among is None else sorted(among)
     missing = {i: why for i in some if (why := rewards.reasons[i]) is not None}
     present = [i for i in some if i not in missing]
     if not present:
-        raise MissingScore.of(names, missing, "give candidates that have what the reward needs, or another reward")
+        raise MissingScore.of(names, missing, "pass candidates that have what the reward needs, or another reward")
     if not mixed:
-        counts = Counter(frozenset(rewards.basis[i]) for i in present)  # in the order of first sight
+        counts = Counter(frozenset(rewards.basis[i]) for i in present)  # in order of first appearance
         common = max(counts, key=lambda basis: (counts[basis], len(basis)))
         odd = [i for i in present if frozenset(rewards.basis[i]) != common]
         missing |= {i: _unlike(rewards.basis[i], common, _why(rewards, i, common)) for i in odd}
         present = [i for i in present if i not in missing]
     values = rewards.values.detach().tolist()
-    order = sorted(present, key=lambda i: -values[i])  # a stable sort: the earlier one of equals stays first
+    order = sorted(present, key=lambda i: -values[i])  # a stable sort: of equal rewards the earlier comes first
     return tuple(order), dict(sorted(missing.items()))
 
 
 def ranked_clips(
     clips: Sequence[Clip], rewards: Rewards, order: Sequence[int], missing: dict[int, str], cost: Cost | None = None
 ) -> Selection:
-    """Return the selection of clips whose order is known."""
+    """Return the selection of clips in a known order."""
     return _selected(list(clips), dict(enumerate(clips)), rewards, tuple(order), missing, cost or Cost(), {})
 
 
@@ -154,7 +167,7 @@ def _given(candidates: Sequence[ClipLike] | Group) -> Sequence[ClipLike]:
 
 
 def _opened(given: Sequence[ClipLike]) -> tuple[dict[int, Clip], dict[int, str]]:
-    """Index → clip, and index → why there is none."""
+    """Return index → clip, and index → reason for files that cannot be opened."""
     clips: dict[int, Clip] = {}
     failed: dict[int, str] = {}
     for i, one in enumerate(given):
@@ -170,13 +183,13 @@ def _name(one: ClipLike) -> str:
 
 
 def _with_gaps(found: Rewards, failed: dict[int, str], count: int) -> Rewards:
-    """`found`, with a missing row for each candidate that failed, in the candidates' order."""
+    """Return `found` with a missing row for each candidate that failed, in the candidates' order."""
     rows = iter(found.split())
     return Rewards.concatenate([_gap(found, failed[i]) if i in failed else next(rows) for i in range(count)])
 
 
 def _gap(like: Rewards, why: str) -> Rewards:
-    """One missing row."""
+    """Return one missing row."""
 
     def nothing(value: torch.Tensor) -> torch.Tensor:
         return value.new_full((1, *value.shape[1:]), float("nan"))
@@ -195,7 +208,7 @@ def _gap(like: Rewards, why: str) -> Rewards:
 
 
 def _why(rewards: Rewards, candidate: int, common: frozenset[str]) -> str:
-    """Why a candidate lacks dimensions that the others' rewards are made of."""
+    """Return why a candidate lacks dimensions that the others' rewards combine."""
     lacking = common - frozenset(rewards.basis[candidate])
     reasons = [
         reason
@@ -207,6 +220,6 @@ def _why(rewards: Rewards, candidate: int, common: frozenset[str]) -> str:
 
 
 def _unlike(basis: Sequence[str], common: frozenset[str], why: str) -> str:
-    made, most = (" and ".join(sorted(names)) or "no fused score" for names in (basis, common))
+    own, others = (" and ".join(sorted(names)) or "no fused score" for names in (basis, common))
     cause = f"{why}: " if why else ""
-    return f"{cause}its reward is made of {made}, the ranked ones of {most}; pass mixed=True to rank both together"
+    return f"{cause}its reward combines {own}, the ranked ones {others}; pass mixed=True to rank both together"

@@ -1,4 +1,4 @@
-"""Who is not beaten in every respect: the Pareto front over several dimensions, and the fronts behind it."""
+"""The Pareto front over several dimensions, and the fronts behind it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.raters.scores import Scores
 from avreward.rewards.results import MissingScore
 
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """Candidates by front; indices count in the candidates as they were given.
+    """Candidates by front; indices refer to the candidates in the given order.
 
     Attributes:
-        dimensions: what counted.
-        fronts: indices; the first is the Pareto front, the second that of the others, and so on.
-        missing: index of each candidate that lacks a score → which, and why.
+        dimensions: names of the compared dimensions.
+        fronts: indices per front; the first is the Pareto front, the second that of the rest, and so on.
+        missing: index of each candidate that lacks a score → which one, and why.
     """
 
     dimensions: tuple[str, ...]
@@ -29,40 +29,48 @@ class ParetoFront:
 
     @property
     def front(self) -> tuple[int, ...]:
-        """Indices of those that no other dominates, in the order given."""
+        """Indices of the candidates that no other dominates, in the given order."""
         return self.fronts[0]
 
 
 def pareto_front(candidates: Sequence[object], scores: Scores, dimensions: Sequence[str] | None = None) -> ParetoFront:
-    """The candidates that no other is at least as good as in every dimension and better in one; equals stay together.
+    """Return the candidates that no other dominates, and the fronts behind them.
+
+    A candidate dominates another if it is at least as good in every dimension and better in one. Candidates with equal
+    scores share a front.
 
     Args:
-        candidates: at least one (clips, paths, anything).
-        scores: a row each.
-        dimensions: names (*optional*): by default all that are no details and have a better end. Where less is better
-            the score counts the other way round.
+        candidates: at least one, of any type (clips, paths).
+        scores: one row per candidate.
+        dimensions: names of the dimensions to compare. Default: all except details and those for which neither more nor
+            less is better. If less is better, the score is negated.
 
-    Raises `AvrewardError` for no candidates or a dimension without a better end, `KeyError` for an unknown one, and
-    `MissingScore` where no candidate has all scores.
+    Raises:
+        ArgumentError: if there are no candidates, not one row of scores for each, no dimensions, or a dimension for
+            which neither more nor less is better.
+        UnknownNameError: if a dimension does not exist.
+        MissingScore: with the reasons, if no candidate has all scores.
 
-    >>> films = [*clips, Clip(video=clip.video, fps=clip.fps)]
-    >>> found = pareto_front(films, rater(films), ["audio_quality", "av_consistency"])
-    >>> found.front, found.missing
-    ((0, 1), {3: 'audio_quality: no audio was given; av_consistency: no audio was given'})
+    Example:
+        >>> several = [*clips, Clip(video=clip.video, fps=clip.fps)]
+        >>> found = pareto_front(several, rater(several), ["audio_quality", "av_consistency"])
+        >>> found.front, found.missing
+        ((0, 1), {3: 'audio_quality: no audio was given; av_consistency: no audio was given'})
     """
     if not candidates:
-        raise AvrewardError("candidates: none; pass at least one")
+        raise ArgumentError("candidates", "at least one", Described("none"))
     if len(scores) != len(candidates):
-        raise AvrewardError(f"scores: {len(scores)} rows for {len(candidates)} candidates; pass one each")
+        raise ArgumentError("scores", f"one row for each of {len(candidates)} candidates", Described(str(len(scores))))
     known = {one.name: one for one in scores.dimensions}
     if dimensions is None:
         dimensions = [name for name, one in known.items() if one.higher_is_better is not None and not one.detail]
     if not dimensions:
-        raise AvrewardError("dimensions: none that has a better end; name one at least")
+        raise ArgumentError("dimensions", "at least one for which more or less is better", Described("none"))
     columns = [scores.column(name) for name in dimensions]
     odd = [name for name in dimensions if known[name].higher_is_better is None]
     if odd:
-        raise AvrewardError(f"dimensions: neither end of {', '.join(odd)} is better; leave it out")
+        expected = "dimensions for which more or less is better"
+        raise ArgumentError("dimensions", expected, Described(", ".join(odd)), "leave them out")
     missing = _missing(scores, dimensions, columns)
     rows = [i for i in range(len(candidates)) if i not in missing]
     if not rows:
@@ -75,10 +83,11 @@ def pareto_front(candidates: Sequence[object], scores: Scores, dimensions: Seque
 
 
 def fronts_of(values: NDArray[np.float64]) -> list[list[int]]:
-    """Rows of `values` (n, dimensions), larger being better, by front (non-dominated sorting; n² comparisons).
+    """Return the rows of `values` (n, dimensions) by front; larger is better (non-dominated sorting, n² comparisons).
 
-    >>> fronts_of(np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 1.0], [2.0, 2.0]]))
-    [[0, 1, 3], [2]]
+    Example:
+        >>> fronts_of(np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 1.0], [2.0, 2.0]]))
+        [[0, 1, 3], [2]]
     """
     left, fronts = np.arange(len(values)), []
     while len(left):

@@ -1,4 +1,4 @@
-"""The result of a selection: the candidates in the order of their rewards, their clips, and the scored table."""
+"""The result of a selection: the ranked candidates, their clips, and the scored table."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from avreward.selection._candidate import Candidate, judged_of
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Selection(_display.ShownAsTable):
-    """Candidates, ranked: what `best_of_n`, `select`, `BestOfN`, `Search` and the tournaments return.
+    """Ranked candidates, as `best_of_n`, `select`, `BestOfN`, `Search` and the tournaments return them.
 
-    Indices count in `candidates`, here and in `rewards`.
+    Indices refer to `candidates`, here and in `rewards`.
 
     Attributes:
-        candidates: all, in the order in which they were given or made.
+        candidates: all, in the order in which they were given or generated.
         order: indices of the ranked candidates, best first; of equal rewards the earlier one.
         rewards: of all candidates, also of those that are not ranked.
         missing: index of each candidate that could not be ranked → why. Drafts of a search are neither ranked nor
             missing.
-        kept: index → clip, for the clips that are held; of a search the best ones.
-        cost: what was spent now; candidates of an earlier run cost nothing again.
-        metadata: of the table: how candidates were found, and by which reward.
+        kept: index → clip, for the clips in memory; of a search, the best ones.
+        cost: of this call; candidates of an earlier run cost nothing.
+        metadata: of the table: how candidates were generated, and by which reward.
+        make_again: generates the clip of a candidate that is not kept; `None` if there is no generator.
     """
 
     candidates: Sequence[Candidate]
@@ -50,7 +51,7 @@ class Selection(_display.ShownAsTable):
 
     @property
     def best(self) -> Clip:
-        """The best clip; made again from its seed, if it was in an earlier run and no folder kept it."""
+        """The best clip; generated again from its noise if neither memory nor a folder has it."""
         return self.clip(self.best_index)
 
     @property
@@ -60,20 +61,19 @@ class Selection(_display.ShownAsTable):
 
     @property
     def clips(self) -> list[Clip]:
-        """The clips that are held, best first; `clip` gives any."""
+        """The clips in memory, best first; `clip` returns any."""
         return [self.kept[i] for i in self.order if i in self.kept]
 
     @property
     def seeds(self) -> list[int | None]:
-        """Of all candidates; `None` for a clip that was given, and for a mix of noises (see `Candidate.noise`)."""
+        """The seeds of all candidates; `None` for a given clip and for mixed noise (see `Candidate.noise`)."""
         return [candidate.seed for candidate in self.candidates]
 
     def clip(self, candidate: Candidate | int) -> Clip:
-        """Return the clip of a candidate: the one that is held, the one in its file, or one made
-        again from its noise alone.
+        """Return the clip of a candidate: from memory, from its file, or generated again from its noise.
 
         Raises:
-            AvrewardError: if it was never made, or can't be made again without the others.
+            AvrewardError: if it was never generated, or depends on other candidates.
         """
         chosen = self.candidates[candidate] if isinstance(candidate, int) else candidate
         if chosen.index in self.kept:
@@ -81,13 +81,21 @@ class Selection(_display.ShownAsTable):
         if chosen.file is not None:
             return Clip.open(chosen.file)
         if self.make_again is None:
-            raise AvrewardError(f"{chosen.name}: there is no clip ({chosen.reason}); choose a ranked candidate")
+            raise AvrewardError(
+                f"{chosen.name}: expected a candidate with a clip, got none ({chosen.reason}); choose another"
+            )
         return self.make_again(chosen)
 
     def table(self, path: str | PathLike[str]) -> Path:
-        """Write the scored table, a row a candidate that may be chosen: Parquet or JSON lines, by the ending.
+        """Write the scored table, with one row per candidate that may be chosen.
 
-        The columns are those of ``avreward score``; `seed` names the candidate, where it has a single one.
+        The columns are those of ``avreward score`` and ``seed``, which is empty for mixed noise.
+
+        Args:
+            path: ends in ``.parquet``, ``.jsonl`` or another ending that `TableWriter` supports.
+
+        Returns:
+            The path of the written file.
         """
         columns = [f"{rater}.{name}" for rater, scores in self.rewards.scores.items() for name in scores.names]
         writer = TableWriter(Path(path), columns, self.metadata)
@@ -102,14 +110,14 @@ class Selection(_display.ShownAsTable):
         row = {"clip": candidate.name, "group": self.metadata.get("condition", ""), "seed": candidate.seed}
         row |= {"fingerprint": self.metadata.get("fingerprint")}
         judged = candidate.judged
-        if judged is not None and not judged.row and candidate.index in self.kept:  # a clip that was given
+        if judged is not None and not judged.row and candidate.index in self.kept:  # a given clip
             judged = judged_of(self.rewards, candidate.index, self.kept[candidate.index])
         if judged is None:
             return row | {"reasons": {"clip": candidate.reason}}
         return row | judged.row | {"reward": judged.reward, "sigma": judged.sigma, "reasons": judged.reasons}
 
     def _shown(self) -> _display.Shown:
-        """The ranking as a table: title, columns, rows, how many."""
+        """Return the ranking as a table: title, columns, rows, number of rows."""
         title = f"Selection: {len(self.order)} of {_display.counted(len(self.candidates), 'candidate')} ranked"
         terms = [name for name in self.rewards.terms if len(self.rewards.terms) > 1]
         rows = [(i, place) for place, i in enumerate(self.order, 1)] + [(i, None) for i in self.missing]

@@ -1,11 +1,11 @@
-"""Sorting by a judge who may err: how often to ask so that the best comes out first, and a merge sort in rounds."""
+"""Sorting by comparisons that may be wrong: the repeats needed to find the best, and a merge sort in rounds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 
 Pair = tuple[int, int]
 Merge = Generator[Pair, bool, list[int]]
@@ -13,38 +13,59 @@ MOST_REPEATS = 100_000
 
 
 def sorting_error(candidates: int, accuracy: float, repeats: int = 1) -> float:
-    """At most how probable it is that a merge sort does not put the best one first.
+    """Return an upper bound on the probability that a merge sort does not rank the best candidate first.
 
-    A judge says that the best one beats another with probability `accuracy` or more, each time anew and independently.
-    In a merge sort the best one is compared once on each of ⌈log₂ n⌉ levels, and comes first if it wins all of these;
-    each is lost with the probability that no majority of `repeats` answers is right (a binomial tail; half of them
-    right counts as lost). The bound adds up these probabilities.
+    Each comparison prefers the best candidate to another with probability `accuracy` or more, independently. In a merge
+    sort the best one is compared once on each of ⌈log₂ n⌉ levels, and comes first if it wins all of these; each is lost
+    with the probability that no majority of `repeats` answers is right (a binomial tail; exactly half counts as lost).
+    The bound is the sum of these probabilities.
 
-    >>> round(sorting_error(8, 0.9), 3), round(sorting_error(8, 0.9, repeats=3), 3)
-    (0.3, 0.084)
+    Args:
+        candidates: number of candidates, at least 1.
+        accuracy: probability of a right answer, above one half.
+        repeats: number of answers per comparison.
+
+    Raises:
+        ArgumentError: if an argument is out of its range.
+
+    Example:
+        >>> round(sorting_error(8, 0.9), 3), round(sorting_error(8, 0.9, repeats=3), 3)
+        (0.3, 0.084)
     """
     _check(candidates, accuracy)
     if repeats < 1:
-        raise AvrewardError(f"repeats: {repeats}; pass 1 or more")
+        raise ArgumentError("repeats", "an integer of at least 1", repeats)
     return min(1.0, _levels(candidates) * _lost(accuracy, repeats))
 
 
 def repeats_needed(candidates: int, accuracy: float, error: float = 0.05) -> int:
-    """The smallest odd number of repeats for which `sorting_error` is at most `error`.
+    """Return the smallest odd number of repeats for which `sorting_error` is at most `error`.
 
-    >>> repeats_needed(8, 0.9), repeats_needed(8, 0.6)
-    (5, 111)
+    Args:
+        candidates: number of candidates, at least 1.
+        accuracy: probability of a right answer, above one half.
+        error: the largest allowed error probability, between 0 and 1.
+
+    Raises:
+        ArgumentError: if an argument is out of its range, or `accuracy` is so close to one half that the number would
+            exceed 100,000.
+
+    Example:
+        >>> repeats_needed(8, 0.9), repeats_needed(8, 0.6)
+        (5, 111)
     """
     _check(candidates, accuracy)
     if not 0 < error < 1:
-        raise AvrewardError(f"error: {error}; pass a probability above 0 and below 1")
+        raise ArgumentError("error", "a probability above 0 and below 1", error)
     if candidates == 1:
         return 1
     allowed, high = error / _levels(candidates), 1
     while _lost(accuracy, high) > allowed:
         high = 2 * high + 1
         if high > MOST_REPEATS:
-            raise AvrewardError(f"accuracy: {accuracy} is so near to one half that {MOST_REPEATS} repeats are too few")
+            raise ArgumentError(
+                "accuracy", f"one for which {MOST_REPEATS} repeats are enough", accuracy, "allow a larger error"
+            )
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
@@ -53,12 +74,15 @@ def repeats_needed(candidates: int, accuracy: float, error: float = 0.05) -> int
 
 
 def merge_sort(count: int, better: Callable[[Sequence[Pair]], Sequence[bool]]) -> tuple[list[int], int]:
-    """0 … count − 1, best first, and how many comparisons that took: at most count·⌈log₂ count⌉.
+    """Sort the numbers 0 … count − 1, with at most count·⌈log₂ count⌉ comparisons.
 
     Args:
-        count: how many there are.
-        better: for pairs, whether the second is better than the first. All merges of a level run side by side, so each
-            call asks for one comparison of each of them. Of equals the earlier stays first.
+        count: how many to sort.
+        better: for each pair, whether the second is better than the first. The merges of a level run in parallel, so
+            each call asks for one comparison of each of them. Of equals the earlier comes first.
+
+    Returns:
+        The numbers, best first, and the number of comparisons.
     """
     runs, asked = [[i] for i in range(count)], 0
     while len(runs) > 1:
@@ -79,7 +103,7 @@ def merge_sort(count: int, better: Callable[[Sequence[Pair]], Sequence[bool]]) -
 
 
 def _merge(first: list[int], second: list[int]) -> Merge:
-    """Merges two runs; yields who is to be compared, and is sent whether the second of them is better."""
+    """Merge two runs: yield the pair to compare, and receive whether the second is better."""
     found: list[int] = []
     i = j = 0
     while i < len(first) and j < len(second):
@@ -97,7 +121,7 @@ def _levels(candidates: int) -> int:
 
 
 def _lost(accuracy: float, repeats: int) -> float:
-    """Probability that no more than half of `repeats` answers are right."""
+    """Return the probability that at most half of `repeats` answers are right."""
     from scipy.stats import binom  # late: half a second
 
     return float(binom.cdf(repeats // 2, repeats, accuracy))
@@ -105,6 +129,6 @@ def _lost(accuracy: float, repeats: int) -> float:
 
 def _check(candidates: int, accuracy: float) -> None:
     if candidates < 1:
-        raise AvrewardError(f"candidates: {candidates}; pass 1 or more")
+        raise ArgumentError("candidates", "an integer of at least 1", candidates)
     if not 0.5 < accuracy <= 1:
-        raise AvrewardError(f"accuracy: {accuracy}; pass a probability above one half: else asking tells nothing")
+        raise ArgumentError("accuracy", "a probability above one half", accuracy)

@@ -1,4 +1,4 @@
-"""The candidates in a scored table, by group: whose score is missing and why, and who can be compared with whom."""
+"""The candidates in a scored table, by group; rows without a comparable score are left out and counted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avreward._display import Shown, ShownAsTable, counted
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.scoring.table_reader import ScoredTable
 
 RULES = ("prompt", "video", "parent")
-ODD = "its tracks or its rater's settings are not those of most of its group, so the scores are not comparable"
+ODD = "its tracks or its rater's settings differ from those of most of its group, so the scores are not comparable"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,12 +24,12 @@ class CandidateTable(ShownAsTable):
 
     Attributes:
         table: all rows.
-        reward: the column that counts; larger is better.
-        values: float64 (rows,) of it, NaN where it is missing.
-        group: int64 (rows,) index of `names`; -1 for a row that is left out.
-        names: of the groups, in the order of first sight.
-        rule: what clips of one group have in common, in words.
-        missing: why rows are left out → how many.
+        reward: the column to choose by; larger is better.
+        values: float64 (rows,) of that column, NaN where missing.
+        group: int64 (rows,) index into `names`; -1 for a row that is left out.
+        names: of the groups, in order of first appearance.
+        rule: what the clips of a group have in common, in words.
+        missing: reason → number of rows that are left out for it.
     """
 
     table: ScoredTable
@@ -58,37 +58,38 @@ class CandidateTable(ShownAsTable):
 
 
 def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str | None = None) -> CandidateTable:
-    """The candidates of `table`, by group.
+    """Return the candidates of a scored table, by group.
 
-    Left out, and counted by reason: a row without a reward, without a group, or whose tracks (picture, sound) or
-    fingerprint are not those of most rows of its group (of equally many, the earlier), as `best_of_n` does: the score
-    of a silent clip and that of a clip with sound do not measure the same.
+    Rows are left out, and counted by reason, if they have no reward, no group, or tracks (video, audio) or a
+    fingerprint that differ from those of most rows of their group (of equally many, the earlier). As in `best_of_n`,
+    the score of a silent clip and that of a clip with audio do not measure the same.
 
     Args:
         table: see `read_table`.
-        reward: the column that counts (*optional*): by default ``reward``.
-        group_by: ``prompt``, ``video``, ``parent`` (the folder), or any column; by default the column ``group``,
-            however that was formed.
+        reward: the column to choose by. Default: ``reward``.
+        group_by: ``prompt``, ``video``, ``parent`` (the folder), or any column. Default: the column ``group``.
 
-    Raises `AvrewardError` where there is no such column, or nothing is left.
+    Raises:
+        ArgumentError: if the table was not grouped by video and `group_by` is ``video``.
+        AvrewardError: if a column does not exist, or no candidates are left.
     """
     name = table.reward_column(reward)
     values = table.numbers(name)
     group, names, rule = _groups(table, group_by)
     why = Counter(_reasons(table, name, np.flatnonzero(np.isnan(values))))
     lost = np.isnan(values)
-    homeless = ~lost & (group < 0)
-    if homeless.any():
-        why[f"no group: nothing under {group_by or 'group'}"] = int(homeless.sum())
-    group = np.where(lost | homeless, -1, group)
+    alone = ~lost & (group < 0)
+    if alone.any():
+        why[f"no group: nothing under {group_by or 'group'}"] = int(alone.sum())
+    group = np.where(lost | alone, -1, group)
     odd = _odd(table, group)
     if odd.any():
         why[ODD] = int(odd.sum())
     group = np.where(odd, -1, group)
     if not (group >= 0).any():
         raise AvrewardError(
-            f"{table.path}: no candidates are left of {len(table)} rows ({_listed(why)}); "
-            "score them, or group otherwise"
+            f"{table.path}: expected at least one candidate, got none of {len(table)} rows ({_listed(why)}); "
+            "score them, or group by another column"
         )
     return CandidateTable(table, name, values, group, names, rule, dict(why.most_common()))
 
@@ -97,7 +98,7 @@ Sized = list[tuple[NDArray[np.int64], NDArray[np.float64]]]
 
 
 def by_size(group: NDArray[np.int64], values: NDArray[Any]) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
-    """For each pool size n: which groups (counted without gaps), and their values (groups, n), in the table's order."""
+    """Return, for each group size n, the groups (numbered without gaps) and their values (groups, n) in table order."""
     _, member, count = np.unique(group, return_inverse=True, return_counts=True)
     order = np.argsort(member, kind="stable")
     start = np.cumsum(count) - count
@@ -109,7 +110,7 @@ def by_size(group: NDArray[np.int64], values: NDArray[Any]) -> list[tuple[NDArra
 
 
 def columns(sized: Sized) -> NDArray[np.float64]:
-    """(groups, largest n) of what was computed for each size; NaN where a group has fewer columns."""
+    """Join the results of all group sizes to (groups, largest n); NaN where a group has fewer columns."""
     width = max(values.shape[1] for _, values in sized)
     table = np.full((sum(len(which) for which, _ in sized), width), np.nan)
     for which, values in sized:
@@ -118,21 +119,19 @@ def columns(sized: Sized) -> NDArray[np.float64]:
 
 
 def _groups(table: ScoredTable, by: str | None) -> tuple[NDArray[np.int64], list[str], str]:
-    """Each row's group (-1 for none), the groups' names, and the rule in words."""
+    """Return each row's group (-1 for none), the names of the groups, and the rule in words."""
     formed = table.metadata.get("group_by")
     if by == "parent" and formed != "parent":
         return (*_encoded(_parents(table)), "the folder of the clip")
     if by == "video" and formed != "video":
-        said = "formed otherwise" if formed is None else f"formed by {formed}"
-        remedy = "score them again with --group-by video; nothing is decoded twice where the store is kept"
-        raise AvrewardError(
-            f"{table.path}: its groups are {said}, and it does not say whose picture is whose; {remedy}"
-        )
+        got = Described(f"{table.path} with groups by {formed or 'another rule'}")
+        remedy = "score the clips again with --group-by video (scores in the store are reused)"
+        raise ArgumentError("group_by", "another rule than video, or a table grouped by video", got, remedy)
     column = "group" if by is None or (by in RULES and by == formed) else by
     words = {
         None: "the column group",
         "parent": "the folder of the clip",
-        "video": "the picture",
+        "video": "the video",
         "prompt": "the prompt",
     }
     rule = words[formed] if column == "group" and formed in words else f"the column {column}"
@@ -158,28 +157,28 @@ def _encoded(column: object) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def _reasons(table: ScoredTable, column: str, rows: NDArray[np.int64]) -> list[str]:
-    """Why each of `rows` has no score in `column`."""
+    """Return why each of `rows` has no score in `column`."""
     infinite = table.infinite(column)[rows]
     none, odd = f"no value under {column}", f"a value under {column}, but it is not finite"
-    unsaid = [odd if there else none for there in infinite]
+    default = [odd if there else none for there in infinite]
     if not table.has("reasons"):
-        return unsaid
+        return default
     found = []
-    for told, none in zip(table.rows["reasons"].take(rows).to_pylist(), unsaid, strict=True):
-        if told and not isinstance(told[0], Mapping):  # a map type, in a table of one's own
-            told = [{"dimension": dimension, "reason": reason} for dimension, reason in told]
-        by_name = {entry["dimension"]: entry["reason"] for entry in told or ()}
+    for reasons, otherwise in zip(table.rows["reasons"].take(rows).to_pylist(), default, strict=True):
+        if reasons and not isinstance(reasons[0], Mapping):  # a map type, in a table that other software wrote
+            reasons = [{"dimension": dimension, "reason": reason} for dimension, reason in reasons]
+        by_name = {entry["dimension"]: entry["reason"] for entry in reasons or ()}
         texts = [by_name[column]] if column in by_name else list(by_name.values())
-        found.append("; ".join(dict.fromkeys(map(str, texts))) or none)
+        found.append("; ".join(dict.fromkeys(map(str, texts))) or otherwise)
     return found
 
 
 def _odd(table: ScoredTable, group: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Rows whose tracks or fingerprint are not those of most of their group."""
+    """Return (rows,) whether a row's tracks or fingerprint differ from those of most of its group."""
     kind = np.zeros(len(table), dtype=np.int64)
     if table.has("fingerprint"):
         kind = _encoded(table.column("fingerprint"))[0] + 1
-    for track in ("width", "sample_rate"):  # of the picture, of the sound
+    for track in ("width", "sample_rate"):  # of the video, of the audio
         if table.has(track):
             kind = kind * 2 + np.isfinite(table.numbers(track))
     inside = np.flatnonzero(group >= 0)

@@ -1,4 +1,4 @@
-"""Tournaments: a ranking from a model that only compares two, by all pairs, by rounds, or by sorting."""
+"""Tournaments: rank candidates with a model that compares two, by all pairs, in Swiss rounds, or by sorting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from avreward._display import Shown, ShownAsTable, counted
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.group import Group
 from avreward.preferences.group_rewards import Tournament
 from avreward.preferences.preference import Preference
@@ -25,13 +25,13 @@ Candidates = Sequence[Clip] | Group
 
 @dataclass(frozen=True, repr=False)
 class TournamentRanking(ShownAsTable):
-    """A ranking, and what it took.
+    """The ranking of a tournament, and the number of comparisons.
 
     Attributes:
-        ranking: best first; its rewards are points: what they mean, the tournament says. A candidate that can't be
-            compared is missing, with the reason.
-        comparisons: how many were asked for; each is two questions to a model that is asked both ways round.
-        error: at most how probable it is that the best one is not first, where that is known; else `None`.
+        ranking: best first; its rewards are the points of the tournament. A candidate that cannot be compared is
+            missing, with the reason.
+        comparisons: number of comparisons; each is two questions to a model that is asked in both orders.
+        error: upper bound on the probability that the best candidate is not first, if known.
     """
 
     ranking: Selection
@@ -44,14 +44,24 @@ class TournamentRanking(ShownAsTable):
 
 
 def round_robin(candidates: Candidates, preference: Preference, batch_size: int | None = None) -> TournamentRanking:
-    """Each against each other, n(n − 1)/2 comparisons; points are the mean probability of winning.
+    """Rank candidates by comparing each with each other, in n(n − 1)/2 comparisons.
 
-    The same as `avreward.preferences.group_rewards.Tournament`, as a ranking. A single candidate that can be compared
-    is ranked without a comparison.
+    Points are the mean probability of winning, as in the group reward `Tournament`. A single candidate that can be
+    compared is ranked without a comparison.
 
-    >>> from avreward.preferences import FromReward
-    >>> round_robin(clips, FromReward(reward)).ranking.order
-    (1, 2, 0)
+    Args:
+        candidates: at least one.
+        preference: compares two clips.
+        batch_size: clips prepared at a time.
+
+    Raises:
+        ArgumentError: if there are no candidates.
+        MissingScore: with the reasons, if no candidate can be compared.
+
+    Example:
+        >>> from avreward.preferences import FromReward
+        >>> round_robin(clips, FromReward(reward)).ranking.order
+        (1, 2, 0)
     """
     clips = _clips(candidates)
     if len(clips) == 1:
@@ -66,28 +76,32 @@ def round_robin(candidates: Candidates, preference: Preference, batch_size: int 
 def swiss(
     candidates: Candidates, preference: Preference, rounds: int | None = None, batch_size: int | None = None
 ) -> TournamentRanking:
-    """Rounds in which neighbours in the standings meet who have not met before: about n/2 comparisons a round.
+    """Rank candidates in rounds of a Swiss tournament, with about n/2 comparisons per round.
 
-    Points are the mean of what each may expect of its comparisons (a win 1, a tie ½, a loss 0). If n is odd, the lowest
-    who was not left over before sits a round out, which doesn't count. Of equal points, those go first whose opponents
-    have more (as Buchholz has it), then the earlier. It takes fewer comparisons than a round robin, and is less sure of
-    the middle.
+    Each round compares neighbours in the standings that have not met before. Points are the mean expected result of a
+    candidate's comparisons (a win 1, a tie ½, a loss 0). If n is odd, the lowest candidate that has not paused before
+    pauses for a round, which does not count. Of equal points, those come first whose opponents have more (Buchholz),
+    then the earlier. It takes fewer comparisons than a round robin; the middle of the ranking is less certain.
 
     Args:
         candidates: at least one.
-        preference: who is asked.
-        rounds: by default ⌈log₂ n⌉, after which a judge who never errs has one undefeated candidate; at most n − 1 (n,
-            if n is odd): a round robin takes no more.
+        preference: compares two clips.
+        rounds: number of rounds, at most n − 1 (n, if n is odd), as many as in a round robin. Default: ⌈log₂ n⌉, after
+            which one candidate is undefeated if no comparison is wrong.
         batch_size: clips prepared at a time.
+
+    Raises:
+        ArgumentError: if there are no candidates, or `rounds` is out of its range.
+        MissingScore: with the reasons, if no candidate can be compared.
     """
     asked = _asked(_clips(candidates), preference, batch_size)
     n = len(asked.fit)
     most = n - 1 + n % 2
     if rounds is not None and not 1 <= rounds <= max(1, most):
-        raise AvrewardError(f"rounds: {rounds}; a round robin of {n} candidates takes {most}; pass 1 to {most}")
+        raise ArgumentError("rounds", f"1 to {max(1, most)}, the rounds of a round robin of {n} candidates", rounds)
     if n == 1:
         return asked.alone()
-    met, idle = {i: dict[int, float]() for i in asked.fit}, set[int]()  # whom each has met, and what came out
+    met, idle = {i: dict[int, float]() for i in asked.fit}, set[int]()  # results of each against others
     comparisons = 0
     for _ in range(rounds or math.ceil(math.log2(n))):
         line = _standings(met)
@@ -111,23 +125,29 @@ def by_sorting(
     error: float = 0.05,
     batch_size: int | None = None,
 ) -> TournamentRanking:
-    """A merge sort: at most n·⌈log₂ n⌉ comparisons for a judge who is sure, each repeated for one who is not.
+    """Rank candidates by a merge sort, with at most n·⌈log₂ n⌉ comparisons, each repeated if it may be wrong.
 
-    Points are n, n − 1, … 1 in the order found. `TournamentRanking.error` bounds the probability that the best one is
-    not first, for a judge who prefers the best one to another with probability `accuracy` each time he is asked; see
-    `sorting.sorting_error`. It says nothing of two candidates that the judge can't tell apart.
+    Points are n, n − 1, … 1 in the order of the ranking. `TournamentRanking.error` bounds the probability that the best
+    candidate is not first, if each comparison prefers it with probability `accuracy`; see `sorting_error`. The bound
+    does not hold for two candidates that the preference cannot distinguish.
 
     Args:
         candidates: at least one.
-        preference: who is asked; repeats help where each answer is drawn anew.
-        accuracy: above one half (*optional*): without it each comparison is asked once, and no error is stated.
-        error: the largest probability allowed; the number of repeats follows.
+        preference: compares two clips; repeats help if its answers are random and independent.
+        accuracy: probability of a right answer, above one half (*optional*). Without it each comparison is made once,
+            and there is no error bound.
+        error: the largest allowed error probability, which determines the number of repeats.
         batch_size: clips prepared at a time.
 
-    >>> from avreward.preferences import FromReward
-    >>> played = by_sorting(clips, FromReward(reward), accuracy=0.8, error=0.1)
-    >>> played.ranking.best_index, played.error <= 0.1
-    (1, True)
+    Raises:
+        ArgumentError: if there are no candidates, or `accuracy` or `error` is out of its range.
+        MissingScore: with the reasons, if no candidate can be compared.
+
+    Example:
+        >>> from avreward.preferences import FromReward
+        >>> played = by_sorting(clips, FromReward(reward), accuracy=0.8, error=0.1)
+        >>> played.ranking.best_index, played.error <= 0.1
+        (1, True)
     """
     asked = _asked(_clips(candidates), preference, batch_size)
     n = len(asked.fit)
@@ -137,7 +157,7 @@ def by_sorting(
         games = [(asked.fit[i], asked.fit[j]) for i, j in pairs for _ in range(repeats)]
         scores = asked.scores(games)
         means = [sum(scores[at : at + repeats]) / repeats for at in range(0, len(scores), repeats)]
-        return [mean < 0.5 for mean in means]  # what the first may expect: the second is better under one half
+        return [mean < 0.5 for mean in means]  # expected result of the first: below one half, the second is better
 
     order, comparisons = merge_sort(n, better)
     line = [asked.fit[i] for i in order]
@@ -148,7 +168,7 @@ def by_sorting(
 
 @dataclass(frozen=True)
 class _ComparisonCache:
-    """Candidates, prepared once for all comparisons."""
+    """Candidates that were prepared once for all comparisons."""
 
     clips: Sequence[Clip]
     preference: Preference
@@ -157,11 +177,11 @@ class _ComparisonCache:
 
     @property
     def fit(self) -> list[int]:
-        """Who can be compared."""
+        """Indices of the candidates that can be compared."""
         return [i for i in range(len(self.clips)) if i not in self.missing]
 
     def scores(self, games: Sequence[Pair]) -> list[float]:
-        """For each, what the first may expect: a win 1, a tie ½, a loss 0."""
+        """Return the expected result of the first of each pair: a win 1, a tie ½, a loss 0."""
         if not games:
             return []
         with torch.no_grad():  # a ranking has no gradient
@@ -169,23 +189,23 @@ class _ComparisonCache:
         return (found[:, 0] + found[:, 1] / 2).tolist()
 
     def ranked(self, line: Sequence[int], points: dict[int, float]) -> Selection:
-        """The ranking in this order."""
+        """Return the ranking in this order."""
         values = torch.tensor([points.get(i, math.nan) for i in range(len(self.clips))], dtype=torch.float64)
         reasons = [self.missing.get(i) for i in range(len(self.clips))]
         rewards = Rewards(values, ~values.isnan(), reasons, {}, [() for _ in self.clips], {})
         return ranked_clips(self.clips, rewards, line, self.missing)
 
     def alone(self) -> TournamentRanking:
-        """A single candidate is the best without a comparison."""
+        """Return the ranking of a single candidate, without a comparison."""
         return TournamentRanking(self.ranked(self.fit, dict.fromkeys(self.fit, 0.0)), 0)
 
 
 def _clips(candidates: Candidates) -> Sequence[Clip]:
     if isinstance(candidates, Clip):
-        raise AvrewardError("candidates: a single Clip; pass a list of clips, or a Group")
+        raise ArgumentError("candidates", "a list of clips, or a Group", Described("a single Clip"))
     clips = candidates.candidates if isinstance(candidates, Group) else candidates
     if not clips:
-        raise AvrewardError("candidates: none; pass at least one")
+        raise ArgumentError("candidates", "at least one", Described("none"))
     return clips
 
 
@@ -193,12 +213,12 @@ def _asked(clips: Sequence[Clip], preference: Preference, batch_size: int | None
     prepared, unfit = preference.prepare(clips, batch_size)
     if len(unfit) == len(clips):
         names = [clip.name for clip in clips]
-        raise MissingScore.of(names, unfit, "give candidates that can be compared, or another preference")
+        raise MissingScore.of(names, unfit, "pass candidates that can be compared, or another preference")
     return _ComparisonCache(clips, preference, prepared, dict(sorted(unfit.items())))
 
 
 def _standings(met: Mapping[int, Mapping[int, float]]) -> list[int]:
-    """Who has met whom with what result, as a ranking."""
+    """Return the candidates ranked by their results so far."""
     points = {i: _mean(games.values()) for i, games in met.items()}
     against = {i: _mean([points[j] for j in games]) for i, games in met.items()}
     return sorted(met, key=lambda i: (-points[i], -against[i], i))
@@ -209,7 +229,7 @@ def _mean(values: Collection[float]) -> float:
 
 
 def _neighbours(line: list[int], met: Mapping[int, Mapping[int, float]]) -> list[Pair]:
-    """Everyone with the next one whom he has not met; with the next one at all, where he has met all that are left."""
+    """Pair each candidate with the next one that it has not met, or with the next one if it has met all."""
     waiting, games = list(line), []
     while waiting:
         one = waiting.pop(0)

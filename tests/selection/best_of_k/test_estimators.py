@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.selection.best_of_k.estimators import chosen_value, expected_best, kl_bound, win_rate
 
 NUMBERS = st.one_of(st.integers(0, 3).map(float), st.floats(-5, 5))
@@ -79,15 +79,19 @@ def test_the_bound_is_the_divergence_of_the_best_of_k_where_nothing_ties():
 
 @pytest.mark.parametrize(
     ("scores", "problem"),
-    [(np.zeros((2, 0)), "at least one"), (np.zeros(3), "shape"), (np.array([[1, np.nan]]), "1 are not")],
+    [
+        (np.zeros((2, 0)), "scores: .* with at least one candidate, got"),
+        (np.zeros(3), "scores: expected the shape"),
+        (np.array([[1, np.nan]]), "scores: expected finite numbers, got 1 that are not"),
+    ],
 )
 def test_bad_scores(scores, problem):
-    with pytest.raises(AvrewardError, match=problem):
+    with pytest.raises(ArgumentError, match=problem):
         expected_best(scores)
 
 
 def test_other_bad_input():
-    with pytest.raises(AvrewardError, match="k: 0"):
+    with pytest.raises(ArgumentError, match="k: expected an integer of at least 1, got 0"):
         kl_bound(0)
-    with pytest.raises(AvrewardError, match="pass one each"):
+    with pytest.raises(ArgumentError, match=r"judged: expected the shape .* of scores, got"):
         chosen_value(np.zeros((1, 3)), np.zeros((1, 2)))

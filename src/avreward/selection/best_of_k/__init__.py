@@ -1,4 +1,4 @@
-"""What choosing the best of k is worth, from a table of scored candidates."""
+"""The value of best-of-k, from a table of scored candidates."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Best-of-N as a curve over a scored table: what choosing one of k is worth, and how sure that is."""
+"""The value of best-of-k as a curve over k, with intervals, from a scored table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.selection.best_of_k._winners_curse import WinnersCurse, winners_curse
 from avreward.selection.best_of_k.bootstrap import Bootstrap, Estimate
 from avreward.selection.best_of_k.estimators import expected_best, kl_bound, win_rate
@@ -19,13 +19,15 @@ from avreward.selection.candidates import CandidateTable, by_size, columns
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What choosing the best of `k` is worth, over the `prompts` that have as many candidates.
+    """The value of the best of `k`, over the prompts with at least `k` candidates.
 
     Attributes:
-        expected: the best one's reward.
-        gain: by how much that is above one candidate's, of the same prompts.
-        win_rate: probability to beat one more candidate, ties being half; `None` where no prompt has k + 1.
-        kl_bound: in nats.
+        k: number of candidates to choose from.
+        prompts: number of prompts with at least `k` candidates.
+        expected: the reward of the best candidate.
+        gain: of the best candidate over a single one, for the same prompts.
+        win_rate: probability of beating one more candidate, with ties as half; `None` if no prompt has k + 1.
+        kl_bound: in nats; see the function `kl_bound`.
     """
 
     k: int
@@ -38,7 +40,14 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class SampleSize:
-    """The smallest k whose gain is at least `gain`; `None` where no k in the pool is enough, or a bound isn't known."""
+    """The smallest k whose gain is at least `gain`.
+
+    Attributes:
+        gain: the gain that was asked for.
+        k: the smallest number of candidates, `None` if no k in the table is enough.
+        low: lower bound of the interval, `None` if unknown.
+        high: upper bound of the interval, `None` if unknown.
+    """
 
     gain: float
     k: int | None
@@ -48,18 +57,18 @@ class SampleSize:
 
 @dataclass(frozen=True)
 class BestOfKCurve:
-    """What came out of `best_of_k_curve`.
+    """The result of `best_of_k_curve`.
 
     Attributes:
-        reward: the column that chooses.
-        rule: what clips of a prompt have in common.
+        reward: the column to choose by.
+        rule: what the clips of a prompt have in common.
         level: of the intervals.
-        points: for k = 1 … largest pool.
-        sizes: candidates of a prompt → how many prompts have as many.
-        missing: why clips are left out → how many.
-        tied: prompts in which several candidates share the highest reward; the earliest is chosen.
+        points: for k = 1 … largest number of candidates of a prompt.
+        sizes: number of candidates of a prompt → number of such prompts.
+        missing: reason → number of clips that are left out for it.
+        tied: number of prompts in which several candidates share the highest reward; the earliest is chosen.
         needed: the k for the gain that was asked for, or `None`.
-        curse: where a second score was named, or `None`.
+        curse: the winner's curse, if a second score was named.
     """
 
     reward: str
@@ -74,12 +83,12 @@ class BestOfKCurve:
 
     @property
     def prompts(self) -> int:
-        """How many prompts there are."""
+        """Number of prompts."""
         return sum(self.sizes.values())
 
     @property
     def candidates(self) -> int:
-        """How many candidates there are."""
+        """Number of candidates."""
         return sum(size * count for size, count in self.sizes.items())
 
 
@@ -91,26 +100,32 @@ def best_of_k_curve(
     resamples: int = 1000,
     seed: int = 0,
 ) -> BestOfKCurve:
-    """Expected maximum, gain, win rate and bound for every k, with percentile intervals from resampled prompts.
+    """Estimate the expected reward, gain and win rate of best-of-k for every k, with intervals.
 
-    Pools may differ in size: each k is over the prompts with k candidates or more, and a gain compares the best of k
-    with one candidate of those same prompts. Intervals are too narrow for fewer than about 20 prompts.
+    Prompts may have different numbers of candidates: each k uses the prompts with at least k, and a gain compares the
+    best of k with a single candidate of the same prompts. Intervals are percentiles over resampled prompts, and too
+    narrow for fewer than about 20 prompts.
 
     Args:
         pool: see `candidates_of`.
-        second: a column not used for choosing (*optional*): also the winner's curse; see `winners_curse`.
-        gain: also find the k that this gain needs (*optional*), in the reward's unit, above 0.
+        second: a column not used for choosing (*optional*), to estimate the winner's curse; see `winners_curse`.
+        gain: also find the k needed for this gain (*optional*), in the reward's unit, above 0.
         level: of the intervals, between 0 and 1.
-        resamples, seed: of the bootstrap.
+        resamples: number of resamples of the bootstrap.
+        seed: of the bootstrap.
 
-    >>> from avreward.scoring import read_table
-    >>> from avreward.selection import candidates_of
-    >>> found = best_of_k_curve(candidates_of(read_table("scores.parquet"), "signals.overall"), gain=2.0)
-    >>> found.points[3].k, found.points[3].gain, found.needed.k
-    (4, Estimate(value=4.98..., low=4.35..., high=5.58...), 2)
+    Raises:
+        ArgumentError: if an argument is out of its range, or no candidate has the second score.
+
+    Example:
+        >>> from avreward.scoring import read_table
+        >>> from avreward.selection import candidates_of
+        >>> found = best_of_k_curve(candidates_of(read_table("scores.parquet"), "signals.overall"), gain=2.0)
+        >>> found.points[3].k, found.points[3].gain, found.needed.k
+        (4, Estimate(value=4.98..., low=4.35..., high=5.58...), 2)
     """
     if gain is not None and not (math.isfinite(gain) and gain > 0):
-        raise AvrewardError(f"gain: {gain}; pass a number above 0, in the reward's unit")
+        raise ArgumentError("gain", "a number above 0 in the reward's unit", gain)
     sized = by_size(pool.group[pool.kept], pool.values[pool.kept])
     best = columns([(which, expected_best(x)) for which, x in sized])
     wins = columns([(which, win_rate(x)) for which, x in sized])

@@ -1,4 +1,4 @@
-"""The winner's curse: what is left, in the eyes of a second rater, of the gain that the first one saw."""
+"""The winner's curse: how much of a gain in one score remains in a second score."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.selection.best_of_k.bootstrap import Bootstrap, Estimate
 from avreward.selection.best_of_k.estimators import chosen_value, expected_best
 from avreward.selection.candidates import CandidateTable, by_size, columns
@@ -18,9 +18,10 @@ class HeldOut:
     """Gains of the best of `k` over one candidate, each in standard deviations within prompts.
 
     Attributes:
-        own: by the score that chose.
+        k: number of candidates to choose from.
+        own: by the score that chooses.
         second: by the other score.
-        predicted: correlation times `own`: what regression to the mean leaves.
+        predicted: correlation times `own`, as expected by regression to the mean.
     """
 
     k: int
@@ -31,13 +32,13 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class WinnersCurse:
-    """What came out of `winners_curse`.
+    """The result of `winners_curse`.
 
     Attributes:
         second: the column of the second score.
-        correlation: of both scores within prompts (Pearson's, pooled); NaN where one of them is constant.
-        points: for k = 1 … largest pool.
-        lacking: candidates without the second score; they are left out here.
+        correlation: of both scores within prompts (Pearson's, pooled); NaN if one of them is constant.
+        points: for k = 1 … largest number of candidates of a prompt.
+        lacking: number of candidates that are left out, as they have no second score.
     """
 
     second: str
@@ -49,24 +50,27 @@ class WinnersCurse:
 def winners_curse(
     pool: CandidateTable, second: str, level: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> WinnersCurse:
-    """The chosen one's score under a second rater against the first, beside what their correlation predicts.
+    """Compare the gain of best-of-k in a second score with that in the first, and with their correlation.
 
-    Whoever is best by a noisy score is, on average, less good than it says. With correlation r within prompts, and both
-    scores in their standard deviations, a gain g in the first leaves r·g in the second (regression to the mean; Galton,
-    "Regression towards mediocrity in hereditary stature", 1886). Less than that says that choosing exploits the first
-    score; more, that the scores agree better at the top than elsewhere.
+    The best candidate by a noisy score is, on average, worse than its score. With correlation r within prompts, and
+    both scores in their standard deviations, a gain g in the first leaves r·g in the second (regression to the mean;
+    Galton, "Regression towards mediocrity in hereditary stature", 1886). A smaller gain means that choosing exploits
+    the first score; a larger one, that the scores agree better at the top than elsewhere.
 
     Args:
-        pool: who is chosen among, and by which score; see `pool_of`.
-        second: a column that plays no part in choosing.
-        level, resamples, seed: see `Bootstrap`; whole prompts are resampled.
+        pool: the candidates and the score to choose by; see `candidates_of`.
+        second: a column that is not used for choosing.
+        level: of the intervals, between 0 and 1.
+        resamples: number of resamples of the prompts.
+        seed: of the resampling.
 
-    Raises `AvrewardError` where no candidate has the second score.
+    Raises:
+        ArgumentError: if no candidate has the second score, or an argument is out of its range.
     """
     judged = pool.table.numbers(second)[pool.kept]
     there = np.isfinite(judged)
     if not there.any():
-        raise AvrewardError(f"{pool.table.path}: no candidate has a value under {second}; name another second score")
+        raise ArgumentError("second", f"a column of {pool.table.path} with values", second, "pass another column")
     group, first = pool.group[pool.kept][there], pool.values[pool.kept][there]
     pairs = [
         (which, x, y) for (which, x), (_, y) in zip(by_size(group, first), by_size(group, judged[there]), strict=True)
@@ -89,7 +93,7 @@ def winners_curse(
 
 
 def _spread(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each prompt the sums of dx², dy² and dx·dy around its means, and n − 1: (prompts, 4)."""
+    """Return, per prompt, the sums of dx², dy² and dx·dy around its means, and n − 1: (prompts, 4)."""
     dx, dy = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
     freedom = np.full(len(x), x.shape[1] - 1.0)
     return np.stack([(dx * dx).sum(1), (dy * dy).sum(1), (dx * dy).sum(1), freedom], axis=1)

@@ -1,4 +1,4 @@
-"""How sure a mean over prompts is: percentile intervals from resampled prompts."""
+"""Percentile intervals of means over prompts, from resampled prompts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 
 AT_ONCE = 1 << 22  # numbers of the matrix of weights in memory
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its interval; the bounds are `None` where they can't be told, as from a single prompt."""
+    """A number and its interval.
+
+    Attributes:
+        value: the number.
+        low: lower bound, `None` if unknown, as for a single prompt.
+        high: upper bound, `None` if unknown.
+    """
 
     value: float
     low: float | None
@@ -23,15 +29,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Resamples prompts with replacement, and takes percentiles (Efron and Tibshirani 1993, chapter 13).
+    """Percentile intervals from prompts resampled with replacement (Efron and Tibshirani 1993, chapter 13).
 
-    The same resamples serve all that is asked, so what is computed from several sums stays paired.
+    All results use the same resamples, so statistics of several sums are paired.
 
     Args:
-        prompts: how many there are.
+        prompts: number of prompts.
         level: of the intervals, between 0 and 1.
-        resamples: how many.
-        seed: of the generator.
+        resamples: number of resamples.
+        seed: of the random generator.
+
+    Raises:
+        ArgumentError: if `level` or `resamples` is out of its range.
     """
 
     prompts: int
@@ -41,9 +50,9 @@ class Bootstrap:
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
-            raise AvrewardError(f"level: {self.level} is no probability; pass a number between 0 and 1, such as 0.95")
+            raise ArgumentError("level", "a number between 0 and 1", self.level, "pass 0.95, for example")
         if self.resamples < 1:
-            raise AvrewardError(f"resamples: {self.resamples}; pass 1 or more, such as 1000")
+            raise ArgumentError("resamples", "an integer of at least 1", self.resamples, "pass 1000, for example")
 
     @property
     def tails(self) -> tuple[float, float]:
@@ -51,9 +60,9 @@ class Bootstrap:
         return (1 - self.level) / 2, (1 + self.level) / 2
 
     def sums(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sums over the prompts of `table` (prompts, columns), and of each resample: (1 + resamples, columns).
+        """Return the sums of `table` (prompts, columns) over all prompts and over each resample.
 
-        Of a single prompt there are no resamples: (1, columns).
+        The result is (1 + resamples, columns), or (1, columns) for a single prompt.
         """
         plain = table.sum(axis=0, keepdims=True)
         if self.prompts < 2:
@@ -64,13 +73,13 @@ class Bootstrap:
         return np.concatenate([plain, *(rng.multinomial(self.prompts, share, size=size) @ table for size in sizes)])
 
     def means(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Means as `sums`, of each column over the prompts that have a value there; NaN where a resample has none."""
+        """Return means in the layout of `sums`, over the prompts that have a value; NaN where a resample has none."""
         there = np.isfinite(table)
         total, count = np.split(self.sums(np.concatenate([np.where(there, table, 0.0), there], axis=1)), 2, axis=1)
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
     def estimate(self, drawn: NDArray[np.float64]) -> Estimate:
-        """The interval of one column (1 + resamples,), the first being the plain number."""
+        """Return the interval of one column (1 + resamples,), whose first number is the estimate."""
         rest = drawn[1:][np.isfinite(drawn[1:])]
         if not len(rest) or not np.isfinite(drawn[0]):
             return Estimate(float(drawn[0]), None, None)

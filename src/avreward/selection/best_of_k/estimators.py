@@ -1,7 +1,7 @@
-"""What choosing the best of k is worth, computed exactly from a pool of n scored candidates a prompt.
+"""Exact estimators of the value of best-of-k, from n scored candidates per prompt.
 
-All functions take scores (prompts, n) and average over every way of drawing k of the n candidates, without replacement:
-unbiased estimates for k fresh samples, for every k ≤ n, where taking the maximum of one draw would be one noisy number.
+All functions take scores (prompts, n) and average over all ways of drawing k of the n candidates without replacement.
+These are unbiased estimates for k fresh samples, for every k ≤ n, with less variance than the maximum of one draw.
 """
 
 from __future__ import annotations
@@ -12,35 +12,53 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 
 Table = NDArray[np.float64]
 
 
 def expected_best(scores: Table) -> Table:
-    """Mean of the maximum of k of the n candidates, (prompts, n) for k = 1 … n.
+    """Return the mean of the maximum of k of the n candidates, (prompts, n) for k = 1 … n.
 
     E_k = Σᵢ C(i−1, k−1)/C(n, k) · x₍ᵢ₎ over the sorted scores x₍₁₎ ≤ … ≤ x₍ₙ₎: the i-th is the maximum of as many
-    draws as there are choices of the k − 1 others below it. The same estimator as that of pass@k (Chen et al.,
+    draws as there are choices of the k − 1 others below it. This is the estimator of pass@k (Chen et al.,
     arXiv:2107.03374, equation 1), for numbers instead of passes.
 
-    >>> expected_best(np.array([[1.0, 2.0, 4.0]]))
-    array([[2.33333333, 3.33333333, 4.        ]])
+    Args:
+        scores: (prompts, n), finite.
+
+    Raises:
+        ArgumentError: if the shape is wrong or a score is not finite.
+
+    Example:
+        >>> expected_best(np.array([[1.0, 2.0, 4.0]]))
+        array([[2.33333333, 3.33333333, 4.        ]])
     """
     return chosen_value(scores, scores)
 
 
 def chosen_value(scores: Table, judged: Table) -> Table:
-    """Mean of `judged` of the candidate that is best by `scores` among k of the n, (prompts, n) for k = 1 … n.
+    """Return the mean second score of the candidate that is best by `scores` among k of the n.
 
-    Of equal scores the earliest wins, and draws come in any order, so each of them wins equally often.
+    Of equal scores the earliest in a draw is chosen, so each of them is chosen equally often.
 
-    >>> chosen_value(np.array([[1.0, 2.0, 4.0]]), np.array([[0.0, 9.0, 3.0]]))
-    array([[4., 5., 3.]])
+    Args:
+        scores: (prompts, n), finite; the score to choose by.
+        judged: (prompts, n), the second score.
+
+    Returns:
+        (prompts, n) for k = 1 … n.
+
+    Raises:
+        ArgumentError: if a shape is wrong or a score is not finite.
+
+    Example:
+        >>> chosen_value(np.array([[1.0, 2.0, 4.0]]), np.array([[0.0, 9.0, 3.0]]))
+        array([[4., 5., 3.]])
     """
     _check(scores)
     if judged.shape != scores.shape:
-        raise AvrewardError(f"judged: shape {judged.shape} for scores {scores.shape}; pass one each")
+        raise ArgumentError("judged", f"the shape {scores.shape} of scores", Described(str(judged.shape)))
     order = np.argsort(scores, axis=1, kind="stable")
     ranked, values = np.take_along_axis(scores, order, 1), np.take_along_axis(judged, order, 1)
     if judged is not scores:
@@ -48,15 +66,24 @@ def chosen_value(scores: Table, judged: Table) -> Table:
     means = [values @ weights for weights in _weights(scores.shape[1])]
     found = np.stack(means, axis=1)
     equal = (values == values[:, :1]).all(axis=1)
-    found[equal] = values[equal, :1]  # exactly, so that a gain is exactly 0
+    found[equal] = values[equal, :1]  # exact, so that a gain is exactly 0
     return found
 
 
 def win_rate(scores: Table) -> Table:
-    """Probability that the best of k beats one more candidate, a tie being half a win: (prompts, n − 1), k = 1 … n − 1.
+    """Return the probability that the best of k beats one more candidate, with a tie as half a win.
 
-    k/(k + 1) where no scores repeat, whatever they are; less where they do. With m of a draw of k + 1 at its maximum,
-    the one more wins in 1 of k + 1 cases if m = 1, and ties in m of k + 1 else.
+    It is k/(k + 1) if all scores differ, and less if some are equal. If m of a draw of k + 1 are at its maximum, the
+    additional candidate wins in 1 of k + 1 cases for m = 1, and ties in m of k + 1 otherwise.
+
+    Args:
+        scores: (prompts, n), finite.
+
+    Returns:
+        (prompts, n − 1) for k = 1 … n − 1.
+
+    Raises:
+        ArgumentError: if the shape is wrong or a score is not finite.
     """
     _check(scores)
     prompts, n = scores.shape
@@ -69,36 +96,43 @@ def win_rate(scores: Table) -> Table:
         share = np.array([math.exp(_log_choose(b, k) - _log_choose(n, k + 1)) for b in range(n)])
         alone, any_number = share[below].sum(axis=1), share[upto - 1].sum(axis=1)
         rates[:, k - 1] = 1 - (alone + any_number) / (2 * (k + 1))
-    return rates.round(12)  # logarithms of factorials leave the last digits open: 1/2 is to be 1/2
+    return rates.round(12)  # removes rounding errors of the logarithms, so that 1/2 is exact
 
 
 def kl_bound(k: int) -> float:
-    """log k − (k − 1)/k in nats: the best of k differs from one sample by no more in Kullback–Leibler divergence.
+    """Return log k − (k − 1)/k in nats, a bound on the Kullback–Leibler divergence of best-of-k from one sample.
 
-    Exact where no scores repeat, for a continuous score of one prompt; else an upper bound (Beirami et al.,
-    "Theoretical guarantees on the best-of-n alignment policy", arXiv:2401.01879).
+    It is exact for a continuous score of one prompt, and an upper bound otherwise (Beirami et al., "Theoretical
+    guarantees on the best-of-n alignment policy", arXiv:2401.01879).
 
-    >>> kl_bound(1), round(kl_bound(8), 3)
-    (0.0, 1.204)
+    Args:
+        k: number of candidates, at least 1.
+
+    Raises:
+        ArgumentError: if `k` is below 1.
+
+    Example:
+        >>> kl_bound(1), round(kl_bound(8), 3)
+        (0.0, 1.204)
     """
     if k < 1:
-        raise AvrewardError(f"k: {k}; pass 1 or more")
+        raise ArgumentError("k", "an integer of at least 1", k)
     return math.log(k) - (k - 1) / k
 
 
 def _weights(n: int) -> Iterator[NDArray[np.float64]]:
-    """For k = 1 … n: how often each of n sorted candidates is the maximum of k, (n,) adding up to 1."""
+    """Yield, for k = 1 … n, how often each of n sorted candidates is the maximum of k: (n,) with sum 1."""
     i = np.arange(1, n + 1)
     weights = np.full(n, 1 / n)
     yield weights
     for k in range(1, n):  # C(i−1, k)/C(n, k+1) from C(i−1, k−1)/C(n, k)
         weights = weights * np.maximum(i - k, 0) / k * ((k + 1) / (n - k))
-        weights /= weights.sum()  # 1 but for rounding: so the best of all n is exactly the maximum
+        weights /= weights.sum()  # corrects rounding, so that the best of all n is exactly the maximum
         yield weights
 
 
 def _mean_of_equals(ranked: Table, values: Table) -> Table:
-    """`values`, those of equal `ranked` replaced by their mean, row by row."""
+    """Return `values` with those of equal `ranked` replaced by their mean, row by row."""
     starts = np.ones_like(ranked, dtype=bool)
     starts[:, 1:] = ranked[:, 1:] != ranked[:, :-1]
     label = np.cumsum(starts.ravel()) - 1
@@ -114,7 +148,11 @@ def _log_choose(n: int, k: int) -> float:
 
 def _check(scores: Table) -> None:
     if scores.ndim != 2 or scores.shape[1] < 1:
-        raise AvrewardError(f"scores: shape {scores.shape}; pass (prompts, candidates), at least one candidate")
+        raise ArgumentError(
+            "scores", "the shape (prompts, candidates) with at least one candidate", Described(str(scores.shape))
+        )
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores)).sum())
-        raise AvrewardError(f"scores: {bad} are not finite; leave the candidates out whose score is missing")
+        raise ArgumentError(
+            "scores", "finite numbers", Described(f"{bad} that are not"), "leave out candidates without a score"
+        )
