@@ -83,9 +83,9 @@ def test_what_is_left_out_is_said(run, tmp_path):
     [
         (("--reward", "speed"), "no column speed"),
         (("--second", "speed"), "no column speed"),
-        (("--group-by", "video"), "score them again with --group-by video"),
-        (("--gain", "-1"), "gain: -1"),
-        (("--level", "95"), "level: 95"),
+        (("--group-by", "video"), "score the clips again with --group-by video"),
+        (("--gain", "-1"), "gain: expected a number above 0"),
+        (("--level", "95"), "level: expected a number between 0 and 1"),
     ],
 )
 def test_bad_input(run, table, options, problem):

@@ -56,10 +56,10 @@ def test_formats(run, table, tmp_path):
     ("options", "code", "problem"),
     [
         (("--reward", "speed"), NOTHING, "no column speed"),
-        (("--margin", "1000"), NOTHING, "no pair is left (20 × a margin of 1000 or less)"),
+        (("--margin", "1000"), NOTHING, "got none (20 × a margin of 1000 or less)"),
         (("--group-by", "clip"), NOTHING, "no group has two candidates"),
-        (("--group-by", "video"), NOTHING, "score them again with --group-by video"),
-        (("--match", "colour"), NOTHING, "'colour' is unknown"),
+        (("--group-by", "video"), NOTHING, "score the clips again with --group-by video"),
+        (("--match", "colour"), NOTHING, "match: expected one of seconds, loudness, motion, size, got 'colour'"),
         (("--format", "av-dpo", "--embed"), NOTHING, "no column for media"),
         (("--format", "tango-flux"), NOTHING, "clips/p0/"),
         (("--match", "loudness=x"), 2, "expected a number, got x"),

@@ -12,7 +12,8 @@ from elevenlabs_server import KEY, sound_server
 
 from avreward import BestOfN, Clip, load_rater
 from avreward.errors import ArgumentError, AvrewardError, MediaError
-from avreward.generators.base import GeneratorStopped, name_of
+from avreward.generators._as_sampler import name_of
+from avreward.generators.base import GeneratorStopped
 from avreward.integrations.budget import Budget
 from avreward.integrations.descriptions import DescriptionTable, prompt_of
 from avreward.integrations.elevenlabs import ElevenLabs, ServiceError

@@ -78,7 +78,7 @@ def pairs(
     """
     from avreward.scoring.table_reader import read_table
     from avreward.selection.candidates import candidates_of
-    from avreward.selection.pairs.make import PairRule
+    from avreward.selection.pairs import PairRule
     from avreward.selection.pairs.make import make_pairs as made
 
     rule = PairRule(

@@ -5,29 +5,28 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from avreward.generators.base import CallableSampler as CallableSampler
+    from avreward.generators._as_sampler import CallableSampler as CallableSampler
+    from avreward.generators._as_sampler import as_sampler as as_sampler
     from avreward.generators.base import Condition as Condition
     from avreward.generators.base import Cost as Cost
     from avreward.generators.base import GeneratorStopped as GeneratorStopped
     from avreward.generators.base import Noise as Noise
     from avreward.generators.base import Sampler as Sampler
     from avreward.generators.base import SamplingRun as SamplingRun
-    from avreward.generators.base import as_sampler as as_sampler
     from avreward.generators.diffusers.sampler import DiffusersSampler as DiffusersSampler
     from avreward.generators.folder import FolderGenerator as FolderGenerator
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_as_sampler": ["CallableSampler", "as_sampler"],
         "base": [
-            "CallableSampler",
             "Condition",
             "Cost",
             "GeneratorStopped",
             "Noise",
             "Sampler",
             "SamplingRun",
-            "as_sampler",
         ],
         "diffusers.sampler": ["DiffusersSampler"],
         "folder": ["FolderGenerator"],

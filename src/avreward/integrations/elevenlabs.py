@@ -17,8 +17,9 @@ from typing import Any
 from avreward._extras import extra
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
+from avreward.generators._as_sampler import name_of
 from avreward.generators._identity import run_key
-from avreward.generators.base import GeneratorStopped, name_of
+from avreward.generators.base import GeneratorStopped
 from avreward.integrations.budget import Budget
 from avreward.integrations.descriptions import Describe, prompt_of
 from avreward.selection.search._settings import check_integers

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from avreward.selection.candidates import CandidateTable as CandidateTable
     from avreward.selection.candidates import candidates_of as candidates_of
     from avreward.selection.diverse import diverse_top_k as diverse_top_k
+    from avreward.selection.pairs._rule import PairRule as PairRule
     from avreward.selection.pairs.export import export_pairs as export_pairs
     from avreward.selection.pairs.export import read_pairs as read_pairs
-    from avreward.selection.pairs.make import PairRule as PairRule
     from avreward.selection.pairs.make import PreferencePairs as PreferencePairs
     from avreward.selection.pairs.make import make_pairs as make_pairs
     from avreward.selection.pairs.matching import Covariate as Covariate
@@ -65,7 +65,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "candidates": ["CandidateTable", "candidates_of"],
         "diverse": ["diverse_top_k"],
         "pairs.export": ["export_pairs", "read_pairs"],
-        "pairs.make": ["PairRule", "PreferencePairs", "make_pairs"],
+        "pairs._rule": ["PairRule"],
+        "pairs.make": ["PreferencePairs", "make_pairs"],
         "search.adaptive": ["AdaptiveN"],
         "search.noise_search": ["Evolution", "ZeroOrder"],
         "search.pruning": ["Drafts", "Halving"],

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, MediaError, describe
-from avreward.generators.base import Generate, GeneratorStopped
+from avreward.generators._as_sampler import Generate
+from avreward.generators.base import GeneratorStopped
 from avreward.report._media import media_of
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import MissingScore, Reward

@@ -15,13 +15,14 @@ from PIL import Image
 from scored_tables import varied, write
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.scoring.table_reader import read_table
 from avreward.selection.candidates import candidates_of
+from avreward.selection.pairs._rule import PairRule
 from avreward.selection.pairs._table import pair_table
 from avreward.selection.pairs.export import NAMES, export_pairs, read_pairs
 from avreward.selection.pairs.formats import FORMATS
-from avreward.selection.pairs.make import PairRule, make_pairs
+from avreward.selection.pairs.make import make_pairs
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +158,7 @@ def test_video_align(made, tmp_path):
 
 
 def test_video_align_makes_up_no_labels(made, tmp_path):
-    with pytest.raises(AvrewardError, match=r"no columns end in VQ.*--label VQ=COLUMN, of toy\.quality, toy\.sync"):
+    with pytest.raises(ArgumentError, match=r"labels: .*no columns of .*--label VQ=COLUMN, of toy\.quality, toy\.sync"):
         export_pairs(made, tmp_path / "va", "video-align")
     assert not list(tmp_path.iterdir())
 
@@ -236,7 +237,7 @@ def test_audio_video_dpo(media, tmp_path):
 def test_what_a_format_cannot_hold_is_counted(made, tmp_path):
     rows = [{"prompt": p, "reward": float(i), "width": 8 if p == "a" else None} for p in "ab" for i in range(2)]
     found = make_pairs(candidates_of(read_table(write(tmp_path / "t.parquet", rows))))
-    with pytest.raises(AvrewardError, match=r"2 × no sound \(tango-flux holds sound\)"):
+    with pytest.raises(AvrewardError, match=r"2 × no audio \(tango-flux needs audio\)"):
         export_pairs(found, tmp_path / "tf", "tango-flux")
     assert not (tmp_path / "tf").exists()
 
@@ -282,7 +283,7 @@ def test_a_folder_with_something_in_it_stays_as_it_is(made, tmp_path):
     (tmp_path / "out").mkdir()
     export_pairs(made, tmp_path / "out")  # empty: fine
     before = sorted(path.name for path in (tmp_path / "out").iterdir())
-    with pytest.raises(AvrewardError, match="there is something already"):
+    with pytest.raises(ArgumentError, match=r"folder: expected a new or empty folder, got .*, which has contents"):
         export_pairs(made, tmp_path / "out", "trl")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -311,7 +312,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     table = varied(tmp_path / "scores.parquet", 60, 6)
     result = run_limited(FULL, 4096, table, tmp_path / "out", "datasets", "trl", setup=APP)
     assert result.stdout.split() == ["3", "3"]
-    assert result.stderr.count("can't be written") == 2
+    assert result.stderr.count("could not be written") == 2
     assert "Traceback" not in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
 
@@ -322,28 +323,31 @@ def test_a_full_disk_on_which_sound_is_written(media, tmp_path):
     assert result.stdout.split() == ["3", "3"]
     lines = result.stderr.splitlines()
     assert len(lines) == 2
-    assert all(re.match(r"avreward: out/sounds/\w+\.wav: can't be written \(.*\); make room", line) for line in lines)
+    assert all(re.match(r"avreward: out/sounds/\w+\.wav: can't be written \(.*\); free", line) for line in lines)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
-    [({"to": "parquet"}, "'parquet' is no format"), ({"to": "trl", "embed": True}, "trl has no column for media")],
+    [
+        ({"to": "parquet"}, "to: expected one of datasets, .*, got 'parquet'"),
+        ({"to": "trl", "embed": True}, "embed: expected False, got True for trl"),
+    ],
 )
 def test_bad_arguments(made, tmp_path, arguments, problem):
-    with pytest.raises(AvrewardError, match=problem):
+    with pytest.raises(ArgumentError, match=problem):
         export_pairs(made, tmp_path / "out", **arguments)
     assert not list(tmp_path.iterdir())
 
 
 def test_no_such_split(made, tmp_path):
-    with pytest.raises(AvrewardError, match="no pairs of the split train"):
+    with pytest.raises(ArgumentError, match=r"folder: .* which has none of the split train"):
         read_pairs(tmp_path)
 
 
 def test_a_place_that_cannot_be_written(made, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(AvrewardError, match="can't be written"):
+    with pytest.raises(AvrewardError, match=r"could not be written .*; free disk space or pass another"):
         export_pairs(made, tmp_path / "file" / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -358,7 +362,7 @@ def test_progress_counts_every_pair(made, tmp_path):
 @pytest.mark.parametrize("out", [".", "/", "..", "../{name}"])
 def test_the_folder_one_is_in_is_no_place(made, tmp_path, monkeypatch, out):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(AvrewardError, match="it is the folder you are in, or above it; name a new folder"):
+    with pytest.raises(ArgumentError, match=r"folder: expected a new folder, got .* contains the current folder; pass"):
         export_pairs(made, out.format(name=tmp_path.name))
     assert list(tmp_path.iterdir()) == []
     export_pairs(made, "new/../pairs")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scored_tables import varied, write
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.scoring.table_reader import read_table
 from avreward.selection.pairs.matching import Covariate, covariates_of, leaks, mirrored
 
@@ -99,13 +99,13 @@ def test_a_model_of_several_sees_what_none_shows_alone():
 @pytest.mark.parametrize(
     ("match", "problem"),
     [
-        ({"colour": None}, "'colour' is unknown"),
-        ({"seconds": -1.0}, "tolerance -1"),
-        ({"size": None}, "no clip has a value under width and height"),
+        ({"colour": None}, "match: expected one of seconds, .*, got 'colour'"),
+        ({"seconds": -1.0}, "match: expected a tolerance of at least 0 for seconds, got -1"),
+        ({"size": None}, "match: .* got size without a value in width or height"),
     ],
 )
 def test_bad_input(tmp_path, match, problem):
-    with pytest.raises(AvrewardError, match=problem):
+    with pytest.raises(ArgumentError, match=problem):
         covariates_of(read_table(write(tmp_path / "t.parquet", [{"seconds": 1.0}])), match)
 
 

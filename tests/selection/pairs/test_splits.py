@@ -4,7 +4,8 @@ import pytest
 from scored_tables import pools
 
 from avreward.selection.candidates import candidates_of
-from avreward.selection.pairs.make import PairRule, make_pairs
+from avreward.selection.pairs._rule import PairRule
+from avreward.selection.pairs.make import make_pairs
 
 
 @pytest.mark.parametrize("groups", [2, 3, 10])

@@ -30,14 +30,14 @@ def noisy(condition: Any, seed: int) -> Clip:
 
 def test_pairs_are_made_of_what_was_kept_as_files(tmp_path) -> None:
     lost = BestOfN(noisy, Toy()["power"], n=4)().table(tmp_path / "lost.parquet")
-    with pytest.raises(AvrewardError, match=r"4 × no file was kept.*seed 0, seed 1.*out= and keep="):
+    with pytest.raises(AvrewardError, match=r"4 × the candidate has no file.*seed 0, seed 1.*out= and keep="):
         make_pairs(candidates_of(read_table(lost)))
     table = BestOfN(noisy, Toy()["power"], n=4, keep=2, out=tmp_path / "out")().table(tmp_path / "kept.parquet")
     found = make_pairs(candidates_of(read_table(table)))
     rows = pair_table(found).to_pylist()
     assert [(Path(row["chosen"]).name, Path(row["rejected"]).name) for row in rows] == [("seed-1.wav", "seed-2.wav")]
     assert Path(rows[0]["rejected"]).is_file()
-    assert [(why[:24], count) for why, count in found.dropped.items()] == [("no file was kept of the ", 2)]
+    assert [(why[:25], count) for why, count in found.dropped.items()] == [("the candidate has no file", 2)]
     assert len(candidates_of(read_table(table)).kept) == 4  # of the curve all count
 
 

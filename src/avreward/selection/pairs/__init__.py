@@ -1,13 +1,13 @@
-"""Preference pairs from scored candidates: made, matched, split, exported."""
+"""Preference pairs from scored candidates: make, match, split and export them."""
 
 from typing import TYPE_CHECKING
 
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.selection.pairs._rule import PairRule as PairRule
     from avreward.selection.pairs.export import export_pairs as export_pairs
     from avreward.selection.pairs.export import read_pairs as read_pairs
-    from avreward.selection.pairs.make import PairRule as PairRule
     from avreward.selection.pairs.make import PreferencePairs as PreferencePairs
     from avreward.selection.pairs.make import make_pairs as make_pairs
     from avreward.selection.pairs.matching import Covariate as Covariate
@@ -16,7 +16,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "export": ["export_pairs", "read_pairs"],
-        "make": ["PairRule", "PreferencePairs", "make_pairs"],
+        "_rule": ["PairRule"],
+        "make": ["PreferencePairs", "make_pairs"],
         "matching": ["Covariate"],
     },
 )

@@ -1,4 +1,4 @@
-"""The data card of a set of pairs: how it was made, in words and numbers, for whoever trains on it."""
+"""The data card of a set of pairs: how they were made, in words and numbers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from avreward.selection.pairs._rule import PairRule
 from avreward.selection.pairs.formats.base import PairFormat
-from avreward.selection.pairs.make import PairRule, PreferencePairs
+from avreward.selection.pairs.make import PreferencePairs
 
 REASONS = 20
 
 
 def card(pairs: PreferencePairs, form: PairFormat | None, embed: bool = False) -> str:
-    """Markdown with the head that the Hugging Face hub and `datasets` read."""
+    """Return the data card: Markdown with the metadata that the Hugging Face hub and `datasets` read."""
     return (
         "\n".join([*_head(pairs, form), *_how(pairs), *_numbers(pairs), *_matching(pairs), *_columns(form, embed)])
         + "\n"
@@ -21,25 +22,25 @@ def card(pairs: PreferencePairs, form: PairFormat | None, embed: bool = False) -
 
 
 def rule_in_words(pairs: PreferencePairs) -> list[str]:
-    """The rule by which pairs were made, a sentence each."""
+    """Return the rule by which pairs were made, one sentence per condition."""
     rule, pool = pairs.rule, pairs.pool
     kept = "the best against the worst of each group" if rule.which == "best_worst" else "every two clips of a group"
-    told = [
+    sentences = [
         f"Groups: clips that share {pool.rule}.",
         f"Pairs: {kept}, where the {pool.reward} of one is higher by more than {rule.margin:g}.",
     ]
     if rule.sigmas is not None:
-        told.append(f"The difference also exceeds {rule.sigmas:g} of its standard errors.")
+        sentences.append(f"The difference also exceeds {rule.sigmas:g} of its standard errors.")
     if rule.match:
-        told.append(f"Both are alike in {_tolerances(rule)}, and balanced in what is left of the differences.")
+        sentences.append(f"Both are similar in {_tolerances(rule)}, and the remaining differences are balanced.")
     if rule.dimensions:
-        done = "is left out" if rule.conflicts == "drop" else "names it under conflicts"
-        told.append(f"A pair whose chosen clip is worse in {' or '.join(rule.dimensions)} {done}.")
+        done = "is left out" if rule.conflicts == "drop" else "lists it under conflicts"
+        sentences.append(f"A pair whose chosen clip is worse in {' or '.join(rule.dimensions)} {done}.")
     if rule.test:
-        told.append(
-            f"About {100 * rule.test:g} % of the groups are for testing (seed {rule.seed}); none is on both sides."
+        sentences.append(
+            f"About {100 * rule.test:g} % of the groups are for testing (seed {rule.seed}); no group is in both splits."
         )
-    return told
+    return sentences
 
 
 def _tolerances(rule: PairRule) -> str:
@@ -78,14 +79,14 @@ def _how(pairs: PreferencePairs) -> Iterator[str]:
         yield from (
             f"- Rater {_plain(name)}: fingerprint `{_plain(fingerprint)}`." for name, fingerprint in raters.items()
         )
-    yield "- Preferences are a model's, not people's."
-    yield "- Media paths are as the table has them; relative ones start where it was made."
+    yield "- The preferences are those of a model, not of people."
+    yield "- Media paths are those of the table; relative ones start where the table was made."
 
 
 def _numbers(pairs: PreferencePairs) -> Iterator[str]:
     yield from (
         "",
-        "## What is in it",
+        "## Contents",
         "",
         "| split | pairs | groups | median margin | pairs with conflicts | pairs without a common prompt |",
     )
@@ -106,7 +107,7 @@ def _numbers(pairs: PreferencePairs) -> Iterator[str]:
 
 
 def share_a_prompt(pairs: PreferencePairs) -> np.ndarray:
-    """Bool (pairs,), whether both clips have the same prompt."""
+    """Return bool (pairs,), whether both clips have the same prompt."""
     table = pairs.pool.table
     if not table.has("prompt"):
         return np.zeros(len(pairs), dtype=bool)
@@ -118,9 +119,9 @@ def share_a_prompt(pairs: PreferencePairs) -> np.ndarray:
 def _matching(pairs: PreferencePairs) -> Iterator[str]:
     if not pairs.leaks:
         return
-    yield from ("", "## What else tells chosen from rejected", "")
-    yield "The share of pairs in which the chosen clip has more of it; `together`: of those that a model of all of them"
-    yield "tells apart. 0.5 is chance."
+    yield from ("", "## What else separates chosen from rejected", "")
+    yield "The share of pairs in which the chosen clip has the larger value; `together`: the share that a model of all"
+    yield "of them predicts correctly. 0.5 is chance."
     yield from ("", "| | without matching | here |", "|---|---|---|")
     for name, (before, after) in pairs.leaks.items():
         yield f"| {name} | {_share(before)} | {_share(after)} |"
@@ -134,17 +135,18 @@ def _columns(form: PairFormat | None, embed: bool) -> Iterator[str]:
     yield from ("", "## Columns", "")
     if form is not None:
         yield f"{', '.join(f'`{name}`' for name in form.columns)}: as in {form.where}."
-        yield f"Not held: {form.lost}. All of it is in `sidecar/`, a row a pair by the key `pair`; `row` is the number"
-        yield f"of the pair's first row{f' (of {form.per_pair})' if form.per_pair > 1 else ''} here, counted from 0."
+        yield f"Not included: {form.lost}. All of it is in `sidecar/`, one row per pair, with the key `pair`;"
+        several = f" (of {form.per_pair})" if form.per_pair > 1 else ""
+        yield f"`row` is the number of the pair's first row{several} here, counted from 0."
         yield ""
     place = "In `data/`" if form is None else "In `sidecar/`"
     yield f"{place}: `pair` (key), `group`, `prompt`, `chosen` and `rejected` (paths), `margin`, `conflicts`, and each"
     yield "column of the scored table as `chosen_…` and `rejected_…`."
-    yield "`avreward.selection.pairs.export.read_pairs(folder)` reads it back."
+    yield "`avreward.selection.read_pairs(folder)` reads it back."
     if embed:
-        yield "`chosen_media` and `rejected_media` hold the files' `bytes` and `path`; nothing decodes them by itself."
+        yield "`chosen_media` and `rejected_media` contain the files' `bytes` and `path`; nothing decodes them."
 
 
 def _plain(text: object) -> str:
-    """Text that stays in its place in Markdown: a prompt or a reason may hold anything."""
+    """Return text without Markdown and HTML syntax; a prompt or a reason may contain anything."""
     return " ".join(str(text).split()).replace("|", "\\|").replace("`", "'").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""Which clips are the same, and which groups are for testing: what leaks from one side to the other is kept apart."""
+"""Detect equal clips and split groups into training and testing, without a clip in both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from avreward.selection.candidates import CandidateTable
 
 @dataclass(frozen=True, eq=False)
 class ClipContents:
-    """What each row of a table holds.
+    """The content of each row of a table.
 
     Attributes:
         names: pyarrow strings (rows,): the clip's key, or a hash of its path where the table has none.
@@ -28,7 +28,7 @@ class ClipContents:
 
 
 def contents_of(table: ScoredTable) -> ClipContents:
-    """What each row holds, by its key."""
+    """Return the content of each row, by its key."""
     import pyarrow
     from pyarrow import compute
 
@@ -47,7 +47,7 @@ def contents_of(table: ScoredTable) -> ClipContents:
 
 
 def unkept(pool: CandidateTable) -> NDArray[np.bool_]:
-    """(rows,) which candidates have the name that a search gives to one without a file, and there is none either."""
+    """Return (rows,) which candidates of a search have no file: the name is that of a seed, and no such file exists."""
     from pyarrow import compute
 
     names = pool.table.column("clip").cast("string").combine_chunks()
@@ -60,7 +60,7 @@ def unkept(pool: CandidateTable) -> NDArray[np.bool_]:
 
 
 def copies(pool: CandidateTable, contents: ClipContents) -> NDArray[np.bool_]:
-    """(rows,) which candidates hold the same as an earlier one of their group."""
+    """Return (rows,) which candidates have the same content as an earlier one of their group."""
     rows = pool.kept
     both = pool.group[rows] * (int(contents.code.max()) + 1) + contents.code[rows]
     found = np.zeros(len(pool.group), dtype=bool)
@@ -70,10 +70,10 @@ def copies(pool: CandidateTable, contents: ClipContents) -> NDArray[np.bool_]:
 
 
 def test_groups(pool: CandidateTable, contents: ClipContents, share: float, seed: int) -> NDArray[np.bool_]:
-    """(groups,) which groups are for testing: about `share` of them, and the same ones whatever the rows' order.
+    """Return (groups,) which groups are for testing: about `share` of them, independent of the order of rows.
 
-    Groups that share a clip stay together. Of two groups or more, and a share above 0, at least one is for testing and
-    one is not.
+    Groups that share a clip stay together. With at least two groups and a share above 0, at least one is for testing
+    and one for training.
     """
     label = _linked(pool, contents)
     first: dict[int, str] = {}
@@ -88,8 +88,8 @@ def test_groups(pool: CandidateTable, contents: ClipContents, share: float, seed
 
 
 def _linked(pool: CandidateTable, contents: ClipContents) -> NDArray[np.int64]:
-    """(groups,) equal for groups that share a clip, if only through others."""
-    from scipy.sparse import coo_array  # late: half a second
+    """Return (groups,) labels that are equal for groups that share a clip, directly or through others."""
+    from scipy.sparse import coo_array  # late: takes half a second
     from scipy.sparse.csgraph import connected_components
 
     rows, groups = pool.kept, len(pool.names)

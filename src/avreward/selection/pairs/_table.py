@@ -1,4 +1,4 @@
-"""Pairs as a table that loses nothing: every column of both candidates, and what the pair is."""
+"""Pairs as a table with every column of both candidates."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ SIDES = ("chosen", "rejected")
 
 
 def pair_table(pairs: PreferencePairs, which: NDArray[np.int64] | None = None) -> pyarrow.Table:
-    """A row a pair, of all or those at the indices `which`.
+    """Return a table with one row per pair.
 
-    ``pair`` (the key: those of both clips), ``group``, ``prompt`` (null where the two were made for
-    different ones), ``chosen`` and ``rejected`` (paths), ``margin``, ``conflicts`` (columns in which the chosen one is
-    worse), ``chosen_id`` and ``rejected_id`` (the clips' keys), and each other column of the scored table as
-    ``chosen_…`` and ``rejected_…``.
+    The columns are ``pair`` (the keys of both clips), ``group``, ``prompt`` (null if the two have different ones),
+    ``chosen`` and ``rejected`` (paths), ``margin``, ``conflicts`` (columns in which the chosen clip is worse),
+    ``chosen_id`` and ``rejected_id`` (the clips' keys), and each other column of the scored table as ``chosen_…`` and
+    ``rejected_…``.
+
+    Args:
+        pairs: see `make_pairs`.
+        which: indices of the pairs to include (default: all).
     """
     import pyarrow
     from pyarrow import compute
@@ -49,7 +53,7 @@ def pair_table(pairs: PreferencePairs, which: NDArray[np.int64] | None = None) -
 
 
 def shown(pairs: PreferencePairs) -> Shown:
-    """Return the pairs as they are shown: title, columns, rows, how many."""
+    """Return the pairs as a short table: title, columns, rows, number of rows."""
     few = pair_table(pairs, np.arange(min(len(pairs), SHOWN)))
     columns = ["group", "chosen", "rejected", "margin"]
     rows = ([row[name] for name in columns] for row in few.select(columns).to_pylist())

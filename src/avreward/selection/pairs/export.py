@@ -1,4 +1,4 @@
-"""Preference pairs on disk: a `datasets` folder that loses nothing, or a trainer's own columns with a sidecar."""
+"""Export preference pairs: a lossless `datasets` folder, or a trainer's own columns with a sidecar."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.scoring.table_writer import METADATA_KEY
 from avreward.selection.pairs._card import card
 from avreward.selection.pairs._table import SIDES, pair_table
@@ -26,7 +26,7 @@ from avreward.selection.pairs.make import PreferencePairs, check_any
 if TYPE_CHECKING:
     import pyarrow
 
-DATASETS = "datasets"  # the format that loses nothing
+DATASETS = "datasets"  # the lossless format
 NAMES = (DATASETS, *FORMATS)
 AT_ONCE = 32_768  # pairs in memory, and in a row group
 AT_ONCE_WITH_MEDIA = 32
@@ -43,37 +43,44 @@ def export_pairs(
     labels: Mapping[str, str] | None = None,
     step: Step = lambda pairs: None,
 ) -> PreferencePairs:
-    """Writes pairs into a new folder, all of it or nothing, with a data card (``README.md``) that says how it was made.
+    """Write pairs into a new folder, with a data card (``README.md``) that says how they were made.
+
+    The folder is complete or, if writing fails, does not exist.
 
     Args:
-        pairs: see `avreward.selection.pairs.make.pairs`.
+        pairs: see `make_pairs`.
         folder: must not exist, or be empty.
-        to: ``"datasets"``: ``data/train-….parquet`` and ``data/test-….parquet``, as `pair_table` has the columns. Or a
-            trainer's format (``"trl"``, ``"kto"``, ``"diffusion-dpo"``, ``"video-align"``, ``"tango-flux"``,
-            ``"av-dpo"``): ``train`` and ``test`` in its columns, and ``sidecar/`` with the same as ``data/`` and the
-            number of each pair's first row.
-        embed: for ``"datasets"``: the media's bytes too, as ``chosen_media`` and ``rejected_media`` of ``bytes`` and
-            ``path``.
+        to: ``"datasets"`` writes ``data/train-….parquet`` and ``data/test-….parquet``, which lose nothing. A trainer's
+            format (``"trl"``, ``"kto"``, ``"diffusion-dpo"``, ``"video-align"``, ``"tango-flux"``, ``"av-dpo"``) writes
+            ``train`` and ``test`` in its columns, and ``sidecar/`` with the contents of ``data/`` and the number of
+            each pair's first row.
+        embed: for ``"datasets"``: also store the bytes of the media, in the columns ``chosen_media`` and
+            ``rejected_media`` with ``bytes`` and ``path``.
         labels: for ``"video-align"``: ``VQ``, ``MQ``, ``TA`` → columns of the table (*optional*).
-        step: called with the number of pairs that are done.
+        step: called with the number of pairs that were written since the last call.
 
-    Returns the pairs that were written: a format may not be able to hold all; the others are counted in ``dropped``.
+    Returns:
+        The pairs that were written; those that the format cannot represent are counted in ``dropped``.
 
-    Raises `AvrewardError` for an unknown format, a folder with something in it, a format that no pair fits, media that
-    can't be read, and where it can't be written; nothing is left behind then.
+    Raises:
+        UnknownNameError: if the format is unknown.
+        ArgumentError: if `folder` is not new or empty, or `embed` or `labels` do not fit the format.
+        MediaError: if media cannot be read.
+        AvrewardError: if the format can represent none of the pairs, or the folder cannot be written.
 
-    >>> from avreward.scoring import read_table
-    >>> from avreward.selection import make_pairs
-    >>> from avreward.selection import candidates_of
-    >>> written = export_pairs(make_pairs(candidates_of(read_table("scores.parquet"))), "make_pairs")
-    >>> read_pairs("make_pairs").column_names[:5]
-    ['pair', 'group', 'prompt', 'chosen', 'rejected']
+    Example:
+        >>> from avreward.scoring import read_table
+        >>> from avreward.selection import candidates_of, make_pairs
+        >>> written = export_pairs(make_pairs(candidates_of(read_table("scores.parquet"))), "exported")
+        >>> read_pairs("exported").column_names[:5]
+        ['pair', 'group', 'prompt', 'chosen', 'rejected']
     """
     folder = Path(folder)
     if to not in NAMES:
-        raise AvrewardError(f"to: {to!r} is no format; pass one of {', '.join(NAMES)}")
+        raise unknown_name("to", to, NAMES)
     if embed and to != DATASETS:
-        raise AvrewardError(f'embed: {to} has no column for media; leave it out, or write "{DATASETS}"')
+        got = Described(f"True for {to}, which has no column for media")
+        raise ArgumentError("embed", "False", got, f'leave it out, or pass to="{DATASETS}"')
     form = FORMATS.get(to)
     named = label_columns(pairs.pool.table, labels or {}) if to == "video-align" else {}
     if form:
@@ -89,20 +96,30 @@ def export_pairs(
 
 
 def read_pairs(folder: str | PathLike[str], split: str = "train") -> pyarrow.Table:
-    """What `export_pairs` wrote, whatever the format: the columns of `pair_table`, equal to what went in.
+    """Read pairs that `export_pairs` wrote in any format, as a lossless table.
 
-    Raises `AvrewardError` where there is no such folder or split.
+    Args:
+        folder: the exported folder.
+        split: ``train`` or ``test``.
+
+    Returns:
+        A table with one row per pair: ``pair``, ``group``, ``prompt``, ``chosen``, ``rejected``, ``margin``,
+        ``conflicts``, and every column of both candidates.
+
+    Raises:
+        ArgumentError: if the folder or the split does not exist.
     """
     from pyarrow import parquet
 
     found = sorted(path for place in ("data", "sidecar") for path in (Path(folder) / place).glob(f"{split}-*.parquet"))
     if not found:
-        raise AvrewardError(f"{folder}: no pairs of the split {split}; name a folder that avreward pairs wrote")
+        got = Described(f"{folder}, which has none of the split {split}")
+        raise ArgumentError("folder", "a folder of exported pairs", got, "pass a folder that export_pairs wrote")
     return parquet.read_table(found[0])
 
 
 def _fitting(pairs: PreferencePairs, form: PairFormat, labels: Mapping[str, str]) -> PreferencePairs:
-    """The pairs that a format can hold."""
+    """Return the pairs that a format can represent."""
     for number in range(len(form.keep(pairs, labels))):
         why, keep = form.keep(pairs, labels)[number]
         pairs = check_any(pairs.only(keep, why))
@@ -111,23 +128,25 @@ def _fitting(pairs: PreferencePairs, form: PairFormat, labels: Mapping[str, str]
 
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its name at the end, and is gone where the work fails."""
-    whole = folder.resolve()
-    if whole in (Path.cwd().resolve(), *Path.cwd().resolve().parents):  # a folder can't be moved over these
-        raise AvrewardError(f"{folder}: it is the folder you are in, or above it; name a new folder")
-    part = whole.with_name(f".{whole.name}.part")
+    """Yield a temporary folder that is renamed to `folder` at the end, and removed if the work fails."""
+    target = folder.resolve()
+    if target in (Path.cwd().resolve(), *Path.cwd().resolve().parents):  # a folder cannot be moved over these
+        got = Described(f"{folder}, which is or contains the current folder")
+        raise ArgumentError("folder", "a new folder", got, "pass another folder")
+    part = target.with_name(f".{target.name}.part")
     try:
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-            raise AvrewardError(f"{folder}: there is something already; move it away, or name another folder")
-        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+            got = Described(f"{folder}, which has contents")
+            raise ArgumentError("folder", "a new or empty folder", got, "move it away, or pass another folder")
+        shutil.rmtree(part, ignore_errors=True)  # left by a killed run
         part.mkdir(parents=True)
         yield part
-        if whole.is_dir():
-            whole.rmdir()
-        part.replace(whole)
+        if target.is_dir():
+            target.rmdir()
+        part.replace(target)
     except OSError as error:
         why = error.strerror or str(error)
-        raise AvrewardError(f"{folder}: can't be written ({why}); choose another place") from error
+        raise AvrewardError(f"{folder}: could not be written ({why}); free disk space or pass another") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -135,11 +154,11 @@ def _appearing(folder: Path) -> Iterator[Path]:
 def _write(
     pairs: PreferencePairs, which: NDArray[np.int64], split: str, form: PairFormat | None, media: MediaKind, step: Step
 ) -> None:
-    """One split: the lossless table, and the format's own file."""
+    """Write one split: the lossless table, and the format's own file."""
     step_size = AT_ONCE_WITH_MEDIA if media.embed else AT_ONCE
-    whole = media.part / ("data" if form is None else "sidecar") / f"{split}-00000-of-00001.parquet"
+    lossless = media.part / ("data" if form is None else "sidecar") / f"{split}-00000-of-00001.parquet"
     with ExitStack() as open_files:
-        add = open_files.enter_context(_parquet(whole, pairs.pool.table.metadata))
+        add = open_files.enter_context(_parquet(lossless, pairs.pool.table.metadata))
         sheet = None
         if form is not None:
             sheet = open_files.enter_context(_SHEETS[form.ending](media.part / f"{split}{form.ending}", form))
@@ -156,14 +175,14 @@ def _write(
 
 
 def _rows(table: pyarrow.Table, form: PairFormat, media: MediaKind, step: Step) -> Iterator[Mapping[str, Any]]:
-    """The format's rows of some pairs."""
+    """Yield the format's rows of some pairs."""
     for pair in _plain(table):
         yield from form.rows(pair, media)
         step(1)
 
 
 def _plain(table: pyarrow.Table) -> list[dict[str, Any]]:
-    """Rows as mappings, without the columns that no format reads and that cost most to convert."""
+    """Return rows as mappings, without the reasons, which no format reads and which are slow to convert."""
     return table.drop_columns(
         [f"{side}_reasons" for side in SIDES if f"{side}_reasons" in table.column_names]
     ).to_pylist()

@@ -1,86 +1,42 @@
-"""Preference pairs from a scored table: which of two candidates of one group is better, by how much, how surely."""
+"""Make preference pairs from a scored table, by a rule on margins, uncertainty and covariates."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avreward._display import Shown, ShownAsTable
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.selection.candidates import CandidateTable, by_size
+from avreward.selection.pairs._rule import PairRule
 from avreward.selection.pairs._splits import ClipContents, contents_of, copies, test_groups, unkept
 from avreward.selection.pairs.matching import Covariate, covariates_of, leaks, mirrored
 
 Rows = NDArray[np.int64]
-Which = Literal["best_worst", "all"]
-WHICH: tuple[Which, ...] = ("best_worst", "all")
 AT_ONCE = 1 << 21  # candidate pairs in memory
-MOST = 200_000_000  # candidate pairs that are looked at: more is a wrong grouping
-
-
-@dataclass(frozen=True)
-class PairRule:
-    """Which pairs are made.
-
-    Args:
-        which: ``"best_worst"``: one a group, the widest that the other conditions allow; ``"all"``: every one.
-        margin: the chosen one's reward exceeds the rejected one's by more than this.
-        sigmas: … and by more than this many standard errors √(σ₁² + σ₂²) of the difference (*optional*). A pair
-            without σ is left out.
-        match: what both must be alike in: ``seconds``, ``loudness``, ``motion``, ``size`` → tolerance or `None`; see
-            `matching.covariates_of`. Of the pairs that are, as many are kept as leave each difference balanced.
-        dimensions: columns in which the chosen one should not be worse; larger is better.
-        conflicts: what happens where it is: ``"keep"`` names the columns with the pair, ``"drop"`` leaves the pair out,
-            also where one has no score there.
-        test: share of the groups whose pairs are for testing, 0 to below 1.
-        seed: of the split.
-    """
-
-    which: Which = "best_worst"
-    margin: float = 0.0
-    sigmas: float | None = None
-    match: Mapping[str, float | None] = field(default_factory=dict)
-    dimensions: Sequence[str] = ()
-    conflicts: Literal["keep", "drop"] = "keep"
-    test: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, known in (("which", WHICH), ("conflicts", ("keep", "drop"))):
-            if getattr(self, name) not in known:
-                raise AvrewardError(f"{name}: {getattr(self, name)!r}; pass one of {', '.join(known)}")
-        for name in ("margin", "sigmas"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise AvrewardError(f"{name}: {value}; pass a number of 0 or more")
-        if not 0 <= self.test < 1:
-            raise AvrewardError(f"test: {self.test}; pass a share of the groups, from 0 to below 1")
-        if self.conflicts == "drop" and not self.dimensions:
-            raise AvrewardError(
-                "conflicts: nothing to drop by; name the dimensions that must not contradict the reward"
-            )
+MOST = 200_000_000  # candidate pairs at most; more means a wrong grouping
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PreferencePairs(ShownAsTable):
-    """Pairs of candidates, and how they were made.
+    """Preference pairs of candidates, and how they were made.
 
     Attributes:
         pool: the candidates; `chosen` and `rejected` are rows of its table.
         rule: see `PairRule`.
-        chosen, rejected: int64 (pairs,).
-        margin: float64 (pairs,) by how much the chosen one's reward is higher.
-        worse: bool (pairs, dimensions): where the chosen one is worse, in the order of the rule's dimensions.
+        chosen: int64 (pairs,) rows of the chosen clips.
+        rejected: int64 (pairs,) rows of the rejected clips.
+        margin: float64 (pairs,) difference of the rewards.
+        worse: bool (pairs, dimensions) whether the chosen clip is worse, in the order of the rule's dimensions.
         test: bool (pairs,) whether the pair's group is for testing.
-        ids: (rows,) hexadecimal names of the candidates' contents.
-        dropped: why candidate pairs were left out → how many.
-        leaks: before and after matching, how often a covariate alone tells who was chosen; see `matching.leaks`.
+        ids: (rows,) hexadecimal keys of the candidates' contents.
+        dropped: reason → number of candidate pairs that were left out for it.
+        leaks: covariate → how often it alone separates chosen from rejected, before and after matching; 0.5 is chance.
     """
 
     pool: CandidateTable
@@ -99,78 +55,87 @@ class PreferencePairs(ShownAsTable):
 
     @property
     def group(self) -> Rows:
-        """(pairs,) the group of each, an index of ``pool.names``."""
+        """(pairs,) the group of each pair, an index into ``pool.names``."""
         return self.pool.group[self.chosen]
 
     def only(self, keep: NDArray[np.bool_], why: str) -> PreferencePairs:
-        """Those of `keep`; the others are counted under `why`."""
+        """Return the pairs of the mask `keep`; the others are counted in ``dropped`` under the reason `why`."""
         lost = int((~keep).sum())
         dropped = dict(self.dropped) | ({why: self.dropped.get(why, 0) + lost} if lost else {})
         parts = {name: getattr(self, name)[keep] for name in ("chosen", "rejected", "margin", "worse", "test")}
         return replace(self, **parts, dropped=dropped)
 
     def _shown(self) -> Shown:
-        from avreward.selection.pairs._table import shown  # late, since it builds on this file
+        from avreward.selection.pairs._table import shown  # late, since it imports this file
 
         return shown(self)
 
 
-def make_pairs(pool: CandidateTable, rule: PairRule = PairRule()) -> PreferencePairs:
-    """Preference pairs by `rule`, in the order of the table.
+def make_pairs(pool: CandidateTable, rule: PairRule | None = None) -> PreferencePairs:
+    """Make preference pairs by a rule, in the order of the table.
 
-    Copies of one content in a group count once (the earliest stays), and so does a pair that stands in two groups. A
-    search's candidate of which no file was kept (`Found.table`) is in no pair. Groups that share a clip go to the same
-    side of the split. Of equal rewards the earliest is the best.
+    Copies of the same content in a group count once (the earliest), and so does a pair that occurs in two groups. A
+    candidate of a search whose file was not kept is in no pair. Groups that share a clip are in the same split. Of
+    equal rewards the earliest is the best.
 
-    Raises `AvrewardError` where no pair is left (it says why), for columns that don't exist, and for groups so large
-    that every two cannot be looked at.
+    Args:
+        pool: the candidates by group; see `candidates_of`.
+        rule: which pairs to make. Default: ``PairRule()``, the best against the worst of each group.
 
-    >>> from avreward.scoring import read_table
-    >>> from avreward.selection import candidates_of
-    >>> found = make_pairs(candidates_of(read_table("scores.parquet")), PairRule("all", margin=5, test=0.1))
-    >>> len(found), found.dropped
-    (71, {'a margin of 5 or less': 73})
+    Raises:
+        ArgumentError: if no clip has a value of a covariate or of ``sigma`` that the rule needs.
+        AvrewardError: if no pair is left, a column does not exist, or the groups are too large for all pairs.
+
+    Example:
+        >>> from avreward.scoring import read_table
+        >>> from avreward.selection import candidates_of
+        >>> found = make_pairs(candidates_of(read_table("scores.parquet")), PairRule("all", margin=5, test=0.1))
+        >>> len(found), found.dropped
+        (71, {'a margin of 5 or less': 73})
     """
+    rule = PairRule() if rule is None else rule
     contents = contents_of(pool.table)
     gone = unkept(pool)
     pool = replace(pool, group=np.where(gone, -1, pool.group))
     twice = copies(pool, contents)
     pool = replace(pool, group=np.where(twice, -1, pool.group))
     why: Counter[str] = Counter({
-        f"no file was kept of the candidate (clips, not pairs){_named(pool, gone)}": int(gone.sum()),
+        f"the candidate has no file (clips, not pairs){_named(pool, gone)}": int(gone.sum()),
         "a copy of another clip of its group (clips, not pairs)": int(twice.sum()),
     })  # fmt: skip
     covariates = covariates_of(pool.table, rule.match)
     found = _made(pool, rule, covariates, contents, why)
-    told: dict[str, tuple[float, float]] = {}
+    separation: dict[str, tuple[float, float]] = {}
     if covariates:
         plain = _made(pool, replace(rule, match={}), (), contents, Counter())
         before = leaks(covariates, plain.chosen, plain.rejected, plain.group)
         found = check_any(_balanced(check_any(found), covariates))
         after = leaks(covariates, found.chosen, found.rejected, found.group)
-        told = {name: (before[name], after[name]) for name in after}
-    return check_any(replace(found, leaks=told))
+        separation = {name: (before[name], after[name]) for name in after}
+    return check_any(replace(found, leaks=separation))
 
 
 def _named(pool: CandidateTable, gone: NDArray[np.bool_]) -> str:
-    """The first of them, and what to do."""
+    """Return the first candidates without a file, and what to do."""
     rows = np.flatnonzero(gone)
     names = pool.table.column("clip").take(rows[:3]).to_pylist()
     return f", such as {', '.join(names)}: search again with out= and keep= of 2 or more" if names else ""
 
 
 def check_any(found: PreferencePairs) -> PreferencePairs:
-    """`found` itself; `AvrewardError` with all reasons where it is empty."""
+    """Return `found` itself; raise `AvrewardError` with all reasons if it is empty."""
     if len(found):
         return found
     reasons = "; ".join(f"{count} × {why}" for why, count in found.dropped.items()) or "no group has two candidates"
-    raise AvrewardError(f"{found.pool.table.path}: no pair is left ({reasons}); loosen the rule, or group otherwise")
+    raise AvrewardError(
+        f"{found.pool.table.path}: expected at least one pair, got none ({reasons}); relax the rule, or regroup"
+    )
 
 
 def _made(
     pool: CandidateTable, rule: PairRule, covariates: Sequence[Covariate], contents: ClipContents, why: Counter[str]
 ) -> PreferencePairs:
-    """Pairs that meet all conditions but that of balance."""
+    """Return pairs that meet all conditions except balance."""
     conditions = _Conditions(pool, rule, covariates)
     parts = []
     for one, other in _candidates(pool, rule):
@@ -197,7 +162,7 @@ def _made(
 
 
 class _Conditions:
-    """What a pair has to meet, as arrays over the table's rows."""
+    """The conditions on a pair, as arrays over the table's rows."""
 
     def __init__(self, pool: CandidateTable, rule: PairRule, covariates: Sequence[Covariate]) -> None:
         self.rule, self.values, self.covariates = rule, pool.values, covariates
@@ -205,11 +170,12 @@ class _Conditions:
         if rule.sigmas is not None:
             self.sigma = pool.table.numbers("sigma")
             if not np.isfinite(self.sigma).any():
+                expected = "None for a table without values of sigma"
                 remedy = "score with a reward that has one (an ensemble), or leave sigmas out"
-                raise AvrewardError(f"{pool.table.path}: no clip has a value under sigma; {remedy}")
+                raise ArgumentError("sigmas", expected, rule.sigmas, remedy)
 
     def met(self, one: Rows, other: Rows, why: Counter[str]) -> tuple[Rows, Rows]:
-        """Chosen and rejected of the candidate pairs that meet the conditions; the others are counted in `why`."""
+        """Return chosen and rejected of the pairs that meet the conditions; the others are counted in `why`."""
         ahead = self.values[one] >= self.values[other]
         chosen, rejected = np.where(ahead, one, other), np.where(ahead, other, one)
         for reason, keep in self._tests(chosen, rejected):
@@ -218,12 +184,12 @@ class _Conditions:
         return chosen, rejected
 
     def worse(self, chosen: Rows, rejected: Rows) -> NDArray[np.bool_]:
-        """(pairs, dimensions) where the chosen one is worse."""
+        """Return (pairs, dimensions) whether the chosen clip is worse."""
         found = [scores[chosen] < scores[rejected] for scores in self.dimensions]
         return np.stack(found, axis=1) if found else np.zeros((len(chosen), 0), dtype=bool)
 
     def _tests(self, chosen: Rows, rejected: Rows) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-        """One condition after another, each over the pairs that met those before."""
+        """Yield the conditions in turn, each over the pairs that met those before."""
         met = np.ones(len(chosen), dtype=bool)
 
         def test(reason: str, good: NDArray[np.bool_]) -> tuple[str, NDArray[np.bool_]]:
@@ -240,7 +206,7 @@ class _Conditions:
             yield test(f"a margin of {self.rule.sigmas:g} standard errors or less", margin > self.rule.sigmas * error)
         for covariate in self.covariates:
             near = np.abs(covariate.difference(chosen, rejected)) <= covariate.tolerance
-            yield test(f"unlike in {covariate.name}", near)
+            yield test(f"different in {covariate.name}", near)
         if self.rule.conflicts == "drop":
             for name, scores in zip(self.rule.dimensions, self.dimensions, strict=True):
                 apart = scores[chosen] - scores[rejected]
@@ -249,15 +215,15 @@ class _Conditions:
 
 
 def _candidates(pool: CandidateTable, rule: PairRule) -> Iterator[tuple[Rows, Rows]]:
-    """Two rows each, the earlier first, of whole groups at a time."""
+    """Yield pairs of rows, the earlier first, for whole groups at a time."""
     sized = [(rows, rows.shape[1]) for _, rows in by_size(pool.group[pool.kept], pool.kept)]
     free = rule.which == "best_worst" and not rule.match and rule.sigmas is None and rule.conflicts == "keep"
     total = sum(len(rows) * n * (n - 1) // 2 for rows, n in sized)
     if not free and total > MOST:
         largest = max(n for _, n in sized)
         raise AvrewardError(
-            f"{pool.table.path}: {total} pairs of two, as the largest group has {largest} clips; group more finely, "
-            "or take best against worst without further conditions"
+            f"{pool.table.path}: expected at most {MOST} pairs, got {total}, as the largest group has {largest} clips; "
+            'make smaller groups, or use which="best_worst" without further conditions'
         )
     for rows, n in sized:
         if n < 2:
@@ -274,7 +240,7 @@ def _candidates(pool: CandidateTable, rule: PairRule) -> Iterator[tuple[Rows, Ro
 
 
 def _widest(pool: CandidateTable, chosen: Rows, rejected: Rows) -> tuple[Rows, Rows]:
-    """Of each group the pair of the largest margin; of equal ones the earliest."""
+    """Return the pair of the largest margin of each group; of equal ones the earliest."""
     group, margin = pool.group[chosen], pool.values[chosen] - pool.values[rejected]
     order = np.lexsort((rejected, chosen, -margin, group))
     best = order[np.unique(group[order], return_index=True)[1]]
@@ -282,7 +248,7 @@ def _widest(pool: CandidateTable, chosen: Rows, rejected: Rows) -> tuple[Rows, R
 
 
 def _once(contents: ClipContents, chosen: Rows, rejected: Rows) -> NDArray[np.bool_]:
-    """Which pairs are the first of their two contents, whoever of the two was chosen."""
+    """Return which pairs are the first with their two contents, in either order."""
     one, other = contents.code[chosen], contents.code[rejected]
     both = np.minimum(one, other) * (int(contents.code.max(initial=0)) + 1) + np.maximum(one, other)
     found = np.zeros(len(chosen), dtype=bool)
@@ -291,7 +257,7 @@ def _once(contents: ClipContents, chosen: Rows, rejected: Rows) -> NDArray[np.bo
 
 
 def _balanced(found: PreferencePairs, covariates: Sequence[Covariate]) -> PreferencePairs:
-    """On each side of the split, as many pairs as have a mirror image."""
+    """Return, in each split, the pairs that have a mirror image."""
     rank = np.random.default_rng(found.rule.seed).permutation(len(found))
     keep = np.zeros(len(found), dtype=bool)
     for side in (found.test, ~found.test):

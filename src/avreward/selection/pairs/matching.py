@@ -1,4 +1,4 @@
-"""Pairs that differ in quality and not in what a trainer could learn instead: length, loudness, motion, size."""
+"""Match pairs in covariates that a trainer could learn instead of quality: length, loudness, motion, size."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described, unknown_name
 from avreward.scoring.table_reader import ScoredTable
 
 Numbers = NDArray[np.float64]
 
-# How far two clips of a pair may be apart: a share of the value, but for loudness, which is in LU.
+# The largest difference between the clips of a pair: a share of the value, for loudness in LU.
 TOLERANCES = {"seconds": 0.05, "loudness": 1.0, "motion": 0.25, "size": 0.01}
-MOTION_FLOOR = 0.1  # % of the range a second: less is stillness
+MOTION_FLOOR = 0.1  # % of the range per second; less counts as still
 LEVELS = 5  # far below, below, equal, above, far above
 
 
 @dataclass(frozen=True, eq=False)
 class Covariate:
-    """What is to be alike.
+    """A property in which the clips of a pair should be similar.
 
     Attributes:
         name: one of `TOLERANCES`.
-        values: float64 (rows,), on a scale on which differences count: logarithms, or LUFS. NaN where there is none.
+        values: float64 (rows,), on a scale of differences: logarithms, or LUFS. NaN where missing.
         tolerance: the largest difference.
     """
 
@@ -35,7 +35,7 @@ class Covariate:
     tolerance: float
 
     def difference(self, chosen: NDArray[np.int64], rejected: NDArray[np.int64]) -> Numbers:
-        """(pairs,) chosen less rejected; 0 where neither has a value, infinite where one has none."""
+        """Return (pairs,) chosen minus rejected; 0 where neither has a value, infinite where one has none."""
         one, other = self.values[chosen], self.values[rejected]
         apart = one - other
         lacking = np.isnan(apart)
@@ -43,28 +43,31 @@ class Covariate:
 
 
 def covariates_of(table: ScoredTable, match: Mapping[str, float | None]) -> list[Covariate]:
-    """The covariates to match on.
+    """Return the covariates to match on.
 
     Args:
         table: see `read_table`.
         match: ``seconds``, ``loudness``, ``motion``, ``size`` → tolerance (a share; for loudness LU), or `None` for the
-            usual one of `TOLERANCES`.
+            default of `TOLERANCES`.
 
-    Raises `AvrewardError` for another name, a tolerance below 0, and a covariate that no clip has.
+    Raises:
+        UnknownNameError: if a covariate is unknown.
+        ArgumentError: if a tolerance is below 0, or no clip has a value of a covariate.
     """
     found = []
     for name, wanted in match.items():
         if name not in TOLERANCES:
-            raise AvrewardError(f"match: {name!r} is unknown; pass one of {', '.join(TOLERANCES)}")
+            raise unknown_name("match", name, TOLERANCES)
         tolerance = TOLERANCES[name] if wanted is None else wanted
         if not (math.isfinite(tolerance) and tolerance >= 0):
-            raise AvrewardError(f"match: the tolerance {tolerance} of {name}; pass a number of 0 or more")
+            raise ArgumentError("match", f"a tolerance of at least 0 for {name}", tolerance)
         columns = ("width", "height") if name == "size" else (name,)
         parts = [table.numbers(column) for column in columns]
         values = _scaled(name, parts)
         if not np.isfinite(values).any():
-            remedy = "score again with the rater signals, which measures it, or match on something else"
-            raise AvrewardError(f"{table.path}: no clip has a value under {' and '.join(columns)}; {remedy}")
+            got = Described(f"{name} without a value in {' or '.join(columns)} of {table.path}")
+            remedy = "score again with the rater signals, which measures it, or match other covariates"
+            raise ArgumentError("match", "covariates with values", got, remedy)
         found.append(Covariate(name, values, tolerance if name == "loudness" else math.log1p(tolerance) + 1e-12))
     return found
 
@@ -81,16 +84,18 @@ def _scaled(name: str, parts: Sequence[Numbers]) -> Numbers:
 def mirrored(
     covariates: Sequence[Covariate], chosen: NDArray[np.int64], rejected: NDArray[np.int64], rank: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which pairs to keep so that in every covariate, and jointly, chosen exceeds rejected as often as the reverse.
+    """Return which pairs to keep so that chosen exceeds rejected as often as the reverse, in all covariates jointly.
 
-    Within a tolerance the better one may still mostly be the louder one. So each pair's differences are sorted into
-    cells (far below, below, equal, above, far above, of each covariate; far is beyond half the tolerance), and of a
-    cell and its mirror image equally many are kept. What is left looks the same with chosen and rejected swapped.
+    Within a tolerance the better clip may still mostly be the louder one. So the differences of each pair are sorted
+    into cells (far below, below, equal, above, far above, for each covariate; far is beyond half the tolerance), and
+    equally many pairs of a cell and its mirror image are kept. The result looks the same with chosen and rejected
+    swapped.
 
     Args:
         covariates: see `covariates_of`.
-        chosen, rejected: int64 (pairs,) rows of the table.
-        rank: int64 (pairs,) any order that has nothing to do with quality; of too many, the first stay.
+        chosen: int64 (pairs,) rows of the table.
+        rejected: int64 (pairs,) rows of the table.
+        rank: int64 (pairs,) an order that is independent of quality; if a cell has too many pairs, the first are kept.
     """
     cell, mirror = np.zeros(len(chosen), dtype=np.int64), np.zeros(len(chosen), dtype=np.int64)
     for covariate in covariates:
@@ -103,18 +108,24 @@ def mirrored(
     order = np.lexsort((rank, which))
     first = np.cumsum(count) - count
     number = np.empty(len(chosen), dtype=np.int64)
-    number[order] = np.arange(len(chosen)) - first[which[order]]  # of the pair within its cell
+    number[order] = np.arange(len(chosen)) - first[which[order]]  # position of the pair within its cell
     return number < allowed
 
 
 def leaks(
     covariates: Sequence[Covariate], chosen: NDArray[np.int64], rejected: NDArray[np.int64], group: NDArray[np.int64]
 ) -> dict[str, float]:
-    """How often the covariates alone tell chosen from rejected: 0.5 is chance.
+    """Return how often the covariates alone separate chosen from rejected; 0.5 is chance.
 
-    For each, the share of the pairs that differ in which the chosen one has more; and ``together``, the share that a
-    logistic model of all differences gets right in groups that it was not fitted to (every other group, both ways).
-    NaN where no pair differs. `group` (pairs,) says which pairs belong together.
+    For each covariate, it is the share of the differing pairs in which the chosen clip has the larger value;
+    ``together`` is the share that a logistic model of all differences predicts correctly in groups that it was not
+    fitted to (every other group, in both directions). NaN if no pair differs.
+
+    Args:
+        covariates: see `covariates_of`.
+        chosen: int64 (pairs,) rows of the table.
+        rejected: int64 (pairs,) rows of the table.
+        group: int64 (pairs,) the group of each pair.
     """
     table = np.stack([covariate.difference(chosen, rejected) for covariate in covariates], axis=1)
     table = np.where(np.isfinite(table), table, 0.0)
@@ -132,13 +143,13 @@ def _together(table: Numbers, group: NDArray[np.int64]) -> float:
     spread = np.sqrt((table * table).mean(axis=0))
     table = table[:, spread > 0] / spread[spread > 0]
     half = group % 2 == 0
-    told = np.concatenate([table[~half] @ _logistic(table[half]), table[half] @ _logistic(table[~half])])
-    told = told[told != 0]
-    return float((told > 0).mean()) if len(told) else math.nan
+    predicted = np.concatenate([table[~half] @ _logistic(table[half]), table[half] @ _logistic(table[~half])])
+    predicted = predicted[predicted != 0]
+    return float((predicted > 0).mean()) if len(predicted) else math.nan
 
 
 def _logistic(table: Numbers, steps: int = 25) -> Numbers:
-    """Weights (columns,) so that σ(weights · difference) is likely near 1: Newton's method, lightly regularized."""
+    """Fit weights (columns,) of a logistic model of σ(weights · difference), by Newton's method with a penalty."""
     weights = np.zeros(table.shape[1])
     for _ in range(steps if len(table) else 0):
         share = 1 / (1 + np.exp(-np.clip(table @ weights, -30, 30)))

@@ -14,7 +14,8 @@ from typing import Any
 
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError, describe
-from avreward.generators.base import CallableSampler, Condition, Cost, GeneratorStopped, Noise, Sampler, SamplingRun
+from avreward.generators._as_sampler import CallableSampler
+from avreward.generators.base import Condition, Cost, GeneratorStopped, Noise, Sampler, SamplingRun
 from avreward.rewards.base import Reward
 from avreward.scoring.evaluator import Evaluator
 from avreward.selection._candidate import Candidate, Judged

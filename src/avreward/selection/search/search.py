@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from avreward.errors import ArgumentError
+from avreward.generators._as_sampler import as_sampler
 from avreward.generators._identity import run_key
-from avreward.generators.base import Condition, GeneratorStopped, as_sampler
+from avreward.generators.base import Condition, GeneratorStopped
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.scoring.evaluator import Evaluator
 from avreward.selection._best_of_n import described

@@ -1,4 +1,4 @@
-"""Preference pairs in the columns that trainers read, one short file a format."""
+"""Preference pairs in the columns that trainers read, one short file per format."""
 
 from avreward.selection.pairs.formats._diffusion_dpo import DIFFUSION_DPO
 from avreward.selection.pairs.formats._javisdit import JAVISDIT

@@ -20,7 +20,7 @@ def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
 
 
 def _keep(pairs: PreferencePairs, labels: Mapping[str, str]) -> Sequence[Keep]:
-    return [("no picture (diffusion-dpo holds pictures)", has(pairs, "width"))]
+    return [("no video (diffusion-dpo needs images)", has(pairs, "width"))]
 
 
 DIFFUSION_DPO = PairFormat(
@@ -29,7 +29,7 @@ DIFFUSION_DPO = PairFormat(
     {"jpg_0": "binary", "jpg_1": "binary", "label_0": "double", "caption": "string"},
     _row,
     "https://github.com/SalesforceAIResearch/DiffusionDPO",
-    "a video is its middle frame alone (PNG; a picture file goes in as it is), sound is left out, and so are paths, "
-    "scores, margins, conflicts, covariates, seeds and groups",
+    "a video is represented by its middle frame (PNG; an image file is stored unchanged); audio, paths, scores, "
+    "margins, conflicts, covariates, seeds and groups are left out",
     _keep,
 )

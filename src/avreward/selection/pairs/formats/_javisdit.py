@@ -12,7 +12,7 @@ from avreward.selection.pairs.make import PreferencePairs
 
 def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
     path, sound = str(pair["chosen"]), media.sound(pair, "chosen")
-    # Its own script takes size and length from the smaller and the shorter of the two, so that both can be cut to it.
+    # JavisDiT's script takes the size and length of the smaller and the shorter clip, so that both can be cut to it.
     height, width = min(
         ((pair[f"{side}_height"], pair[f"{side}_width"]) for side in SIDES), key=lambda hw: hw[0] * hw[1]
     )
@@ -37,7 +37,10 @@ def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
 
 def _keep(pairs: PreferencePairs, labels: Mapping[str, str]) -> Sequence[Keep]:
     shown = has(pairs, "width") & has(pairs, "fps") & has(pairs, "seconds")
-    return [("no picture (av-dpo holds both)", shown), ("no sound (av-dpo holds both)", has(pairs, "sample_rate"))]
+    return [
+        ("no video (av-dpo needs both)", shown),
+        ("no audio (av-dpo needs both)", has(pairs, "sample_rate")),
+    ]
 
 
 SIDES = ("chosen", "rejected")
@@ -56,8 +59,8 @@ JAVISDIT = PairFormat(
     },
     _row,
     "https://github.com/JavisVerse/JavisDiT/blob/main/assets/docs/data.md",
-    "size and length are those of the smaller and the shorter of the two; frames are counted from length and rate; "
-    "the sound is a 16-bit WAV file beside the rows; scores, margins, conflicts, loudness, motion, seeds and groups "
+    "size and length are those of the smaller and the shorter clip; the number of frames is length times rate; "
+    "the audio is a 16-bit WAV file beside the rows; scores, margins, conflicts, loudness, motion, seeds and groups "
     "are left out",
     _keep,
 )

@@ -15,7 +15,7 @@ def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
 
 
 def _keep(pairs: PreferencePairs, labels: Mapping[str, str]) -> Sequence[Keep]:
-    return [("no sound (tango-flux holds sound)", has(pairs, "sample_rate") & has(pairs, "seconds"))]
+    return [("no audio (tango-flux needs audio)", has(pairs, "sample_rate") & has(pairs, "seconds"))]
 
 
 TANGO_FLUX = PairFormat(
@@ -24,7 +24,7 @@ TANGO_FLUX = PairFormat(
     {"captions": "string", "chosen": "string", "reject": "string", "duration": "double"},
     _row,
     "https://github.com/declare-lab/TangoFlux",
-    "pictures are left out (the sound of a video is a 16-bit WAV file beside the rows), the duration is the chosen "
-    "one's, and scores, margins, conflicts, covariates, seeds and groups are left out",
+    "video is left out (its audio is a 16-bit WAV file beside the rows); the duration is that of the chosen clip; "
+    "scores, margins, conflicts, covariates, seeds and groups are left out",
     _keep,
 )

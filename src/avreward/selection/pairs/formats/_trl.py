@@ -8,7 +8,7 @@ from typing import Any
 from avreward.selection.pairs.formats.base import MediaKind, Pair, PairFormat, text_of
 
 _PAGE = "https://huggingface.co/docs/trl/dataset_formats"
-_LOST = "clips are named by their paths, as text; scores, margins, conflicts, covariates, seeds and groups are left out"
+_LOST = "clips are given by their paths, as text; scores, margins, conflicts, covariates, seeds and groups are left out"
 
 
 def _preference(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""VideoAlign (VideoReward's trainer): a CSV with a label of A, B or same for each of three dimensions."""
+"""VideoAlign (VideoReward's trainer): a CSV with the label A, B or same for each of three dimensions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.scoring.table_reader import ScoredTable
 from avreward.selection.pairs.formats.base import (
     Keep,
@@ -26,19 +26,23 @@ DIMENSIONS = ("VQ", "MQ", "TA")  # visual quality, motion quality, text alignmen
 
 
 def label_columns(table: ScoredTable, labels: Mapping[str, str]) -> dict[str, str]:
-    """``VQ``, ``MQ`` and ``TA`` → column: the one that was named, or the only one that ends in it.
+    """Return ``VQ``, ``MQ`` and ``TA`` → column: the given one, or the only one with that ending.
 
-    Raises `AvrewardError` where there is none: a label is never made up from another score.
+    Args:
+        table: the scored table.
+        labels: given columns.
+
+    Raises:
+        ArgumentError: if a label has no column; labels are never derived from another score.
     """
     found = {}
     for name in DIMENSIONS:
         known = [column for column in table.scores if column.rpartition(".")[2] == name]
         column = labels.get(name) or (known[0] if len(known) == 1 else None)
         if column is None:
+            got = Described(f"{len(known) or 'no'} columns of {table.path} that end in {name}")
             remedy = f"name one with --label {name}=COLUMN, of {', '.join(table.scores)}"
-            raise AvrewardError(
-                f"{table.path}: {len(known) or 'no'} columns end in {name}, which VideoAlign wants; {remedy}"
-            )
+            raise ArgumentError("labels", f"a column for {name}, which VideoAlign needs", got, remedy)
         table.numbers(column)
         found[name] = column
     return found
@@ -59,7 +63,7 @@ def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
 def _keep(pairs: PreferencePairs, labels: Mapping[str, str]) -> Sequence[Keep]:
     shown = has(pairs, "fps") & has(pairs, "seconds")
     judged = np.logical_and.reduce([has(pairs, column) for column in labels.values()])
-    return [("no picture (video-align holds videos)", shown), ("no score for VQ, MQ or TA", judged)]
+    return [("no video (video-align needs videos)", shown), ("no score for VQ, MQ or TA", judged)]
 
 
 VIDEO_ALIGN = PairFormat(
@@ -70,7 +74,7 @@ VIDEO_ALIGN = PairFormat(
     | {"fps_A": "double", "num_frames_A": "int64", "fps_B": "double", "num_frames_B": "int64"},
     _row,
     "https://github.com/KwaiVGI/VideoAlign/tree/main/datasets/train",
-    "A and B stand in an order that says nothing; who was chosen by the reward, scores, margins, conflicts, covariates "
-    "other than the frame rate, seeds and groups are left out; frames are counted from length and rate",
+    "the order of A and B is independent of the reward; the clip that the reward chose, scores, margins, conflicts, "
+    "covariates other than the frame rate, seeds and groups are left out; the number of frames is length times rate",
     _keep,
 )

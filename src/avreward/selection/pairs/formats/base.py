@@ -1,4 +1,4 @@
-"""What a trainer's format is: its file, its columns, what it needs of a pair, and what it can't hold."""
+"""The description of a trainer's format: its file, its columns, and which pairs it can represent."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from avreward.media.sampling import FramePlan, Spread
 from avreward.selection.pairs.make import PreferencePairs
 
 Pair = Mapping[str, Any]  # the columns of `table.pair_table`
-Keep = tuple[str, NDArray[np.bool_]]  # why pairs are left out, and which are kept
+Keep = tuple[str, NDArray[np.bool_]]  # reason for leaving pairs out, and mask of those kept
 
-SHEETS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}  # files that are a picture
+IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}  # endings of image files
 
 
 @dataclass(frozen=True)
 class MediaKind:
-    """What a format needs besides rows: pictures, and sound in files of its own.
+    """Media that a format needs besides rows: images, and audio in separate files.
 
     Attributes:
-        part: the folder that is being written.
-        folder: the name that it will have.
-        embed: whether media go into the rows.
+        part: the temporary folder that is being written.
+        folder: its final name.
+        embed: whether media are stored in the rows.
         labels: a format's own columns → columns of the table, such as VideoAlign's ``VQ``.
     """
 
@@ -38,7 +38,7 @@ class MediaKind:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def sound(self, pair: Pair, side: str) -> str:
-        """The path of the clip's sound alone: the clip itself, or a 16-bit WAV file where it has a picture."""
+        """Return the path of the clip's audio: the clip itself, or a 16-bit WAV file of its audio if it has video."""
         clip = str(pair[side])
         if pair.get(f"{side}_width") is None:
             return clip
@@ -50,15 +50,15 @@ class MediaKind:
             sound = Clip(audio=opened.audio, sample_rate=opened.sample_rate)
             try:
                 sound.save(written)
-            except MediaError as error:  # the folder that is being written is gone when someone reads this
-                remedy = "make room, or choose another place"
+            except MediaError as error:  # name the final folder: the temporary one will be gone
+                remedy = "free disk space, or choose another folder"
                 raise MediaError(self.folder / "sounds" / name, error.problem, remedy) from error
         return str(self.folder / "sounds" / name)
 
     def picture(self, pair: Pair, side: str) -> bytes:
-        """A picture file: the clip itself if it is one, else its middle frame as PNG."""
+        """Return an image file: the clip itself if it is one, else its middle frame as PNG."""
         path = Path(str(pair[side]))
-        if path.suffix.lower() in SHEETS:
+        if path.suffix.lower() in IMAGES:
             return read_bytes(path)
         return _png(Clip.open(path))
 
@@ -68,14 +68,14 @@ class PairFormat:
     """One trainer's format.
 
     Attributes:
-        name: as the command knows it.
-        ending: of its files: ``.jsonl``, ``.json`` (a line a row too), ``.csv`` or ``.parquet``.
-        columns: name → type as pyarrow spells it.
-        rows: a pair and `MediaKind` → one row or more.
-        where: who documents the columns.
-        lost: what the format can't hold; it stands in the sidecar.
-        keep: pairs and labels → which pairs the format can hold.
-        per_pair: rows of each pair.
+        name: in commands and `export_pairs`.
+        ending: of its files: ``.jsonl``, ``.json`` (also one line per row), ``.csv`` or ``.parquet``.
+        columns: name → pyarrow type.
+        rows: returns one row or more for a pair and its `MediaKind`.
+        where: documentation of the columns.
+        lost: information that the format cannot represent; the sidecar has it.
+        keep: returns, for pairs and labels, which pairs the format can represent.
+        per_pair: number of rows per pair.
     """
 
     name: str
@@ -89,17 +89,17 @@ class PairFormat:
 
 
 def text_of(pair: Pair) -> str:
-    """The prompt that both clips were made for; empty where there is none."""
+    """Return the common prompt of both clips; empty if there is none."""
     return str(pair["prompt"] or "")
 
 
 def in_order(pair: Pair) -> tuple[str, str]:
-    """Which side comes first: by the contents' names, so that a place says nothing of who was chosen."""
+    """Return the order of the sides, by the keys of the contents, so that it does not reveal which was chosen."""
     return ("chosen", "rejected") if pair["chosen_id"] < pair["rejected_id"] else ("rejected", "chosen")
 
 
 def has(pairs: PreferencePairs, column: str) -> NDArray[np.bool_]:
-    """(pairs,) whether both clips have a value in `column`."""
+    """Return (pairs,) whether both clips have a value in `column`."""
     if not pairs.pool.table.has(column):
         return np.zeros(len(pairs), dtype=bool)
     there = np.isfinite(pairs.pool.table.numbers(column))
@@ -107,23 +107,23 @@ def has(pairs: PreferencePairs, column: str) -> NDArray[np.bool_]:
 
 
 def frames_of(pair: Pair, side: str) -> int:
-    """How many frames the clip has: length times rate, as the table has no count."""
+    """Return the number of frames: length times rate, as the table has no count."""
     return max(1, round(float(pair[f"{side}_seconds"]) * float(pair[f"{side}_fps"])))
 
 
 def rate_of(pair: Pair, side: str) -> float:
-    """Frames a second, without the rounding errors of time stamps."""
+    """Return the frames per second, without the rounding errors of time stamps."""
     return round(float(pair[f"{side}_fps"]), 6)
 
 
 def read_bytes(path: Path) -> bytes:
-    """All of a file; `MediaError` where it can't be read."""
+    """Return the bytes of a file; raise `MediaError` if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
         why = error.strerror or str(error)
-        remedy = "the table's paths are relative to where it was made: go there, or score again"
-        raise MediaError(path, f"can't be read ({why})", remedy) from error
+        remedy = "run the command where the table was made, as its paths are relative, or score again"
+        raise MediaError(path, f"could not be read ({why})", remedy) from error
 
 
 def _png(clip: Clip) -> bytes:
