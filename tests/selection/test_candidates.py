@@ -74,7 +74,7 @@ def test_tables_of_ones_own(tmp_path):
     ("name", "content", "problem"),
     [
         ("t.parquet", None, "can't be read"),
-        ("t.parquet", "this is no table", "can't be read"),
+        ("t.parquet", "not a table", "can't be read"),
         ("t.jsonl", "{broken", "can't be read"),
         ("t.jsonl", '{"reward": 1}\n', "no column clip"),
         ("t.csv", "clip,reward\n", "unknown kind of table"),

@@ -45,7 +45,7 @@ def test_tolerances_are_shares_and_loudness_units(tmp_path):
 
 @given(st.lists(st.tuples(*[st.integers(-3, 3)] * 2), max_size=60), st.randoms(use_true_random=False))
 def test_what_is_kept_is_its_own_mirror_image(apart, rng):
-    """Chosen and rejected swapped, the kept pairs fall into the same cells equally often; none is left out in vain."""
+    """Chosen and rejected swapped, the kept pairs fall into the same cells equally often; none is left out useless."""
     values = np.array([0.0, *(d for pair in apart for d in pair)])
     chosen = np.arange(1, len(values), 2)
     one = Covariate("a", np.concatenate([[0.0], np.repeat(values[1::2], 2)]), 3.0)

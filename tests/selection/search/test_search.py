@@ -195,7 +195,7 @@ def test_without_a_folder_the_same_object_goes_on() -> None:
     assert asked == [0, 1, 2, 2, 3]
     assert float(found.best.audio.square().mean()) == pytest.approx(0.75)
     search()
-    assert asked[5:] == [1, 0, 1, 2, 3]  # the best made anew, and a run of its own
+    assert asked[5:] == [1, 0, 1, 2, 3]  # the best made again, and a run of its own
 
 
 def test_a_folder_belongs_to_one_run(tmp_path) -> None:
