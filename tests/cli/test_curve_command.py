@@ -81,8 +81,8 @@ def test_what_is_left_out_is_said(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--reward", "speed"), "no column speed"),
-        (("--second", "speed"), "no column speed"),
+        (("--reward", "speed"), "got 'speed'"),
+        (("--second", "speed"), "got 'speed'"),
         (("--group-by", "video"), "score the clips again with --group-by video"),
         (("--gain", "-1"), "gain: expected a number above 0"),
         (("--level", "95"), "level: expected a number between 0 and 1"),

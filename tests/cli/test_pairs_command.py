@@ -55,7 +55,7 @@ def test_formats(run, table, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "problem"),
     [
-        (("--reward", "speed"), NOTHING, "no column speed"),
+        (("--reward", "speed"), NOTHING, "got 'speed'"),
         (("--margin", "1000"), NOTHING, "got none (20 × a margin of 1000 or less)"),
         (("--group-by", "clip"), NOTHING, "no group has two candidates"),
         (("--group-by", "video"), NOTHING, "score the clips again with --group-by video"),

@@ -89,7 +89,7 @@ def test_the_scores_have_to_be_there(run, agav_folder, omni_folder, files, known
     for arguments, said in (
         (("signals", files.loud), "signals: has no published scores; name a checkpoint"),
         ((omni_folder, files.loud), "its authors published no scores that avreward knows; give --expected FILE"),
-        ((agav_folder, files.loud), "loud.mp4: no published scores for files of these names"),
+        ((agav_folder, files.loud), "clips: expected files whose names start with "),
         ((agav_folder, files.bad["text.mp4"]), "text.mp4"),
         ((agav_folder, *known.values(), "--expected", files.folder / "absent.csv"), "absent.csv: can't be read as CSV"),
     ):
@@ -103,4 +103,4 @@ def test_a_column_that_is_no_dimension(run, agav_folder, known, tmp_path) -> Non
     (tmp_path / "e.csv").write_text("clip,loudness\n33_sora,50\n")
     result = run("verify", agav_folder, *known.values(), "--expected", tmp_path / "e.csv")
     assert result.exit_code == NOTHING
-    assert "agav: has no dimension 'loudness'; it has audio_quality, av_consistency, overall" in result.stderr
+    assert "dimension of agav: expected one of audio_quality, av_consistency, overall, got 'loudness'" in result.stderr

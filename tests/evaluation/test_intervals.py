@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from avreward.errors import ArgumentError
 from avreward.evaluation.intervals import wilson
 
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -36,5 +37,5 @@ def test_the_ends() -> None:
     assert wilson(0, 10)[0] == 0.0
     assert wilson(10, 10)[1] == 1.0
     for successes, trials in ((-1, 5), (6, 5), (0, -1)):
-        with pytest.raises(ValueError, match="pass 0 to trials"):
+        with pytest.raises(ArgumentError, match=r"^successes: expected a number from 0 to trials"):
             wilson(successes, trials)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avreward.errors import ArgumentError
 from avreward.evaluation import pair_accuracy
 
 PAIRS = st.lists(
@@ -66,13 +67,13 @@ def test_many_pairs_are_no_double_loop():
 @pytest.mark.parametrize(
     ("human", "difference", "problem"),
     [
-        ([], [], "no pairs"),
-        ([1, 0], [0.5], "1 values for 2 pairs"),
-        ([1, 2], [0.5, 0.5], "2 is no label"),
-        ([1, 0], [0.5, float("nan")], "1 of 2 values are not finite"),
+        ([], [], "^human: expected at least one pair, got none"),
+        ([1, 0], [0.5], r"^difference: expected one value a pair \(2\), got 1 values"),
+        ([1, 2], [0.5, 0.5], r"^human: expected 1 \(first\), .* for each pair, got 2"),
+        ([1, 0], [0.5, float("nan")], "^difference: expected finite values, got 1 of 2 values"),
         ([1, 0], torch.zeros(2, 1), "shape"),
     ],
 )
 def test_bad_input(human, difference, problem):
-    with pytest.raises(ValueError, match=problem):
+    with pytest.raises(ArgumentError, match=problem):
         pair_accuracy(human, difference)

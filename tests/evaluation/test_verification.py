@@ -9,7 +9,7 @@ import torch
 from toy_raters import Toy, both, sound
 
 from avreward import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.evaluation.verification import Verification, VerificationRow, read_published, verify
 
 
@@ -91,7 +91,7 @@ def test_names_are_matched_by_their_beginning() -> None:
     assert [row.published for row in result.rows] == [0.2, 0.4, 0.8]  # the longest that fits; no digit may follow
     assert result.passed
     with pytest.raises(
-        AvrewardError, match=r"clip_12\.mp4: no published scores .* known are names that begin with clip_1"
+        AvrewardError, match=r"^clips: expected files whose names start with clip_1 .*, got clip_12\.mp4"
     ):
         verify(Toy(), [named(both(0.2, 0.5), "clip_12.mp4")], published)
 
@@ -112,13 +112,13 @@ def test_what_was_not_compared_is_said() -> None:
 
 
 def test_nothing_compared_is_nothing_verified() -> None:
-    with pytest.raises(AvrewardError, match="no published scores"):
+    with pytest.raises(AvrewardError, match=r"^clips: expected files whose names start with clip_0, got "):
         verify(Toy(), CLIPS, {"clip_0": {}})
 
 
 def test_a_dimension_that_the_rater_lacks() -> None:
     with pytest.raises(
-        AvrewardError, match="toy: has no dimension 'loudness'; it has power, brightness, overall, peak"
+        ArgumentError, match=r"^dimension of toy: expected one of power, brightness, overall, peak, got 'loudness'"
     ):
         verify(Toy(), CLIPS, {"clip_0": {"loudness": 1.0}})
 
@@ -158,16 +158,16 @@ def test_a_table(tmp_path, encoding: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no rows, or no columns `clip`"),
-        ("clip,overall\n", "no rows"),
-        ("name,overall\na,1\n", "no columns `clip`"),
-        ("clip\na\n", "at least one dimension"),
-        ("clip,overall\na,good\n", r"line 2: a score isn't a number .*good"),
-        ("clip,overall\na,1\nb,nan\n", r"line 3: a score isn't a number"),
-        ("clip,overall\na,inf\n", r"line 2: a score isn't a number"),
-        ("clip,overall\na,1,2\n", r"line 2: a score isn't a number"),
-        ("clip,overall\n,1\n", r"line 2: no name under clip"),
-        ("clip,overall\na,1\na,2\n", r"line 3: clip 'a' a second time"),
+        ("", "expected rows under a first line with `clip`"),
+        ("clip,overall\n", "got 0 rows"),
+        ("name,overall\na,1\n", "with `clip` and dimensions, got 1 rows"),
+        ("clip\na\n", "with `clip` and dimensions, got 1 rows"),
+        ("clip,overall\na,good\n", r"line 2: expected a number for each score .*good"),
+        ("clip,overall\na,1\nb,nan\n", r"line 3: expected a number for each score"),
+        ("clip,overall\na,inf\n", r"line 2: expected a number for each score"),
+        ("clip,overall\na,1,2\n", r"line 2: expected a number for each score"),
+        ("clip,overall\n,1\n", r"line 2: clip: expected the start of .*, got no name"),
+        ("clip,overall\na,1\na,2\n", r"line 3: clip: expected .*, got 'a' a second time"),
     ],
 )
 def test_tables_that_are_none(tmp_path, text: str, said: str) -> None:

@@ -57,7 +57,7 @@ def test_a_bare_rater_gives_scores_only(files: list[Path]) -> None:
 
 def test_a_bad_file_is_one_row(files: list[Path], tmp_path: Path) -> None:
     broken, absent = tmp_path / "broken.mp4", tmp_path / "absent.mp4"
-    broken.write_bytes(b"not a film" * 100)
+    broken.write_bytes(b"not a video" * 100)
     first, second = Toy("first"), Toy("second")
     reward = first["power"] + second["peak"]
     rows = list(score_files([files[0], broken, absent, files[1]], reward))
@@ -241,7 +241,7 @@ def test_counts_are_positive(name: str) -> None:
 
 @pytest.mark.parametrize("single", ["a.mp4", Path("a.mp4")])
 def test_one_file_is_no_list(single: Any) -> None:
-    with pytest.raises(TypeError, match="pass a list"):
+    with pytest.raises(ArgumentError, match=r"^files: expected several paths or clips, got a single .*; pass a list"):
         score_files(single, Toy())
 
 

@@ -12,7 +12,7 @@ import torch
 from toy_raters import Reading, Toy, both, picture, sound
 
 from avreward.clip import Clip
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.raters.base import Sample, Track, Work
 from avreward.raters.scores import Scores
 from avreward.scoring import run as stream
@@ -147,7 +147,7 @@ def test_a_file_that_changed_meanwhile_is_not_called_damaged(files: list[Path], 
 
 def test_files_that_are_not_media(files: list[Path], store: Store, tmp_path: Path) -> None:
     bad = [tmp_path / "text.mp4", tmp_path / "absent.mp4"]
-    bad[0].write_text("this is no film")
+    bad[0].write_text("not a video")
     for _ in range(2):
         rows = list(score_files([files[0], *bad], Toy(), store=store))
         assert [(row.error is None, row.clip is None) for row in rows] == [(True, False), (False, True), (False, True)]
@@ -203,12 +203,12 @@ def test_an_early_end_keeps_what_was_judged(files: list[Path], store: Store) -> 
     next(rows)
     rows.close()
     assert len(store) >= 1
-    broken = iter([*files, 3])  # what is no file raises in its turn
+    broken = iter([*files, 3])  # the last one is not a file
 
     def rated(self: Toy, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         raise RuntimeError("bug")
 
-    with pytest.raises(TypeError):
+    with pytest.raises(ArgumentError, match=r"^files: expected paths or clips, got 3"):
         list(score_files(broken, Toy(), store=store))  # type: ignore[arg-type]
     assert len(store) == 4
 

@@ -1,4 +1,4 @@
-"""How good raters are: agreement with human judgments, and how sure that is."""
+"""Evaluate raters: agreement with human judgments, confidence intervals, and verification of published scores."""
 
 from typing import TYPE_CHECKING
 

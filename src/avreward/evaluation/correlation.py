@@ -1,4 +1,4 @@
-"""How well scores agree with human judgments: rank and linear correlation."""
+"""Rank and linear correlation of scores with human judgments."""
 
 from __future__ import annotations
 
@@ -10,44 +10,55 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
+from avreward.errors import ArgumentError, Described
+
 Numbers: TypeAlias = Tensor | NDArray[Any] | Sequence[float]
 
 
 def srcc(scores: Numbers, truth: Numbers) -> float:
-    """Spearman's rank correlation, in [-1, 1]: the linear correlation of the ranks; equal values share a rank.
+    """Return Spearman's rank correlation, in [-1, 1]: the linear correlation of the ranks; equal values share a rank.
 
     Spearman, "The proof and measurement of association between two things", Am. J. Psychology 15, 1904.
 
     Args:
-        scores, truth: (items,) each, in the same order, at least two. NaN where either is constant.
+        scores: (items,), at least two.
+        truth: (items,), in the same order.
 
-    Raises `ValueError` for other shapes and for values that are not finite.
+    Returns:
+        The correlation; NaN if either is constant.
 
-    >>> srcc([1.0, 2.0, 3.0], [10.0, 1000.0, 500.0])
-    0.5
+    Raises:
+        ArgumentError: for other shapes and for values that are not finite.
+
+    Example:
+        >>> srcc([1.0, 2.0, 3.0], [10.0, 1000.0, 500.0])
+        0.5
     """
     return _correlation(stats.spearmanr, scores, truth)
 
 
 def plcc(scores: Numbers, truth: Numbers) -> float:
-    """Pearson's linear correlation, in [-1, 1]: the covariance over the product of the standard deviations.
+    """Return Pearson's linear correlation, in [-1, 1]: the covariance over the product of the standard deviations.
 
-    Pearson, "Regression, heredity, and panmixia", Phil. Trans. R. Soc. A 187, 1896. No curve is fitted first, as some
-    papers do. Arguments, NaN and errors as in `srcc`.
+    Pearson, "Regression, heredity, and panmixia", Phil. Trans. R. Soc. A 187, 1896. Unlike in some papers, no curve is
+    fitted first. Arguments, NaN and errors are those of `srcc`.
 
-    >>> round(plcc([1.0, 2.0, 3.0], [2.0, 4.0, 9.0]), 4)
-    0.9707
+    Example:
+        >>> round(plcc([1.0, 2.0, 3.0], [2.0, 4.0, 9.0]), 4)
+        0.9707
     """
     return _correlation(stats.pearsonr, scores, truth)
 
 
 def krcc(scores: Numbers, truth: Numbers) -> float:
-    """Kendall's rank correlation tau-b, in [-1, 1]: concordant minus discordant pairs, with a correction for ties.
+    """Return Kendall's rank correlation tau-b, in [-1, 1]: concordant minus discordant pairs, corrected for ties.
 
-    Kendall, "The treatment of ties in ranking problems", Biometrika 33, 1945. Arguments, NaN and errors as in `srcc`.
+    Kendall, "The treatment of ties in ranking problems", Biometrika 33, 1945. Arguments, NaN and errors are as
+    in `srcc`.
 
-    >>> round(krcc([1.0, 2.0, 3.0], [10.0, 1000.0, 500.0]), 4)
-    0.3333
+    Example:
+        >>> round(krcc([1.0, 2.0, 3.0], [10.0, 1000.0, 500.0]), 4)
+        0.3333
     """
     return _correlation(stats.kendalltau, scores, truth)
 
@@ -55,21 +66,22 @@ def krcc(scores: Numbers, truth: Numbers) -> float:
 def _correlation(formula: Callable[..., Any], scores: Numbers, truth: Numbers) -> float:
     first, second = numbers_of("scores", scores), numbers_of("truth", truth)
     if len(first) != len(second):
-        raise ValueError(f"truth: {len(second)} values for {len(first)} scores; pass one each")
+        raise ArgumentError("truth", f"one value a score ({len(first)})", Described(f"{len(second)} values"))
     if len(first) < 2:
-        raise ValueError(f"scores: {len(first)} values; a correlation takes at least two")
+        raise ArgumentError("scores", "at least two values", Described(str(len(first))))
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(formula(first, second).statistic)
 
 
 def numbers_of(name: str, numbers: Numbers | Sequence[int]) -> NDArray[np.float64]:
-    """Values (items,) of the argument `name`; `ValueError` for another shape or a value that is not finite."""
+    """Return values (items,) of the argument `name`; `ArgumentError` for other shapes or values not finite."""
     plain = numbers.detach().double().cpu().numpy() if isinstance(numbers, Tensor) else numbers
     values = np.asarray(plain, dtype=np.float64)
     if values.ndim != 1:
-        raise ValueError(f"{name}: shape {values.shape}; pass one value an item")
+        raise ArgumentError(name, "one value an item, shape (items,)", Described(f"shape {values.shape}"))
     bad = int((~np.isfinite(values)).sum())
     if bad:
-        raise ValueError(f"{name}: {bad} of {len(values)} values are not finite; leave missing items out of both")
+        got = Described(f"{bad} of {len(values)} values that are not")
+        raise ArgumentError(name, "finite values", got, "leave missing items out of both arguments")
     return values

@@ -1,4 +1,4 @@
-"""Does a rater give the scores that its authors published?"""
+"""Verify that a rater gives the scores that its authors published."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 import torch
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.evaluation.correlation import srcc
 from avreward.raters.base import Rater
 
 Published = Mapping[str, Mapping[str, float]]
-"""The beginning of a file's name → dimension → score."""
+"""Start of a file's name → dimension → score."""
 
 # Published scores are sums over thousands of products in half precision, each rounded to 11 bits (bfloat16: 8).
 TOLERANCES = {"bfloat16": (0.04, 1.0)}
-TOLERANCE = (0.01, 0.25)  # of the score, and in addition
+TOLERANCE = (0.01, 0.25)  # relative, plus absolute
 
 
 @dataclass(frozen=True)
 class VerificationRow:
-    """One clip and dimension: the published score, ours, and by how much they may differ."""
+    """One clip and dimension: the published score, the score here, and by how much they may differ."""
 
     clip: str
     dimension: str
@@ -35,19 +35,19 @@ class VerificationRow:
 
     @property
     def agrees(self) -> bool:
-        """Whether ours is as near as half precision allows; a missing score never is."""
+        """Whether the scores differ by at most the tolerance; a missing score never agrees."""
         return math.isfinite(self.ours) and abs(self.ours - self.published) <= self.tolerance
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What came out of `verify`.
+    """The result of `verify`.
 
     Attributes:
-        rows: all that was compared.
-        left: the clips that nothing was published for, which were not compared.
-        expected: how many clips scores were published for.
-        order: rank correlation (SRCC) of published scores and ours by dimension; of three clips or more that differ.
+        rows: the compared scores.
+        left: clips without published scores, which were not compared.
+        expected: the number of clips with published scores.
+        order: dimension → rank correlation (SRCC) of the published scores and those here, from three clips on.
     """
 
     rows: tuple[VerificationRow, ...]
@@ -62,7 +62,7 @@ class Verification:
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """The result in one sentence."""
         count = sum(row.agrees for row in self.rows)
         if self.passed:
             clips = len({row.clip for row in self.rows})
@@ -79,22 +79,28 @@ class Verification:
 
 
 def verify(rater: Rater, clips: Sequence[Clip], published: Published) -> Verification:
-    """Scores `clips` and compares with what was published for files of those names.
+    """Score `clips` and compare the scores with those published for files of the same names.
 
-    A score may differ by 1 % and 0.25 (4 % and 1 where the rater runs in bfloat16): the published ones come from
-    half precision. Raises `AvrewardError` where no clip is known, or a dimension isn't the rater's.
+    A score may differ by 1 % plus 0.25 (4 % plus 1 if the rater runs in bfloat16): published scores come from half
+    precision.
+
+    Args:
+        rater: the rater to verify.
+        clips: files whose names start with a key of `published`.
+        published: start of a file's name → dimension → score, such as `read_published` returns.
+
+    Raises:
+        ArgumentError: if no clip has published scores, or `published` names a dimension that the rater lacks.
     """
     known = [(clip, max((key for key in published if _names(clip, key)), key=len, default=None)) for clip in clips]
     matched = [(clip, published[key]) for clip, key in known if key is not None and published[key]]
     if not matched:
-        raise AvrewardError(
-            f"{', '.join(clip.name for clip in clips)}: no published scores for files of these names; known are names "
-            f"that begin with {', '.join(published)}"
-        )
+        got = Described(", ".join(clip.name for clip in clips))
+        raise ArgumentError("clips", f"files whose names start with {' or '.join(published)}", got)
     names = [dimension.name for dimension in rater.dimensions]
     unknown = [name for _, expected in matched for name in expected if name not in names]
     if unknown:
-        raise AvrewardError(f"{rater.name}: has no dimension {unknown[0]!r}; it has {', '.join(names)}")
+        raise unknown_name(f"dimension of {rater.name}", unknown[0], names)
     with torch.no_grad():
         scores = rater([clip for clip, _ in matched])
     relative, absolute = TOLERANCES.get(rater.settings.get("dtype", ""), TOLERANCE)
@@ -108,27 +114,34 @@ def verify(rater: Rater, clips: Sequence[Clip], published: Published) -> Verific
 
 
 def read_published(path: Path) -> Published:
-    """Published scores from a CSV file: a column ``clip`` (beginning of the file's name) and one a dimension.
+    """Read published scores from a CSV file: a column ``clip`` (start of a file's name) and one for each dimension.
 
-    Raises `AvrewardError` that names the file and the line.
+    Args:
+        path: the CSV file.
+
+    Raises:
+        AvrewardError: if the file can't be read, or a row is wrong; it names the file and the line.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark at the beginning
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte-order mark
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AvrewardError(f"{path}: can't be read as CSV ({error})") from error
+        raise AvrewardError(f"{path}: can't be read as CSV ({error}); check the file") from error
     if not rows or "clip" not in rows[0] or len(rows[0]) < 2:
-        raise AvrewardError(f"{path}: no rows, or no columns `clip` and at least one dimension in its first line")
+        problem = "expected rows under a first line with `clip` and dimensions"
+        raise AvrewardError(f"{path}: {problem}, got {len(rows)} rows; write CSV such as clip,overall")
     found: dict[str, dict[str, float]] = {}
     for line, row in enumerate(rows, 2):
         name = row.pop("clip")
         if not name or name in found:
-            problem = f"clip {name!r} a second time" if name else "no name under clip"
-            raise AvrewardError(f"{path}, line {line}: {problem}; name each clip once")
+            got = f"{name!r} a second time" if name else "no name"
+            raise AvrewardError(
+                f"{path}, line {line}: clip: expected the start of a file's name, got {got}; name each clip once"
+            )
         try:
             found[name] = {dimension: _number(value) for dimension, value in row.items() if value}
         except (TypeError, ValueError) as error:
-            raise AvrewardError(f"{path}, line {line}: a score isn't a number ({error})") from error
+            raise AvrewardError(f"{path}, line {line}: expected a number for each score ({error})") from error
     return found
 
 
@@ -140,7 +153,7 @@ def _number(text: str) -> float:
 
 
 def _names(clip: Clip, key: str) -> bool:
-    """Whether a file's name begins with `key`, not followed by another digit: clip_1 isn't clip_10."""
+    """Return whether a file's name starts with `key`, not followed by another digit: clip_1 does not match clip_10."""
     rest = clip.name.removeprefix(key)
     return clip.name.startswith(key) and not rest[:1].isdigit()
 

@@ -1,4 +1,4 @@
-"""Clips one after the other: decoding overlaps with rating, one bad file costs one row."""
+"""Rate clips one after the other: decoding overlaps with rating, and a bad file costs one row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from avreward.clip import Clip
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.raters._loop import ENOUGH_FAILURES, alike, load, rate_batch
 from avreward.raters.base import Rater, Sample
 from avreward.raters.scores import Scores
@@ -20,20 +20,20 @@ from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
 from avreward.scoring.store._keeper import StoreHit, StoreKeeper
 
-HELD = 64  # rows that may wait until it is known whether a rater is broken
+HELD = 64  # rows that may wait while a rater has only failed
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What became of one file.
+    """The result for one file.
 
     Attributes:
         path: of the file; `None` for a clip made of tensors.
-        clip: the clip, which decodes again when asked; `None` where the file can't be opened.
+        clip: the clip, which is decoded again on access; `None` where the file can't be opened.
         scores: name of each rater → its scores, one row; all missing where there is an `error`.
         rewards: one row; `None` where raters alone were passed.
-        error: why the file can't be used; `None` where it can. A rater that failed on it says so in its scores.
-        known: whether all of it came from a store.
+        error: why the file can't be used; `None` where it can. Where a rater failed, the reasons of its scores say why.
+        known: whether all scores came from a store.
     """
 
     path: Path | None
@@ -45,7 +45,7 @@ class Scored:
 
 
 class StreamedRow(NamedTuple):
-    """A row, and for each rater what it raised on the clip."""
+    """A row, and the exception that each rater raised on the clip, if any."""
 
     scored: Scored
     errors: tuple[Exception | None, ...]
@@ -56,19 +56,19 @@ class _Decoded:
     path: Path | None
     clip: Clip | None
     error: str | None
-    found: StoreHit  # what a store has, for each rater
+    found: StoreHit  # scores in the store, for each rater
     samples: tuple[Sample | Exception | None, ...] = ()  # one a rater, where its scores aren't known
-    failures: tuple[str | None, ...] = ()  # for each rater, why it can't see the clip
+    failures: tuple[str | None, ...] = ()  # for each rater, why it can't use the clip
 
 
 class StreamRun:
-    """Decodes and rates for one stream, with the memory that its clips share; threads call its two methods.
+    """Decode and rate the clips of one stream, which share cached work; threads call `decode` and `rate`.
 
     Args:
-        raters: of different names.
-        reward: made of their scores (*optional*).
+        raters: with different names.
+        reward: computed from their scores (*optional*).
         decoders: how many threads decode.
-        keeper: of the store.
+        keeper: reads and writes the store.
     """
 
     def __init__(self, raters: Sequence[Rater], reward: Reward | None, decoders: int, keeper: StoreKeeper) -> None:
@@ -80,6 +80,8 @@ class StreamRun:
 
     def decode(self, file: str | PathLike[str] | Clip) -> _Decoded:
         """Open a file, look it up, and decode it for the raters whose scores aren't known."""
+        if not isinstance(file, str | PathLike | Clip):
+            raise ArgumentError("files", "paths or clips", file)
         path = file.path if isinstance(file, Clip) else Path(file)
         try:
             clip = file if isinstance(file, Clip) else self.keeper.open(file)
@@ -99,7 +101,7 @@ class StreamRun:
         return _Decoded(path, clip, _joined(failures), found, samples, failures)
 
     def rate(self, batch: Sequence[_Decoded]) -> list[StreamedRow]:
-        """Rate what `decode` returned."""
+        """Rate a batch that `decode` returned."""
         good = [decoded for decoded in batch if decoded.error is None]
         with torch.no_grad():
             rated = [self._rows(i, good) for i in range(len(self.raters))]
@@ -108,13 +110,13 @@ class StreamRun:
         return [self._row(d, next(rows)) if d.error is None else self._bad(d, d.error) for d in batch]
 
     def _rows(self, i: int, good: Sequence[_Decoded]) -> list[tuple[Scores, Exception | None]]:
-        """One row a clip by one rater: those that the store has, and the others rated together."""
+        """Return one row a clip by one rater: from the store where it has one; the others are rated together."""
         new = [decoded for decoded in good if decoded.found.known[i] is None]
         fresh: list[tuple[Scores, Exception | None]] = []
         if new:
             samples = [sample for decoded in new if (sample := decoded.samples[i]) is not None]
             rated = rate_batch(self.raters[i], samples, self.work[i])
-            scores = rated.scores if self.keeper.store is None else on_cpu(rated.scores)  # as those that the store has
+            scores = rated.scores if self.keeper.store is None else on_cpu(rated.scores)  # like stored ones
             for n, (decoded, row) in enumerate(zip(new, scores.split(), strict=True)):
                 fresh.append((row, rated.errors.get(n)))
                 if n not in rated.errors and decoded.clip is not None:
@@ -136,7 +138,7 @@ class StreamRun:
     def _bad(self, decoded: _Decoded, error: str) -> StreamedRow:
         nothing = [Scores.collect([({}, {d.name: error for d in r.dimensions}, {})], r.dimensions) for r in self.raters]
         for i, why in enumerate(decoded.failures):
-            if why is not None and decoded.clip is not None:  # for the rater that failed alone: others may not care
+            if why is not None and decoded.clip is not None:  # only for the rater that failed: others may succeed
                 self.keeper.keep(i, decoded.clip, decoded.found.keys[i], nothing[i], why)
         scored = self._scored(decoded, nothing, error)
         if scored.rewards:
@@ -145,10 +147,10 @@ class StreamRun:
 
 
 def checked(rows: Iterable[StreamedRow], raters: Sequence[Rater]) -> Iterator[Scored]:
-    """Yield the rows, and raise what a broken rater raised first: one that fails, and has scored nothing.
+    """Yield the rows; where a rater fails and has scored nothing, raise its first error.
 
-    Where a rater fails on the first clips, their rows wait, few enough, until it has scored one. It counts as broken
-    after `ENOUGH_FAILURES`, or at the end.
+    Where a rater fails on the first clips, up to `HELD` rows wait until it has scored one. It counts as broken after
+    `ENOUGH_FAILURES`, or at the end.
     """
     held: list[Scored] = []
     sound = [False] * len(raters)
@@ -175,7 +177,7 @@ def checked(rows: Iterable[StreamedRow], raters: Sequence[Rater]) -> Iterator[Sc
 
 
 def on_cpu(scores: Scores) -> Scores:
-    """Return `scores` as a store would."""
+    """Return `scores` on the CPU, where a store returns them."""
     sigma = None if scores.sigma is None else scores.sigma.cpu()
     return replace(scores, values=scores.values.cpu(), present=scores.present.cpu(), sigma=sigma)
 

@@ -1,4 +1,4 @@
-"""Two stages of work on many items, overlapped in threads: order kept, memory bounded, stopped at once."""
+"""Run two stages of work on many items in overlapping threads, in order and with bounded memory."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class _StageFailure:
 
 @dataclass(frozen=True)
 class Stages(Generic[Item, Loaded, Result]):
-    """What the threads do, and how many there are.
+    """The work of the two stages, and the number of threads for each.
 
     Args:
-        load: item → what `work` needs; its results are large, so few of them exist at a time.
+        load: item → the input of `work`; loaded items are large, so few of them exist at a time.
         work: a batch of loaded items → one result each, in order.
         load_threads, work_threads: how many threads run each.
         waiting: how many items may be loaded, or be loading, before `work` takes them.
-        batch: how many loaded items `work` takes at most; it never waits for an item that is not on its way.
+        batch: how many loaded items `work` takes at most; it never waits for an item that is not being loaded.
         enter: called once in each thread before it starts, with whether it is a thread of `work` (*optional*).
     """
 
@@ -45,11 +45,11 @@ class Stages(Generic[Item, Loaded, Result]):
     enter: Callable[[bool], None] | None = None
 
     def run(self, items: Iterable[Item]) -> Iterator[Result]:
-        """The results of `items`, in their order, as they are ready.
+        """Yield the results of `items`, in their order, as soon as they are ready.
 
-        Items are drawn in the caller's thread, at most `AHEAD` and those in work before the one that is yielded. An
-        exception of a stage, or of `items`, is raised where that item's result would have come. Closing the iterator
-        drops what waits and returns when each thread has finished the item it is busy with.
+        Items are read in the caller's thread, at most `AHEAD` beyond those in work before the one that is yielded. An
+        exception of a stage, or of `items`, is raised in place of that item's result. Closing the iterator drops the
+        waiting items and returns when each thread has finished its current item.
 
         >>> list(Stages(load=abs, work=lambda batch: [n * 10 for n in batch]).run([-1, 2, -3]))
         [10, 20, 30]
@@ -91,7 +91,7 @@ class _StageThreads:
         self.entered = 0
 
     def start(self) -> None:
-        """Starts the threads, and waits until each has entered: what `enter` sets is settled before the first item."""
+        """Start the threads, and wait until `enter` has run in each, so that its settings hold for the first item."""
         for thread in self.threads:
             thread.start()
         with self.changed:
@@ -116,7 +116,7 @@ class _StageThreads:
             self.changed.notify_all()
 
     def take(self) -> Any:
-        """The next result in order; raises what its item raised."""
+        """Return the next result in order, or raise its item's exception."""
         with self.changed:
             self.changed.wait_for(lambda: self.head_ready or self.crash)
             if self.crash:
@@ -147,13 +147,13 @@ class _StageThreads:
             step = self.work_some if works else self.load_one
             while step():
                 pass
-        except BaseException as error:  # not an item's: without this, the caller would wait for ever
+        except BaseException as error:  # not of an item: without this, the caller would wait for ever
             with self.changed:
                 self.crash = error
                 self.changed.notify_all()
 
     def load_one(self) -> bool:
-        """Loads the next item when there is room for it; `False` when the run is over."""
+        """Load the next item when it fits into memory; return `False` at the end of the run."""
         with self.changed:
             self.changed.wait_for(lambda: self.stopped or (self.todo and self.held < self.stages.waiting))
             if self.stopped:
@@ -176,12 +176,12 @@ class _StageThreads:
         return self.loading + len(self.loaded)
 
     def work_some(self) -> bool:
-        """Works on the next batch; `False` when the run is over."""
+        """Work on the next batch; return `False` at the end of the run."""
         indices: list[int] = []
         batch: list[Any] = []
         while len(batch) < self.stages.batch:
             with self.changed:
-                # A part of a batch waits for more only while more is on its way.
+                # An incomplete batch waits only while more items are being loaded.
                 self.changed.wait_for(
                     lambda: self.stopped or self.loaded or (batch and not self.loading and not self.todo)
                 )
@@ -190,7 +190,7 @@ class _StageThreads:
                 if not self.loaded:
                     break
                 index, loaded = heapq.heappop(self.loaded)
-                self.changed.notify_all()  # there is room to load another
+                self.changed.notify_all()  # another item may be loaded
             indices.append(index)
             batch.append(loaded)
         try:

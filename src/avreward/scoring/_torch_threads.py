@@ -1,4 +1,4 @@
-"""How many cores torch uses inside one operation."""
+"""Set how many cores torch uses inside one operation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import torch
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Makes torch use one core for an operation, in this thread and in those that are started within.
+    """Make torch use one core for each operation, in this thread and in threads started within the context.
 
-    For many operations on small tensors, and for threads that work side by side: torch's own threads wait for each
-    other by spinning, which on a busy machine took seven times as long as one thread alone.
+    Use it for many operations on small tensors, and for threads that work in parallel: torch's own threads wait for
+    each other by spinning, which on a busy machine took seven times as long as one thread alone.
 
-    >>> with one_core():
-    ...     torch.get_num_threads()
-    1
+    Example:
+        >>> with one_core():
+        ...     torch.get_num_threads()
+        1
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -32,10 +33,10 @@ _SETTING = threading.Lock()
 
 
 def settle(alone: bool) -> None:
-    """Settles how many cores torch uses in this new thread: one if `alone`, else the default.
+    """Set how many cores torch uses in this new thread: one if `alone`, else the default.
 
-    `torch.set_num_threads` sets the thread that calls it and the default of threads that are yet to come; the default
-    is put back through a thread that does nothing else. Measured with torch 2.13.
+    `torch.set_num_threads` sets the number for the calling thread and the default for new threads; a thread that does
+    nothing else restores the default. Observed with torch 2.13.
     """
     with _SETTING:
         default = torch.get_num_threads()  # a thread takes the default when it first asks

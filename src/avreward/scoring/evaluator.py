@@ -1,4 +1,4 @@
-"""The one way to rate many clips: raters, rewards, a store, and streams of files."""
+"""Rate many clips by rewards and raters: in memory or streamed from files, with a store of known scores."""
 
 from __future__ import annotations
 
@@ -34,19 +34,20 @@ _ONE = (Reward, Rater, str, PathLike)  # a target, not several
 
 
 class Evaluator(Generic[Target]):
-    """Rates clips by rewards and raters, without gradients; call a reward itself for those.
+    """Rate clips by rewards and raters, without gradients; call the reward itself where gradients are needed.
 
     Each rater rates a clip once, however many rewards read it. What clips share (the video of several dubs) is computed
-    once, also over several calls. A clip that a rater fails on is missing, with the reason; a rater that fails on every
-    clip is broken, and its error is raised.
+    once, also over several calls. Where a rater fails on a clip, its scores are missing, with the reason; where it
+    fails on every clip, its error is raised.
 
     Args:
         targets (`Reward`, expression, `Rater` or a sequence of them): what to evaluate. One gives one result, a
             sequence a list.
         batch_size (`int`, *optional*): how many clips are decoded and rated together: 8, or 1 for a rater that rates
             clip by clip. It changes memory, never a score.
-        store (`Store`, *optional*): where scores are kept. What is there is not computed again; scores are on the CPU.
-        retry_missing (`bool`): rate again what the store says is missing, unless the clip lacks what it takes.
+        store (`Store`, *optional*): where scores are kept. Stored scores are not computed again; scores are on the CPU.
+        retry_missing (`bool`): rate clips again whose stored score is missing, unless the clip lacks what the score
+            needs.
         threads (`int`, *optional*, all cores): how many threads `stream` decodes with, and rates with where a rater
             rates clip by clip.
 
@@ -74,7 +75,7 @@ class Evaluator(Generic[Target]):
         self.threads = count("threads", threads, cores())
         self.raters: tuple[Rater, ...] = _distinct([rater for target in self._targets for rater in _raters_of(target)])
         for rater in self.raters:
-            batch_size_of(rater, batch_size)  # so that a wrong one is an error now
+            batch_size_of(rater, batch_size)  # raises now where it is wrong
         self._streams: WeakSet[Generator[Scored, None, None]] = WeakSet()
         self.forget()
 
@@ -92,7 +93,7 @@ class Evaluator(Generic[Target]):
     def evaluate(self: Evaluator[Sequence[Rater]], clips: Sequence[Clip], *, strict: bool = True) -> list[Scores]: ...
     @torch.no_grad()
     def evaluate(self, clips: Sequence[Clip], *, strict: bool = True) -> Any:
-        """Return the `Rewards` of a reward and the `Scores` of a rater, one row a clip, in order.
+        """Return the `Rewards` of each reward and the `Scores` of each rater, one row a clip, in order.
 
         Args:
             clips: files, tensors, or a mix of both.
@@ -115,24 +116,30 @@ class Evaluator(Generic[Target]):
         compute_threads: int | None = None,
         prefetch: int | None = None,
     ) -> Generator[Scored, None, None]:
-        """Rate files one after the other, in their order, while the next ones are decoded; memory stays bounded.
+        """Yield the scores of files, in their order, while the next files are decoded; memory stays bounded.
 
-        A file that can't be opened or decoded becomes a `Scored` with an `error`, and the stream goes on. Closing the
-        iterator, or an interrupt, drops what waits and ends the threads after the file each is busy with.
+        A file that can't be opened or decoded becomes a `Scored` with an `error`, and the stream continues. Closing the
+        iterator, or an interrupt, drops the waiting files and ends each thread after its current file.
 
         Args:
-            files: paths, or clips that are opened already; drawn as they are needed.
-            decode_threads: how many files are decoded side by side (*optional*, `threads`).
-            compute_threads: how many clips are rated side by side, each on one core (*optional*, `threads`). Raters
-                that rate in batches have one thread, which uses torch's own threads.
-            prefetch: how many decoded clips may wait (*optional*, the threads' number and a batch); bounds memory.
+            files: paths or open clips; read from the iterable as they are needed.
+            decode_threads: how many files are decoded in parallel (*optional*, `threads`).
+            compute_threads: how many clips are rated in parallel, each on one core (*optional*, `threads`). Raters
+                that rate in batches use one thread, and torch's own threads in it.
+            prefetch: how many decoded clips may wait (*optional*, the number of threads plus a batch); bounds memory.
+
+        Raises:
+            ArgumentError: for a single file, two different raters of one name, more than one reward, or a number that
+                is not positive.
         """
         self._check_loaded()
         if isinstance(files, str | PathLike | Clip):
-            raise TypeError(f"files: a single {type(files).__name__}; pass a list, such as [{files!r}]")
+            got = Described(f"a single {type(files).__name__}")
+            raise ArgumentError("files", "several paths or clips", got, f"pass a list, such as [{files!r}]")
         if len({rater.name for rater in self.raters}) < len(self.raters):
             twice = next(r.name for i, r in enumerate(self.raters) if any(r.name == o.name for o in self.raters[:i]))
-            raise ValueError(f"two different raters are called {twice!r}; set another .name on one of them")
+            got = Described(f"two different raters called {twice!r}")
+            raise ArgumentError("targets", "raters with different names", got, "set another .name on one of them")
         rewards = [target for target in self._targets if isinstance(target, Reward)]
         if len(rewards) > 1:
             raise ArgumentError("targets", "at most one reward to stream", Described(f"{len(rewards)} rewards"))
@@ -157,14 +164,14 @@ class Evaluator(Generic[Target]):
         return stream
 
     def forget(self) -> None:
-        """Drop the work that clips share between calls: decoded tracks, encoded ones.
+        """Drop the cached work that clips share between calls: decoded and encoded tracks.
 
-        Call it when a rater's weights have changed, and where the next clips have nothing in common with the last.
+        Call it after changing a rater's weights, and before clips that share nothing with the last ones.
         """
         self.work = SharedWork()
 
     def unload(self) -> None:
-        """Close the streams and let go of the models; their memory is free once nobody else holds them."""
+        """Close the streams and drop the models; their memory is freed once nothing else refers to them."""
         for stream in list(self._streams):
             stream.close()
         self._targets, self.raters = (), ()
@@ -185,10 +192,10 @@ class Evaluator(Generic[Target]):
 
     def _check_loaded(self) -> None:
         if not self._targets:
-            raise AvrewardError("Evaluator: it was unloaded; make a new one")
+            raise AvrewardError("Evaluator: its models were unloaded; make a new one")
 
     def _rate(self, clips: Sequence[Clip], strict: bool) -> list[Scores]:
-        """The scores by each rater, those that the store has among them."""
+        """Return the scores by each rater; those in the store are not computed again."""
         if self.store is None or not clips:
             rated = rate(self.raters, clips, self.batch_size, self.work, strict=strict)
             return [one.scores for one in rated]
@@ -196,7 +203,7 @@ class Evaluator(Generic[Target]):
         found = [keeper.find(clip) for clip in clips]
         rows = [[None if known is None else known.scores for known in hit.known] for hit in found]
         errors: list[dict[int, Exception]] = [{} for _ in self.raters]
-        lacking: dict[tuple[int, ...], list[int]] = {}  # raters whose scores are lacking → clips
+        lacking: dict[tuple[int, ...], list[int]] = {}  # raters without a stored score → clips
         for n, known in enumerate(rows):
             lacking.setdefault(tuple(i for i, scores in enumerate(known) if scores is None), []).append(n)
         for which, members in lacking.items():
@@ -247,7 +254,7 @@ def _distinct(raters: Sequence[Rater]) -> tuple[Rater, ...]:
 
 
 def _place(rater: Rater, raters: Sequence[Rater]) -> int:
-    """The place of a rater among others, −1 where it has none; identity first, since hashing weights takes long."""
+    """Return the index of a rater in `raters`, or −1; identity is tried first, since hashing weights takes long."""
     for i, other in enumerate(raters):
         if other is rater:
             return i

@@ -25,23 +25,27 @@ def score_files(
     store: Store | None = None,
     retry_missing: bool = False,
 ) -> Generator[Scored, None, None]:
-    """Score `files` one after the other, in their order, while the next ones are decoded.
+    """Yield the scores of `files`, in their order, while the next files are decoded.
 
-    A file that can't be opened or decoded becomes a `Scored` with an `error`, and the run goes on; where a rater fails
-    on a clip, its scores are missing, with the reason. A rater that fails on every clip is broken, and its error is
-    raised. Clips that share a track share the work on it. No gradients: call the reward itself for those.
+    A file that can't be opened or decoded becomes a `Scored` with an `error`, and the run continues; where a rater
+    fails on a clip, its scores are missing, with the reason. Where a rater fails on every clip, its error is raised.
+    Clips that share a track share the work on it. No gradients: call the reward itself where they are needed. Closing
+    the iterator, or an interrupt, drops the waiting files and ends each thread after its current file.
 
     Args:
-        files: paths, or clips that are opened already; drawn as they are needed.
-        target: a reward, an expression, or a rater where the scores alone are wanted.
-        also: more raters whose scores are wanted, beside those that `target` reads.
-        decode_threads, compute_threads, prefetch: those of `Evaluator.stream` (*optional*).
+        files: paths or open clips; read from the iterable as they are needed.
+        target: a reward or an expression; a rater for scores without a reward.
+        also: more raters, besides those that `target` reads.
+        decode_threads: how many files are decoded in parallel (*optional*); see `Evaluator.stream`.
+        compute_threads: how many clips are rated in parallel (*optional*).
+        prefetch: how many decoded clips may wait (*optional*).
         batch_size: for raters that rate in batches (*optional*, 8).
-        store: where scores are kept (*optional*). Clips whose scores are there are not decoded, and new ones are
-            written a batch at a time, within about a second; scores are on the CPU.
-        retry_missing: rate again what the store says is missing, unless the clip itself lacks what it takes.
+        store: where scores are kept (*optional*). Clips with stored scores are not decoded; new scores are written a
+            batch at a time, within about a second. Scores are on the CPU.
+        retry_missing: rate clips again whose stored score is missing, unless the clip lacks what the score needs.
 
-    Closing the iterator, or an interrupt, drops what waits and ends the threads after the file each is busy with.
+    Raises:
+        ArgumentError: for a single file, two different raters of one name, or a number that is not positive.
 
     Example:
         >>> for scored in score_files(["dub2.mp4", "lost.mp4"], load_rater("signals")["audio_quality"]):

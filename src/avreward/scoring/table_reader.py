@@ -1,11 +1,10 @@
-"""A scored table, read back: what `TableWriter` wrote, or any table of the same shape with columns of one's own."""
+"""Read a scored table: one by `TableWriter`, or any table of the same layout with other score columns."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avreward._display import SHOWN, Shown, ShownAsTable, counted
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.scoring.table_writer import ENDINGS, METADATA_KEY
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class ScoredTable(ShownAsTable):
     """A table with a row a clip; see `avreward.scoring.table_writer` for its columns.
 
     Attributes:
-        path: where it came from, for messages.
+        path: the file that it was read from, for messages.
         rows: the columns.
         metadata: how groups were formed (``group_by``), the reward, the raters.
     """
@@ -45,56 +44,59 @@ class ScoredTable(ShownAsTable):
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """The names of the columns with scores: numbers that are no covariates."""
+        """The names of the score columns: numbers that are not covariates."""
         from pyarrow import types
 
         fields = [field for field in self.rows.schema if field.name not in NOT_SCORES]
         return tuple(f.name for f in fields if types.is_floating(f.type) or types.is_integer(f.type))
 
     def has(self, column: str) -> bool:
-        """Whether there is such a column."""
+        """Return whether there is such a column."""
         return column in self.rows.column_names
 
     def numbers(self, column: str) -> NDArray[np.float64]:
-        """(rows,) of a column; NaN where there is none or it isn't finite. `AvrewardError` for another column."""
+        """Return a column as numbers (rows,), NaN where a value is missing or not finite.
+
+        Raises:
+            ArgumentError: if the table lacks the column, or it does not hold numbers.
+        """
         self._check(column)
         values = self.rows[column]
         try:
             found = values.cast("float64").to_numpy(zero_copy_only=False).astype(np.float64)
-        except (ValueError, TypeError) as error:  # what pyarrow raises is both
-            numeric = ", ".join((*self.scores, "reward"))
-            raise AvrewardError(f"{self.path}: the column {column} holds no numbers; name one of {numeric}") from error
+        except (ValueError, TypeError) as error:  # pyarrow's errors are both
+            remedy = f"name one of {', '.join((*self.scores, 'reward'))}"
+            raise ArgumentError(f"column of {self.path}", "a column of numbers", column, remedy) from error
         return np.where(np.isfinite(found), found, np.nan)
 
     def infinite(self, column: str) -> NDArray[np.bool_]:
-        """(rows,) where a column of numbers holds one that is infinite; false elsewhere, and in other columns."""
+        """Return (rows,) whether a column of numbers is infinite; false elsewhere, and for columns of other types."""
         values = self.column(column)
         if str(values.type) not in ("halffloat", "float", "double"):
             return np.zeros(len(self), dtype=bool)
         return np.isinf(values.cast("float64").to_numpy(zero_copy_only=False).astype(np.float64))
 
     def column(self, column: str) -> pyarrow.ChunkedArray:
-        """A column as it is. `AvrewardError` where there is none of this name."""
+        """Return a column as it is in the file; `ArgumentError` if there is none of this name."""
         self._check(column)
         return self.rows[column]
 
     def reward_column(self, asked: str | None = None) -> str:
-        """The column to choose by: `asked`, or ``reward``; `AvrewardError` where it has no value at all."""
+        """Return the name of the column to choose by: `asked`, or ``reward``; `ArgumentError` if it has no value."""
         name = asked or "reward"
         if not self.has(name) or not np.isfinite(self.numbers(name)).any():
             others = ", ".join(self.scores) or "none"
-            what = "no value in the column" if self.has(name) else "no column"
-            if self.has(name) and self.infinite(name).any():
-                what = "no finite value in the column"
-            listed = f"there are {others}{_near(name, self.scores)}"
-            remedy = f"name a column to choose by ({listed}), or score again with --reward"
-            raise AvrewardError(f"{self.path}: {what} {name}; {remedy}")
+            remedy = f"name a column to choose by ({others}), or score again with --reward"
+            if not self.has(name):
+                raise unknown_name(f"column of {self.path}", name, self.scores, remedy)
+            finite = "finite " if self.infinite(name).any() else ""
+            got = Described(f"no {finite}value in the column {name}")
+            raise ArgumentError(f"column of {self.path}", "one with scores", got, remedy)
         return name
 
     def _check(self, column: str) -> None:
         if not self.has(column):
-            names = self.rows.column_names
-            raise AvrewardError(f"{self.path}: no column {column}; there are {', '.join(names)}{_near(column, names)}")
+            raise unknown_name(f"column of {self.path}", column, self.rows.column_names)
 
     def _shown(self) -> Shown:
         columns = [name for name in ("clip", "group", "reward", *self.scores) if self.has(name)]
@@ -102,26 +104,23 @@ class ScoredTable(ShownAsTable):
         return f"{self.path}: {counted(len(self), 'clip')}", columns, rows, len(self)
 
 
-def _near(name: str, known: Sequence[str]) -> str:
-    """The closest known names as a question, where there are any."""
-    found = get_close_matches(name, known, 2)
-    return f"; did you mean {' or '.join(found)}?" if found else ""
-
-
 def read_table(path: str | PathLike[str]) -> ScoredTable:
-    """The table in a ``.parquet`` or ``.jsonl`` file.
+    """Return the scored table in a ``.parquet`` or ``.jsonl`` file.
 
-    Raises `AvrewardError` that names the file, where it can't be read, has no rows or no column ``clip``.
+    Raises:
+        ArgumentError: if the name has another ending.
+        AvrewardError: if the file can't be read, has no rows or no column ``clip``; it names the file.
 
-    >>> table = read_table("scores.parquet")
-    >>> len(table), table.scores[:2], table.metadata["group_by"]
-    (96, ('signals.overall', 'signals.audio_quality'), 'prompt')
+    Example:
+        >>> table = read_table("scores.parquet")
+        >>> len(table), table.scores[:2], table.metadata["group_by"]
+        (96, ('signals.overall', 'signals.audio_quality'), 'prompt')
     """
     import pyarrow
 
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
-        raise AvrewardError(f"{path}: unknown kind of table; pass a file that ends in {' or '.join(ENDINGS)}")
+        raise ArgumentError("path", f"a table that ends in {' or '.join(ENDINGS)}", Described(str(path)))
     try:
         rows, metadata = _parquet(path) if path.suffix.lower() == ".parquet" else _lines(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
@@ -139,7 +138,7 @@ def read_table(path: str | PathLike[str]) -> ScoredTable:
 def _parquet(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
     from pyarrow import parquet
 
-    with path.open("rb"):  # a plain error where it isn't there
+    with path.open("rb"):  # a plain error if the file does not exist
         rows = parquet.read_table(path)
     return rows, json.loads((rows.schema.metadata or {}).get(METADATA_KEY, b"{}"))
 
@@ -153,7 +152,7 @@ def _lines(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
     rows = lines.read_json(path, read_options=lines.ReadOptions(block_size=LINES_AT_ONCE))
     if "metadata" in rows.column_names:
         rows = rows.drop_columns(["metadata"])
-    for i, field in enumerate(rows.schema):  # nothing but nulls, or whole numbers only: the reader can't know better
+    for i, field in enumerate(rows.schema):  # all null, or integers only: the reader can't infer the type
         kind = field.type
         if pyarrow.types.is_null(kind):
             kind = pyarrow.string() if field.name in TEXTS else pyarrow.float64()

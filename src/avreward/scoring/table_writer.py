@@ -1,4 +1,4 @@
-"""The scored table: one row a clip, written while a run goes on. Parquet, or JSON lines, by the file's ending."""
+"""The scored table: one row a clip, written during a run, as Parquet or JSON lines by the file's ending."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,7 +40,7 @@ _AFTER = (
 
 
 def covariates(clip: Clip) -> dict[str, Any]:
-    """What the table says of a clip besides its scores: its key, its texts and the shape of its tracks."""
+    """Return the columns of a clip besides its scores: key, prompt, length, frame rate, size and sample rate."""
     return {
         "clip_key": clip_key(clip),
         "prompt": clip.prompt,
@@ -53,31 +53,34 @@ def covariates(clip: Clip) -> dict[str, Any]:
 
 
 def clip_key(clip: Clip) -> str:
-    """32 hex digits that name a clip's picture and sound together, whatever file they lie in."""
+    """Return 32 hexadecimal digits that identify a clip's video and audio together, whatever their file."""
     text = "\n".join(f"{track} {clip.keys[track]}" for track in ("video", "audio") if track in clip.keys)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 class TableWriter:
-    """Writes rows as they come, so that a long run needs little memory.
+    """Write a scored table row by row, so that a long run needs little memory.
 
-    Until the end they lie in a hidden file beside `path`; a complete table then takes `path` at one stroke. Where the
-    body of ``with`` is left early (Ctrl-C, an error), the rows so far become ``NAME.partial.ENDING``, a valid table of
-    its own, and a table that was at `path` before stays.
+    During the run, the rows are in a hidden file beside `path`, which replaces `path` at the end in one step. Where the
+    body of ``with`` is left early (Ctrl-C, an error), the rows so far become ``NAME.partial.ENDING``, a valid table,
+    and a table that was at `path` before stays.
+
+    It warns when rows have two fingerprints: scores from different settings are not on one scale.
 
     Args:
         path: ends in ``.parquet`` or ``.jsonl``.
         scores: the names of the columns with scores: ``signals.audio_quality``.
-        metadata: how groups were formed, the reward's expression, …: in a Parquet file's metadata under ``avreward``
-            as JSON. A JSONL line stands alone: its `metadata` is the same for all.
+        metadata: how groups were formed, the reward's expression, …: JSON under ``avreward`` in a Parquet file's
+            metadata; in JSONL, the same `metadata` in each line.
 
-    Raises `MediaError` that names `path` where it can't be written. Warns when rows of two fingerprints meet: scores
-    that were made with other settings are not on one scale.
+    Raises:
+        ArgumentError: if `path` has another ending.
+        AvrewardError: if `path` can't be written.
     """
 
     def __init__(self, path: Path, scores: Sequence[str], metadata: Mapping[str, Any]) -> None:
         if path.suffix.lower() not in ENDINGS:
-            raise MediaError(path, "unknown kind of table", f"end the name in {' or '.join(ENDINGS)}")
+            raise ArgumentError("path", f"a file name that ends in {' or '.join(ENDINGS)}", Described(str(path)))
         self.path, self.metadata = path, dict(metadata)
         self.columns = (*_BEFORE, *((name, "double") for name in scores), *_AFTER)
         self.kept: Path | None = None  # where the rows are, once closed
@@ -89,10 +92,19 @@ class TableWriter:
             self._sink: _RowSink = (_Parquet if path.suffix.lower() == ".parquet" else _Lines)(self._part, self)
 
     def add(self, **row: Any) -> None:
-        """One row. Left-out columns are null, and so is a number that isn't finite; `reasons` is a mapping."""
+        """Add a row.
+
+        Args:
+            **row: column → value; a column that is left out is null, and so is a number that is not finite. `reasons`
+                is a mapping of dimension → reason.
+
+        Raises:
+            ArgumentError: for an unknown column.
+            AvrewardError: if the table can't be written.
+        """
         unknown = row.keys() - {name for name, _ in self.columns}
         if unknown:
-            raise KeyError(f"the table has no column {', '.join(sorted(unknown))}")
+            raise unknown_name("row", min(unknown), [name for name, _ in self.columns])
         self._waiting.append({name: _clean(row.get(name), kind) for name, kind in self.columns})
         self.rows += 1
         self._compare(row.get("fingerprint"))
@@ -117,7 +129,7 @@ class TableWriter:
 
     @contextmanager
     def _or_nothing(self) -> Iterator[None]:
-        """Where the rows can't be written, as on a full disk, the hidden file goes: it is no table."""
+        """Remove the hidden file where the rows can't be written, as on a full disk: it is not a valid table."""
         try:
             yield
         except Exception:
@@ -130,7 +142,7 @@ class TableWriter:
             self._fingerprints.add(fingerprint)
         if known == 1 and len(self._fingerprints) == 2:
             both = " and ".join(sorted(self._fingerprints))
-            remedy = "compare no rows of different fingerprints, or score all clips with the same settings"
+            remedy = "compare only rows of one fingerprint, or score all clips with the same settings"
             warnings.warn(
                 f"{self.path}: scores of different settings are in one table ({both}); {remedy}", stacklevel=3
             )
@@ -144,11 +156,11 @@ class TableWriter:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turns what the disk objects to into an error that names the table."""
+    """Turn an error of the disk into an `AvrewardError` that names the table."""
     try:
         yield
     except OSError as error:
-        raise MediaError(path, f"can't be written ({error.strerror or error})", "choose another place") from error
+        raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); choose another place") from error
 
 
 class _RowSink(Protocol):
@@ -164,7 +176,7 @@ class _Parquet:
         import pyarrow
         from pyarrow import parquet
 
-        # A list of pairs, since the readers of model trainers (`datasets`) know no map type.
+        # A list of pairs, since `datasets` does not read map types.
         reasons = pyarrow.list_(pyarrow.struct([("dimension", pyarrow.string()), ("reason", pyarrow.string())]))
         types = {"reasons": reasons, "string": pyarrow.string(), "double": pyarrow.float64()}
         types |= {"int32": pyarrow.int32(), "int64": pyarrow.int64()}
@@ -210,9 +222,10 @@ def _text(text: str) -> str:
 
 
 def read_prompts(path: Path) -> dict[str, str]:
-    """Clip → prompt from a CSV or JSONL file with the columns ``clip`` and ``prompt``.
+    """Return clip → prompt from a CSV or JSONL file with the columns ``clip`` and ``prompt``.
 
-    Raises `AvrewardError`, one line that names the file and the line at fault.
+    Raises:
+        AvrewardError: if the file can't be read, or a clip has no prompt or two; it names the file and the clip.
     """
     import csv
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from toy_raters import Reading, Toy, both, picture, sound
 
 from avreward.clip import Clip
+from avreward.errors import ArgumentError
 from avreward.raters.scores import Scores
 from avreward.scoring.store._rows import clip_key, decode, encode, rater_row
 from avreward.scoring.store._shard import VERSION, Shard, StoreError
@@ -354,9 +355,9 @@ def test_many_keys_at_once(store: Store) -> None:
 
 def test_rows_of_something_else(store: Store) -> None:
     toy = Toy()
-    with pytest.raises(ValueError, match=r"3 rows of power.*for 2 clips judged by toy"):
+    with pytest.raises(ArgumentError, match=r"^scores: expected 2 rows of .* by toy, got 3 rows of power"):
         store.put(toy, CLIPS[:2], toy(CLIPS))
-    with pytest.raises(ValueError, match="judged by reading"):
+    with pytest.raises(ArgumentError, match=r"^scores: expected 3 rows of .* by reading, got 3 rows of power"):
         store.put(Reading("reading"), CLIPS, toy(CLIPS))
 
 
@@ -367,13 +368,13 @@ def test_a_newer_version(store: Store) -> None:
     [path] = shards(store)
     with sqlite3.connect(path) as database:
         database.execute(f"PRAGMA user_version = {VERSION + 1}")
-    with pytest.raises(StoreError, match=rf"{path.name}: its tables are of version {VERSION + 1}.*update avreward"):
+    with pytest.raises(StoreError, match=rf"{path.name}: expected .*, got version {VERSION + 1}; update avreward"):
         Store(store.path)
 
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="a store is a folder"):
+    with pytest.raises(StoreError, match="expected a folder, got a file"):
         Store(tmp_path / "file")
 
 
@@ -467,7 +468,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         Store(tmp_path / "file" / "s")
     store = Store(tmp_path / "s")
     (tmp_path / "s").touch()
-    with pytest.raises(StoreError, match=r"can't be written \(File exists\); name a store in another place"):
+    with pytest.raises(StoreError, match=r"can't be written \(File exists\); use a store in another folder"):
         store.put(toy, CLIPS, toy(CLIPS))
 
 
@@ -475,7 +476,7 @@ def test_a_store_that_may_only_be_read(store: Store) -> None:
     toy = Toy()
     store.put(toy, CLIPS, toy(CLIPS))
     store._writer()._database.execute("PRAGMA query_only = ON")  # root may write whatever its permissions are
-    with pytest.raises(StoreError, match=r"can't be written \(it may only be read\)"):
+    with pytest.raises(StoreError, match=r"can't be written \(it is read-only\)"):
         store.put(toy, CLIPS, toy(CLIPS))
     assert None not in store.get(toy, CLIPS)
 

@@ -188,7 +188,7 @@ def test_bad_rules(arguments):
 
 def test_columns_that_are_not_there(tmp_path):
     pool = candidates_of(pools(tmp_path / "t.parquet", [[1.0, 2.0]]))
-    with pytest.raises(AvrewardError, match="no column speed"):
+    with pytest.raises(AvrewardError, match="got 'speed'"):
         make_pairs(pool, PairRule(dimensions=("speed",)))
 
 

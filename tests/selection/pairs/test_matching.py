@@ -111,6 +111,6 @@ def test_bad_input(tmp_path, match, problem):
 
 def test_a_table_without_the_column(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"clip": "a", "x": 1.5}\n')
-    with pytest.raises(AvrewardError, match="no column motion"):
+    with pytest.raises(AvrewardError, match="got 'motion'"):
         covariates_of(read_table(tmp_path / "t.jsonl"), {"motion": None})
     assert len(covariates_of(read_table(varied(tmp_path / "v.parquet", 2, 2)), dict.fromkeys(("motion", "size")))) == 2

@@ -1,4 +1,4 @@
-"""A store of scores on disk: a rater's scores of a clip are found again by the clip's content."""
+"""A store of scores on disk, which finds the scores of a clip by its content."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""Whether a score that other versions of libraries gave counts as one of this run.
+"""Decide whether scores from other versions of libraries are valid for this run.
 
 `equivalent.json` lists, for each subpackage's version, the library versions under which its golden scores were
-reproduced (``tests/versions``). Two versions that both stand there give the same scores.
+reproduced (``tests/versions``). Two versions that are both listed give the same scores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from avreward.raters._environment import NOISE_ONLY
 
 Table = Mapping[str, Mapping[str, list[str]]]
 
-NAMES = {"av": "PyAV"}  # as people call them, where that differs
+NAMES = {"av": "PyAV"}  # names in messages, where they differ
 
 
 @cache
@@ -25,11 +25,12 @@ def table() -> Table:
 
 
 def difference(then: str, now: str, versions: Mapping[str, int]) -> str | None:
-    """Return why scores made under `then` are not those that `now` would give; `None` where they are.
+    """Return why scores made under `then` may differ from scores under `now`; `None` if they are the same.
 
     Args:
-        then, now: JSON of library → version, as `RaterRow.environment` has it.
-        versions: those of the rater's subpackages, see `Rater.versions`.
+        then: library versions of the stored scores: JSON of library → version, as in `RaterRow.environment`.
+        now: library versions of this run, likewise.
+        versions: of the rater's subpackages, see `Rater.versions`.
     """
     if then == now:
         return None
@@ -51,7 +52,7 @@ def difference(then: str, now: str, versions: Mapping[str, int]) -> str | None:
 
 
 def _equivalent(library: str, old: str | None, new: str | None, versions: Mapping[str, int]) -> bool:
-    """Whether two versions are the same, or both gave the golden scores of all subpackages that use the library."""
+    """Return whether the versions are equal, or both reproduced the golden scores of all subpackages that use them."""
     if old == new:
         return True
     users = [f"{name} {version}" for name, version in versions.items() if (name == "media") == (library == "av")]

@@ -1,4 +1,4 @@
-"""Media files that a store has seen: opened again without reading them, while path, size and time are the same."""
+"""Remember media files, so that a file with the same path, size and time is opened again without reading it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SETTLED = 2_000_000_000  # nanoseconds: a file may be written twice within one 
 
 
 def name_of(stamp: FileStamp) -> bytes:
-    """The name under which a file is remembered."""
+    """Return the key under which a file is remembered: its absolute path."""
     return os.fsencode(os.path.abspath(stamp.path))
 
 
 def remembered(clip: Clip) -> FileRow | None:
-    """What to keep of a clip as `Clip.open` made it; `None` for any other, and for a file written just now."""
+    """Return the row for a clip from `Clip.open`; `None` for any other clip, and for a file written just now."""
     index, picture, sound = _index(clip), clip._picture, clip._sound
     if index is None or index.limits != Limits() or time.time_ns() - index.stamp.modified < _SETTLED:
         return None
@@ -34,14 +34,14 @@ def remembered(clip: Clip) -> FileRow | None:
 
 
 def recalled(row: FileRow, stamp: FileStamp, prompt: str | None, texts: Mapping[str, str] | None) -> Clip | None:
-    """The clip, or `None` if the file is not as it was when `row` was written."""
+    """Return the clip, or `None` if the file has changed since `row` was written."""
     if (row.size, row.modified, row.code) != (stamp.size, stamp.modified, made_by()):
         return None
     return Clip._of_file(*unpack(row.about, stamp, Limits()), prompt, texts)
 
 
 def unchanged(clip: Clip) -> bool:
-    """Whether the files that the clip's tracks come from are still those that were opened."""
+    """Return whether the files of the clip's tracks are unchanged since they were opened."""
     try:
         for track in (clip._picture, clip._sound):
             if isinstance(track, FileVideo | FileAudio):
@@ -52,7 +52,7 @@ def unchanged(clip: Clip) -> bool:
 
 
 def _index(clip: Clip) -> MediaIndex | None:
-    """That of the one file which holds all tracks of the clip."""
+    """Return the index of the file that holds all tracks of the clip; `None` if several files do."""
     found = {
         id(track.index) if isinstance(track, FileVideo | FileAudio) else None: track
         for track in (clip._picture, clip._sound)

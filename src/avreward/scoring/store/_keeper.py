@@ -1,4 +1,4 @@
-"""What a run over many files asks of a store, and gives to it batch by batch."""
+"""Connect a run over many files to a store: look clips up, and write new scores batch by batch."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from avreward.scoring.store._rows import StoredScores, clip_key, encode, judged,
 from avreward.scoring.store._tables import FileRow, Rows, ScoreRow
 from avreward.scoring.store.store import Store
 
-ROWS_AT_ONCE = 64  # rows written together, where they come faster than
-SECONDS_AT_ONCE = 1.0  # this
+ROWS_AT_ONCE = 64  # rows that are written together
+SECONDS_AT_ONCE = 1.0  # after which fewer are written
 
 
 class StoreHit(NamedTuple):
-    """What a store has of one clip, for each rater: the key and the scores, `None` where there is none."""
+    """A clip's key and stored scores for each rater; `None` where there are none."""
 
     keys: Sequence[bytes | None]
     known: Sequence[StoredScores | None]
 
 
 class StoreKeeper:
-    """Looks up clips before they are decoded and keeps their scores after they are judged; threads may share it."""
+    """Look up clips before they are decoded, and keep their scores afterwards; threads may share it."""
 
     def __init__(self, store: Store | None, raters: Sequence[Rater], retry_missing: bool) -> None:
         self.store, self.raters, self.retry_missing = store, raters, retry_missing
@@ -40,11 +40,11 @@ class StoreKeeper:
         self.lock = threading.Lock()
 
     def open(self, path: str | PathLike[str]) -> Clip:
-        """`Clip.open`, quicker for a file that the store knows."""
+        """Open a file like `Clip.open`, faster if the store knows it."""
         return Clip.open(path) if self.store is None else self.store.open(path)
 
     def find(self, clip: Clip) -> StoreHit:
-        """What is known of a clip; nothing of one whose file has changed, which is for decoding to report."""
+        """Return the stored scores of a clip; none if its file has changed, which decoding then reports."""
         nothing = [None] * len(self.raters)
         if self.store is None:
             return StoreHit(nothing, nothing)
@@ -62,13 +62,13 @@ class StoreKeeper:
         return StoreHit(keys, known)
 
     def keep(self, rater: int, clip: Clip, key: bytes | None, scores: Scores, error: str | None = None) -> None:
-        """One clip's scores by one rater, a single row, or why it couldn't be judged."""
-        if key is None or (error is not None and not unchanged(clip)):  # what is wrong may be that the file changed
+        """Keep one clip's scores by one rater (a single row), or the error that prevented them."""
+        if key is None or (error is not None and not unchanged(clip)):  # the error may be that the file changed
             return
         self._add(scores=encode(self.judges[rater], [key], [clip], scores, error))
 
     def flush(self) -> None:
-        """Writes what waits. Where that fails it is dropped, so that one full disk is one error."""
+        """Write the waiting rows. If that fails, they are dropped, so that a full disk raises one error."""
         with self.lock:
             self._write()
 

@@ -1,4 +1,4 @@
-"""Scores as rows of a store, and the keys that they are found by."""
+"""Convert scores to rows of a store and back, and compute the keys of the rows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from avreward.scoring.store._tables import RaterRow, ScoreRow
 
 
 class StoredScores(NamedTuple):
-    """One clip's scores, a single row, and why it couldn't be judged at all (`None` where it could)."""
+    """One clip's scores (a single row), and why it could not be rated at all, or `None`."""
 
     scores: Scores
     error: str | None
 
 
 def rater_row(rater: Rater) -> RaterRow:
-    """What stands for a rater: its fingerprint, the names of its dimensions and the libraries that it runs on."""
+    """Return the row of a rater: its fingerprint, the names of its dimensions and the versions of its libraries."""
     fingerprint = rater.fingerprint
     dimensions = json.dumps([dimension.name for dimension in rater.dimensions])
     libraries = json.dumps(environment(rater.libraries))
@@ -36,9 +36,12 @@ def rater_row(rater: Rater) -> RaterRow:
 
 
 def clip_key(rater: Rater, clip: Clip) -> bytes:
-    """16 bytes for all that `rater` looks at: the content of the tracks, or why one is missing, and the texts it reads.
+    """Return a hash of what `rater` reads: the content of the tracks, or why one is missing, and the texts.
 
-    Nothing is decoded. Raises `MediaError` where a file can't be read any more.
+    Nothing is decoded.
+
+    Raises:
+        MediaError: if a file can't be read any more.
     """
     texts = rater.reads() - {"video", "audio"}
     keys = clip.keys
@@ -51,7 +54,7 @@ def clip_key(rater: Rater, clip: Clip) -> bytes:
 
 
 def judged(row: ScoreRow | None, clip: Clip, rater: Rater, retry_missing: bool) -> StoredScores | None:
-    """What `row` says of `clip`, or `None` where there is none, or one that should be asked for again."""
+    """Return the scores of `clip` in `row`; `None` without a row, or if the clip should be rated again."""
     if row is None:
         return None
     known = decode(row, clip, rater.dimensions)
@@ -63,7 +66,7 @@ def judged(row: ScoreRow | None, clip: Clip, rater: Rater, retry_missing: bool) 
 
 
 def _met(dimension: Dimension, clip: Clip) -> bool:
-    """Whether `clip` has what `dimension` needs: else asking again is in vain."""
+    """Return whether `clip` has what `dimension` needs: otherwise rating it again does not help."""
     have = {"video": clip.has_video, "audio": clip.has_audio, "prompt": clip.prompt is not None}
     return all(have.get(need, need.removeprefix("texts.") in clip.texts) for need in dimension.needs)
 
@@ -71,9 +74,9 @@ def _met(dimension: Dimension, clip: Clip) -> bool:
 def encode(
     rater: RaterRow, keys: Sequence[bytes], clips: Sequence[Clip], scores: Scores, error: str | None = None
 ) -> list[ScoreRow]:
-    """One row for each clip. A NaN becomes a missing score: it is nothing to be found again as a value.
+    """Return one row for each clip; a NaN is stored as a missing score.
 
-    `error` says why the clips couldn't be judged at all.
+    `error` says why the clips could not be rated at all.
     """
     names, dtype = scores.names, str(scores.values.dtype).removeprefix("torch.")
     table, presence = scores.values.detach().double().tolist(), scores.present.tolist()
@@ -100,7 +103,7 @@ def encode(
 
 
 def decode(row: ScoreRow, clip: Clip, dimensions: tuple[Dimension, ...]) -> StoredScores:
-    """The scores of `clip` as they were, in their dtype, on the CPU."""
+    """Return the stored scores of `clip`, in their dtype, on the CPU."""
     note = json.loads(row.note) if row.note else {}
     names = [dimension.name for dimension in dimensions]
     error = _with_path(note["error"], clip) if "error" in note else None
@@ -124,12 +127,12 @@ def decode(row: ScoreRow, clip: Clip, dimensions: tuple[Dimension, ...]) -> Stor
 
 
 _NO_REASON = "the rater gave no reason"
-_NAN = "the score is nan, not a finite number"  # as a reward says it
-_PATH = "\0"  # no path has it
+_NAN = "the score is nan, not a finite number"  # the text that rewards use
+_PATH = "\0"  # which no path contains
 
 
 def _without_path(text: str, clip: Clip) -> str:
-    """`text` without the name of the file, which may be another when its content is found again."""
+    """Return `text` without the clip's path: the same content may be in another file later."""
     return text if clip.path is None else text.replace(str(clip.path), _PATH)
 
 

@@ -1,4 +1,4 @@
-"""One file of a store: a SQLite database that one process writes and any may read."""
+"""One file of a store: a SQLite database that one process writes and all processes may read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,7 +31,7 @@ CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER, modified INTEGER, code 
 PRAGMA user_version = {VERSION};
 """
 _PUT_RATER = "INSERT OR IGNORE INTO raters VALUES (?, ?, ?, ?, ?)"
-# Of two rows of one clip the fuller stays, of two equally full ones the later.
+# Of two rows of one clip, keep the one with fewer missing scores; if equal, the later one.
 _PUT_SCORE = """
 INSERT INTO scores VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
 SET missing = excluded.missing, value = excluded.value, note = excluded.note WHERE excluded.missing <= scores.missing
@@ -39,20 +40,20 @@ _PUT_FILE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)"
 
 
 class StoreError(AvrewardError):
-    """A store that can't be read or written."""
+    """Raised where a store can't be read or written."""
 
 
 class Unreadable(Exception):
-    """A file can't be read; the argument is what SQLite says."""
+    """Raised where a file can't be read; the argument is SQLite's error."""
 
 
 class Shard:
     """A SQLite file with scores.
 
-    It keeps SQLite's rollback journal. A write-ahead log would be faster, but its index is memory that all processes
+    It uses SQLite's rollback journal. A write-ahead log would be faster, but its index is memory that all processes
     map, so readers on another machine that shares the disk would miss rows or read torn ones. The journal needs only
-    the file locks that NFS has (version 4, or 3 with its lock service), and there is one writer a file, so nobody
-    waits for long. Each transaction is synced to the disk: a batch costs milliseconds, the scores in it cost more.
+    the file locks that NFS has (version 4, or 3 with its lock service), and each file has one writer, so waits are
+    short. Each transaction is synced to the disk: a batch costs milliseconds, less than computing its scores.
 
     Raises:
         sqlite3.Error: if the file can't be opened or read.
@@ -62,7 +63,7 @@ class Shard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # "rw": not made where it is absent; where it is write-protected SQLite itself opens it for reading.
+        # "rw": not created if it does not exist; if it is write-protected, SQLite opens it for reading.
         uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=rw"
         self._database = sqlite3.connect(
             uri, uri=True, timeout=_WAIT, isolation_level=None, check_same_thread=False, cached_statements=64
@@ -76,13 +77,13 @@ class Shard:
         if self.version > VERSION:
             self._database.close()
             raise StoreError(
-                f"{path}: its tables are of version {self.version}, and this avreward reads up to {VERSION}; "
-                "update avreward, or name another store"
+                f"{path}: expected tables of version {VERSION} or older, got version {self.version}; update avreward, "
+                "or use another store"
             )
 
     @classmethod
     def create(cls, folder: Path) -> Shard:
-        """A new file in `folder` under a name that no other process takes; `StoreError` where that can't be."""
+        """Create a file in `folder` with a name that no other process uses; `StoreError` if that fails."""
         host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40]
         path = folder / f"scores-{host}-{os.getpid()}-{secrets.token_hex(4)}.sqlite"
         with writing(path):
@@ -94,7 +95,7 @@ class Shard:
                 shard._database.execute("PRAGMA journal_mode = TRUNCATE")
                 shard._database.execute("PRAGMA synchronous = FULL")
                 shard._database.execute("PRAGMA cache_size = -65536")  # kilobytes: keys are random, all pages are hot
-                # The tables and the version appear at one stroke, so a file without a version is an empty one.
+                # The tables and the version are written in one transaction, so a file without a version is empty.
                 shard._database.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
                 shard.version = VERSION
             except BaseException:
@@ -105,16 +106,17 @@ class Shard:
 
     @property
     def there(self) -> bool:
-        """Whether the file still has its name: another process may have merged it into one of its own."""
+        """Whether the file still exists: another process may have merged it into its own."""
         try:
             return self.path.stat().st_ino == self.inode
         except OSError:
             return False
 
     def write(self, rows: Rows) -> bool:
-        """Writes all of `rows` or none; `False` where the file was merged into another meanwhile.
+        """Write all of `rows` or none; return `False` if another process has merged and removed the file.
 
-        Raises `StoreError` that names the file and the reason.
+        Raises:
+            StoreError: if the file can't be written; it names the file and the reason.
         """
         with self._transaction() as there:
             if there:
@@ -122,10 +124,14 @@ class Shard:
             return there
 
     def merge(self, source: Shard, batch: int = 5000) -> bool:
-        """Takes in all rows of another file and removes it; `False` where this file was itself merged meanwhile.
+        """Copy all rows of another file and remove it; return `False` if this file was merged by another process.
 
-        A file that its process is writing this very moment is left for another time: to wait for it while it may be
-        waiting for this one would be a deadlock. Raises `Unreadable` if the other file is damaged, else as `write`.
+        A file that is being written is skipped: waiting for it could deadlock, since its process may be waiting for
+        this file.
+
+        Raises:
+            Unreadable: if the other file is damaged.
+            StoreError: if this file can't be written.
         """
         with self._transaction() as there:
             if there and source.hold():
@@ -141,11 +147,11 @@ class Shard:
 
     @contextmanager
     def _transaction(self) -> Iterator[bool]:
-        """What is done within is done at one stroke or not at all. `False`: there is no file by that name any more."""
+        """Run the body as one transaction; yield `False` if the file was removed."""
         with writing(self.path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                # Asked while the file is locked against `merge` by another process, which removes it.
+                # Checked under the lock, so that no other process can merge and remove the file meanwhile.
                 yield self.there
                 if self._database.in_transaction:
                     self._database.execute("COMMIT")
@@ -160,7 +166,7 @@ class Shard:
         self._database.executemany(_PUT_FILE, rows.files)
 
     def hold(self) -> bool:
-        """Keeps every other process from the file, if it is there and nobody is writing it."""
+        """Lock the file against all other processes; return `False` if it was removed or is being written."""
         self._database.execute("PRAGMA busy_timeout = 0")
         try:
             self._database.execute("BEGIN EXCLUSIVE")
@@ -178,12 +184,12 @@ class Shard:
         return True
 
     def release(self) -> None:
-        """Ends `hold`."""
+        """Release the lock of `hold`."""
         if self._database.in_transaction:
             self._database.execute("ROLLBACK")
 
     def everything(self, batch: int) -> Iterator[Rows]:
-        """All rows, so many at a time."""
+        """Yield all rows, up to `batch` at a time."""
         try:
             yield Rows(raters=self.raters())
             scores = self._database.execute("SELECT * FROM scores")
@@ -192,70 +198,83 @@ class Shard:
             media = self._database.execute("SELECT * FROM files")
             while some := media.fetchmany(batch):
                 yield Rows(files=[FileRow(*row) for row in some])
-        except sqlite3.Error as error:  # what the consumer raises doesn't come by here
+        except sqlite3.Error as error:  # of this file: errors of the consumer are not raised in here
             raise Unreadable(error) from error
 
     def scores(self, rater: bytes, clips: Sequence[bytes]) -> list[ScoreRow]:
-        """The rows of `rater` on those of `clips` that there are, in any order."""
+        """Return the rows of `rater` for `clips`, in any order; clips without a row are left out."""
         found: list[ScoreRow] = []
         for start in range(0, len(clips), _ASKED_AT_ONCE):
             asked = clips[start : start + _ASKED_AT_ONCE]
-            if len(asked) > 1:  # filled up, so that there are two queries in all
+            if len(asked) > 1:  # padded, so that only two different queries are prepared
                 asked = (*asked, *[asked[0]] * (_ASKED_AT_ONCE - len(asked)))
             marks = ",".join("?" * len(asked))
-            query = f"SELECT * FROM scores WHERE rater = ? AND clip IN ({marks})"  # noqa: S608  # marks alone
+            query = f"SELECT * FROM scores WHERE rater = ? AND clip IN ({marks})"  # noqa: S608  # only marks
             found.extend(map(ScoreRow._make, self._database.execute(query, (rater, *asked))))
         return found
 
     def file(self, path: bytes) -> FileRow | None:
-        """What is known of the media file at `path`."""
+        """Return the row of the media file at `path`, if there is one."""
         row = self._database.execute("SELECT * FROM files WHERE path = ?", (path,)).fetchone()
         return None if row is None else FileRow(*row)
 
     def raters(self) -> list[RaterRow]:
-        """Those whose scores are here."""
+        """Return the raters that have scores here."""
         kept = "environment" if self.version > 1 else "''"
         query = f"SELECT id, name, fingerprint, dimensions, {kept} FROM raters"  # noqa: S608  # one of two constants
         return [RaterRow(*row) for row in self._database.execute(query)]
 
     def count(self) -> int:
-        """How many clips' scores there are, one for each rater that judged them."""
+        """Return the number of rows: one for each clip and rater."""
         count: int = self._database.execute("SELECT count(*) FROM scores").fetchone()[0]
         return count
 
     def keys(self) -> Iterator[tuple[bytes, bytes]]:
-        """(rater, clip) of each row."""
+        """Yield (rater, clip) of each row."""
         yield from self._database.execute("SELECT rater, clip FROM scores")
 
     def close(self) -> None:
-        """Ends the connection; the empty journal of a file that was written goes with it."""
+        """Close the connection, and remove the empty journal of a file that was written."""
         try:
             self._database.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.Error:
-            pass  # it is read-only or damaged, so it had no journal of ours
+            pass  # it is read-only or damaged, so this process wrote no journal
         finally:
             self._database.close()
 
 
+def listed(folder: Path) -> list[Path]:
+    """Return the files of the store in `folder`; `StoreError` if it can't be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [folder / entry.name for entry in entries if fnmatch(entry.name, PATTERN)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: the store can't be read ({error.strerror}); check the path, or use another store"
+        ) from error
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns what SQLite and the disk object to into one sentence."""
+    """Turn errors of SQLite and the disk into a `StoreError` with a remedy."""
     try:
         yield
     except sqlite3.Error as error:
         problem, remedy = _WORDS.get(
-            getattr(error, "sqlite_errorcode", 0) & 0xFF, (f"{error}", "check the disk, or name another store")
+            getattr(error, "sqlite_errorcode", 0) & 0xFF, (f"{error}", "check the disk, or use another store")
         )
         raise StoreError(f"{path}: the scores can't be written ({problem}); {remedy}") from error
     except OSError as error:
-        remedy = "name a store in another place, or none"
+        remedy = "use a store in another folder, or none"
         raise StoreError(f"{path}: the scores can't be written ({error.strerror or error}); {remedy}") from error
 
 
 _WORDS = {  # SQLite's primary error codes → problem, remedy
-    sqlite3.SQLITE_FULL: ("the disk is full", "free some space, or name a store in another place"),
-    sqlite3.SQLITE_READONLY: ("it may only be read", "name a store in another place, or none"),
-    sqlite3.SQLITE_CANTOPEN: ("the file can't be opened", "name a store in another place, or none"),
-    sqlite3.SQLITE_BUSY: (f"another process held it for {_WAIT:.0f} s", "try again, or name another store"),
-    sqlite3.SQLITE_CORRUPT: ("it is damaged", "move it away; its scores are made again"),
+    sqlite3.SQLITE_FULL: ("the disk is full", "free some space, or use a store in another folder"),
+    sqlite3.SQLITE_READONLY: ("it is read-only", "use a store in another folder, or none"),
+    sqlite3.SQLITE_CANTOPEN: ("the file can't be opened", "use a store in another folder, or none"),
+    sqlite3.SQLITE_BUSY: (f"another process locked it for {_WAIT:.0f} s", "try again, or use another store"),
+    sqlite3.SQLITE_CORRUPT: ("it is damaged", "move it away; its clips are then rated again"),
 }

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 
 class RaterRow(NamedTuple):
-    """A rater as it was when it judged; `id` is a hash of the last three fields.
+    """A rater and its environment when it rated; `id` is a hash of the last three fields.
 
     `dimensions` is JSON of their names; `environment` is JSON of the installed libraries, library → version, empty
-    where a store of table version 1 did not keep it.
+    in a store of table version 1.
     """
 
     id: bytes
@@ -23,8 +23,8 @@ class RaterRow(NamedTuple):
 class ScoreRow(NamedTuple):
     """One clip's scores by one rater.
 
-    `value` holds those that there are (little-endian float64), in the order of the dimensions; `note` is JSON of what
-    else there is to say, see `avreward.scoring.store._rows`; `missing` counts the dimensions without a score.
+    `value` holds the present scores (little-endian float64), in the order of the dimensions; `note` is JSON of reasons,
+    dtype and other details, see `avreward.scoring.store._rows`; `missing` counts the dimensions without a score.
     """
 
     rater: bytes
@@ -35,7 +35,7 @@ class ScoreRow(NamedTuple):
 
 
 class FileRow(NamedTuple):
-    """What a media file was found to hold when it had this size and modification time, by this code."""
+    """The index of a media file at this size and modification time, made by this version of the code."""
 
     path: bytes
     size: int
@@ -45,7 +45,7 @@ class FileRow(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What one transaction writes."""
+    """The rows that one transaction writes."""
 
     raters: Sequence[RaterRow] = ()
     scores: Sequence[ScoreRow] = ()

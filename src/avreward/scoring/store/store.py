@@ -1,4 +1,4 @@
-"""A store of scores on disk: what a rater said of a clip is found again by what the clip holds, not by its name."""
+"""A store of scores on disk: scores are found by the content of a clip, not by its file's name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sqlite3
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fnmatch import fnmatch
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from avreward.clip import Clip
+from avreward.errors import ArgumentError, Described
 from avreward.media._checks import check_path
 from avreward.media._container import FileStamp
 from avreward.raters.base import Rater
@@ -22,59 +22,67 @@ from avreward.raters.scores import Scores
 from avreward.scoring.store._equivalence import difference
 from avreward.scoring.store._files import name_of, recalled
 from avreward.scoring.store._rows import clip_key, encode, judged, rater_row
-from avreward.scoring.store._shard import PATTERN, Shard, StoreError, Unreadable
+from avreward.scoring.store._shard import Shard, StoreError, Unreadable, listed
 from avreward.scoring.store._tables import RaterRow, Rows, ScoreRow
 
 Answer = TypeVar("Answer")
 
-_inherited: list[object] = []  # connections of a parent process: closing them here could undo what it is writing
+_inherited: list[object] = []  # connections of a parent process: closing them here could break its transactions
 
 
 class Store:
-    """Scores in a folder of SQLite files, keyed on what the clips hold, the texts that matter and the rater.
+    """Keep scores in a folder of SQLite files, keyed on the content of the clips and on the rater.
 
-    The key of a row is the rater's fingerprint, the names of its dimensions, the keys of the tracks that it looks at
-    and the texts that its dimensions need. So a renamed file is found again, and a changed setting of the rater, which
-    changes its fingerprint, is not mixed up with what was said before. Missing scores are kept with their reasons.
+    The key of a row is the rater's fingerprint, the names of its dimensions, the keys of the tracks that it reads and
+    the texts that its dimensions need. So the scores of a renamed file are found, and a changed setting of the rater,
+    which changes its fingerprint, gets rows of its own. Missing scores are kept with their reasons.
 
     The versions of the libraries that a score was made with are kept too (`Rater.libraries`). A score by another
-    version counts only where the two are known to give the same scores; see `avreward.scoring.store._equivalence`.
+    version is used only if the two versions are known to give the same scores; see
+    `avreward.scoring.store._equivalence`.
 
-    Each process writes a file of its own, made at the first `put`, and reads those of all others, on whatever machine
-    they run: rows that another process writes are found as soon as they are written. A process that is killed loses
-    the batch it was writing and nothing else. A file that is damaged is named in a warning and left out.
+    Each process writes its own file, created at the first `put`, and reads the files of all others, on any machine:
+    rows by another process are found as soon as they are written. A process that is killed loses only the batch it was
+    writing. A damaged file is named in a warning and left out.
 
-    Several threads may use one store. In a forked process it goes on with a file of its own.
+    Several threads may use one store. A forked process continues with its own file.
 
     Args:
-        path: the folder; made when something is written.
+        path: the folder; created at the first write.
 
-    Raises `StoreError` if `path` is a file, or the store is from a newer version.
+    Raises:
+        StoreError: if `path` is a file, or the store is from a newer version.
 
-    >>> with Store("scores.store") as store:
-    ...     store.put(rater, clips, rater(clips))
-    ...     [row["sharpness"].item() for row in store.get(rater, clips)]
-    [3.36..., 3.36..., 3.36...]
+    Example:
+        >>> with Store("scores.store") as store:
+        ...     store.put(rater, clips, rater(clips))
+        ...     [row["sharpness"].item() for row in store.get(rater, clips)]
+        [3.36..., 3.36..., 3.36...]
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
-            raise StoreError(f"{self.path}: this is a file, and a store is a folder; name another")
-        self.damaged: dict[Path, str] = {}  # files that can't be read, and why
-        self.tell: Callable[[str], None] = warnings.warn  # what becomes of a line that the user should see
-        self._told: set[bytes] = set()  # raters whose scores of other runs don't count
+            raise StoreError(f"{self.path}: expected a folder, got a file; use another path for the store")
+        self.damaged: dict[Path, str] = {}  # files that can't be read → why
+        self.tell: Callable[[str], None] = warnings.warn  # shows a line to the user
+        self._told: set[bytes] = set()  # raters that the user was told about
         self._lock = threading.RLock()
         self._own: Shard | None = None
         self._disconnect()
-        self._shards()  # so that a newer version is an error now
+        self._shards()  # raises now if the store is from a newer version
 
     def get(self, rater: Rater, clips: Sequence[Clip], retry_missing: bool = False) -> list[Scores | None]:
-        """For each clip its scores by `rater` as `put` got them (one row, on the CPU), or `None`.
+        """Return the stored scores of each clip by `rater` (one row, on the CPU), or `None`. Nothing is decoded.
 
-        With `retry_missing` a row that lacks a score counts as `None`, so that it is asked for again, unless the clip
-        itself lacks what that score needs. Nothing is decoded. Raises `MediaError` where a file has changed since it
-        was opened.
+        Args:
+            rater: the rater whose scores are looked up.
+            clips: files or tensors.
+            retry_missing: return `None` for a row that lacks a score, so that the clip is rated again, unless the clip
+                lacks what that score needs.
+
+        Raises:
+            MediaError: if a file has changed since it was opened.
         """
         keys = [clip_key(rater, clip) for clip in clips]
         rows = self.find(rater_row(rater), rater.versions, keys)
@@ -82,23 +90,31 @@ class Store:
         return [None if one is None else one.scores for one in known]
 
     def put(self, rater: Rater, clips: Sequence[Clip], scores: Scores) -> None:
-        """Keeps the scores of `clips`, all of them or, if it fails, none.
+        """Store the scores of `clips`: all of them or, if it fails, none.
 
-        A row takes the place of one that lacks as many scores or more. Raises `StoreError` where the disk is full or
-        can't be written.
+        A row replaces an earlier one that lacks as many scores or more.
+
+        Args:
+            rater: the rater that gave the scores.
+            clips: the clips that it rated.
+            scores: its result for these clips.
+
+        Raises:
+            ArgumentError: if the scores have other rows or dimensions.
+            StoreError: if the disk is full or can't be written.
         """
         if len(clips) != len(scores) or scores.names != tuple(dimension.name for dimension in rater.dimensions):
-            raise ValueError(
-                f"scores: {len(scores)} rows of {', '.join(scores.names)} for {len(clips)} clips judged by "
-                f"{rater.name}; pass what the rater returned for these clips"
-            )
+            names = ", ".join(dimension.name for dimension in rater.dimensions)
+            got = Described(f"{len(scores)} rows of {', '.join(scores.names)}")
+            expected = f"{len(clips)} rows of {names} by {rater.name}"
+            raise ArgumentError("scores", expected, got, "pass the result of the rater for these clips")
         judge, keys = rater_row(rater), [clip_key(rater, clip) for clip in clips]
         self.write(Rows([judge], encode(judge, keys, clips, scores)))
 
     def open(
         self, path: str | PathLike[str], prompt: str | None = None, texts: Mapping[str, str] | None = None
     ) -> Clip:
-        """`Clip.open(path)`, but a file that the store knows (by path, size and time) is not read before it is used."""
+        """Open a clip like `Clip.open`; a file that the store knows (by path, size and time) is not read yet."""
         stamp = FileStamp.of(check_path(path))
         name = name_of(stamp)
         with self._lock:
@@ -109,12 +125,12 @@ class Store:
         return Clip.open(path, prompt=prompt, texts=texts)
 
     def fingerprints(self, name: str) -> set[str]:
-        """Those of the raters called `name` whose scores are here: several where its settings changed."""
+        """Return the fingerprints of the rater `name` in this store: several if its settings have changed."""
         with self._lock:
             return {row.fingerprint for rows in self._ask(Shard.raters) for row in rows if row.name == name}
 
     def __len__(self) -> int:
-        """How many clips' scores there are, counted once for each rater."""
+        """Return the number of scored clips, counted once for each rater."""
         with self._lock:
             if len(self._shards()) < 2:
                 return sum(self._ask(Shard.count))
@@ -122,14 +138,17 @@ class Store:
 
     @property
     def files(self) -> int:
-        """How many files it consists of, without those that can't be read."""
+        """The number of files, without those that can't be read."""
         with self._lock:
             return len(self._shards())
 
     def compact(self) -> None:
-        """Merges all files that can be read into one; a look-up is quicker the fewer there are.
+        """Merge all readable files into one, which makes looking up faster.
 
-        Safe beside processes that read or write the store: one whose file is merged goes on in a new one.
+        It is safe while other processes read or write the store: a process whose file is merged continues in a new one.
+
+        Raises:
+            StoreError: if the merged file can't be written.
         """
         with self._lock:
             for shard in [shard for shard in self._shards() if shard is not self._own]:
@@ -141,7 +160,7 @@ class Store:
             self._shards()
 
     def close(self) -> None:
-        """Closes the files; the store may be used again."""
+        """Close the files; the store can still be used."""
         with self._lock:
             self._check_process()
             for shard in self._open.values():
@@ -157,9 +176,9 @@ class Store:
         self.close()
 
     def find(self, rater: RaterRow, versions: Mapping[str, int], keys: Sequence[bytes]) -> dict[bytes, ScoreRow]:
-        """The fullest row of each of `keys` that there is, made by the same libraries or by equivalent ones.
+        """Return the row of each key with the fewest missing scores, by the same or equivalent library versions.
 
-        `versions` are `Rater.versions`. Where a key has rows by other libraries alone, `tell` is called, once.
+        `versions` are `Rater.versions`. If a key only has rows by other library versions, `tell` is called, once.
         """
         best: dict[bytes, ScoreRow] = {}
         outdated: list[tuple[Shard, bytes, str]] = []
@@ -177,20 +196,20 @@ class Store:
         return best
 
     def _fill(self, best: dict[bytes, ScoreRow], shard: Shard, rater: bytes, keys: Sequence[bytes]) -> None:
-        """Take the rows of `shard` that are fuller than those in `best`."""
+        """Replace rows in `best` by those of `shard` with fewer missing scores."""
         if lacking := _lacking(best, keys):
             for row in self._answer(shard, partial(Shard.scores, rater=rater, clips=lacking)) or ():
                 if row.clip not in best or row.missing < best[row.clip].missing:
                     best[row.clip] = row
 
     def _on_other_libraries(self, shard: Shard, rater: RaterRow) -> list[RaterRow]:
-        """The same rater as it judged in other runs."""
+        """Return the rows of the same rater with other library versions."""
         same = (rater.fingerprint, rater.dimensions)
         rows = self._answer(shard, Shard.raters) or ()
         return [row for row in rows if (row.fingerprint, row.dimensions) == same and row.id != rater.id]
 
     def _tell_of(self, outdated: Sequence[tuple[Shard, bytes, str]], rater: RaterRow, keys: Sequence[bytes]) -> None:
-        """Say why known scores of `keys` don't count."""
+        """Tell the user why known scores of `keys` are not used."""
         for shard, other, why in outdated if keys else ():
             if self._answer(shard, partial(Shard.scores, rater=other, clips=keys)):
                 self._told.add(rater.id)
@@ -198,7 +217,7 @@ class Store:
                 return
 
     def write(self, rows: Rows) -> None:
-        """Writes all of `rows` or none, in this process's file."""
+        """Write all of `rows` or none to this process's file."""
         with self._lock:
             while not self._writer().write(rows):
                 self._own = None  # another process has merged the file into its own
@@ -211,12 +230,12 @@ class Store:
         return self._own
 
     def _shards(self) -> list[Shard]:
-        """The files that there are at this moment, this process's own first, since it may be asked for anew."""
+        """Open new files, close merged ones, and return all files, this process's own first."""
         self._check_process()
         complete = False
         while not complete:
             complete = True
-            paths = {path for path in _listed(self.path) if path not in self.damaged}
+            paths = {path for path in listed(self.path) if path not in self.damaged}
             for path in self._open.keys() - paths:  # merged into another
                 gone = self._open.pop(path)
                 self._own = None if gone is self._own else self._own
@@ -232,12 +251,12 @@ class Store:
                     continue
                 if shard.version:
                     self._open[path] = shard
-                else:  # nothing is in it yet
+                else:  # it is still empty
                     shard.close()
         return sorted(self._open.values(), key=lambda shard: shard is not self._own)
 
     def _ask(self, question: Callable[[Shard], Answer | None]) -> Iterator[Answer]:
-        """The answers of all files that can be read."""
+        """Yield the answers of all readable files."""
         for shard in self._shards():
             answer = self._answer(shard, question)
             if answer is not None:
@@ -255,7 +274,7 @@ class Store:
         self.damaged[path] = str(error)
         if shard := self._open.pop(path, None):
             shard.close()
-        remedy = "its scores are left out; move it away to have them made again"
+        remedy = "they are left out; move the file away so that its clips are rated again"
         self.tell(f"{path}: these scores can't be read ({error}); {remedy}")
 
     def _check_process(self) -> None:
@@ -270,17 +289,5 @@ class Store:
 
 
 def _lacking(best: Mapping[bytes, ScoreRow], keys: Sequence[bytes]) -> list[bytes]:
-    """Those of `keys` for which a row, or a fuller one, is wanted."""
+    """Return the keys without a row, or with a row that lacks scores."""
     return [key for key in keys if key not in best or best[key].missing]
-
-
-def _listed(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return [folder / entry.name for entry in entries if fnmatch(entry.name, PATTERN)]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: the store can't be read ({error.strerror}); check the path, or name another"
-        ) from error
