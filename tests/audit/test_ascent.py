@@ -7,6 +7,7 @@ from toy_raters import Reading, Toy
 from avreward import Clip
 from avreward.audit.ascent import PICTURE_STEP, SOUND_STEP, ascend, climb
 from avreward.audit.gradient_noise import gradient_snr
+from avreward.errors import ArgumentError
 
 
 def real(power: float, brightness: float) -> Clip:
@@ -33,7 +34,7 @@ def test_values_stay_in_range_also_where_a_decoder_overshot() -> None:
 
 
 def test_reasons() -> None:
-    assert ascend(Reading()["power"], real(0.25, 0.5)).reason == "no gradient passes toy.power"
+    assert ascend(Reading()["power"], real(0.25, 0.5)).reason == "not differentiable: toy.power"
     silent = ascend(Toy()["power"], real(0.0, 0.5))
     assert (silent.trained, silent.reason) == ((0.0,), "after step 0 the gradient is 0 everywhere")
     missing = ascend(Toy()["power"], Clip(video=torch.rand(2, 3, 8, 8), fps=4))
@@ -74,7 +75,7 @@ def test_a_linear_reward_has_a_steady_gradient_and_a_random_one_none() -> None:
     assert abs(found["video"]) < 0.05
     assert found == gradient_snr(Chaotic()["brightness"], clip, draws=8)
     assert found != gradient_snr(Chaotic()["brightness"], clip, draws=8, seed=1)
-    with pytest.raises(ValueError, match="at least 2"):
+    with pytest.raises(ArgumentError, match=r"^draws: expected an integer of at least 2, got "):
         gradient_snr(Toy()["power"], clip, draws=1)
 
 

@@ -75,10 +75,10 @@ def test_prompts_are_swapped_with_their_texts() -> None:
 @pytest.mark.parametrize(
     ("name", "clip", "other", "why"),
     [
-        ("silence", Clip(video=real().video, fps=8), None, "no sound to replace"),
+        ("silence", Clip(video=real().video, fps=8), None, "no audio to replace"),
         ("black + silence", Clip(audio=real().sound(), sample_rate=8000), None, "no picture to replace"),
-        ("swapped sound", real(), None, "no other clip has a sound"),
-        ("swapped sound", Clip(video=real().video, fps=8), OTHER, "no sound to swap"),
+        ("swapped sound", real(), None, "no other clip has audio"),
+        ("swapped sound", Clip(video=real().video, fps=8), OTHER, "no audio to swap"),
         ("swapped prompt", real(), OTHER, "no prompt to swap"),
         ("swapped prompt", real(prompt="rain"), OTHER, "no other clip has another prompt"),
     ],

@@ -90,7 +90,7 @@ def test_clips_that_take_no_part(monkeypatch) -> None:
     assert probed.failed["silent"] == "toy.power: no audio was given"
     assert "its frames take" in probed.failed["large"]
     other = run_probes(Toy()["overall"], [*CLIPS, silent], probes=SOME)
-    assert "probe it apart" in other.failed["4 <tensor>"]
+    assert "probe it separately" in other.failed["4 <tensor>"]
     with pytest.raises(AvrewardError, match="none of the 1 clips has a reward"):
         run_probes(Toy()["power"], [silent], probes=SOME)
 

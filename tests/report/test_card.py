@@ -143,9 +143,9 @@ def test_a_card_of_a_toy(tmp_path) -> None:
 def test_a_card_of_what_blocks_gradients_and_is_not_compared() -> None:
     made = reward_card(Reading()["power"], [real(0.2)], names=["a"])
     assert made.steps.x == ()
-    assert made.steps.note == "no gradient passes toy.power"
+    assert made.steps.note == "not differentiable: toy.power"
     assert made.gradient_snr == {}
     assert made.notes == [
-        "toy does not read the prompt: the reward says nothing about whether a clip shows what was asked for."
+        "toy does not read the prompt: the reward does not measure whether a clip matches its prompt."
     ]
     assert "the rewards' own units" in html.unescape(render_card(made))  # one clip has no standard deviation

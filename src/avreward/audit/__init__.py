@@ -1,4 +1,4 @@
-"""Can a reward be gamed? Probes, gradient attacks and gradient noise."""
+"""Audit rewards: probes with degenerate inputs, gradient ascent and gradient noise."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Degenerate sounds: functions of the real sound (channels, samples), its rate in Hz and a generator, in [−1, 1]."""
+"""Degenerate audio: functions of the real audio (channels, samples), its rate in Hz and a generator, in [−1, 1]."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ MakeSound = Callable[[Tensor, int, torch.Generator], Tensor]
 
 
 def silence(audio: Tensor, rate: int, generator: torch.Generator) -> Tensor:
-    """Nothing."""
+    """Return silence."""
     return torch.zeros_like(audio)
 
 
 def white_noise(audio: Tensor, rate: int, generator: torch.Generator) -> Tensor:
-    """Gaussian noise at −20 dBFS."""
+    """Return Gaussian noise at −20 dBFS."""
     return (0.1 * torch.randn(audio.shape, generator=generator)).clamp(-1, 1).to(audio)
 
 
 def loud(audio: Tensor, rate: int, generator: torch.Generator) -> Tensor:
-    """The real sound 40 dB louder, cut off at full scale."""
+    """Return the real audio 40 dB louder, clipped at full scale."""
     return (100 * audio).clamp(-1, 1)
 
 
 def loud_noise(audio: Tensor, rate: int, generator: torch.Generator) -> Tensor:
-    """Values drawn from all of [−1, 1]."""
+    """Return uniform noise in [−1, 1]."""
     return (2 * torch.rand(audio.shape, generator=generator) - 1).to(audio)
 
 
 def shrill(audio: Tensor, rate: int, generator: torch.Generator) -> Tensor:
-    """A sine at 0.9 of the highest frequency that the rate holds, at −9 dBFS."""
+    """Return a sine at 0.9 of the Nyquist frequency, at −9 dBFS."""
     time = torch.arange(audio.shape[-1], dtype=torch.float64)
     start = 2 * math.pi * float(torch.rand((), generator=generator))
     return (0.5 * torch.sin(0.9 * math.pi * time + start)).to(audio).expand_as(audio).contiguous()
@@ -44,7 +44,7 @@ _PURE: tuple[MakeSound, ...] = (silence, white_noise, loud, loud_noise, shrill)
 
 
 def mixture(audio: Tensor, rate: int, generator: torch.Generator) -> Tensor:
-    """Two or three of the others, drawn and added with random weights."""
+    """Return the sum of two or three of the others, drawn at random, with random weights."""
     weights, chosen = drawn(len(_PURE), generator)
     mixed = torch.zeros_like(audio)
     for weight, index in zip(weights, chosen, strict=True):

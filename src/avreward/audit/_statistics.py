@@ -1,4 +1,4 @@
-"""By how much degenerate inputs differ from real clips, and how sure that is."""
+"""Differences between the rewards of degenerate inputs and of real clips, with intervals."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from scipy import stats
 
 Values = Sequence[float | None]
 Verdict = Literal["beats", "sometimes", "never", "unseen", "missing"]
-FEWEST = 5  # clips, below which resampling them says nothing
+FEWEST = 5  # clips, below which a bootstrap interval means nothing
 DRAWS = 2000
-SAME = 1e-9  # of the larger of 1 and the value: rounding, no difference
+SAME = 1e-9  # relative to the larger of 1 and the value: differences by rounding
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Difference:
 
     Attributes:
         value: in the reward's unit.
-        low, high: its 95 % interval; `None` where there are too few clips.
-        sds: `value` in standard deviations of the real clips' rewards; `None` where they don't spread.
-        clips: how many took part.
+        low, high: its 95 % interval; `None` for too few clips.
+        sds: `value` in standard deviations of the real clips' rewards; `None` if those are all equal.
+        clips: the number of clips.
     """
 
     value: float
@@ -37,16 +37,18 @@ class Difference:
 
 
 def median_difference(values: Values, real: Values, seed: int = 0) -> Difference | None:
-    """Median of `values` less median of `real`, over the clips that have both; `None` where none has.
+    """Return the median of `values` minus the median of `real`, over the clips that have both; `None` without one.
 
-    The interval is the percentile bootstrap over clips (Efron 1979), in which a clip's two rewards stay together.
+    The interval is the percentile bootstrap over clips (Efron 1979), which keeps a clip's two rewards together.
 
     Args:
-        values, real: one a clip, in the same order; `None` where missing.
+        values: one a clip; `None` where missing.
+        real: rewards of the real clips, in the same order; `None` where missing.
         seed: of the resampling.
 
-    >>> median_difference([3.0, None, 5.0], [1.0, 2.0, 3.0])
-    Difference(value=2.0, low=None, high=None, sds=2.0, clips=2)
+    Example:
+        >>> median_difference([3.0, None, 5.0], [1.0, 2.0, 3.0])
+        Difference(value=2.0, low=None, high=None, sds=2.0, clips=2)
     """
     both = np.stack([_array(values), _array(real)])
     both = both[:, ~np.isnan(both).any(0)]
@@ -62,12 +64,13 @@ def median_difference(values: Values, real: Values, seed: int = 0) -> Difference
 
 
 def mean_difference(values: Values, own: Values, real: Values | None = None) -> Difference | None:
-    """Mean of `values` − `own`, clip by clip, with Student's interval; `None` where no clip has both.
+    """Return the mean of `values` − `own` over the clips, with Student's interval; `None` if no clip has both.
 
-    `real` are the rewards whose standard deviation is the measure (*optional*, `own`).
+    `real` are the rewards whose standard deviation is the unit of `sds` (*optional*, `own`).
 
-    >>> mean_difference([3.0, None, 5.0], [1.0, 2.0, 4.0]).value
-    1.5
+    Example:
+        >>> mean_difference([3.0, None, 5.0], [1.0, 2.0, 4.0]).value
+        1.5
     """
     pairs = _array(values) - _array(own)
     pairs = pairs[~np.isnan(pairs)]
@@ -82,34 +85,34 @@ def mean_difference(values: Values, own: Values, real: Values | None = None) -> 
 
 
 def in_sds(value: float, real: Values) -> float | None:
-    """`value` in standard deviations of the `real` rewards; `None` for fewer than two, or where all are equal."""
+    """Return `value` in standard deviations of the `real` rewards; `None` for fewer than two, or if all are equal."""
     spread = sd(real)
     return None if spread is None or spread == 0 else value / spread
 
 
 def sd(values: Values) -> float | None:
-    """Standard deviation (n − 1) of those that are there; `None` for fewer than two."""
+    """Return the standard deviation (n − 1) of the values that are not missing; `None` for fewer than two."""
     there = [value for value in values if value is not None]
     return float(np.std(there, ddof=1)) if len(there) > 1 else None
 
 
 def median(values: Values) -> float | None:
-    """Median of those that are there; `None` where there is none."""
+    """Return the median of the values that are not missing; `None` if all are."""
     there = [value for value in values if value is not None]
     return float(np.median(there)) if there else None
 
 
 def count_above(values: Values, real: Values) -> int:
-    """How many of `values` are above the median of the `real` rewards of the clips that have both."""
+    """Count `values` above the median `real` reward, over the clips that have both."""
     limit = median(_same(values, real))
     return sum(value is not None and limit is not None and value > limit for value in values)
 
 
 def verdict_of(values: Values, real: Values) -> Verdict:
-    """What became of a degenerate input made of real clips, of which those count that have both rewards.
+    """Return the verdict on a degenerate input, over the clips that have both rewards.
 
-    ``"missing"``: it never has a reward. ``"unseen"``: it has exactly the real clip's, each time. ``"beats"``: its
-    median is above the median real one. ``"sometimes"``: single ones are. ``"never"``: none is.
+    ``"missing"``: it never has a reward. ``"unseen"``: its reward always equals the real clip's. ``"beats"``: its
+    median is above the median real reward. ``"sometimes"``: single values are above it. ``"never"``: none is.
     """
     pairs = [(value, mine) for value, mine in zip(values, real, strict=True) if value is not None and mine is not None]
     if not pairs:
@@ -121,7 +124,7 @@ def verdict_of(values: Values, real: Values) -> Verdict:
 
 
 def _same(values: Values, real: Values) -> list[float | None]:
-    """The `real` rewards of the clips that have one of `values`."""
+    """Return the `real` rewards of the clips whose value is not missing."""
     return [mine for value, mine in zip(values, real, strict=True) if value is not None]
 
 

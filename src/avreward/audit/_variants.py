@@ -1,4 +1,4 @@
-"""Variants of a real clip for a pool to choose from: each with one controlled defect."""
+"""Variants of a real clip, each with one controlled defect: a pool to choose the best of N from."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from avreward.datasets.synthetic._perturbations import PERTURBATIONS
 
 
 def variants(clip: Clip, seed: int = 0) -> Iterator[tuple[str, Clip]]:
-    """The clip with one controlled defect each, of a severity that `seed` draws: name → clip.
+    """Yield variants of the clip with one controlled defect each, of a severity drawn from `seed`: (name, clip).
 
-    All of `PERTURBATIONS` that fit the clip's tracks, but not the sound of another clip.
+    The defects are all `PERTURBATIONS` that fit the clip's tracks, except those that need another clip.
 
-    >>> clip = Clip(audio=torch.rand(1, 8000) - 0.5, sample_rate=8000)
-    >>> [name for name, _ in variants(clip)]
-    ['noise', 'clipping', 'lowpass', 'dropouts', 'reversed', 'shift']
+    Example:
+        >>> clip = Clip(audio=torch.rand(1, 8000) - 0.5, sample_rate=8000)
+        >>> [name for name, _ in variants(clip)]
+        ['noise', 'clipping', 'lowpass', 'dropouts', 'reversed', 'shift']
     """
     for defect in PERTURBATIONS.values():
         if defect.needs_other or not (clip.has_audio if defect.track == "audio" else clip.has_video):

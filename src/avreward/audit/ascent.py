@@ -1,4 +1,4 @@
-"""Gradient ascent from a real clip: does what the gradient gains count for another reward, too?"""
+"""Gradient ascent from a real clip: does a held-out reward rise with the reward that is ascended?"""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from avreward.rewards.base import Reward
 from avreward.scoring.evaluator import Evaluator
 
 STEPS = 8
-PICTURE_STEP = 1 / 255  # each value of the picture moves by at most this a step: one level of 8 bits
+PICTURE_STEP = 1 / 255  # each video value moves by at most this in a step: one level of 8 bits
 SOUND_STEP = 0.002  # likewise each sample: −54 dBFS
 
 
 @dataclass(frozen=True)
 class Ascent:
-    """One clip's way up.
+    """The gradient ascent of one clip.
 
     Attributes:
         name: of the clip.
         trained: the reward before the first step and after each.
-        held_out: likewise the held-out reward; `None` where it has none, all of them without such a reward.
-        reason: why there is no ascent, or why it ended early; `None` where neither.
+        held_out: the held-out reward likewise; `None` where it is missing, everywhere without a held-out reward.
+        reason: why the ascent is missing or ended early; `None` if it is complete.
     """
 
     name: str
@@ -48,28 +48,31 @@ def ascend(
     sound_step: float = SOUND_STEP,
     name: str | None = None,
 ) -> Ascent:
-    """Raises the reward of a real clip by steps along the sign of its gradient, within the range of values.
+    """Raise the reward of a real clip by steps along the sign of its gradient, within the range of values.
 
-    x ← clip(x + step·sign(∂reward/∂x)), for picture and sound together (Madry et al., arXiv:1706.06083, eq. 1, without
-    the ball). A step may also lower the reward: it is bounded, not searched. Nothing is random.
+    x ← clip(x + step·sign(∂reward/∂x)), for video and audio together (Madry et al., arXiv:1706.06083, eq. 1, without
+    the ball). The size of a step is fixed, so a step may also lower the reward. Nothing is random.
 
     Args:
-        reward: differentiable; another one gives an `Ascent` with the reason.
-        clip: a real clip; its prompt and texts stay. A large picture is scaled down first (`gradient_clip`).
-        held_out: judged at every step, not ascended (*optional*).
-        steps, picture_step, sound_step: how many, and how far each value moves in one.
+        reward: a differentiable reward; for any other, the `Ascent` only has a reason.
+        clip: a real clip; prompt and texts are kept. A large video is scaled down first (`gradient_clip`).
+        held_out: a reward that is evaluated at every step, without its gradient (*optional*).
+        steps: the number of steps.
+        picture_step: how far each video value moves in a step, from 0 to 1.
+        sound_step: how far each audio sample moves in a step, from 0 to 1.
         name: of the clip (*optional*, its file's name).
 
-    >>> clip = Clip(audio=0.1 * torch.sin(torch.arange(8000) * 0.3)[None], sample_rate=8000)
-    >>> way = ascend(load_rater("signals")["audio_quality"], clip, steps=2)
-    >>> len(way.trained), way.held_out
-    (3, (None, None, None))
+    Example:
+        >>> clip = Clip(audio=0.1 * torch.sin(torch.arange(8000) * 0.3)[None], sample_rate=8000)
+        >>> way = ascend(load_rater("signals")["audio_quality"], clip, steps=2)
+        >>> len(way.trained), way.held_out
+        (3, (None, None, None))
     """
     reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     name = clip.name if name is None else name
     if not reward.differentiable:
         blocking = [term.name for term in reward.terms if not term.rater.differentiable]
-        return Ascent(name, (), (), f"no gradient passes {', '.join(blocking)}")
+        return Ascent(name, (), (), f"not differentiable: {', '.join(blocking)}")
     try:
         point = _AscentState(gradient_clip(clip))
     except MediaError as error:
@@ -95,7 +98,7 @@ def _alone(evaluator: Evaluator[Reward], clip: Clip) -> float | None:
 
 
 class _AscentState:
-    """Where the ascent is: the tracks of a clip as leaves, and the ends of their ranges."""
+    """The current point of an ascent: a clip's tracks as leaf tensors, and the ranges of their values."""
 
     def __init__(self, clip: Clip) -> None:
         self.of = clip
@@ -104,16 +107,16 @@ class _AscentState:
         for track, low in (("video", 0.0), ("audio", -1.0)):
             if clip.has_video if track == "video" else clip.has_audio:
                 start = (clip.video if track == "video" else clip.sound()).detach()
-                # A decoder may have overshot: then the range is as wide as it was.
+                # Values from a decoder may exceed the range; it is then widened to them.
                 self.ends[track] = start.clamp(max=low), start.clamp(min=1.0)
                 self.tracks[track] = start.clone().requires_grad_()
 
     def clip(self) -> Clip:
-        """The clip here."""
+        """Return the clip at this point."""
         return built(self.of, self.tracks)
 
     def move(self, value: Tensor, picture_step: float, sound_step: float) -> bool:
-        """One step up; False where no track has a gradient."""
+        """Take one step up; return `False` if no track has a gradient."""
         names = list(self.tracks)
         gradients = torch.autograd.grad(value, [self.tracks[n] for n in names], allow_unused=True)
         moved = False
@@ -129,7 +132,7 @@ class _AscentState:
 
 
 def built(like: Clip, tracks: dict[str, Tensor]) -> Clip:
-    """A clip of these tracks (``video``, ``audio``), with the times, rate and texts of another."""
+    """Return a clip of these tracks (``video``, ``audio``), with the frame times, sample rate and texts of `like`."""
     texts = {"prompt": like.prompt, "texts": like.texts}
     if "video" not in tracks:
         return Clip(audio=tracks["audio"], sample_rate=like.sample_rate, **texts)  # type: ignore[arg-type]
@@ -142,12 +145,12 @@ class Climb:
     """The ascents of several clips together.
 
     Attributes:
-        ways: one a clip.
+        ways: the ascent of each clip.
         trained: mean gain of the reward at each step, from the start on; `None` for a step that no clip reached.
-        held_out: likewise of the held-out reward.
-        gain: of the whole way, over the clips that went it.
-        held_out_gain: likewise of the held-out reward.
-        opposed: share of the clips whose reward rose while the held-out one fell; `None` where none has both.
+        held_out: mean gain of the held-out reward likewise.
+        gain: total gain, over the clips whose ascent is complete.
+        held_out_gain: total gain of the held-out reward.
+        opposed: share of the clips whose reward rose while the held-out reward fell; `None` if no clip has both.
     """
 
     ways: tuple[Ascent, ...]
@@ -159,7 +162,7 @@ class Climb:
 
     @property
     def disagreement(self) -> float | None:
-        """The gain less the held-out one, each in standard deviations of the real clips: 0 where both agree."""
+        """Gain minus held-out gain, each in standard deviations of the real clips' rewards: 0 if both agree."""
         gains = [gain.sds for gain in (self.gain, self.held_out_gain) if gain is not None]
         first, second = gains if len(gains) == 2 else (None, None)
         return None if first is None or second is None else first - second
@@ -175,10 +178,17 @@ def climb(
     steps: int = STEPS,
     step: Callable[[str], None] = lambda doing: None,
 ) -> Climb:
-    """Ascends from each of `clips`; arguments as in `ascend`, `step` as in `run_probes`.
+    """Run `ascend` from each of `clips` and summarize the gains.
 
-    `real` are the rewards and held-out rewards whose standard deviations are the measure (*optional*, where the ascents
-    start).
+    Args:
+        reward: a differentiable reward.
+        clips: real clips.
+        held_out: a reward that is evaluated at every step (*optional*).
+        names: of the clips (*optional*, their files' names).
+        real: rewards and held-out rewards whose standard deviations are the unit of `sds` (*optional*, those at the
+            start of the ascents).
+        steps: the number of steps.
+        step: called with a line for each clip.
     """
     reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     called = [clip.name for clip in clips] if names is None else names
@@ -204,6 +214,6 @@ def _both(first: float | None, second: float | None) -> bool:
 
 
 def _course(ways: Sequence[Values], steps: int) -> tuple[float | None, ...]:
-    """Mean gain at each step, over the clips that have a reward there and at the start."""
+    """Return the mean gain at each step, over the clips that have a reward there and at the start."""
     gains = [mean_difference([w[k] for w in ways], [w[0] for w in ways]) for k in range(steps + 1)]
     return tuple(None if gain is None else gain.value for gain in gains)

@@ -1,4 +1,4 @@
-"""How steady a reward's gradient is when a clip changes by less than anybody sees or hears."""
+"""Signal-to-noise ratio of a reward's gradient under imperceptible changes of a clip."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 from avreward.audit.ascent import built
 from avreward.audit.probes import gradient_clip
 from avreward.clip import Clip
+from avreward.errors import ArgumentError
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 
@@ -17,25 +18,30 @@ SOUND_NOISE = 1e-4  # −80 dBFS
 
 
 def gradient_snr(reward: RewardLike, clip: Clip, *, draws: int = DRAWS, seed: int = 0) -> dict[str, float]:
-    """Signal-to-noise ratio of the gradient with respect to ``video`` and ``audio``, those that it reaches.
+    """Return the signal-to-noise ratio of the gradient for each track that it reaches: ``video``, ``audio``.
 
-    The gradient g is taken at `draws` copies of the clip with Gaussian noise of 1/255 in the picture and −80 dBFS in
-    the sound. Noise is its variance Σ‖g_k − ḡ‖²/(K − 1), signal ‖ḡ‖² less what noise adds to it (variance/K, so the
-    estimate is unbiased, and may be a little below 0 where there is no signal). 10 and more: the same way each time;
-    below 1: mostly chance, and more clips a step are needed.
+    The gradient g is taken at `draws` copies of the clip with Gaussian noise of 1/255 in the video and −80 dBFS in the
+    audio. The noise is its variance Σ‖g_k − ḡ‖²/(K − 1); the signal is ‖ḡ‖² minus variance/K, which makes the estimate
+    unbiased (it may be slightly below 0 without a signal). From 10 on, the gradient is nearly the same in each copy;
+    below 1 it is mostly chance, and a training step needs more clips.
 
     Args:
-        reward: differentiable, with a value for this clip; else `MissingScore`, or torch's own error.
+        reward: a differentiable reward.
         clip: any clip that fits in memory with its gradient.
-        draws: how many, at least 2.
+        draws: the number of copies, at least 2.
         seed: of the noise.
 
-    >>> clip = Clip(audio=0.1 * torch.sin(torch.arange(8000) * 0.3)[None], sample_rate=8000)
-    >>> sorted(gradient_snr(load_rater("signals")["audio_quality"], clip))
-    ['audio']
+    Raises:
+        ArgumentError: if `draws` is below 2.
+        MissingScore: if the clip has no reward.
+
+    Example:
+        >>> clip = Clip(audio=0.1 * torch.sin(torch.arange(8000) * 0.3)[None], sample_rate=8000)
+        >>> sorted(gradient_snr(load_rater("signals")["audio_quality"], clip))
+        ['audio']
     """
     if draws < 2:
-        raise ValueError(f"draws: {draws}; give at least 2, or there is no spread")
+        raise ArgumentError("draws", "an integer of at least 2", draws)
     reward, whole = as_reward(reward), gradient_clip(clip)
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[Tensor]] = {}
@@ -62,7 +68,7 @@ def _noisy(track: Tensor, size: float, generator: torch.Generator) -> Tensor:
 
 
 def _ratio(gradients: Tensor) -> float:
-    """(draws, values) → signal over noise."""
+    """Return signal over noise of gradients (draws, values)."""
     draws, mean = len(gradients), gradients.mean(0)
     noise = float((gradients - mean).square().sum()) / (draws - 1)
     signal = float(mean.square().sum()) - noise / draws

@@ -1,4 +1,4 @@
-"""Probes against gaming: which degenerate inputs a reward prefers to real clips, and by how much."""
+"""Probes for reward hacking: which degenerate inputs a reward prefers to real clips, and by how much."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
 from avreward.scoring.evaluator import Evaluator
 
-MOST_BYTES = 3 * 2**30  # of one clip's frames as floats; a probe holds them two or three times
-GRADIENT_BYTES = 2**27  # likewise where gradients are taken: a pass both ways holds some twenty times as much
+MOST_BYTES = 3 * 2**30  # of one clip's frames as floats; a probe keeps two or three copies
+GRADIENT_BYTES = 2**27  # likewise for gradients: forward and backward take about twenty times as much
 
 
 @dataclass
 class ProbeColumn:
-    """The rewards of one kind of clip, one a real clip: `values`, `None` where missing, and `reasons` for those."""
+    """The rewards of one kind of input, one for each real clip: `values`, `None` where missing, and `reasons`."""
 
     values: list[float | None] = field(default_factory=list)
     reasons: list[str | None] = field(default_factory=list)
 
     def add(self, value: float | None, reason: str | None) -> None:
-        """One more."""
+        """Append a reward, or the reason why it is missing."""
         self.values.append(value)
         self.reasons.append(reason)
 
 
 @dataclass(frozen=True)
 class ProbeOutcome:
-    """What became of one probe.
+    """The result of one probe.
 
     Attributes:
-        probe: which one.
+        probe: the probe.
         trained: its rewards.
-        held_out: what the held-out reward gives it; `None` where there is no such reward.
-        to_median: how far its median is above that of the real clips that it could be made of.
-        to_own: how far it is above the real clip that it was made from, on average.
+        held_out: its held-out rewards; `None` without a held-out reward.
+        to_median: its median minus the median of the real clips that it could be made from.
+        to_own: mean of its reward minus the reward of the real clip that it was made from.
+        held_out_to_own: the same for the held-out reward.
         verdict: see `verdict_of`.
     """
 
@@ -59,13 +60,13 @@ class ProbeOutcome:
 
 @dataclass(frozen=True, repr=False)
 class ProbeResults(ShownAsTable):
-    """All probes of a reward.
+    """The results of all probes of a reward.
 
     Attributes:
-        names: of the real clips that took part.
+        names: of the real clips that were used.
         real, held_out: their rewards.
-        outcomes: one a probe, in the order given.
-        failed: name of each clip that took no part → why.
+        outcomes: the result of each probe, in the order given.
+        failed: name of each clip that was left out → why.
     """
 
     names: list[str]
@@ -76,7 +77,7 @@ class ProbeResults(ShownAsTable):
 
     @property
     def beaten_by(self) -> list[str]:
-        """The probes whose median is above the median real clip."""
+        """The names of the probes whose median is above the median real clip."""
         return [outcome.probe.name for outcome in self.outcomes if outcome.verdict == "beats"]
 
     def _shown(self) -> Shown:
@@ -96,25 +97,27 @@ def run_probes(
     seed: int = 0,
     step: Callable[[str], None] = lambda doing: None,
 ) -> ProbeResults:
-    """Judges real clips and the degenerate inputs made of them.
+    """Rate real clips and the degenerate inputs made from them.
 
-    A degenerate input that a rater can't judge is missing, with the reason. A real clip without a reward, or one whose
-    fused scores are made of other dimensions than most, takes no part. No gradients.
+    A degenerate input that a rater can't rate is missing, with the reason. A real clip without a reward, or with a
+    fused score of other dimensions than most clips, is left out. No gradients.
 
     Args:
-        reward: what would be trained on.
-        clips: real ones; several, since each is compared with the others' median, and swaps need another.
+        reward: the reward that a generator would be trained on.
+        clips: real clips; several, since each is compared with the median, and swaps need another clip.
         held_out: a reward that would not be trained on, for comparison (*optional*).
-        probes: which (*optional*, all of `PROBES`).
+        probes: the probes to run (*optional*, all of `PROBES`).
         names: of the clips (*optional*, their files' names).
-        seed: decides everything random.
-        step: called with a line for each judged clip, real or not.
+        seed: of all random choices.
+        step: called with a line for each rated clip, real or degenerate.
 
-    Raises `AvrewardError` where no clip has a reward.
+    Raises:
+        AvrewardError: if no clip has a reward.
 
-    >>> probed = run_probes(load_rater("signals")["audio_quality"], [clip])
-    >>> probed.beaten_by
-    []
+    Example:
+        >>> probed = run_probes(load_rater("signals")["audio_quality"], [clip])
+        >>> probed.beaten_by
+        []
     """
     reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     chosen = list(PROBES.values() if probes is None else probes)
@@ -143,12 +146,12 @@ Judgment = tuple[float | None, str | None]
 
 
 def audit_evaluator(reward: Reward, held_out: Reward | None) -> Evaluator[list[Reward]]:
-    """Return what rates clips by a reward and a held-out one; a rater that both read rates once."""
+    """Return an evaluator of a reward and, if given, a held-out one; a rater that both read rates once."""
     return Evaluator([reward] if held_out is None else [reward, held_out])
 
 
 def judgments(evaluator: Evaluator[list[Reward]], clip: Clip) -> list[Judgment]:
-    """Return the reward of a clip, or why there is none; then the held-out one."""
+    """Return the reward of a clip, or why it is missing; then the held-out reward, if there is one."""
     return [_judgment(rewards) for rewards in evaluator.evaluate([clip])]
 
 
@@ -157,22 +160,25 @@ def _judgment(rewards: Rewards) -> Judgment:
 
 
 def whole_clip(clip: Clip) -> Clip:
-    """The clip with all its frames and its sound in memory.
+    """Return the clip with all its frames and its audio in memory.
 
-    Raises `MediaError` where it doesn't decode, or its frames take more than 3 GiB.
+    Raises:
+        MediaError: if it can't be decoded, or its frames take more than 3 GiB.
     """
     if clip.has_video:
         size = _bytes(clip)
         if size > MOST_BYTES:
-            remedy = "give a shorter or smaller clip"
-            raise MediaError(clip.path or "clip", f"its frames take {size / 2**30:.1f} GiB, probes allow 3", remedy)
+            remedy = "pass a shorter or smaller clip"
+            raise MediaError(
+                clip.path or "clip", f"expected frames of at most 3 GiB, got {size / 2**30:.1f} GiB", remedy
+            )
         whole = Clip(video=clip.video, times=clip.times, prompt=clip.prompt, texts=clip.texts)
         return whole.with_audio(clip.sound(), clip.sample_rate) if clip.has_audio else whole
     return Clip(audio=clip.sound(), sample_rate=clip.sample_rate, prompt=clip.prompt, texts=clip.texts)
 
 
 def gradient_clip(clip: Clip) -> Clip:
-    """As `whole_clip`, with the picture scaled down where its frames would take more than 128 MiB."""
+    """Return the clip as `whole_clip` does, scaled down if its frames would take more than 128 MiB."""
     if not clip.has_video or _bytes(clip) <= GRADIENT_BYTES:
         return whole_clip(clip)
     side = int(max(clip.height, clip.width) * math.sqrt(GRADIENT_BYTES / _bytes(clip)))
@@ -182,14 +188,14 @@ def gradient_clip(clip: Clip) -> Clip:
 
 
 def _bytes(clip: Clip) -> int:
-    """What the frames take as floats of four bytes."""
+    """Return the size of the frames as 32-bit floats."""
     return 12 * len(clip.times) * clip.height * clip.width
 
 
 def _real(
     evaluator: Evaluator[list[Reward]], clips: Mapping[str, Clip], step: Callable[[str], None]
 ) -> tuple[dict[str, Clip], list[list[Judgment]], dict[str, str]]:
-    """The clips that have a reward of one basis, with their rewards, and why others have none."""
+    """Return the clips that have a reward of the most common basis, their rewards, and why others are left out."""
     found: dict[str, tuple[list[Judgment], frozenset[str]]] = {}
     failed: dict[str, str] = {}
     for name, clip in clips.items():
@@ -207,18 +213,18 @@ def _real(
             found[name] = judged, frozenset(rewards[0].basis[0])
     if not found:
         why = f" ({next(iter(failed.values()))})" if failed else ""
-        raise AvrewardError(f"none of the {len(clips)} clips has a reward{why}; give at least one that has")
+        raise AvrewardError(f"none of the {len(clips)} clips has a reward{why}; pass at least one that has a reward")
     common = Counter(basis for _, basis in found.values()).most_common(1)[0][0]
     for name, (_, basis) in found.items():
         if basis != common:
             made, most = (" and ".join(sorted(names)) or "no fused score" for names in (basis, common))
-            failed[name] = f"its reward is made of {made}, that of most clips of {most}; probe it apart"
+            failed[name] = f"its reward is made of {made}, unlike most clips ({most}); probe it separately"
     kept = {name: judged for name, (judged, basis) in found.items() if basis == common}
     return {name: clips[name] for name in kept}, list(kept.values()), failed
 
 
 def _partner(clips: Sequence[Clip], number: int, probe: Probe) -> Clip | None:
-    """The next clip that has something else to swap in."""
+    """Return the next clip that has another audio or prompt to swap in."""
     others = [clips[(number + k) % len(clips)] for k in range(1, len(clips))]
     if probe.swap == "prompt":
         others = [clip for clip in others if clip.prompt not in (None, clips[number].prompt)]

@@ -36,7 +36,7 @@ def demo(
     from avreward.cli import _ranking as ranking
 
     result = ranking.run({path.name: partial(Clip.open, path) for path in files.values()}, chosen)
-    captions = {files[defect.name].name: f"Planted: {defect.told}." for defect in DEFECTS}
+    captions = {files[defect.name].name: f"Planted: {defect.about}." for defect in DEFECTS}
     captions[files[BEST].name] = "As it was made."
     page = ranking.write_page(result, out / "report.html", captions=captions)
     ranking.print_table(result)

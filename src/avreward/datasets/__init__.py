@@ -1,4 +1,4 @@
-"""Data that raters are fitted to and checked with."""
+"""Data to fit and check raters with: synthetic scenes and controlled defects."""
 
 from typing import TYPE_CHECKING
 

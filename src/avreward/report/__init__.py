@@ -1,4 +1,4 @@
-"""Pages that a person looks at: rankings, reward cards, curves."""
+"""HTML pages: rankings, reward cards and best-of-N curves."""
 
 from typing import TYPE_CHECKING
 

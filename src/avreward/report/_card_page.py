@@ -1,4 +1,4 @@
-"""Draws a reward `RewardCard` as one HTML file that needs nothing else: no script, no picture, no network."""
+"""Render a `RewardCard` as one HTML file without scripts, images or network access."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def render_card(card: RewardCard) -> str:
-    """The card as HTML. Every text on it is escaped: file names come from anywhere."""
+    """Return the card as HTML; all text is escaped, since file names are untrusted."""
     from markupsafe import Markup
 
     style = "".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "card.css"))
@@ -47,10 +47,11 @@ def render_card(card: RewardCard) -> str:
 
 
 def signed(value: float | None, unit: str = "") -> str:
-    """A difference, with its sign.
+    """Return a difference with its sign.
 
-    >>> signed(1.25), signed(-0.5, " sd"), signed(None)
-    ('+1.2', '−0.5 sd', '–')
+    Example:
+        >>> signed(1.25), signed(-0.5, " sd"), signed(None)
+        ('+1.2', '−0.5 sd', '–')
     """
     if value is None or not math.isfinite(value):
         return ABSENT
@@ -59,7 +60,7 @@ def signed(value: float | None, unit: str = "") -> str:
 
 
 def interval(difference: Difference | None) -> str:
-    """The 95 % interval of a difference, or nothing where there is none."""
+    """Return the 95 % interval of a difference; empty if there is none."""
     if difference is None or difference.low is None or difference.high is None:
         return ""
     return f"{signed(difference.low)} … {signed(difference.high)}"
@@ -71,9 +72,9 @@ def _height(row: ProbeRow) -> float:
 
 @dataclass(frozen=True)
 class CardScale:
-    """Where a reward stands, 0 to 100, in the small pictures of the probes.
+    """Maps rewards to positions, 0 to 100, in the small charts of the probes.
 
-    `seen_low` and `seen_high` are the ends of all clips, real and degenerate; `real_low` and `real_high` of the real.
+    `seen_low` and `seen_high` are the range of all clips, real and degenerate; `real_low` and `real_high` of real ones.
     """
 
     seen_low: float
@@ -83,28 +84,28 @@ class CardScale:
 
     @classmethod
     def of(cls, card: RewardCard) -> CardScale:
-        """What the clips of the card reach."""
+        """Return the scale that holds all rewards of the card."""
         real = [value for value in card.real if value is not None] or [0.0]
         seen = real + [value for row in card.probes for value in row.there]
         return cls(min(seen), max(seen), min(real), max(real))
 
     def place(self, value: float) -> str:
-        """Per cent of the way, with a little margin at both ends."""
+        """Return the position in percent, with a small margin at both ends."""
         span = self.seen_high - self.seen_low
         return f"{2 + 96 * (value - self.seen_low) / span:.1f}" if span > 0 else "50.0"
 
     @property
     def width(self) -> str:
-        """Of the real clips' band; never too thin to be seen."""
+        """Width of the real clips' band; never too thin to be visible."""
         return f"{max(0.8, float(self.place(self.real_high)) - float(self.place(self.real_low))):.1f}"
 
 
 @dataclass(frozen=True)
 class CardChart:
-    """A line chart, ready to be drawn: coordinates are those of the SVG.
+    """A line chart in SVG coordinates.
 
-    `trained` and `held_out` are paths, empty where there is no line; `ticks_x` and `ticks_y` are (place, text);
-    `zero` is where nothing was gained; `unit` says what the vertical axis is in.
+    `trained` and `held_out` are paths, empty without a line; `ticks_x` and `ticks_y` are (position, text); `zero` is
+    the position of a gain of 0; `unit` is the unit of the vertical axis.
     """
 
     trained: str
@@ -119,7 +120,7 @@ class CardChart:
 
 
 def chart(curve: CardCurve, label: str) -> CardChart:
-    """Both lines of a curve, in standard deviations of the real clips where they are known, so that they compare."""
+    """Return the chart of a curve; both lines are in standard deviations of the real clips if those are known."""
     known = [s for s in (curve.trained_sd, *([curve.held_out_sd] if curve.held_out else [])) if s]
     in_sds = len(known) == 1 + bool(curve.held_out)
     lines = {"trained": curve.trained, "held out": curve.held_out}
@@ -160,10 +161,11 @@ def chart(curve: CardCurve, label: str) -> CardChart:
 
 
 def nice(low: float, high: float) -> list[float]:
-    """Three to six round numbers that hold `low` and `high`.
+    """Return three to six round numbers that enclose `low` and `high`.
 
-    >>> nice(-0.2, 1.7)
-    [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0]
+    Example:
+        >>> nice(-0.2, 1.7)
+        [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0]
     """
     if high - low < 1e-12:
         low, high = low - 0.5, high + 0.5

@@ -1,4 +1,4 @@
-"""Lines with bands as inline SVG: the plot stretches, so a page fits a phone, and all text stays HTML and readable."""
+"""Line charts with bands as inline SVG; the plot scales with the page, and all text is HTML."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from avreward.report.page import coordinate
 
-MARKED_AT_MOST = 24  # points with a dot of their own
+MARKED_AT_MOST = 24  # points of a line that has dots
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line through points, and the band of their intervals.
+    """A line through points, with a band of their intervals.
 
     Attributes:
-        name: for the legend; also its colour's class: ``line-0``, ``line-1``, … by its place in the chart.
+        name: for the legend; the CSS class is ``line-0``, ``line-1``, … by its position in the chart.
         x, y: coordinates in the chart's units.
-        low, high: of the band, beside `y`; `None` where a point has none.
-        dashed: whether it is no measurement.
+        low, high: ends of the band at each point; `None` where a point has no interval.
+        dashed: whether it is a reference instead of a measurement.
     """
 
     name: str
@@ -32,14 +32,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over one pair of axes.
+    """Lines in one pair of axes.
 
     Attributes:
-        title, caption: above it.
-        x_name, y_name: of the axes.
-        lines: at least one.
-        x_marks: where the horizontal axis has labels, and which.
-        level: a horizontal line, such as a gain that is wanted, or `None`.
+        title, caption: text above the chart.
+        x_name, y_name: names of the axes.
+        lines: at least one line.
+        x_marks: (value, label) along the horizontal axis.
+        level: value of a horizontal line, such as a required gain, or `None`.
     """
 
     title: str
@@ -110,7 +110,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A line as a page draws it: SVG paths in a square of 100, and dots as positions in percent."""
+    """A line to draw: SVG paths in a square of 100, and dots as positions in percent."""
 
     name: str
     path: str
@@ -124,10 +124,11 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def round_numbers(low: float, high: float, about: int = 5) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten between `low` and `high`.
+    """Return multiples of 1, 2 or 5 times a power of ten between `low` and `high`.
 
-    >>> round_numbers(-0.1, 2.2)
-    [0.0, 0.5, 1.0, 1.5, 2.0]
+    Example:
+        >>> round_numbers(-0.1, 2.2)
+        [0.0, 0.5, 1.0, 1.5, 2.0]
     """
     raw = (high - low) / about
     power = 10 ** math.floor(math.log10(raw))

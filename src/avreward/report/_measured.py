@@ -1,4 +1,4 @@
-"""What raters that can explain themselves measured on a candidate, and what each measurement cost: points and time."""
+"""Measurements behind the scores, from raters with an `explain` method, with their costs in points and time."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ WORTH_NAMING = 1.0  # points
 
 
 def measured(clip: Clip, raters: Iterable[Rater], scores: Mapping[str, Scores], row: int) -> list[MeasurementView]:
-    """The measurements of `clip`, those of one dimension together, the costliest first.
+    """Return the measurements of `clip`, grouped by dimension, the costliest first.
 
-    A rater explains itself by ``explain(clip)``: rows with `name`, `value` and, all *optional*, `unit`, `cost_ms`,
-    `source`, `higher_is_better`, `feeds` (the dimension that it is part of), `penalty` (its share in what that
-    dimension lost) and `note` (why there is no value).
+    A rater's ``explain(clip)`` returns rows with `name`, `value` and, all *optional*, `unit`, `cost_ms`, `source`,
+    `higher_is_better`, `feeds` (the dimension that it is part of), `penalty` (its share of the points which that
+    dimension lost) and `note` (why the value is missing).
 
     Args:
         clip: a candidate.
-        raters: those that judged it.
-        scores: of all candidates, by the raters' names.
-        row: which of them it is.
+        raters: the raters that rated it.
+        scores: rater's name → scores of all candidates.
+        row: the candidate's row in the scores.
     """
     found: list[MeasurementView] = []
     for rater in raters:
@@ -38,7 +38,7 @@ def measured(clip: Clip, raters: Iterable[Rater], scores: Mapping[str, Scores], 
             continue
         try:
             rows = list(explain(clip))
-        except AvrewardError as error:  # the file went away since it was ranked: the page can do without
+        except AvrewardError as error:  # the file was removed since it was ranked: the page is written without
             found.append(MeasurementView(rater.name, None, note=str(error)))
             continue
         found += _with_points(rows, scores[rater.name], row)
@@ -46,13 +46,13 @@ def measured(clip: Clip, raters: Iterable[Rater], scores: Mapping[str, Scores], 
 
 
 def costliest(measurements: Sequence[MeasurementView], dimensions: Collection[str]) -> list[MeasurementView]:
-    """The few measurements that cost most of those that feed `dimensions`: the reasons for a low reward."""
+    """Return the few measurements of `dimensions` that cost most: the reasons for a low reward."""
     fed = [m for m in measurements if m.feeds in dimensions and m.points is not None and m.points >= WORTH_NAMING]
     return sorted(fed, key=lambda m: -(m.points or 0.0))[:NAMED]
 
 
 def _with_points(rows: Sequence[Any], scores: Scores, row: int) -> list[MeasurementView]:
-    """Shares what each dimension lost (its top less its score) among its measurements, as their penalties stand."""
+    """Divide the points that each dimension lost (its top minus its score) among its measurements, by penalty."""
     total: dict[str, float] = defaultdict(float)
     for explained in rows:
         total[getattr(explained, "feeds", None) or ""] += getattr(explained, "penalty", None) or 0.0

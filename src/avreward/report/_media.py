@@ -1,4 +1,4 @@
-"""What a browser plays: the candidate's own file where it can, else a copy made for it; and small pictures of it."""
+"""Media for browsers: the candidate's own file or an encoded copy, with poster, loudness and motion."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from avreward.media.sampling import AllFrames, FramePlan, Spread
 from avreward.report.data import PlayableMedia
 
 SPANS = 240  # steps of the drawn loudness and motion
-POSTERS = 5  # frames that the picture before playing is chosen from
+POSTERS = 5  # frames that the poster is chosen from
 POSTER_SIDE = 420  # pixels; about 15 kB a candidate
 MOTION_SIDE = 64
 PLAIN_BYTES = 4 * 2**30  # of frames as floats: five seconds of 4K
-MOTION_SECONDS = 120.0  # of a longer clip, motion isn't drawn: every frame would have to be decoded for it
+MOTION_SECONDS = 120.0  # of longer clips, no motion is drawn, since it needs every frame
 
-# What current browsers play, by libav's names. A file that isn't listed is encoded again rather than left black.
+# What current browsers play, by libav's names. Other files are encoded again.
 _MP4 = {"h264": {"yuv420p", "yuvj420p"}, "av1": {"yuv420p"}}
 _WEBM = {"vp8": {"yuv420p"}, "vp9": {"yuv420p"}, "av1": {"yuv420p"}}
 _CONTAINERS: dict[str, tuple[dict[str, set[str]], set[str]]] = {
@@ -40,16 +40,16 @@ _CONTAINERS: dict[str, tuple[dict[str, set[str]], set[str]]] = {
 
 
 def media_of(clip: Clip, page: Path, name: str, copy: bool = False) -> PlayableMedia:
-    """What the page at `page` shows of `clip`; files made for it are called `name` and lie in a folder beside the page.
+    """Return what the page at `page` plays for `clip`; new files are written to a folder beside the page.
 
-    The clip's own file is linked where browsers play it. Another one, or a clip that has no file of its own (a dub laid
-    over a picture, tensors), is written as H.264 and AAC. Nothing here fails: what can't be played says why.
+    The clip's own file is linked if browsers play it. Otherwise, and for a clip without a file of its own (a dub,
+    tensors), the clip is written as H.264 and AAC. It does not raise: if nothing can be played, `problem` says why.
 
     Args:
         clip: a candidate.
         page: where the page will be.
-        name: a file name without ending.
-        copy: write every candidate beside the page, so that the two can be sent to somebody.
+        name: file name without ending, for new files.
+        copy: copy the file beside the page in any case, so that the folder can be shared.
     """
     kind = "video" if clip.has_video else "audio"
     try:
@@ -62,22 +62,23 @@ def media_of(clip: Clip, page: Path, name: str, copy: bool = False) -> PlayableM
 
 
 def relative_url(path: Path, folder: Path) -> str:
-    """The address of a file as a page in `folder` writes it: relative, with ``#``, ``?``, ``%`` quoted.
+    """Return the URL of a file relative to a page in `folder`, with ``#``, ``?``, ``%`` quoted.
 
-    >>> relative_url(Path("/a/b/100% #1.mp4"), Path("/a/c"))
-    '../b/100%25%20%231.mp4'
+    Example:
+        >>> relative_url(Path("/a/b/100% #1.mp4"), Path("/a/c"))
+        '../b/100%25%20%231.mp4'
     """
     try:
         relative = os.path.relpath(path.resolve(), folder.resolve())
     except ValueError:  # another drive
         return path.resolve().as_uri()
-    # A name with a colon would read as the scheme of an address, hence the dot.
+    # The dot keeps a name with a colon from being read as a URL scheme.
     address = quote(os.fsencode(Path(relative).as_posix()), safe="/")
     return address if address.startswith("../") else f"./{address}"
 
 
 def browser_plays(path: Path) -> bool:
-    """Whether current browsers play the file: container, codecs and pixel format, read from its header."""
+    """Return whether current browsers play the file: container, codecs and pixel format, read from its header."""
     try:
         with reading(path, Limits()) as container:
             videos, sounds = _CONTAINERS.get(container.format.name, ({}, set()))
@@ -90,7 +91,7 @@ def browser_plays(path: Path) -> bool:
 
 
 def own_file(clip: Clip) -> Path | None:
-    """The file that holds just what the clip holds, if there is one: not so for a dub laid over a file's picture."""
+    """Return the file with exactly the tracks of the clip; `None` for a dub of another file's video, or tensors."""
     if clip.path is None:
         return None
     try:
@@ -115,17 +116,17 @@ def _file_for(clip: Clip, page: Path, name: str, copy: bool) -> Path:
         return target
     target = folder / f"{stem}{'.mp4' if clip.has_video else '.wav'}"
     clip.save(target)
-    if not browser_plays(target):  # what was copied into it, or an odd size: 4:2:0 needs even sides
+    if not browser_plays(target):  # copied packets, or an odd size: 4:2:0 needs even sides
         _plain(clip).save(target)
     return target
 
 
 def _plain(clip: Clip) -> Clip:
-    """The clip as tensors of an even size, so that nothing of the file's own encoding is left."""
+    """Return the clip as tensors of an even size, so that it is encoded from scratch."""
     size = len(clip.times) * clip.height * clip.width * 12  # bytes as floats
     if size > PLAIN_BYTES:
         raise MediaError(
-            clip.name, "browsers can't play it, and it is too large to encode again", "convert it to H.264"
+            clip.name, "browsers can't play it, and it is too large to be encoded again", "convert it to H.264"
         )
     video = clip.video[..., : clip.height // 2 * 2, : clip.width // 2 * 2]
     plain = Clip(video=video, times=clip.times)
@@ -133,7 +134,7 @@ def _plain(clip: Clip) -> Clip:
 
 
 def _heard(clip: Clip) -> tuple[float, ...]:
-    """The loudest sample of each span, square-rooted so that quiet sounds can be seen."""
+    """Return the square root of the loudest sample of each span, so that quiet audio is visible."""
     if not clip.has_audio:
         return ()
     try:
@@ -147,9 +148,9 @@ def _heard(clip: Clip) -> tuple[float, ...]:
 
 
 def _seen(clip: Clip) -> tuple[str, tuple[float, ...]]:
-    """A frame that shows something, as a data URL, and how much the picture changes in each span.
+    """Return a poster frame as a data URL, and how much the video changes in each span.
 
-    Of a few frames it is the one with the most contrast: the middle of a fade would be black.
+    The poster is the frame with the most contrast of a few: a frame within a fade could be black.
     """
     if not clip.has_video:
         return "", ()
@@ -169,7 +170,7 @@ def _motion(frames: Tensor, clip: Clip) -> tuple[float, ...]:
         return ()
     change = (frames[1:] - frames[:-1]).abs().float().mean((1, 2, 3))
     spans = torch.zeros(min(SPANS, len(change)))
-    # Each change stands where the new frame appears; a span without a new frame keeps still.
+    # A change counts at the time of the new frame; a span without a new frame has no motion.
     at = (clip.times[1:] / clip.seconds * len(spans)).long().clamp(0, len(spans) - 1)
     return tuple(spans.scatter_reduce(0, at.cpu(), change.cpu(), "amax").tolist())
 

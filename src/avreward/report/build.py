@@ -1,4 +1,4 @@
-"""From a ranking to the page: what each candidate scored, how it looks and sounds, and what the run depended on."""
+"""Build the page of a ranking: scores and media of each candidate, and the settings of the run."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from avreward.rewards.base import Reward
 from avreward.scoring._torch_threads import one_core
 from avreward.selection._selection import Selection
 
-TICKS = 24  # other candidates drawn in one bar; of more, evenly chosen ones, so that a page of 500 stays light
-THREADS = 4  # candidates made playable side by side: libav's own threads do the rest
+TICKS = 24  # other candidates drawn in one bar; of more, an even selection keeps large pages small
+THREADS = 4  # candidates encoded in parallel; libav uses threads of its own
 
 
 @dataclass(frozen=True)
 class Details:
-    """What a page can say besides the ranking itself; every part is *optional*.
+    """Optional parts of a page besides the ranking.
 
     Args:
         names: of the candidates, in the order given; by default the clips' own.
-        failures: what could not even be opened.
-        settings: more lines for the settings: the command, say.
+        failures: files that could not be opened.
+        settings: more lines for the settings, such as the command.
         captions: candidate's name → a line about it.
-        wall_s: what the run took.
-        copy_media: put a copy of every file beside the page, so that the folder can be sent to somebody.
-        step: called once for each candidate that is drawn.
+        wall_s: the time that the run took, in seconds.
+        copy_media: copy every file beside the page, so that the folder can be shared.
+        step: called with the name of each candidate when its media are ready.
     """
 
     names: Sequence[str] = ()
@@ -55,11 +55,24 @@ class Details:
 def write_report(
     path: str | PathLike[str], picked: Selection, reward: RewardLike, details: Details | None = None
 ) -> Path:
-    """Writes the page of a ranking; media that browsers can't play are encoded into a folder beside it.
+    """Write the HTML page of a ranking; media that browsers can't play are encoded into a folder beside it.
 
-    >>> picked = best_of_n(clips, reward)
-    >>> write_report("page.html", picked, reward)
-    PosixPath('page.html')
+    Args:
+        path: of the page.
+        picked: a ranking, such as `best_of_n` returns.
+        reward: the reward that ranked the candidates.
+        details: names, captions and other parts (*optional*).
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OSError: if the page can't be written.
+
+    Example:
+        >>> picked = best_of_n(clips, reward)
+        >>> write_report("page.html", picked, reward)
+        PosixPath('page.html')
     """
     details, path, reward = details or Details(), Path(path), as_reward(reward)
     clips = {i: picked.clip(i) for i in picked.order}
@@ -81,7 +94,7 @@ def write_report(
 
 
 def _names(picked: Selection, clips: Mapping[int, Clip]) -> list[str]:
-    """What the page calls the candidates: a clip by its file, what a search made by its seed."""
+    """Return the candidates' names on the page: a clip's file name, or a search candidate's own name."""
     return [
         clips[i].name if i in clips and candidate.noise is None else candidate.name
         for i, candidate in enumerate(picked.candidates)
@@ -91,7 +104,7 @@ def _names(picked: Selection, clips: Mapping[int, Clip]) -> list[str]:
 def _candidates(
     path: Path, picked: Selection, clips: Mapping[int, Clip], reward: Reward, names: Sequence[str], details: Details
 ) -> list[CandidateView]:
-    """The ranked candidates, best first, with their media and measurements."""
+    """Return the ranked candidates, best first, with their media and measurements."""
     rewards = picked.rewards
 
     def draw(i: int) -> tuple[PlayableMedia, list[MeasurementView]]:
@@ -111,7 +124,7 @@ def _candidates(
             name=names[i],
             reward=float(rewards.values[i].detach()),
             bars=bars[i],
-            # A square root, as for the sound: what moves a little can be seen beside what moves a lot.
+            # A square root, as for the audio, makes small motion visible beside large motion.
             media=replace(media, motion=tuple((motion / most_motion) ** 0.5 for motion in media.motion)),
             sigma=None if rewards.sigma is None else float(rewards.sigma[i]),
             measurements=measurements,
@@ -126,18 +139,16 @@ def _candidates(
 
 
 def unread_prompt(reward: Reward) -> list[str]:
-    """The line that a reader must see where nothing in the reward looks at the prompt; else none."""
+    """Return a warning line if no term of the reward reads the prompt; else an empty list."""
     if reward.prompt_anchored:
         return []
     names = " and ".join(rater.name for rater in reward.raters)
     verb = "do" if len(reward.raters) > 1 else "does"
-    return [
-        f"{names} {verb} not read the prompt: the ranking says nothing about whether a clip shows what was asked for."
-    ]
+    return [f"{names} {verb} not read the prompt: the ranking does not show whether a clip matches its prompt."]
 
 
 def settings(reward: Reward) -> dict[str, str]:
-    """What it takes to get the same numbers again."""
+    """Return the settings needed to reproduce the scores: label → value."""
     lines = {"Reward": repr(reward), "Reward fingerprint": reward.fingerprint}
     for rater in reward.raters:
         lines[f"Rater {rater.name}"] = f"fingerprint {rater.fingerprint.removeprefix(f'{rater.name}:')}"
@@ -147,10 +158,10 @@ def settings(reward: Reward) -> dict[str, str]:
 
 
 def facts(clip: Clip) -> list[str]:
-    """The shape of a clip's tracks, for a person."""
+    """Return length, size, frame rate and sample rate of a clip as short texts."""
     said = [f"{clip.seconds:.1f} s"]
     if clip.has_video:
-        # The displayed size needs the first frame, and the file may be gone.
+        # The displayed size needs the first frame, and the file may have been removed.
         with suppress(AvrewardError):
             said.append(f"{clip.width} × {clip.height}")
         said += [f"{clip.fps:.4g} frames/s"] if clip.fps else []
@@ -161,14 +172,14 @@ def facts(clip: Clip) -> list[str]:
 
 
 def own_dimension(reward: Reward) -> tuple[Rater, Dimension] | None:
-    """The dimension that the reward is, where it is a single one, and its rater."""
+    """Return the rater and dimension that the reward equals; `None` if it is not a single dimension."""
     return next(((t.rater, t.rater.dimension(t.dimension)) for t in reward.terms if t.name == repr(reward)), None)
 
 
 def shown(reward: Reward) -> list[tuple[Rater, Dimension]]:
-    """The dimensions that tables and pages show: all but the details, and details that the reward reads.
+    """Return the dimensions to show in tables and pages: all but details that the reward does not read.
 
-    The one that is the reward itself, if it is a single one, comes first.
+    The dimension that equals the reward, if any, comes first.
     """
     read = {term.name for term in reward.terms}
     pairs = [
@@ -182,7 +193,7 @@ def shown(reward: Reward) -> list[tuple[Rater, Dimension]]:
 
 
 def label_of(rater: Rater, dimension: Dimension, reward: Reward) -> str:
-    """A dimension's name, with the rater's where there are several."""
+    """Return a dimension's name, with the rater's name if there are several raters."""
     return f"{rater.name}.{dimension.name}" if len(reward.raters) > 1 else dimension.name
 
 
@@ -212,7 +223,7 @@ def bars_of(picked: Selection, reward: Reward) -> list[list[Bar]]:
 
 
 def _scale(dimension: Dimension, values: Iterable[float]) -> tuple[float, float]:
-    """The ends of the drawn scale: the dimension's own, or where it has none, what the candidates reach."""
+    """Return the ends of the drawn scale: the dimension's own, or the candidates' range where it has none."""
     seen = list(values) or [0.0]
     low = dimension.low if math.isfinite(dimension.low) else min(seen)
     high = dimension.high if math.isfinite(dimension.high) else max(seen)

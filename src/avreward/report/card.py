@@ -1,4 +1,4 @@
-"""The reward card: everything that `avreward probe` measures of a reward, put together and written."""
+"""Measure a reward for its card, as `avreward probe` does, and write the card."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from avreward.rewards._prompt_warning import ignores_prompt
 from avreward.rewards.base import Reward
 from avreward.selection.best_of_k.estimators import chosen_value
 
-MOST_GRADIENTS = 6  # clips that gradients are taken of, evenly chosen: each takes some dozen passes both ways
+MOST_GRADIENTS = 6  # clips for gradients, an even selection: each takes about a dozen forward and backward passes
 Step = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class _CardRun:
-    """What all parts of a card are about: the clips that took part, by name."""
+    """The shared inputs of all parts of a card; `clips` are the ones that were used, by name."""
 
     reward: Reward
     held_out: Reward | None
@@ -56,7 +56,7 @@ class _CardRun:
 
     @property
     def few(self) -> dict[str, Clip]:
-        """The clips that gradients are taken of."""
+        """The clips for gradients."""
         names, count = list(self.clips), min(MOST_GRADIENTS, len(self.clips))
         return {names[i * len(names) // count]: self.clips[names[i * len(names) // count]] for i in range(count)}
 
@@ -73,25 +73,27 @@ def reward_card(
     failed: Mapping[str, str] | None = None,
     step: Step = lambda doing: None,
 ) -> RewardCard:
-    """Measures a reward: probes, best-of-N, gradient steps, gradient noise, cost.
+    """Measure a reward: probes, best of N, gradient ascent, gradient noise and cost.
 
     Args:
-        reward: what would be trained on.
-        clips: real ones, several; about ten and more give intervals that say something.
-        held_out: a reward that would not be trained on (*optional*); without it the curves show one line.
+        reward: the reward that a generator would be trained on.
+        clips: real clips; about ten or more give useful intervals.
+        held_out: a reward that would not be trained on (*optional*); without it, each chart has one line.
         names: of the clips (*optional*, their files' names).
         name: the card's title (*optional*, the expression).
-        seed: decides everything random.
+        seed: of all random choices.
         settings: more lines for the settings (*optional*).
-        failed: name of each file that could not even be opened → why (*optional*).
-        step: called for each piece of work, `pieces` times in all, or fewer where clips take no part.
+        failed: name of each file that could not be opened → why (*optional*).
+        step: called for each piece of work, `pieces` times in all, or fewer if clips are left out.
 
-    Raises `AvrewardError` where no clip has a reward.
+    Raises:
+        AvrewardError: if no clip has a reward.
 
-    >>> sound = Clip(audio=clip.sound(16000, 1), sample_rate=16000)
-    >>> card = reward_card(load_rater("signals")["audio_quality"], [sound])
-    >>> card.beaten_by, write_card(card, "card.html")
-    ([], PosixPath('card.html'))
+    Example:
+        >>> sound = Clip(audio=clip.sound(16000, 1), sample_rate=16000)
+        >>> card = reward_card(load_rater("signals")["audio_quality"], [sound])
+        >>> card.beaten_by, write_card(card, "card.html")
+        ([], PosixPath('card.html'))
     """
     reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     called = [f"{i + 1} {clip.name}" for i, clip in enumerate(clips)] if names is None else list(names)
@@ -131,12 +133,12 @@ def reward_card(
 
 
 def pieces(clips: int) -> int:
-    """How many times `reward_card` calls `step` for so many clips."""
+    """Return how often `reward_card` calls `step` for a number of clips."""
     return clips * (3 + len(PROBES)) + 2 * min(clips, MOST_GRADIENTS)
 
 
 def write_card(card: RewardCard, path: str | PathLike[str]) -> Path:
-    """Writes the card at one stroke: as JSON where the name ends in ``.json``, else as a page; returns the path."""
+    """Write the card atomically, as JSON if the name ends in ``.json``, else as HTML; return the path."""
     path = Path(path)
     return write_whole(path, card.to_json() if path.suffix.lower() == ".json" else render_card(card))
 
@@ -160,7 +162,7 @@ def _row(outcome: ProbeOutcome, probed: ProbeResults) -> ProbeRow:
 
 
 def _best_of(run: _CardRun) -> CardCurve:
-    """Mean gain over N = 1, from each clip's pool: itself and its variants with one defect each."""
+    """Return the mean gain of the best of N over N = 1, choosing among each clip and its variants with one defect."""
     evaluator = audit_evaluator(run.reward, run.held_out)
     lines: list[list[list[float]]] = [[] for _ in range(1 if run.held_out is None else 2)]
     for number, (name, clip) in enumerate(run.clips.items()):
@@ -175,9 +177,9 @@ def _best_of(run: _CardRun) -> CardCurve:
             line.append(chosen_value(scores[:1], seen[None])[0].tolist() if len(pool) else [])
     longest = min(map(len, lines[0]))
     if not longest:
-        return CardCurve(note="There is no curve: of one clip no candidate has all the rewards.")
+        return CardCurve(note="No curve: one clip has no candidate with all rewards.")
     gains = [[statistics.fmean(each[n] - each[0] for each in line) for n in range(longest)] for line in lines]
-    note = f"Candidates: each clip and its variants with one controlled defect each, {longest} in all."
+    note = f"Candidates: each clip and its variants with one controlled defect, {longest} in all."
     return CardCurve(
         list(range(1, longest + 1)), gains[0], gains[1] if run.held_out else [], *run.sds, len(run.clips), note
     )
@@ -222,12 +224,13 @@ def _cost(run: _CardRun) -> ScoringCost:
 
 
 def _notes(run: _CardRun) -> list[str]:
-    told = ignores_prompt(run.reward, run.clips.values())
-    if told is None:
+    warning = ignores_prompt(run.reward, run.clips.values())
+    if warning is None:
         return [
-            line.replace("the ranking says nothing", "the reward says nothing") for line in unread_prompt(run.reward)
+            line.replace("the ranking does not show", "the reward does not measure")
+            for line in unread_prompt(run.reward)
         ]
-    return [told]
+    return [warning]
 
 
 def _versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a reward card says, as plain data: what the JSON holds and the page draws."""
+"""The content of a reward card as plain data, for the JSON and the page."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class ProbeRow:
     Args:
         name, about, replaces: as in `Probe`.
         values: its reward for each clip, `None` where missing.
-        median: of those that are there; `None` where none is.
-        to_median: how far the median is above that of the real clips that it could be made of.
-        to_own: how far it is above the real clip that it was made from, on average.
-        above_median, above_own: how many of `values` are above the median real clip, and above their own one.
-        held_out_to_own: as `to_own`, by the held-out reward.
+        median: of the values that are not missing; `None` if all are.
+        to_median: its median minus the median of the real clips that it could be made from.
+        to_own: mean of its reward minus the reward of the real clip that it was made from.
+        above_median, above_own: number of `values` above the median real clip, and above their own real clip.
+        held_out_to_own: `to_own` of the held-out reward.
         verdict: see `avreward.audit._statistics.verdict_of`.
-        reasons: why values are missing, each reason once.
+        reasons: why values are missing, without repetitions.
     """
 
     name: str
@@ -45,20 +45,20 @@ class ProbeRow:
 
     @property
     def there(self) -> list[float]:
-        """The values that aren't missing."""
+        """The values that are not missing."""
         return [value for value in self.values if value is not None]
 
 
 @dataclass(frozen=True)
 class CardCurve:
-    """Mean gains of the trained and of the held-out reward along something, in the rewards' own units.
+    """Mean gains of the trained and the held-out reward by N or by step, in the rewards' own units.
 
     Args:
         x: N, or the number of steps.
-        trained, held_out: gain over the first point; `None` where unknown.
+        trained, held_out: gain over the first point; `None` if unknown.
         trained_sd, held_out_sd: standard deviation of the real clips' rewards, so that both can be drawn on one scale.
-        clips: how many the means are over.
-        note: what else to know; why there is no curve, where `x` is empty.
+        clips: the number of clips in the means.
+        note: a remark; if `x` is empty, why the curve is missing.
     """
 
     x: Sequence[int] = ()
@@ -72,7 +72,7 @@ class CardCurve:
 
 @dataclass(frozen=True)
 class Dispersion:
-    """Median, least and greatest of one number a clip."""
+    """Median, minimum and maximum of one number a clip."""
 
     median: float
     low: float
@@ -82,9 +82,9 @@ class Dispersion:
 
 @dataclass(frozen=True)
 class AscentSummary:
-    """Gradient ascent: the whole gain of the trained and of the held-out reward, and how far they disagree.
+    """Gradient ascent: the total gain of the trained and the held-out reward, and how far they disagree.
 
-    `disagreement`: trained less held-out gain, in standard deviations of the real clips; `opposed`: share of the clips
+    `disagreement`: trained minus held-out gain, in standard deviations of the real clips; `opposed`: share of the clips
     on which the trained reward rose and the held-out one fell; `reasons`: clip → why its ascent is short or missing.
     """
 
@@ -97,9 +97,9 @@ class AscentSummary:
 
 @dataclass(frozen=True)
 class ScoringCost:
-    """What judging one clip takes, decoding included, on the machine that `machine` names.
+    """The cost of rating one clip, with decoding, on the hardware that `machine` names.
 
-    `seconds` and `cpu_seconds` are medians over `clips` clips; `memory_mb` is the most that the whole process held.
+    `seconds` and `cpu_seconds` are medians over `clips` clips; `memory_mb` is the peak memory of the process.
     """
 
     seconds: float
@@ -114,21 +114,22 @@ class RewardCard:
     """A reward card.
 
     Args:
-        name: a title.
-        expression, fingerprint, raters: what the reward is; rater's name → its fingerprint.
-        low, high: the ends of its scale, infinite where it has none.
+        name: the title.
+        expression, fingerprint: of the reward.
+        raters: rater's name → its fingerprint.
+        low, high: the ends of the reward's scale, infinite where it has none.
         needs, differentiable, prompt_anchored: as in `Reward`.
         held_out: the expression of the held-out reward, empty without one; `held_out_fingerprint` likewise.
         clips: names of the real clips; `real` and `real_held_out`: their rewards.
-        failed: name of each clip that took no part → why.
-        probes: a row a probe.
-        best_of: along best-of-N.
-        steps: along gradient ascent; `climbed` sums it up.
+        failed: name of each clip that was left out → why.
+        probes: the result of each probe.
+        best_of: gains of the best of N.
+        steps: gains by gradient ascent; `climbed` summarizes them.
         gradient_snr: track → signal-to-noise ratio of the gradient.
-        cost: what a clip takes.
-        seed: of everything random.
-        notes: what a reader must not miss.
-        settings: more lines: versions, say.
+        cost: of rating a clip.
+        seed: of all random choices.
+        notes: warnings for the reader.
+        settings: more lines, such as versions.
     """
 
     name: str
@@ -158,13 +159,13 @@ class RewardCard:
 
     @property
     def beaten_by(self) -> list[str]:
-        """The probes whose median is above the median real clip."""
+        """The names of the probes whose median is above the median real clip."""
         return [row.name for row in self.probes if row.verdict == "beats"]
 
     def to_json(self) -> str:
-        """The card for a script; a number that isn't finite is null."""
-        told = {"version": VERSION, "beaten_by": self.beaten_by, **dataclasses.asdict(self)}
-        return json.dumps(_plain(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        """Return the card as JSON; a number that is not finite is null."""
+        content = {"version": VERSION, "beaten_by": self.beaten_by, **dataclasses.asdict(self)}
+        return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The page of `avreward curve`: what choosing one of k is worth, as pictures and as numbers."""
+"""The page of `avreward curve`: the gain of choosing the best of k, as charts and as a table."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from avreward.report.page import ABSENT, HERE, environment, number, write_whole
 from avreward.selection.best_of_k._curve import BestOfKCurve
 from avreward.selection.best_of_k.bootstrap import Estimate
 
-FEW = 20  # prompts under which bootstrap intervals are too narrow
+FEW = 20  # prompts, below which bootstrap intervals are too narrow
 
 
 def render_curve(found: BestOfKCurve, source: str) -> str:
-    """The page as HTML, which needs nothing else.
+    """Return the page as one HTML text without external files.
 
     Args:
         found: see `avreward.selection.best_of_k._curve.curve`.
-        source: the table's name.
+        source: the name of the table.
     """
     from importlib.metadata import version
 
@@ -43,36 +43,48 @@ def render_curve(found: BestOfKCurve, source: str) -> str:
 
 
 def write_curve(found: BestOfKCurve, source: str, path: str | PathLike[str]) -> Path:
-    """Writes the page at one stroke; returns the path."""
+    """Write the page of a best-of-N curve atomically.
+
+    Args:
+        found: see `avreward.selection.best_of_k_curve`.
+        source: the name of the table.
+        path: of the page.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OSError: if the page can't be written.
+    """
     return write_whole(Path(path), render_curve(found, source))
 
 
 def notes(found: BestOfKCurve) -> list[str]:
-    """What a reader has to know before the numbers, one sentence each."""
-    told = []
+    """Return remarks on the numbers, one sentence each."""
+    lines = []
     if len(found.points) == 1:
-        told.append("Every prompt has a single candidate, so there is nothing to choose among.")
+        lines.append("Every prompt has a single candidate, so there is nothing to choose among.")
     if found.prompts < FEW:
         few = "1 prompt" if found.prompts == 1 else f"{found.prompts} prompts"
-        told.append(f"Only {few}: intervals over prompts are too narrow, or none.")
+        lines.append(f"Only {few}: intervals over prompts are too narrow or missing.")
     if len(found.sizes) > 1:
         least, most = min(found.sizes), max(found.sizes)
-        told.append(
-            f"Prompts have {least} to {most} candidates: from k = {least + 1} on, fewer prompts count at each k. Gains "
+        lines.append(
+            f"Prompts have {least} to {most} candidates: from k = {least + 1} on, each k is over fewer prompts. Gains "
             "compare within the same prompts; rewards at different k do not."
         )
     if found.tied:
-        told.append(
+        lines.append(
             f"In {found.tied} of {found.prompts} prompts several candidates share the highest reward; "
-            "the earliest wins."
+            "the earliest one is chosen."
         )
     if found.curse is not None and found.curse.lacking:
-        told.append(f"{found.curse.lacking} candidates have no {found.curse.second}; its part leaves them out.")
-    return told
+        lines.append(f"{found.curse.lacking} candidates have no {found.curse.second} and are left out of its columns.")
+    return lines
 
 
 def charts(found: BestOfKCurve) -> list[Chart]:
-    """The pictures; none where there is nothing to choose among."""
+    """Return the charts; none if there is nothing to choose among."""
     points = found.points
     if len(points) < 2:
         return []
@@ -81,7 +93,7 @@ def charts(found: BestOfKCurve) -> list[Chart]:
     made = [
         Chart(
             "Gain over one candidate",
-            f"The {found.reward} of the best of k, less that of one candidate of the same prompt.",
+            f"{found.reward} of the best of k minus that of one candidate of the same prompt.",
             "k candidates",
             "gain",
             (_line("gain", across, gains),),
@@ -90,7 +102,7 @@ def charts(found: BestOfKCurve) -> list[Chart]:
         ),
         Chart(
             "Gain against divergence",
-            "The same against log k − (k − 1)/k: how far choosing moves away from the generator, at most.",
+            "The same against log k − (k − 1)/k, an upper bound of the divergence from the generator.",
             "KL bound, nats",
             "gain",
             (_line("gain", [point.kl_bound for point in points], gains),),
@@ -118,7 +130,7 @@ def _curse_chart(found: BestOfKCurve) -> list[Chart]:
         Line("regression to the mean", predicted.x, predicted.y, dashed=True),
     )
     caption = (
-        f"Gain of the one that {found.reward} chose, by both scores, in their standard deviations within prompts; "
+        f"Gain of the candidate that {found.reward} chooses, by both scores, in standard deviations within prompts; "
         f"correlation {span(curse.correlation)}."
     )
     return [Chart("Winner’s curse", caption, "k candidates", "gain, σ", lines, _marks(len(across)))]
@@ -129,19 +141,20 @@ def _line(name: str, x: Sequence[float], y: Sequence[Estimate]) -> Line:
 
 
 def _marks(largest: int) -> tuple[tuple[float, str], ...]:
-    """Labels at powers of two and at the largest k, in whose place the last power isn't named where it is too near."""
+    """Return labels at powers of two and at the largest k; the last power is left out if it is too near."""
     powers = [2**i for i in range(largest.bit_length()) if 2**i <= largest]
     powers = powers[:: 1 + len(powers) // 9]
-    near = 0.4 if len(powers) > 3 else 0.2  # of a doubling; a narrow axis has room
+    near = 0.4 if len(powers) > 3 else 0.2  # in doublings; a narrow axis has space
     powers = [k for k in powers if k in (1, largest) or math.log2(largest / k) > near]
     return tuple((math.log2(k), str(k)) for k in sorted({*powers, largest}))
 
 
 def span(one: Estimate | None) -> str:
-    """A number and its interval, where there is one to see.
+    """Return a number and its interval, if it has a visible one.
 
-    >>> span(Estimate(1.234, 1.1, 1.3)), span(Estimate(0.5, 0.5, 0.5)), span(None)
-    ('1.23 [1.1, 1.3]', '0.5', '–')
+    Example:
+        >>> span(Estimate(1.234, 1.1, 1.3)), span(Estimate(0.5, 0.5, 0.5)), span(None)
+        ('1.23 [1.1, 1.3]', '0.5', '–')
     """
     if one is None:
         return ABSENT

@@ -1,4 +1,4 @@
-"""What the page shows, as plain data: no tensor, no rater, so that it can be built by hand and drawn without either."""
+"""The content of a ranking page as plain data, without tensors and raters."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Bar:
         level: bad … excellent, for a calibrated dimension.
         reason: why `value` is missing.
         unit: of `value`.
-        description: one line for a person.
-        others: the other candidates' scores on the same scale, drawn as ticks.
+        description: of the dimension, in one line.
+        others: scores of the other candidates, drawn as ticks.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Bar:
     others: tuple[float, ...] = ()
 
     def place(self, value: float) -> float:
-        """Where `value` stands on the scale, 0 to 100; what lies outside is drawn at the end."""
+        """Return the position of `value` on the scale, 0 to 100; values outside are drawn at the ends."""
         span = self.high - self.low
         return 100 * min(1.0, max(0.0, (value - self.low) / span)) if span > 0 else 50.0
 
@@ -43,12 +43,12 @@ class MeasurementView:
 
     Args:
         name: of the measurement.
-        value: in `unit`; `None` where there was nothing to measure, and `note` then says why.
-        cost_ms: the time that it took.
+        value: in `unit`; `None` if there was nothing to measure, with the reason in `note`.
+        cost_ms: the time that it took, in milliseconds.
         source: the definition that it follows.
-        better: ``"higher"``, ``"lower"``, or empty where neither is.
+        better: ``"higher"``, ``"lower"``, or empty if neither is.
         feeds: the dimension that it is part of, or empty.
-        points: how much of what that dimension lost is due to it.
+        points: the points that this dimension lost because of it.
     """
 
     name: str
@@ -64,15 +64,15 @@ class MeasurementView:
 
 @dataclass(frozen=True)
 class PlayableMedia:
-    """What the browser plays, and what it shows before.
+    """What the browser plays, with its poster and timelines.
 
     Args:
-        url: relative to the page, quoted; empty where nothing can be played, and `problem` then says why.
+        url: relative to the page, quoted; empty if nothing can be played, with the reason in `problem`.
         kind: ``"video"`` or ``"audio"``.
-        poster: a small picture as a data URL, or empty.
-        sound: the loudest sample of each of some equal spans, 0 to 1; empty without sound.
-        motion: how much the picture changes in each of some equal spans, 0 to 1; empty if unknown.
-        width, height: of the picture, so that the page doesn't jump while it loads.
+        poster: a small image as a data URL, or empty.
+        sound: loudness in equal spans of time, 0 to 1; empty without audio.
+        motion: how much the video changes in equal spans of time, 0 to 1; empty if unknown.
+        width, height: of the video, so that the layout does not shift while it loads.
     """
 
     url: str
@@ -87,11 +87,11 @@ class PlayableMedia:
 
 @dataclass(frozen=True)
 class CandidateView:
-    """One candidate, as far as the page tells of it.
+    """One candidate on the page.
 
-    `facts` are short strings such as ``"640 × 360"``; `basis` the dimensions that the reward was made of, where that
-    is not the same for all; `caption` what a person should know of this one, such as its prompt where prompts differ;
-    `level` that of the reward, where the reward is one calibrated dimension; `reasons` what cost it most.
+    `facts` are short strings such as ``"640 × 360"``; `basis` are the dimensions that the reward was made of, if they
+    differ between candidates; `caption` is a line about this one, such as its prompt if prompts differ; `level` is the
+    reward's level, if the reward is one calibrated dimension; `reasons` are the measurements that cost most.
     """
 
     name: str
@@ -108,7 +108,7 @@ class CandidateView:
 
     @property
     def cost_ms(self) -> float:
-        """What all its measurements took."""
+        """The time of all its measurements, in milliseconds."""
         return sum(m.cost_ms or 0.0 for m in self.measurements)
 
 
@@ -122,18 +122,18 @@ class FailedFile:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page.
+    """The content of a ranking page.
 
     Args:
         candidates: best first.
-        failures: what was not ranked.
-        expression: the reward.
-        prompt: what all candidates answer, or empty.
-        notes: lines that a reader must not miss (what the rater does not look at).
+        failures: candidates that were not ranked.
+        expression: of the reward.
+        prompt: the prompt of all candidates, or empty.
+        notes: warnings, such as that the reward does not read the prompt.
         settings: label → value, everything needed to repeat the run.
-        same_picture: candidates are dubs of one video, so playing another one goes on at the same place.
-        own: the dimension that the reward is, where it is a single one.
-        wall_s: what opening, decoding and rating took.
+        same_picture: whether candidates are dubs of one video; then the playback position is kept when switching.
+        own: the dimension that equals the reward, or empty.
+        wall_s: the time for opening, decoding and rating, in seconds.
     """
 
     candidates: Sequence[CandidateView]
@@ -148,7 +148,7 @@ class Page:
 
     @property
     def title(self) -> str:
-        """One line: what is best, of how many."""
+        """The name of the best candidate and the number of candidates."""
         if not self.candidates:
             return "Nothing could be ranked"
         best, count = self.candidates[0].name, len(self.candidates)
@@ -156,7 +156,7 @@ class Page:
 
     @property
     def columns(self) -> list[str]:
-        """The dimensions that any candidate has, in order, but for the one that is the reward itself (`own`)."""
+        """The dimensions of all candidates, in order, without the one that equals the reward (`own`)."""
         names = dict.fromkeys(bar.name for candidate in self.candidates for bar in candidate.bars)
         return [name for name in names if name != self.own]
 

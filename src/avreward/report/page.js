@@ -1,5 +1,5 @@
 "use strict";
-// One candidate plays at a time; another one goes on at the same place if "follow" is ticked. Media load near the screen.
+// One candidate plays at a time; switching keeps the position if "follow" is checked. Media load near the screen.
 (() => {
   const cards = [...document.querySelectorAll(".card")];
   const media = (card) => card.querySelector("video, audio");
@@ -23,7 +23,7 @@
     if (player.dataset.src && !player.getAttribute("src")) player.src = player.dataset.src;
     player.preload = "metadata";
   }
-  // Browsers keep only so many players alive, so what has been scrolled far away lets go of its file.
+  // Browsers limit the number of players, so players far from the screen unload their file.
   const near = new IntersectionObserver((entries) => entries.forEach((e) => e.isIntersecting && load(media(e.target))),
     { rootMargin: "150px" });
   const far = new IntersectionObserver((entries) => entries.forEach((e) => e.isIntersecting || unload(media(e.target))),
@@ -72,7 +72,7 @@
     });
     player.addEventListener("seeked", () => player === current && paint());
     player.addEventListener("error", () => {
-      const text = "This browser can't play the file. If the page was moved, its media must move with it.";
+      const text = "This browser can't play the file. If the page was moved, move its media folder too.";
       if (player.getAttribute("src")) player.parentElement.insertAdjacentHTML("beforeend", `<p class="unplayable">${text}</p>`);
     }, { once: true });
     const strip = cardOf(player).querySelector(".strip");

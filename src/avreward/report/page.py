@@ -1,4 +1,4 @@
-"""Draws a `Page` as one HTML file that needs nothing else but the media beside it."""
+"""Render a `Page` as one HTML file that only needs its media."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent
-ABSENT = "–"  # in the place of a number
+ABSENT = "–"  # shown instead of a missing number
 _SPELLED = {"av": "AV", "snr": "SNR", "fps": "frames per second"}
 
 
 def render(page: Page) -> str:
-    """The page as HTML. Every text on it is escaped: file names and prompts come from anywhere.
+    """Return the page as HTML; all text is escaped, since file names and prompts are untrusted.
 
-    >>> render(Page(candidates=[]))[:15]
-    '<!doctype html>'
+    Example:
+        >>> render(Page(candidates=[]))[:15]
+        '<!doctype html>'
     """
     from importlib.metadata import version
 
@@ -34,24 +35,35 @@ def render(page: Page) -> str:
 
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     template = environment().get_template("page.html.j2")
-    # Our own two files are the only text that goes in as it is.
+    # Only these two files of the package are not escaped.
     own = {"style": Markup(style), "script": Markup(script)}  # noqa: S704
     return template.render(page=page, policy=_policy(script), version=version("avreward"), **own)
 
 
 def write_page(page: Page, path: str | PathLike[str]) -> Path:
-    """Writes the page to `path` at one stroke, so that a browser never reads half of it; returns the path."""
+    """Write the page to `path` atomically, so that a browser never reads half of it.
+
+    Args:
+        page: the content.
+        path: of the HTML file.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: if the file can't be written; it names the file.
+    """
     return write_whole(Path(path), render(page))
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Writes all of `text` to `path` or nothing; returns the path."""
+    """Write all of `text` to `path` or nothing; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")  # a file name may be any bytes
+        temporary.write_text(text, encoding="utf-8", errors="replace")  # file names may not be valid UTF-8
         temporary.replace(path)
-    except OSError as error:  # a full disk doesn't say which file it was
+    except OSError as error:  # the error of a full disk does not name the file
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -59,7 +71,7 @@ def write_whole(path: Path, text: str) -> Path:
 
 
 def _policy(script: str) -> str:
-    """What the page may load: pictures and media beside it or inside it, this one script, nothing from a network."""
+    """Return the Content-Security-Policy: local images and media and this script, nothing from a network."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     local = "'self' file: data: blob:"
     media = f"media-src {local}; img-src {local}"
@@ -68,7 +80,7 @@ def _policy(script: str) -> str:
 
 @cache
 def environment(*folders: Path) -> Environment:
-    """Return the templates of `folders` and of this one, escaping what goes in, with the filters that pages share."""
+    """Return an environment with the templates of `folders` and of this package, autoescaping and shared filters."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -84,10 +96,11 @@ def environment(*folders: Path) -> Environment:
 
 
 def number(value: float) -> str:
-    """A number as a person reads it: one decimal from 10 on, three digits below.
+    """Format a number: one decimal from 10 on, three significant digits below.
 
-    >>> number(73.46), number(0.01234), number(-4.0), number(120000)
-    ('73.5', '0.0123', '−4', '120000')
+    Example:
+        >>> number(73.46), number(0.01234), number(-4.0), number(120000)
+        ('73.5', '0.0123', '−4', '120000')
     """
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, ABSENT)
@@ -96,10 +109,11 @@ def number(value: float) -> str:
 
 
 def words(name: str) -> str:
-    """A dimension's name as a person reads it.
+    """Return a dimension's name in words.
 
-    >>> words("audio_quality"), words("signals.av_consistency")
-    ('Audio quality', 'Signals: AV consistency')
+    Example:
+        >>> words("audio_quality"), words("signals.av_consistency")
+        ('Audio quality', 'Signals: AV consistency')
     """
     rater, _, dimension = name.rpartition(".")
     text = " ".join(_SPELLED.get(word, word) for word in dimension.split("_"))
@@ -107,25 +121,27 @@ def words(name: str) -> str:
 
 
 def lower_first(text: str) -> str:
-    """Words within a sentence: the first letter small, unless the word is an abbreviation."""
+    """Return text for use within a sentence: in lower case at the start, except for abbreviations."""
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def points(value: float) -> str:
-    """Points gained or lost.
+    """Format points gained or lost.
 
-    >>> points(-12.34), points(-0.02)
-    ('−12.3', '0')
+    Example:
+        >>> points(-12.34), points(-0.02)
+        ('−12.3', '0')
     """
     text = f"{value:.1f}"
     return "0" if float(text) == 0 else text.replace("-", "−")
 
 
 def milliseconds(cost: float | None) -> str:
-    """A duration.
+    """Format a duration in milliseconds.
 
-    >>> milliseconds(0.31), milliseconds(42.2), milliseconds(2340), milliseconds(None)
-    ('0.3 ms', '42 ms', '2.3 s', '')
+    Example:
+        >>> milliseconds(0.31), milliseconds(42.2), milliseconds(2340), milliseconds(None)
+        ('0.3 ms', '42 ms', '2.3 s', '')
     """
     if cost is None:
         return ""
@@ -133,12 +149,12 @@ def milliseconds(cost: float | None) -> str:
 
 
 def coordinate(value: float) -> str:
-    """A number in a picture, short."""
+    """Format a coordinate of an SVG."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def area(values: Sequence[float], axis: float, height: float) -> str:
-    """An SVG path, 100 wide, that fills from `axis` to `axis` + `height` × value (0 to 1) for each of equal spans."""
+    """Return an SVG path, 100 wide, filled from `axis` to `axis` + `height` × value (0 to 1) in equal spans."""
     if not values:
         return ""
     step = 100 / len(values)
@@ -147,10 +163,10 @@ def area(values: Sequence[float], axis: float, height: float) -> str:
 
 
 def groups(measurements: Sequence[MeasurementView]) -> list[tuple[str, list[MeasurementView]]]:
-    """The measurements by the dimension that they feed, in their order."""
+    """Group the measurements by the dimension that they feed, in order."""
     return [(feeds, list(group)) for feeds, group in groupby(measurements, key=lambda m: m.feeds)]
 
 
 def by_name(bars: Sequence[Bar]) -> dict[str, Bar]:
-    """The bars by the names of their dimensions."""
+    """Return dimension → bar."""
     return {bar.name: bar for bar in bars}

@@ -6,6 +6,7 @@ import torch
 from avreward.clip import Clip
 from avreward.datasets.synthetic._perturbations import PERTURBATIONS, changed
 from avreward.datasets.synthetic.scenes import Scene, scene
+from avreward.errors import ArgumentError
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +95,9 @@ def test_files_are_taken_like_tensors(clip: Clip, tmp_path: Path) -> None:
 
 def test_bad_arguments_are_named(clip: Clip) -> None:
     silent = Clip(video=clip.video, fps=clip.fps)
-    with pytest.raises(ValueError, match=r"noise.*audio"):
+    with pytest.raises(ArgumentError, match=r"^clip: expected a clip with audio for noise, got .* without"):
         PERTURBATIONS["noise"].apply(silent)
-    with pytest.raises(ValueError, match="other"):
+    with pytest.raises(ArgumentError, match=r"^other: expected a clip with audio for swapped, got None"):
         PERTURBATIONS["swapped"].apply(clip)
-    with pytest.raises(ValueError, match="reversed"):
+    with pytest.raises(ArgumentError, match=r"^severity: expected None, since reversed has no severity, got 1\.0"):
         PERTURBATIONS["reversed"].apply(clip, severity=1.0)

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avreward.datasets.synthetic.scenes import KINDS, Scene, scene
+from avreward.errors import ArgumentError
 
 STRUCK = ("bounce", "strike", "steps", "bursts", "keys")  # kinds whose events are separate contacts
 
@@ -132,7 +133,7 @@ def test_sound_follows_motion(scenes: list[Scene], kind: str) -> None:
 
 
 def test_bad_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="nonsense"):
+    with pytest.raises(ArgumentError, match=r"^kind: expected one of bounce, .*, got 'nonsense'"):
         scene(1, "nonsense")
-    with pytest.raises(ValueError, match=r"0\.1"):
+    with pytest.raises(ArgumentError, match=r"^seconds: expected a duration of 0\.5 s or more, got 0\.1"):
         scene(1, seconds=0.1)

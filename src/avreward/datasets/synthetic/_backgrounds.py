@@ -10,7 +10,7 @@ from avreward.datasets.synthetic._stage import Dice, vivid
 
 
 def cloud(dice: Dice, height: int, width: int, slope: float, planes: int = 1) -> Tensor:
-    """Noise whose amplitude spectrum falls as f**-slope; zero mean, unit deviation; (planes, height, width)."""
+    """Return noise with an amplitude spectrum of f**-slope; zero mean, unit deviation; (planes, height, width)."""
     rows = torch.fft.fftfreq(height)[:, None]
     columns = torch.fft.rfftfreq(width)[None, :]
     radius = (rows.square() + columns.square()).sqrt().clamp_min(1.0 / max(height, width))
@@ -21,13 +21,13 @@ def cloud(dice: Dice, height: int, width: int, slope: float, planes: int = 1) ->
 
 
 def leaves(dice: Dice, height: int, width: int) -> Tensor:
-    """Occluding discs and boxes of many sizes (the dead-leaves model of images), each a colour; (3, height, width)."""
+    """Return occluding discs and boxes of many sizes (the dead-leaves model of images); (3, height, width)."""
     canvas = vivid(dice)[:, None, None].expand(3, height, width).clone()
     smallest, largest = dice.log_uniform(0.012, 0.05) * height, 0.35 * height
     area = 2 * math.pi * smallest**2 * math.log(largest / smallest)
     palette = [vivid(dice) for _ in range(dice.integer(4, 12))]
     for _ in range(min(260, int(dice.uniform(0.7, 2.5) * height * width / area))):
-        # Sizes follow r**-3, which is what gives the collage the spectrum of a photograph.
+        # Sizes follow r**-3, which gives the collage the spectrum of a photograph.
         radius = min(largest, smallest / math.sqrt(max(1e-4, dice.uniform(0.0, 1.0))))
         x, y = dice.uniform(0, width), dice.uniform(0, height)
         left, right = max(0, int(x - radius - 1)), min(width, int(x + radius + 2))
@@ -50,7 +50,7 @@ def leaves(dice: Dice, height: int, width: int) -> Tensor:
 
 
 def pattern(dice: Dice, height: int, width: int) -> Tensor:
-    """Bricks, tiles, planks or a checker, as a relief of about unit deviation; (1, height, width)."""
+    """Return bricks, tiles, planks or a checkerboard as a relief of about unit deviation; (1, height, width)."""
     rows, columns = torch.arange(height)[:, None] * 1.0, torch.arange(width)[None, :] * 1.0
     turn = dice.normal(1).item() * 0.03
     y = rows * math.cos(turn) + columns * math.sin(turn)
@@ -72,7 +72,7 @@ def pattern(dice: Dice, height: int, width: int) -> Tensor:
 
 
 def surface(dice: Dice, height: int, width: int) -> Tensor:
-    """One textured, unevenly lit surface, values about [0, 1]; (3, height, width)."""
+    """Return one textured, unevenly lit surface, values about [0, 1]; (3, height, width)."""
     kind = dice.pick(("cloud", "leaves", "leaves", "pattern", "pattern", "smooth"))
     grain = cloud(dice, height, width, dice.uniform(0.5, 1.4))
     base = vivid(dice, 0.15, 0.85)[:, None, None]
@@ -92,7 +92,7 @@ def surface(dice: Dice, height: int, width: int) -> Tensor:
 
 
 def background(dice: Dice, height: int, width: int, floor_row: int | None, dark: bool) -> Tensor:
-    """A backdrop, with a floor of another surface from `floor_row` down; values in [0, 1]; (3, height, width)."""
+    """Return a backdrop (3, height, width) in [0, 1], with a floor of another surface from `floor_row` down."""
     picture = surface(dice, height, width)
     if floor_row is not None and 2 < floor_row < height - 2:
         ground = surface(dice, height - floor_row, width)
@@ -102,6 +102,6 @@ def background(dice: Dice, height: int, width: int, floor_row: int | None, dark:
     contrast = dice.uniform(0.5, 1.1)
     level = dice.uniform(0.03, 0.12) if dark else dice.uniform(0.25, 0.65)
     picture = level + (picture - middle) * contrast * (0.3 if dark else 1.0)
-    # Lenses are never perfectly sharp, and a backdrop is often out of focus: a sharpness measure must live with that.
+    # Lenses are never perfectly sharp, and backdrops are often out of focus.
     sigma = dice.uniform(1.0, 2.5) if dice.chance(0.2) else dice.uniform(0.3, 0.65)
     return gaussian_blur(picture, sigma).clamp(0.0, 1.0)

@@ -1,4 +1,4 @@
-"""A Gaussian blur that is fast on one core for the few taps that pictures of scenes need."""
+"""A Gaussian blur that is fast on one core for few taps."""
 
 import math
 

@@ -12,7 +12,7 @@ SWING = 0.22  # s that a foot is in the air before it lands
 
 
 def pace(dice: Dice, seconds: float) -> list[float]:
-    """When the steps of a walk land: stretches of walking, each at its own pace, with pauses between them."""
+    """Return the times at which steps land: stretches of walking at different paces, with pauses between them."""
     landings, now = [], min(dice.uniform(0.1, 0.5), 0.5 * seconds)
     while now < seconds - 0.03:
         gap = dice.uniform(0.26, 0.55)
@@ -24,7 +24,7 @@ def pace(dice: Dice, seconds: float) -> list[float]:
 
 
 def steps(stage: Stage) -> Plot:
-    """A blob on two legs that walks, runs and stands, its steps heard as they land."""
+    """Plot a blob on two legs that walks, runs and stands; its steps are heard when they land."""
     dice, landings = stage.dice, pace(stage.dice, stage.seconds)
     ground, tall, wide = stage.floor, dice.uniform(0.14, 0.22), dice.uniform(0.07, 0.13)
     stride, leg = dice.uniform(0.09, 0.16), dice.uniform(0.1, 0.16)
@@ -34,7 +34,7 @@ def steps(stage: Stage) -> Plot:
     marks = torch.tensor(landings)
 
     def made(times: Tensor) -> Tensor:
-        """How far each step is done: (n, steps) in [0, 1]."""
+        """Return the progress of each step: (n, steps) in [0, 1]."""
         return ((times[:, None] - (marks - SWING)) / SWING).clamp(0, 1)
 
     def forth_and_back(way: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def steps(stage: Stage) -> Plot:
 
 
 def speech(stage: Stage, bark: bool) -> tuple[Tensor, list[tuple[float, float, float]]]:
-    """The sound of words or barks (samples,), and their syllables as (start s, length s, strength 0..1)."""
+    """Return the sound of words or barks (samples,), and their syllables as (start s, length s, strength 0..1)."""
     dice, sound = stage.dice, torch.zeros(stage.samples)
     pitch = dice.log_uniform(90, 280) * (1.5 if bark else 1.0)
     spans: list[tuple[float, float, float]] = []
@@ -88,7 +88,7 @@ def speech(stage: Stage, bark: bool) -> tuple[Tensor, list[tuple[float, float, f
 
 
 def voice(stage: Stage) -> Plot:
-    """A face whose mouth opens with every syllable or bark."""
+    """Plot a face whose mouth opens with every syllable or bark."""
     dice = stage.dice
     sound, spans = speech(stage, bark=dice.chance(0.35))
     x, y = stage.aspect * dice.uniform(0.35, 0.65), dice.uniform(0.45, 0.6)

@@ -21,7 +21,7 @@ from avreward.datasets.synthetic._synthesis import curve_at, shaped_noise, stret
 
 
 def whoosh(stage: Stage) -> Plot:
-    """A bat, rope end or wing that is swung now and then: faster is louder and brighter."""
+    """Plot a rod that is swung now and then: faster swings are louder and brighter."""
     dice = stage.dice
     starts = dice.times(dice.uniform(0.1, 0.5), stage.seconds - 0.3, 0.5, 1.2)
     lasting = [dice.uniform(0.22, 0.45) for _ in starts]
@@ -59,11 +59,11 @@ def whoosh(stage: Stage) -> Plot:
 
 
 def engine(stage: Stage) -> Plot:
-    """A machine whose rotor speeds up and slows down; pitch and loudness follow, and its body trembles."""
+    """Plot a machine whose rotor speeds up and slows down; pitch and loudness follow, and its body trembles."""
     dice = stage.dice
     grid, level = smooth_curve(dice, stage.seconds, dice.uniform(0.5, 1.1), rate=400.0)
     reach, blades = dice.uniform(0.16, 0.34), dice.integer(1, 2)
-    # Two arms look the same after half a turn, four after a quarter: twice that a frame would seem to turn backwards.
+    # Two arms look the same after half a turn, four after a quarter: twice that in a frame would seem to turn back.
     fastest = min(0.2 / blades * stage.fps, 3.0)
     turns = fastest * (0.12 + 0.88 * level)
     angle = 2 * math.pi * torch.cumsum(turns / 400.0, 0)
@@ -99,7 +99,7 @@ def engine(stage: Stage) -> Plot:
 
 
 def patter(stage: Stage, level: Tensor, landings: Tensor) -> Tensor:
-    """The sound of drops, (samples,): noise as loud as `level` (k,) over the clip, and a tick at each landing (s)."""
+    """Return the sound of drops (samples,): noise of loudness `level` (k,), and a tick at each landing (s)."""
     dice, samples = stage.dice, stage.samples
     noise = shaped_noise(dice, samples, stage.rate, level, dice.log_uniform(900, 3500) * (0.7 + 0.6 * level), 2.0)
     noise = noise / noise.square().mean().sqrt()
@@ -115,7 +115,7 @@ def patter(stage: Stage, level: Tensor, landings: Tensor) -> Tensor:
 
 
 def pouring(stage: Stage) -> Plot:
-    """Drops or grains that fall, now many, now few; the noise of their landing follows their number."""
+    """Plot falling drops or grains, now many, now few; the noise of their landing follows their number."""
     dice = stage.dice
     grid, level = smooth_curve(dice, stage.seconds + 1.0, dice.uniform(0.4, 0.9), rate=200.0)
     level = (1.6 * level - 0.3).clamp(0.02, 1.0)
@@ -131,7 +131,7 @@ def pouring(stage: Stage) -> Plot:
     else:
         across = stage.aspect * dice.uniform(0.35, 0.65) + 0.025 * dice.normal(count)
     drift = 0.05 * dice.normal(count) if not rain else torch.full((count,), dice.uniform(-0.2, 0.2))
-    # Bright or dark drops: grey ones would vanish before many backdrops.
+    # Bright or dark drops: grey ones would not stand out against many backdrops.
     light = (0.8, 1.0) if dice.chance(0.7) else (0.0, 0.12)
     colours = (vivid(dice, *light) + 0.08 * dice.normal(count, 3)).clamp(0, 1)
 

@@ -24,7 +24,7 @@ STEP = 1 / 400  # s, of the simulation of a ball
 
 
 def fly(dice: Dice, stage: Stage, radius: float) -> tuple[Tensor, list[tuple[float, float]]]:
-    """One ball under gravity: its places every STEP (k, 2), and its impacts as (time, speed)."""
+    """Simulate a ball under gravity; return its positions every STEP (k, 2), and its impacts as (time, speed)."""
     gravity, bounce = dice.uniform(1.5, 5.0), dice.uniform(0.6, 0.9)
     left, right, bottom = radius, stage.aspect - radius, stage.floor - radius
     x, y = dice.uniform(left, right), dice.uniform(0.1, 0.5)
@@ -53,7 +53,7 @@ def fly(dice: Dice, stage: Stage, radius: float) -> tuple[Tensor, list[tuple[flo
 
 
 def bounce(stage: Stage) -> Plot:
-    """Balls that strike the floor and the walls; how hard decides how loud."""
+    """Plot balls that strike the floor and the walls; harder impacts are louder."""
     dice, plot = stage.dice, Plot()
     plot.sound = torch.zeros(stage.samples)
     for _ in range(dice.integer(1, 3)):
@@ -72,12 +72,12 @@ def bounce(stage: Stage) -> Plot:
         answer = struck(dice, stage.rate, dice.pick(("wood", "rubber", "rubber", "metal", "glass", "stone", "skin")))
         strengths = [(time, min(1.0, speed / 2.0)) for time, speed in hits if time < stage.seconds]
         plot.sound += impacts(dice, stage.samples, stage.rate, strengths, answer) * dice.uniform(0.5, 1.0)
-        plot.events += [time for time, strength in strengths if strength > 0.25]  # the rest is hardly heard
+        plot.events += [time for time, strength in strengths if strength > 0.25]  # weaker ones are hardly audible
     return plot
 
 
 def swing_angle(times: Tensor, events: Sequence[float], lift: float, down: float, up: float) -> Tensor:
-    """Angle above contact of a stick that falls in `down` s, hits at every event, and rises in `up` s: (n,)."""
+    """Return the angle (n,) of a stick that falls in `down` s, hits (angle 0) at every event, and rises in `up` s."""
     angle = torch.full_like(times, lift)
     for event in events:
         since = times - event
@@ -88,14 +88,14 @@ def swing_angle(times: Tensor, events: Sequence[float], lift: float, down: float
 
 
 def shiver(times: Tensor, events: Sequence[float], frequency: float, decay: float) -> Tensor:
-    """A decaying oscillation started by every event, within [-1, 1]: (n,)."""
+    """Return a decaying oscillation after every event, within [-1, 1]: (n,)."""
     since = times[:, None] - torch.tensor(list(events) or [1e9])
     wave = torch.sin(2 * math.pi * frequency * since) * torch.exp(-since.clamp_min(0) / decay) * (since > 0)
     return wave.sum(1).clamp(-1, 1)
 
 
 def strike(stage: Stage) -> Plot:
-    """A stick or hammer that strikes an object at irregular times; the object shakes and sounds."""
+    """Plot a stick or hammer that strikes an object at irregular times; the object shakes and sounds."""
     dice = stage.dice
     events = dice.times(dice.uniform(0.2, 0.6), stage.seconds - 0.1, 0.2, 1.0)
     strengths = [(time, dice.uniform(0.35, 1.0)) for time in events]
@@ -130,7 +130,7 @@ def strike(stage: Stage) -> Plot:
 
 
 def sparks(dice: Dice, x: float, y: float, event: float, size: float) -> ParticleCloud:
-    """The sparks of one explosion: they fly apart, are braked by the air, and fall."""
+    """Return the sparks of one explosion: they fly apart, are braked by the air, and fall."""
     count = dice.integer(60, 140)
     angle = 2 * math.pi * dice.rand(count)
     speed = size * dice.rand(count).sqrt() * 2.2
@@ -149,7 +149,7 @@ def sparks(dice: Dice, x: float, y: float, event: float, size: float) -> Particl
 
 
 def flash(x: float, y: float, event: float, radius: float) -> ParticleCloud:
-    """The light of an explosion: one large glow that fades where it is."""
+    """Return the light of an explosion: one large glow that fades where it is."""
     spot = torch.tensor([[x, y]])
     white = torch.tensor([[1.0, 0.9, 0.7]])
     born, life = torch.tensor([event]), torch.tensor([0.3])
@@ -157,7 +157,7 @@ def flash(x: float, y: float, event: float, radius: float) -> ParticleCloud:
 
 
 def boom(dice: Dice, samples: int, rate: int) -> Tensor:
-    """The sound of an explosion: a crack, a dull roar that dies away, and crackle: (samples,)."""
+    """Return the sound of an explosion: a crack, a dull roar that dies away, and crackle: (samples,)."""
     times = torch.arange(samples) / rate
     roar = coloured_noise(dice, 1, samples, rate, dice.uniform(1.0, 2.0))[0]
     roar = roar * torch.exp(-times / dice.uniform(0.08, 0.3))
@@ -167,7 +167,7 @@ def boom(dice: Dice, samples: int, rate: int) -> Tensor:
 
 
 def bursts(stage: Stage) -> Plot:
-    """Explosions: a flash, sparks that fly apart, and a boom with crackle."""
+    """Plot explosions: a flash, sparks that fly apart, and a boom with crackle."""
     dice = stage.dice
     events = dice.times(dice.uniform(0.2, 0.7), stage.seconds - 0.3, 0.45, 1.5)
     plot = Plot(sound=torch.zeros(stage.samples), events=events, dark=True)
@@ -183,7 +183,7 @@ def bursts(stage: Stage) -> Plot:
 
 
 def keys(stage: Stage) -> Plot:
-    """A row of bars; each that is pressed dips and sounds its own note, at irregular times."""
+    """Plot a row of bars; pressed ones dip and sound their own notes, at irregular times."""
     dice = stage.dice
     count = dice.integer(4, 8)
     events = dice.times(dice.uniform(0.15, 0.6), stage.seconds - 0.1, 0.18, 0.9)

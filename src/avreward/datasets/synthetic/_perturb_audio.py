@@ -1,4 +1,4 @@
-"""Controlled defects of sound: functions on (channels, samples), decided by the generator that is passed."""
+"""Controlled defects of audio: functions on (channels, samples); random choices come from `generator`."""
 
 import math
 
@@ -8,17 +8,17 @@ from torch.nn import functional
 
 from avreward.media.resampling import remix, resample
 
-BLOCK = 0.02  # s, over which "where there is sound" is judged
-RANGE_DB = 30.0  # blocks within this of the loudest are said to sound
+BLOCK = 0.02  # s, the length of a block that is sounding or silent
+RANGE_DB = 30.0  # blocks within this of the loudest one are sounding
 
 
 def coin(generator: torch.Generator) -> bool:
-    """True half of the time."""
+    """Return `True` with probability one half."""
     return bool(torch.rand((), generator=generator) < 0.5)
 
 
 def sounding(audio: Tensor, rate: int) -> Tensor:
-    """Which samples lie in 20 ms blocks within 30 dB of the loudest block: bool (samples,)."""
+    """Return which samples are in 20 ms blocks within 30 dB of the loudest block: bool (samples,)."""
     samples = audio.shape[-1]
     block = max(1, min(samples, int(BLOCK * rate)))
     count = math.ceil(samples / block)
@@ -34,7 +34,7 @@ def sounding(audio: Tensor, rate: int) -> Tensor:
 def add_noise(audio: Tensor, rate: int, snr: float, generator: torch.Generator) -> Tensor:
     """Add white noise at `snr` dB below the mean power of the whole sound.
 
-    If the sum leaves [-1, 1] all of it is turned down: the ratio stays and nothing clips.
+    If the sum leaves [-1, 1], all of it is scaled down, so that the ratio is kept and nothing clips.
     """
     noise = torch.randn(audio.shape, generator=generator, dtype=torch.float32).to(audio)
     power, own = audio.square().mean(), noise.square().mean()
@@ -43,10 +43,10 @@ def add_noise(audio: Tensor, rate: int, snr: float, generator: torch.Generator) 
 
 
 def clip_peaks(audio: Tensor, rate: int, share: float, generator: torch.Generator) -> Tensor:
-    """Drive the sound against a ceiling so that `share` (0..1) of its sounding samples hit it.
+    """Amplify the audio so that `share` (0..1) of its sounding samples clip.
 
-    Half of the time the ceiling is full scale; otherwise the result is turned back to the level it had,
-    as happens when a clipped recording is mixed afterwards. Ceiling and gain are common to all channels.
+    With probability one half it clips at full scale; otherwise the result is scaled to the original level, as when a
+    clipped recording is mixed afterwards. Threshold and gain are common to all channels.
     """
     active = audio[:, sounding(audio, rate)].abs().flatten()
     if active.numel() == 0:
@@ -60,7 +60,7 @@ def clip_peaks(audio: Tensor, rate: int, share: float, generator: torch.Generato
 
 
 def low_pass(audio: Tensor, rate: int, cutoff: float, generator: torch.Generator) -> Tensor:
-    """Take away what lies above `cutoff` Hz: a Kaiser-windowed sinc (80 dB, transition 10 % wide), no delay."""
+    """Remove frequencies above `cutoff` Hz by a Kaiser-windowed sinc (80 dB, transition 10 % wide), without delay."""
     if cutoff * 1.05 >= rate / 2:
         return audio.clone()
     width = 0.1 * cutoff
@@ -78,7 +78,7 @@ def low_pass(audio: Tensor, rate: int, cutoff: float, generator: torch.Generator
 def drop_outs(audio: Tensor, rate: int, share: float, generator: torch.Generator) -> Tensor:
     """Silence gaps of 20 to 80 ms, in all channels, that together take `share` (0..1) of the sounding time.
 
-    Gaps begin where there is sound. Half of the time their edges are cut hard, otherwise they fade within 2 ms.
+    Gaps start in sounding blocks. With probability one half their edges are hard, otherwise they fade within 2 ms.
     """
     samples = audio.shape[-1]
     active = sounding(audio, rate)
@@ -105,18 +105,18 @@ def drop_outs(audio: Tensor, rate: int, share: float, generator: torch.Generator
 
 
 def shift(audio: Tensor, rate: int, seconds: float, generator: torch.Generator) -> Tensor:
-    """Roll the sound round by `seconds`, later or earlier: nothing changes but the timing."""
+    """Shift the audio circularly by `seconds`, later or earlier: only the timing changes."""
     amount = round(seconds * rate)
     return audio.roll(amount if coin(generator) else -amount, -1)
 
 
 def backwards(audio: Tensor) -> Tensor:
-    """The sound from its end to its beginning."""
+    """Return the audio reversed in time."""
     return audio.flip(-1)
 
 
 def swap(audio: Tensor, rate: int, other: Tensor, other_rate: int) -> Tensor:
-    """Another clip's sound in place of this one: at its rate, channels, length (cropped or looped) and RMS level."""
+    """Return another clip's audio with the rate, channels, length (cropped or looped) and RMS level of this one."""
     samples = audio.shape[-1]
     new = resample(other.to(audio), other_rate, rate)
     if new.shape[0] != audio.shape[0]:

@@ -1,6 +1,6 @@
-"""Controlled defects of pictures: functions on (frames, 3, height, width) in [0, 1], decided by the generator passed.
+"""Controlled defects of video: functions on (frames, 3, height, width) in [0, 1]; random choices come from `generator`.
 
-Results hold 8-bit values (steps of 1/255), as they would in a file, except where frames are only put in another order.
+Results are multiples of 1/255, as in an 8-bit file, except where frames are only reordered.
 """
 
 import math
@@ -20,14 +20,14 @@ def eight_bits(video: Tensor) -> Tensor:
 
 
 def blur(video: Tensor, sigma_at_480: float, generator: torch.Generator) -> Tensor:
-    """Gaussian blur. sigma_at_480: deviation in pixels for a picture 480 high, in proportion for other heights."""
+    """Blur with a Gaussian; `sigma_at_480`: deviation in pixels at height 480, in proportion for other heights."""
     sigma = sigma_at_480 * video.shape[-2] / 480
     # One frame at a time stays in the cache.
     return torch.stack([eight_bits(gaussian_blur(frame, sigma)) for frame in video])
 
 
 def picture_noise(video: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
-    """Gaussian noise of deviation `sigma` (of 255), independent in every pixel, colour and frame."""
+    """Add Gaussian noise of deviation `sigma` (of 255), independent in every pixel, colour and frame."""
     out = torch.empty_like(video)
     for number, frame in enumerate(video):
         noise = torch.randn(frame.shape, generator=generator).to(video)
@@ -36,7 +36,7 @@ def picture_noise(video: Tensor, sigma: float, generator: torch.Generator) -> Te
 
 
 def cosines(like: Tensor) -> Tensor:
-    """The orthonormal 8-point DCT-II as a matrix (8, 8)."""
+    """Return the orthonormal 8-point DCT-II as a matrix (8, 8)."""
     place = torch.arange(8, dtype=torch.float64)
     matrix = torch.cos(math.pi * (2 * place[None] + 1) * place[:, None] / 16) / 2
     matrix[0] /= math.sqrt(2)
@@ -84,9 +84,9 @@ def flicker(video: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
 
 
 def frozen_order(times: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Which frame is shown at each time, when frames are held for 0.2 to 0.6 s at random places: int64 (n,).
+    """Return the frame to show at each time, if frames freeze for 0.2 to 0.6 s at random places: int64 (n,).
 
-    `share` (0..1) of the frames repeat the one before; the frames between two holds move.
+    `share` (0..1) of the frames repeat the one before; between two freezes, all frames move.
     """
     count = len(times)
     interval = float((times[1:] - times[:-1]).median()) if count > 1 else 1.0
@@ -95,7 +95,7 @@ def frozen_order(times: Tensor, share: float, generator: torch.Generator) -> Ten
         seconds = 0.2 + 0.4 * float(torch.rand((), generator=generator))
         held.append(min(missing, max(1, round(seconds / interval))))
         missing -= held[-1]
-    # The moving frames are dealt out at random: one to be held by each hold, the others before, between and after.
+    # The moving frames are distributed at random: one starts each freeze; the others are before, between and after.
     spare = max(0, count - sum(held) - len(held))
     cuts = torch.randint(spare + 1, (len(held),), generator=generator).sort().values.tolist()
     order, place, before = torch.arange(count), 0, 0
@@ -107,10 +107,10 @@ def frozen_order(times: Tensor, share: float, generator: torch.Generator) -> Ten
 
 
 def shuffled_order(count: int, share: float, generator: torch.Generator) -> Tensor:
-    """An order that mixes the frames in a `share` of all windows of four, none in its place: int64 (count,).
+    """Return an order that shuffles the frames in a `share` of all windows of four: int64 (count,).
 
-    At least one window is mixed. Not the size of the window is the severity but how many there are: frames swapped in
-    pairs judder more than frames mixed in fours.
+    No frame of a shuffled window keeps its place; at least one window is shuffled. The severity is the number of
+    windows, not their size: frames swapped in pairs judder more than frames shuffled in fours.
     """
     order = torch.arange(count)
     starts = torch.arange(0, count - 1, SHUFFLE_WINDOW)

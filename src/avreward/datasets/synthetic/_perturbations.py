@@ -1,4 +1,4 @@
-"""Controlled defects: each harms one thing of a clip by a known amount, for fitting raters and for checking them."""
+"""Controlled defects, each of one kind and of a known severity, to fit and to check raters with."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,21 +11,22 @@ from torch.nn import functional
 from avreward.clip import Clip
 from avreward.datasets.synthetic import _perturb_audio as perturb_sound
 from avreward.datasets.synthetic import _perturb_video as perturb_picture
+from avreward.errors import ArgumentError, Described
 
 Work = Callable[[Clip, float, torch.Generator, Clip | None], Clip]
 
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One kind of defect.
+    """One kind of controlled defect.
 
     Attributes:
         name: its key in `PERTURBATIONS`.
         track: the track that it changes, "audio" or "video".
         dimension: the dimension of quality that it harms.
-        severities: from mild to strong, in `unit`; empty if there is only one way to do it.
-        unit: what a severity is.
-        needs_other: whether another clip has to be given.
+        severities: from mild to strong, in `unit`; empty if the defect has no severity.
+        unit: of the severities.
+        needs_other: whether `apply` needs another clip.
     """
 
     name: str
@@ -37,29 +38,30 @@ class Perturbation:
     needs_other: bool = False
 
     def apply(self, clip: Clip, severity: float | None = None, seed: int = 0, other: Clip | None = None) -> Clip:
-        """A new clip with the defect; the given one stays as it is, and so do its other track and its texts.
+        """Return a new clip with the defect; the other track and the texts are kept.
 
         Args:
-            clip: a clip with the track concerned.
-            severity: one of `severities` or any number between; *optional*, by default the strongest.
-            seed: decides everything random.
-            other: the clip whose sound is taken ("swapped" only).
+            clip: a clip with `track`.
+            severity: one of `severities` or any number between them (*optional*, the strongest).
+            seed: of all random choices.
+            other: the clip whose audio is taken, for "swapped" (*optional*).
 
         Raises:
-            ValueError: if the track, the other clip or a severity is missing.
+            ArgumentError: if the clip lacks the track, the other clip or its audio is missing, or a severity is given
+                to a defect that has none.
 
         Example:
             >>> from avreward.datasets import scene
             >>> noisy = PERTURBATIONS["noise"].apply(scene(1, seconds=1.0).clip, severity=20.0, seed=5)
         """
         if not (clip.has_audio if self.track == "audio" else clip.has_video):
-            raise ValueError(f"{self.name}: clip {clip.name} has no {self.track} track")
+            raise ArgumentError("clip", f"a clip with {self.track} for {self.name}", Described(f"{clip.name} without"))
         if self.needs_other and (other is None or not other.has_audio):
-            raise ValueError(f"{self.name}: pass other=, a clip with sound")
+            raise ArgumentError("other", f"a clip with audio for {self.name}", other)
         if severity is None:
             severity = self.severities[-1] if self.severities else 0.0
         elif not self.severities:
-            raise ValueError(f"{self.name} has no severity, but severity={severity} was given")
+            raise ArgumentError("severity", f"None, since {self.name} has no severity", severity)
         return self.work(clip, severity, torch.Generator().manual_seed(seed), other)
 
 
@@ -81,7 +83,7 @@ def _swap(clip: Clip, severity: float, generator: torch.Generator, other: Clip |
 
 
 def with_video(clip: Clip, video: Tensor) -> Clip:
-    """The clip with other frames at the same times."""
+    """Return the clip with these frames, at the same times."""
     new = Clip(video=video, times=clip.times, prompt=clip.prompt, texts=clip.texts)
     return new.with_audio(clip) if clip.has_audio else new
 
@@ -129,18 +131,18 @@ _ALL = (
 PERTURBATIONS: Mapping[str, Perturbation] = MappingProxyType({one.name: one for one in _ALL})
 
 
-AUDIBLE_DB = -50.0  # of the energy of the sound: a smaller change counts as none
-VISIBLE_STEP = 2 / 255  # of the mean of an 8x8 block: far above what sensor noise leaves in it
+AUDIBLE_DB = -50.0  # relative to the energy of the audio: a smaller change is ignored
+VISIBLE_STEP = 2 / 255  # in the mean of an 8x8 block: far above the sensor noise in it
 VISIBLE_SHARE = 2e-4  # of all blocks of all frames
 EDGE_CHANGE = 0.03  # of the mean of the strongest edges
-GRAIN_RISE = 0.5 / 255  # of the mean difference between neighbours: noise adds to it; a fall may be noise that went
+GRAIN_RISE = 0.5 / 255  # in the mean difference between neighbours: noise raises it; a fall may be lost noise
 
 
 def changed(original: Clip, perturbed: Clip) -> bool:
-    """Whether a defect did anything that could be noticed: the mixing of frames at rest, say, does not.
+    """Return whether a defect made a noticeable difference; shuffling still frames, for example, does not.
 
-    Sound: the difference has more than -50 dB of the energy of the original. Picture: of the means of 8x8 blocks, in
-    which sensor noise is averaged away, at least one in 5000 moved by more than 2/255, or the strongest edges (5 % of
+    Audio: the difference has more than -50 dB of the energy of the original. Video: of the means of 8x8 blocks, in
+    which sensor noise is averaged out, at least one in 5000 moved by more than 2/255, or the strongest edges (5 % of
     the pixels) changed by more than 3 %, or the mean difference between neighbours rose by half a step of 1/255.
 
     Example:
@@ -157,7 +159,7 @@ def changed(original: Clip, perturbed: Clip) -> bool:
 
 
 def sound_changed(before: Tensor, after: Tensor) -> bool:
-    """Whether two sounds (channels, samples) differ by more than `AUDIBLE_DB` of the energy of the first."""
+    """Return whether two waveforms (channels, samples) differ by more than `AUDIBLE_DB` of the energy of the first."""
     if before.shape != after.shape:
         return True
     lost = float((after.double() - before.double()).square().sum())
@@ -165,14 +167,14 @@ def sound_changed(before: Tensor, after: Tensor) -> bool:
 
 
 def edges(frame: Tensor) -> Tensor:
-    """Differences between neighbours in the grey of a frame (3, h, w): mean of the largest 5 %, mean of all: (2,)."""
+    """Return the mean of the largest 5 % and of all grey differences between neighbours in a frame (3, h, w): (2,)."""
     grey = frame.mean(0)
     steps = torch.cat(((grey[1:] - grey[:-1]).flatten(), (grey[:, 1:] - grey[:, :-1]).flatten())).abs()
     return torch.stack((steps.topk(max(1, steps.numel() // 20)).values.mean(), steps.mean()))
 
 
 def picture_changed(before: Tensor, after: Tensor) -> bool:
-    """Whether two pictures (frames, 3, h, w) differ in the means of blocks or in their strongest edges."""
+    """Return whether two videos (frames, 3, h, w) differ in the means of blocks or in their strongest edges."""
     if before.shape != after.shape:
         return True
     moved = total = 0

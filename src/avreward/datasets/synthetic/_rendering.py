@@ -1,4 +1,4 @@
-"""Draws a plot: backdrop under a moving camera, antialiased sprites with motion blur, particles, sensor noise."""
+"""Draw a plot: backdrop under a moving camera, antialiased sprites with motion blur, particles, sensor noise."""
 
 import math
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from avreward.datasets.synthetic._stage import Dice, ParticleCloud, Plot, Sprite
 
 @dataclass(frozen=True)
 class Camera:
-    """Where a world point lands at each time: pixel = (point + shift - centre) * zoom + centre, times the height."""
+    """Maps world points to pixels at each time: pixel = ((point + shift - centre) * zoom + centre) * height."""
 
     times: Tensor
     shift: Tensor  # (k, 2) world units
     zoom: Tensor  # (k,)
 
     def at(self, times: Tensor) -> tuple[Tensor, Tensor]:
-        """Shift (n, 2) and zoom (n,) at the given times."""
+        """Return shift (n, 2) and zoom (n,) at the given times."""
         return interpolate(self.times, self.shift, times), interpolate(self.times, self.zoom, times)
 
 
 def camera(dice: Dice, seconds: float, must_move: bool) -> Camera:
-    """A camera on a stand, held by hand, panning slowly, or zooming slowly."""
+    """Draw a random camera: fixed, hand-held, panning slowly, or zooming slowly."""
     kind = dice.pick(("stand", "stand", "hand", "pan", "zoom"))
     if kind == "stand" and must_move:
         kind = "hand"
@@ -44,11 +44,11 @@ def camera(dice: Dice, seconds: float, must_move: bool) -> Camera:
     return Camera(times, 0.004 * sway, 1 + dice.uniform(-0.1, 0.1) * along[:, 0])
 
 
-MARGIN = 0.14  # of the height: what the camera may uncover on each side
+MARGIN = 0.14  # of the height: how far the camera may move past each side
 
 
 def cubic_taps(place: Tensor) -> tuple[Tensor, Tensor]:
-    """Catmull-Rom interpolation: indices (4, n) and weights (4, n) for sampling at fractional places (n,)."""
+    """Return indices (4, n) and weights (4, n) of Catmull-Rom interpolation at fractional places (n,)."""
     whole = torch.floor(place)
     t = (place - whole)[None]
     offset = torch.arange(-1, 3)[:, None]
@@ -59,7 +59,7 @@ def cubic_taps(place: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def look_at(backdrop: Tensor, height: int, width: int, shift: Tensor, zoom: float, margin: int) -> Tensor:
-    """The backdrop (3, H, W) through the camera: (3, height, width), interpolated one axis after the other."""
+    """Return the backdrop (3, H, W) as the camera sees it: (3, height, width), interpolated one axis at a time."""
     size = (height, width)
     picture = backdrop
     for axis in (0, 1):
@@ -77,7 +77,7 @@ def look_at(backdrop: Tensor, height: int, width: int, shift: Tensor, zoom: floa
 
 
 def draw_backdrop(dice: Dice, stage: Stage, plot: Plot, height: int, width: int, view: Camera, times: Tensor) -> Tensor:
-    """All frames without anything in front: (frames, 3, height, width)."""
+    """Return all frames with the backdrop only: (frames, 3, height, width)."""
     margin = math.ceil(MARGIN * height)
     floor_row = round(stage.floor * height) + margin if stage.floor < 1 else None
     backdrop = background(dice, height + 2 * margin, width + 2 * margin, floor_row, plot.dark)
@@ -93,14 +93,14 @@ def draw_backdrop(dice: Dice, stage: Stage, plot: Plot, height: int, width: int,
 
 
 def project(view: Camera, moments: Tensor, world: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """World points (n, 2) at moments (n,) as pixels (n, 2), and the pixels to a world unit (n,)."""
+    """Return world points (n, 2) at moments (n,) in pixels (n, 2), and the pixels to a world unit (n,)."""
     shift, zoom = view.at(moments)
     centre = torch.tensor([width / height / 2, 0.5])
     return ((world + shift - centre) * zoom[:, None] + centre) * height, zoom * height
 
 
 def draw_sprite(dice: Dice, frames: Tensor, sprite: Sprite, view: Camera, times: Tensor, shutter: float) -> None:
-    """Paint one sprite into frames (n, 3, h, w) in place. shutter: seconds that a frame is exposed."""
+    """Paint one sprite into frames (n, 3, h, w) in place; `shutter`: exposure of a frame in seconds."""
     count, _, height, width = frames.shape
     instants = torch.linspace(-0.5, 0.5, 4) * shutter if shutter > 0 else torch.zeros(1)
     moments = (times[:, None] + instants).flatten()
@@ -132,7 +132,7 @@ def draw_sprite(dice: Dice, frames: Tensor, sprite: Sprite, view: Camera, times:
         if sprite.pattern > 0:
             stripes = torch.sin(u[middle] * (5.0 / float(half[number, middle, 0])))
             light = light + sprite.pattern * torch.tanh(3 * stripes)
-        # Fine texture that travels and turns with the thing, one of its pixels to about one of the picture.
+        # Fine texture that moves and turns with the sprite, about one of its pixels to a pixel of the frame.
         spot = torch.stack((u[middle], v[middle]), -1)[None] * (height / 32) / scale[number * len(instants)]
         light = light * functional.grid_sample(tile, spot, padding_mode="reflection", align_corners=False)[0, 0]
         paint = (sprite.colour[:, None, None] * light).clamp(0, 1)
@@ -140,10 +140,10 @@ def draw_sprite(dice: Dice, frames: Tensor, sprite: Sprite, view: Camera, times:
 
 
 def coverage(sprite: Sprite, u: Tensor, v: Tensor, half: Tensor, soft: float) -> Tensor:
-    """How much of each pixel a rounded box covers, on average over the instants of an exposure: (h, w) in [0, 1].
+    """Return how much of each pixel a rounded box covers, as a mean over an exposure: (h, w) in [0, 1].
 
     u, v: pixels from its middle along its sides, (instants, h, w); half: its half sides, (instants, 2); soft: width of
-    its edge in pixels, which smears it over the way it goes between two instants.
+    its edge in pixels, which blurs its path between two instants.
     """
     corner = (half.amin(1) * sprite.roundness)[:, None, None]
     over_u = u.abs() - (half[:, 0, None, None] - corner)
@@ -191,9 +191,9 @@ def draw_particles(frames: Tensor, particles: ParticleCloud, view: Camera, times
 
 
 def develop(dice: Dice, frames: Tensor, noise: float, seconds: float) -> Tensor:
-    """Exposure, sensor noise of the given deviation (of 1), then 8 bits, as every file holds; works in place."""
+    """Apply exposure, sensor noise of the given deviation (of 1) and rounding to 8 bits, in place."""
     gains = torch.ones(len(frames))
-    if dice.chance(0.3):  # the light changes slowly, which is no flicker
+    if dice.chance(0.3):  # the light changes slowly, without flicker
         curve = smooth_curve(dice, seconds, dice.uniform(0.8, 2.0))
         gains += dice.uniform(0.02, 0.12) * (interpolate(*curve, torch.linspace(0, seconds, len(frames))) - 0.5)
     size = frames[0].numel()
@@ -201,7 +201,7 @@ def develop(dice: Dice, frames: Tensor, noise: float, seconds: float) -> Tensor:
     for number in range(len(frames)):
         frame = frames[number].mul_(gains[number])
         if noise > 0:
-            # A fresh window of one long strip of noise: as good as new noise a frame, and ten times as fast.
+            # A random window of one long strip of noise: ten times as fast as new noise for each frame.
             start = dice.integer(0, 2 * size)
             frame += grain[start : start + size].view_as(frame)
         frame.clamp_(0, 1).mul_(255).round_().div_(255)
@@ -209,9 +209,9 @@ def develop(dice: Dice, frames: Tensor, noise: float, seconds: float) -> Tensor:
 
 
 def render(dice: Dice, stage: Stage, plot: Plot, height: int, width: int, times: Tensor) -> Tensor:
-    """The frames of a plot at the given times: float32 (frames, 3, height, width) in [0, 1], in steps of 1/255."""
+    """Return the frames of a plot: float32 (frames, 3, height, width), multiples of 1/255 in [0, 1]."""
     noise = 0.0 if dice.chance(0.35) else dice.uniform(0.3, 1.5) / 255
-    # With neither noise nor any movement frames would repeat exactly: then the camera is held by hand.
+    # Without noise and movement, frames would repeat exactly: then the camera is hand-held.
     view = camera(dice, stage.seconds, must_move=noise == 0)
     shutter = dice.uniform(0.2, 0.6) / stage.fps if dice.chance(0.6) else 0.0
     frames = draw_backdrop(dice, stage, plot, height, width, view, times)
@@ -225,7 +225,7 @@ def render(dice: Dice, stage: Stage, plot: Plot, height: int, width: int, times:
 
 
 def vignette(height: int, width: int, strength: float) -> Tensor:
-    """The fall of light towards the corners: (height, width), 1 in the middle."""
+    """Return the darkening towards the corners: (height, width), 1 in the middle."""
     y = torch.linspace(-1, 1, height)[:, None]
     x = torch.linspace(-1, 1, width)[None, :]
     return 1 - strength * 0.5 * (x.square() + y.square())

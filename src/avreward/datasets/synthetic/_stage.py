@@ -1,4 +1,4 @@
-"""What the parts of a synthetic scene share: the dice, the stage, sprites, particles and the plot they make up."""
+"""Shared parts of synthetic scenes: random choices, the stage, sprites, particles and plots."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ T = TypeVar("T")
 class Dice:
     """Random choices from one seeded generator, so that a scene depends on its seed alone.
 
-    `stream` separates the dice of one seed (motion, picture, sound), so that a change in one leaves the others alone.
+    `stream` gives independent numbers for one seed (motion, video, audio), so that a change in one keeps the others.
 
     Example:
         >>> Dice(3).uniform(0.0, 1.0) == Dice(3).uniform(0.0, 1.0)
@@ -22,41 +22,41 @@ class Dice:
     """
 
     def __init__(self, seed: int, stream: int = 0) -> None:
-        # A large odd factor keeps neighbouring seeds and streams apart; the modulus is what the generator accepts.
+        # A large odd factor separates neighbouring seeds and streams; the generator accepts seeds below the modulus.
         self.generator = torch.Generator().manual_seed(
             (seed * 6364136223846793005 + stream * 1442695040888963407) % 2**63
         )
 
     def uniform(self, low: float, high: float) -> float:
-        """One number, uniform in [low, high)."""
+        """Return one number, uniform in [low, high)."""
         return low + (high - low) * float(torch.rand((), generator=self.generator, dtype=torch.float64))
 
     def log_uniform(self, low: float, high: float) -> float:
-        """One number whose logarithm is uniform: as many between 1 and 2 as between 2 and 4."""
+        """Return one number whose logarithm is uniform: as many between 1 and 2 as between 2 and 4."""
         return math.exp(self.uniform(math.log(low), math.log(high)))
 
     def integer(self, low: int, high: int) -> int:
-        """One whole number, low and high included."""
+        """Return one integer from `low` to `high`, both included."""
         return int(torch.randint(low, high + 1, (), generator=self.generator))
 
     def chance(self, probability: float) -> bool:
-        """True with the given probability."""
+        """Return `True` with the given probability."""
         return self.uniform(0.0, 1.0) < probability
 
     def pick(self, options: Sequence[T]) -> T:
-        """One of the options."""
+        """Return one of the options."""
         return options[self.integer(0, len(options) - 1)]
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers, float32."""
+        """Return standard normal numbers (*shape), float32."""
         return torch.randn(shape, generator=self.generator)
 
     def rand(self, *shape: int) -> Tensor:
-        """Uniform numbers in [0, 1), float32."""
+        """Return uniform numbers in [0, 1), float32."""
         return torch.rand(shape, generator=self.generator)
 
     def times(self, start: float, end: float, shortest: float, longest: float) -> list[float]:
-        """Irregular times between start and end, at least one, with gaps log-uniform from `shortest` to `longest` s."""
+        """Return irregular times from start to end, at least one, with log-uniform gaps of `shortest` to `longest`."""
         found, now = [], min(start, 0.7 * end)
         while now < end:
             found.append(now)
@@ -65,7 +65,7 @@ class Dice:
 
 
 def interpolate(knots: Tensor, values: Tensor, at: Tensor) -> Tensor:
-    """Piecewise linear interpolation; constant outside. knots (k,) ascending, values (k,) or (k, d), at (n,)."""
+    """Interpolate linearly, constant outside; knots (k,) ascending, values (k,) or (k, d), at (n,)."""
     right = torch.searchsorted(knots, at).clamp(1, len(knots) - 1)
     low, high = knots[right - 1], knots[right]
     share = ((at - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)
@@ -75,7 +75,7 @@ def interpolate(knots: Tensor, values: Tensor, at: Tensor) -> Tensor:
 
 
 def smooth_curve(dice: Dice, seconds: float, spacing: float, rate: float = 100.0) -> tuple[Tensor, Tensor]:
-    """A smooth random curve in [0, 1] with a new level about every `spacing` seconds: (times, values) at `rate` Hz."""
+    """Return (times, values) of a random curve in [0, 1] at `rate` Hz, with a new level about every `spacing` s."""
     count = max(3, math.ceil(seconds / spacing) + 3)
     gaps = spacing * (0.5 + dice.rand(count))
     knots = torch.cumsum(gaps, 0) - gaps[0] - spacing * dice.uniform(0.0, 1.0)
@@ -99,7 +99,7 @@ class Stage:
 
     @property
     def samples(self) -> int:
-        """Length of the sound."""
+        """Number of audio samples."""
         return int(self.seconds * self.rate)
 
 
@@ -108,7 +108,7 @@ Pose = Callable[[Tensor], Tensor]  # times (n,) -> (n, 5): x, y, angle in radian
 
 @dataclass(frozen=True)
 class Sprite:
-    """A rounded box that moves: a ball, a stick, a box, a blob."""
+    """A moving rounded box: a ball, a stick, a box, a blob."""
 
     pose: Pose
     colour: Tensor  # (3,)
@@ -136,29 +136,29 @@ class ParticleCloud:
 
 @dataclass
 class Plot:
-    """What happens: things that are seen (back to front), one dry sound (samples,), and when it happens."""
+    """The content of a scene: sprites (back to front), particles, dry audio (samples,) and times of events."""
 
     sprites: list[Sprite] = field(default_factory=list)
     particles: list[ParticleCloud] = field(default_factory=list)
     sound: Tensor = field(default_factory=lambda: torch.zeros(0))
     events: list[float] = field(default_factory=list)
-    dark: bool = False  # wants a dark background
+    dark: bool = False  # needs a dark background
 
 
 def posed(x: Tensor, y: Tensor, angle: Tensor, half_width: float | Tensor, half_height: float | Tensor) -> Tensor:
-    """A `Pose`'s answer (n, 5) from its columns; a number stands for a column of it."""
+    """Return poses (n, 5) from their columns; a number is repeated."""
     columns = (x, y, angle, torch.as_tensor(half_width), torch.as_tensor(half_height))
     return torch.stack(torch.broadcast_tensors(*columns), 1)
 
 
 def fixed(x: float, y: float, half_width: float, half_height: float, angle: float = 0.0) -> Pose:
-    """The pose of a thing that does not move."""
+    """Return the pose of a sprite that does not move."""
     row = torch.tensor([x, y, angle, half_width, half_height])
     return lambda times: row.expand(len(times), 5)
 
 
 def vivid(dice: Dice, low: float = 0.1, high: float = 0.95) -> Tensor:
-    """A random colour (3,) between `low` and `high`; mostly muted, as most things are."""
+    """Return a random colour (3,) between `low` and `high`; mostly muted."""
     grey = dice.uniform(low, high)
     tint = dice.normal(3)
     return (grey + (tint - tint.mean()) * dice.log_uniform(0.03, 0.3)).clamp(low, high)

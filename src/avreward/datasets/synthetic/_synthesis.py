@@ -1,4 +1,4 @@
-"""Building blocks of sound: struck objects, shaped noise, rotating machines, voices, and the room they are in."""
+"""Building blocks of audio: struck objects, shaped noise, rotating machines, voices and reverberation."""
 
 import math
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ def spectrum_filter(sound: Tensor, gain_of: Tensor) -> Tensor:
 
 
 def frequencies(samples: int, rate: int) -> Tensor:
-    """The frequencies (Hz) of the bins of an rfft over `samples` samples."""
+    """Return the frequencies (Hz) of the bins of an rfft over `samples` samples."""
     return torch.arange(samples // 2 + 1, dtype=torch.float32) * (rate / samples)
 
 
 def coloured_noise(dice: Dice, channels: int, samples: int, rate: int, slope: float) -> Tensor:
-    """Noise whose power falls as f**-slope (1 pink, 2 brown), flat below 40 Hz; unit RMS; (channels, samples)."""
+    """Return noise with power f**-slope (1 pink, 2 brown), flat below 40 Hz; unit RMS; (channels, samples)."""
     # A length with small factors keeps the transform fast.
     padded = math.ceil(samples / 4096) * 4096
     shaped = spectrum_filter(dice.normal(channels, padded), frequencies(padded, rate).clamp_min(40.0) ** (-slope / 2))
@@ -40,7 +40,7 @@ def coloured_noise(dice: Dice, channels: int, samples: int, rate: int, slope: fl
 
 
 def struck(dice: Dice, rate: int, material: str) -> tuple[Tensor, Tensor]:
-    """What an object answers when struck (soft, hard): decaying inharmonic partials and the noise of the contact."""
+    """Return the sounds (soft, hard) of a struck object: decaying inharmonic partials and contact noise."""
     low_high, decays, counts, noises = MATERIALS[material]
     count = dice.integer(*counts)
     fundamental, decay = dice.log_uniform(*low_high), dice.log_uniform(*decays)
@@ -63,7 +63,7 @@ def struck(dice: Dice, rate: int, material: str) -> tuple[Tensor, Tensor]:
 def impacts(
     dice: Dice, samples: int, rate: int, events: Sequence[tuple[float, float]], answer: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """What blows at (time s, strength 0..1) draw from an object, the harder the louder and brighter: (samples,)."""
+    """Return the sound (samples,) of blows at (time s, strength 0..1): harder ones are louder and brighter."""
     out = torch.zeros(samples)
     soft, hard = answer
     for time, strength in events:
@@ -76,7 +76,7 @@ def impacts(
 
 
 def shaped_noise(dice: Dice, samples: int, rate: int, level: Tensor, centre: Tensor, octaves: float = 1.0) -> Tensor:
-    """Noise with a moving spectrum: (samples,). level (>= 0) and centre (Hz) are curves (k,) evenly spaced over it."""
+    """Return noise (samples,) with a moving spectrum: level (>= 0) and centre (Hz) are evenly spaced curves (k,)."""
     padded = math.ceil(samples / 4096) * 4096
     source = torch.fft.rfft(dice.normal(padded))
     log_frequency = torch.log2(frequencies(padded, rate).clamp_min(1.0))
@@ -90,12 +90,12 @@ def shaped_noise(dice: Dice, samples: int, rate: int, level: Tensor, centre: Ten
 
 
 def stretch_curve(curve: Tensor, samples: int) -> Tensor:
-    """A curve (k,) evenly spaced over the clip, at every sample: (samples,)."""
+    """Interpolate a curve (k,), evenly spaced over the clip, at every sample: (samples,)."""
     return functional.interpolate(curve[None, None], size=samples, mode="linear", align_corners=True)[0, 0]
 
 
 def tone(pitch: Tensor, rate: int, amplitudes: Tensor, phases: Tensor) -> Tensor:
-    """A periodic sound whose pitch (Hz, (samples,)) moves; amplitudes and phases (harmonics,) make its wave table."""
+    """Return a periodic sound of moving pitch (Hz, (samples,)) and given harmonics: amplitudes and phases."""
     allowed = max(1, int(0.46 * rate / float(pitch.max())))
     amplitudes, phases = amplitudes[:allowed], phases[:allowed]
     size = 4096
@@ -108,7 +108,7 @@ def tone(pitch: Tensor, rate: int, amplitudes: Tensor, phases: Tensor) -> Tensor
 
 
 def syllable(dice: Dice, rate: int, seconds: float, pitch: float, bark: bool) -> Tensor:
-    """One voiced syllable: a pulse train with falling pitch through a few resonances, sometimes opened by a hiss."""
+    """Return a voiced syllable: pulses of falling pitch through resonances, some with a hiss at the start."""
     samples = max(64, int(seconds * rate))
     padded = math.ceil(samples * 1.25 / 512) * 512
     along = torch.linspace(0, 1, samples)
@@ -140,7 +140,7 @@ def syllable(dice: Dice, rate: int, seconds: float, pitch: float, bark: bool) ->
 
 
 def reverberate(dice: Dice, dry: Tensor, rate: int, channels: int) -> Tensor:
-    """Put a dry sound (samples,) into a room: (channels, samples), its direct part undelayed."""
+    """Add reverberation to dry audio (samples,): (channels, samples), without delay of the direct sound."""
     samples = len(dry)
     if dice.chance(0.3):
         return dry.expand(channels, samples).clone()
@@ -150,7 +150,7 @@ def reverberate(dice: Dice, dry: Tensor, rate: int, channels: int) -> Tensor:
     response = dice.normal(channels, tail) * torch.exp(-6.9 * times / decay) * (times > dice.uniform(0.003, 0.02))
     response = response / response.square().sum(-1, keepdim=True).sqrt().clamp_min(1e-9)
     padded = math.ceil((samples + tail) / 8192) * 8192
-    # Air and walls take the high frequencies out of the tail first.
+    # Air and walls absorb the high frequencies of the tail first.
     dull = 1 / (1 + (frequencies(padded, rate) / dice.log_uniform(1500, 9000)) ** 2).sqrt()
     spectrum = torch.fft.rfft(dry, n=padded) * torch.fft.rfft(response, n=padded) * dull
     wet = torch.fft.irfft(spectrum, n=padded)[:, :samples]
@@ -158,7 +158,7 @@ def reverberate(dice: Dice, dry: Tensor, rate: int, channels: int) -> Tensor:
 
 
 def music(dice: Dice, samples: int, rate: int) -> Tensor:
-    """A quiet pad or a slow tune of decaying notes, unit RMS, (samples,)."""
+    """Return a quiet pad or a slow tune of decaying notes, unit RMS, (samples,)."""
     out = torch.zeros(samples)
     root = dice.log_uniform(90, 300)
     scale = [0, 2, 4, 5, 7, 9, 11, 12, 14, 16]
@@ -177,7 +177,7 @@ def music(dice: Dice, samples: int, rate: int) -> Tensor:
 
 
 def loudness(sound: Tensor, rate: int) -> float:
-    """A rough loudness: RMS (dB re full scale) of the blocks of 0.4 s that are not 10 dB below the average."""
+    """Return a rough loudness: RMS (dBFS) of the blocks of 0.4 s within 10 dB of the average."""
     block = int(0.4 * rate)
     mono = sound.mean(0)
     power = (
@@ -190,7 +190,7 @@ def loudness(sound: Tensor, rate: int) -> float:
 
 
 def finish(dice: Dice, dry: Tensor, rate: int, channels: int) -> Tensor:
-    """From the dry sound of a plot to the sound track: room, level, ambience, perhaps music. (channels, samples)"""
+    """Make the audio track (channels, samples) from dry audio: reverberation, level, ambience, perhaps music."""
     samples = len(dry)
     sound = reverberate(dice, dry, rate, channels)
     if channels == 2:
@@ -201,18 +201,18 @@ def finish(dice: Dice, dry: Tensor, rate: int, channels: int) -> Tensor:
             * 1.4
         )
     sound = sound * 10 ** ((dice.uniform(-33, -15) - loudness(sound, rate)) / 20)
-    # Rooms hiss at -70 to -45 dB; tracks made by machines are sometimes as good as silent between events.
+    # Recordings have noise at -70 to -45 dB; generated tracks are sometimes almost silent between events.
     floor = dice.uniform(-95, -70) if dice.chance(0.15) else dice.uniform(-70, -45)
     sound = sound + 10 ** (floor / 20) * coloured_noise(dice, channels, samples, rate, dice.uniform(0.6, 2.0))
     if dice.chance(0.2):
         sound = sound + 10 ** ((loudness(sound, rate) - dice.uniform(12, 26)) / 20) * music(dice, samples, rate)
     if rate >= 44100 and dice.chance(0.25):
-        # Most real sound has been through a coder that keeps nothing above 15 to 17 kHz: that is no defect.
+        # Most real audio has been coded without frequencies above 15 to 17 kHz, which does not count as a defect.
         padded = math.ceil(samples / 4096) * 4096
         edge = dice.uniform(15000, 17000)
         keep = ((edge + 600 - frequencies(padded, rate)) / 600).clamp(0, 1)
         sound = spectrum_filter(functional.pad(sound, (0, padded - samples)), keep)[:, :samples]
-    # Headroom: a clean recording has no sample at the ceiling.
+    # Headroom: a clean recording has no clipped samples.
     peak = float(sound.abs().max())
     ceiling = 10 ** (dice.uniform(-6, -1) / 20)
     return sound * min(1.0, ceiling / max(peak, 1e-9))

@@ -1,4 +1,4 @@
-"""Synthetic scenes: clips in which something moves and is heard, made from a seed alone."""
+"""Synthetic scenes: clips whose audio comes from what moves in the video, made from a seed alone."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from avreward.datasets.synthetic._impacts import bounce, bursts, keys, strike
 from avreward.datasets.synthetic._rendering import render
 from avreward.datasets.synthetic._stage import Dice, Plot, Stage
 from avreward.datasets.synthetic._synthesis import finish
+from avreward.errors import ArgumentError, unknown_name
 
 _PLOTS: Mapping[str, Callable[[Stage], Plot]] = MappingProxyType(
     {
@@ -49,11 +50,11 @@ class Scene:
     """A synthetic clip and what is known about it.
 
     Attributes:
-        clip: picture and sound as float32 tensors; the picture in steps of 1/255.
+        clip: video and audio as float32 tensors; video values are multiples of 1/255.
         kind: one of `KINDS`.
-        seed: what it was made from.
-        events: times (s), ascending, at which something happens that is both seen and heard: contacts, explosions and
-            starts of syllables; for continuous sounds the moments at which motion and loudness peak or rise.
+        seed: the seed that it was made from.
+        events: times (s), ascending, of events that are both seen and heard: contacts, explosions and starts of
+            syllables; for continuous sounds, the moments when motion and loudness peak or rise.
     """
 
     clip: Clip
@@ -63,32 +64,32 @@ class Scene:
 
 
 def scene(seed: int, kind: str | None = None, seconds: float = 4.0) -> Scene:
-    """Make a scene: a clip whose sound comes from what is seen in it.
+    """Make a synthetic scene: a clip whose audio comes from what is seen in it.
 
     Size, frame rate (12 to 30 per second), sample rate (16 to 48 kHz), channels, materials, light, camera, loudness,
-    room and ambience all vary with the seed. The clip is without defects: nothing clips, drops out, flickers, freezes
-    or repeats.
+    reverberation and ambience all vary with the seed. The clip has no defects: nothing clips, drops out, flickers,
+    freezes or repeats.
 
     Args:
-        seed: everything follows from it (and from `kind` and `seconds`); no global random state is used.
+        seed: of all random choices; no global random state is used.
         kind: one of `KINDS`; *optional*, drawn from the seed by default.
         seconds: duration, 0.5 or more.
 
     Raises:
-        ValueError: for an unknown kind or a duration below 0.5 s.
+        ArgumentError: for an unknown kind or a duration below 0.5 s.
 
     Example:
         >>> scene(1, "bounce", seconds=1.0).clip.seconds
         1.0
     """
     if seconds < 0.5:
-        raise ValueError(f"seconds={seconds}: a scene needs 0.5 s or more")
+        raise ArgumentError("seconds", "a duration of 0.5 s or more", seconds)
     dice = Dice(seed, stream=0)
     drawn = dice.pick(KINDS)
     kind = drawn if kind is None else kind
     if kind not in _PLOTS:
-        raise ValueError(f"kind={kind!r} is not one of {', '.join(KINDS)}")
-    # Every kind has its own dice: the same seed in two kinds shares nothing but luck.
+        raise unknown_name("kind", kind, KINDS)
+    # Each kind has its own random numbers: one seed gives unrelated scenes in two kinds.
     own = seed * len(KINDS) + KINDS.index(kind)
     dice = Dice(own, stream=1)
     aspect = dice.pick((16 / 9, 16 / 9, 16 / 9, 4 / 3, 3 / 2, 1.0)) * dice.uniform(0.97, 1.03)
