@@ -76,7 +76,7 @@ def test_prompts_are_swapped_with_their_texts() -> None:
     ("name", "clip", "other", "why"),
     [
         ("silence", Clip(video=real().video, fps=8), None, "no audio to replace"),
-        ("black + silence", Clip(audio=real().sound(), sample_rate=8000), None, "no picture to replace"),
+        ("black + silence", Clip(audio=real().sound(), sample_rate=8000), None, "no video to replace"),
         ("swapped sound", real(), None, "no other clip has audio"),
         ("swapped sound", Clip(video=real().video, fps=8), OTHER, "no audio to swap"),
         ("swapped prompt", real(), OTHER, "no prompt to swap"),

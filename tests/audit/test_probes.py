@@ -88,7 +88,7 @@ def test_clips_that_take_no_part(monkeypatch) -> None:
     probed = run_probes(Toy()["power"], [*CLIPS, silent, large], names=["a", "b", "c", "silent", "large"], probes=SOME)
     assert probed.names == ["a", "b", "c"]
     assert probed.failed["silent"] == "toy.power: no audio was given"
-    assert "its frames take" in probed.failed["large"]
+    assert "expected frames of at most 3 GiB, got" in probed.failed["large"]
     other = run_probes(Toy()["overall"], [*CLIPS, silent], probes=SOME)
     assert "probe it separately" in other.failed["4 <tensor>"]
     with pytest.raises(AvrewardError, match="none of the 1 clips has a reward"):
