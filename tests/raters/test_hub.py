@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from avreward import load_rater
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters import registry
 from avreward.raters.agav.rater import AgavRater
 from avreward.raters.card import Layout
@@ -19,7 +19,7 @@ from avreward.raters.signals.rater import SignalsRater
 def test_the_built_in_rater() -> None:
     assert isinstance(load_rater(), SignalsRater)
     assert isinstance(load_rater("signals"), SignalsRater)
-    with pytest.raises(AvrewardError, match="signals: takes no options, so not device; leave them out"):
+    with pytest.raises(ArgumentError, match="options of signals: expected none, got device; leave them out"):
         load_rater("signals", device="cpu")
 
 
@@ -41,9 +41,9 @@ def test_a_folder_by_the_users_home(agav_folder, monkeypatch) -> None:
     [
         ("signal", "rater 'signal': unknown; did you mean 'signals'"),
         ("oracle", "there are: signals, folders, and hub names such as caoyuqin/AGAV-Rater"),
-        ("oracle", "one of your own is known once the module that registers it is imported"),
+        ("oracle", "import the module that registers your own rater first"),
         ("agav", "rater 'agav': needs a checkpoint; pass its folder, or caoyuqin/AGAV-Rater"),
-        ("terms.py:warm", "rater 'terms.py:warm': Python code, which is imported for --rater alone"),
+        ("terms.py:warm", "rater 'terms.py:warm': Python code, which only --rater imports"),
         ("./absent", "rater './absent': no such folder"),
         ("/absent/folder/x", "rater '/absent/folder/x': no such folder"),
         ("~/absent", "no such folder"),
@@ -58,7 +58,7 @@ def test_unknown_names(name: str, said: str) -> None:
 
 
 def test_a_file(agav_folder) -> None:
-    with pytest.raises(AvrewardError, match=r"model\.safetensors: a file; name the folder that holds the checkpoint"):
+    with pytest.raises(AvrewardError, match=r"rater: expected a folder with .*model\.safetensors'; name the folder of"):
         load_rater(agav_folder / "model.safetensors")
 
 
@@ -142,7 +142,7 @@ def test_our_own_layout_comes_first(tmp_path) -> None:
     kinds = ["agav", "public", "video_reward", "avbench", "embedding"]
     for kind in kinds:
         assert layout_of(tmp_path, {**ours, "rater": kind}) is layout(kind)
-    with pytest.raises(AvrewardError, match="a rater of kind 'signals', which this version doesn't know"):
+    with pytest.raises(AvrewardError, match="a rater of kind 'signals', unknown to this version; update"):
         layout_of(tmp_path, {**ours, "rater": "signals"})
 
 
@@ -163,13 +163,13 @@ def test_folders_without_a_rater(tmp_path, config, said: str) -> None:
     text = str(caught.value)
     assert text.startswith(f"{tmp_path}: no rater that avreward knows: ")
     assert said in text
-    assert "expected is a folder that avreward wrote, or VideoReward (model_config.json), or AVBench" in text
+    assert "expected a folder that avreward wrote, or VideoReward (model_config.json), or AVBench" in text
     assert "AGAV-Rater (mm_projector_type)" in text
     assert "qwen2_5_omni" in text
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{", "isn't JSON"), ("[1]", "holds a list instead of an object"), ("", "isn't JSON")]
+    ("text", "said"), [("{", "expected JSON"), ("[1]", "expected a JSON object, got a list"), ("", "expected JSON")]
 )
 def test_a_configuration_that_is_none(tmp_path, text: str, said: str) -> None:
     (tmp_path / "config.json").write_text(text)
@@ -179,21 +179,21 @@ def test_a_configuration_that_is_none(tmp_path, text: str, said: str) -> None:
 
 def test_a_configuration_that_is_no_text(tmp_path) -> None:
     (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(AvrewardError, match="isn't JSON"):
+    with pytest.raises(AvrewardError, match="expected JSON, got another format"):
         read_config(tmp_path)
 
 
 def test_an_adapter_alone(tmp_path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(AvrewardError, match="an adapter alone; load its base model with adapter="):
+    with pytest.raises(AvrewardError, match="expected a checkpoint, got an adapter; load its base model with adapter="):
         load_rater(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("option", "hint"), [("chekpointing", "did you mean 'checkpointing'. "), ("scores", ""), ("path", "")]
+    ("option", "hint"), [("chekpointing", "; did you mean 'checkpointing'"), ("zzz", ""), ("path", "")]
 )
 def test_options_that_nobody_knows(agav_folder, option: str, hint: str) -> None:
-    with pytest.raises(AvrewardError, match=f"no option '{option}'; {hint}there are scheme, .*checkpointing"):
+    with pytest.raises(ArgumentError, match=f"option of .*: expected one of scheme, .*, got '{option}'{hint}"):
         load_rater(agav_folder, **{option: True})
 
 

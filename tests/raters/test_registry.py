@@ -90,7 +90,7 @@ def test_what_makes_no_rater() -> None:
     with pytest.raises(ArgumentError, match=r"mine: expected a class of Rater, a function .*, got 3"):
         register_rater("mine", 3)  # type: ignore[type-var]
     register_rater("mine", lambda: 3)  # type: ignore[arg-type,return-value]
-    with pytest.raises(ArgumentError, match="mine: expected what makes a rater, got 3; return an instance of Rater"):
+    with pytest.raises(ArgumentError, match="mine: expected an object that makes a rater, got 3; return an ins"):
         load_rater("mine")
 
 
@@ -99,9 +99,9 @@ def test_options() -> None:
         return Named(scale)
 
     register_rater("mine", make)
-    with pytest.raises(AvrewardError, match="mine: no option 'scal'; did you mean 'scale'"):
+    with pytest.raises(ArgumentError, match=r"option of mine: expected one of scale, got 'scal'; did you mean\?"):
         load_rater("mine", scal=1)
-    with pytest.raises(AvrewardError, match="mine: needs the option 'scale'"):
+    with pytest.raises(ArgumentError, match="scale of mine: expected a value, got none; pass it"):
         load_rater("mine")
 
 
@@ -166,10 +166,10 @@ def test_an_entry_point_that_is_a_card(installed) -> None:
 
 def test_a_broken_package_hides_nobody(installed) -> None:
     installed(broken=ImportError("no module\nnamed x"), theirs=Named)
-    with pytest.warns(UserWarning, match="rater 'broken': can't be imported .ImportError: no module named x.; update"):
+    with pytest.warns(UserWarning, match="rater 'broken': it cannot be imported .ImportError: no module named x.;"):
         names = [card.name for card in list_raters()]
     assert names[-1] == "theirs"
-    with pytest.raises(AvrewardError, match="rater 'broken': can't be imported"):
+    with pytest.raises(AvrewardError, match="rater 'broken': it cannot be imported"):
         load_rater("broken")
 
 

@@ -98,8 +98,8 @@ def test_what_names_code(text: str, code: bool) -> None:
         ("powr", "has no powr; did you mean power"),
         ("zzz", "has no zzz; name a Rater class"),
         ("number", "expected a class of Rater, a function that makes a rater, or a rater, got 3"),
-        ("Note", "needs the option 'text'"),
-        ("broken", "needs the option 'scale'"),
+        ("Note", "text of .*terms.py:Note: expected a value, got none"),
+        ("broken", "scale of .*terms.py:broken: expected a value, got none"),
     ],
 )
 def test_what_is_no_rater(terms: Path, name: str, said: str) -> None:
@@ -111,7 +111,7 @@ def test_files_that_cannot_be_imported(tmp_path: Path) -> None:
     with pytest.raises(AvrewardError, match=r"absent\.py: no such file; name a Python file"):
         rater_in_file(f"{tmp_path}/absent.py:x")
     (tmp_path / "bad.py").write_text("import no_such_module_at_all")
-    with pytest.raises(AvrewardError, match=r"bad\.py: can't be imported \(ModuleNotFoundError: .*; correct it"):
+    with pytest.raises(AvrewardError, match=r"bad\.py: it cannot be imported \(ModuleNotFoundError: .*; correct it"):
         rater_in_file(f"{tmp_path}/bad.py:x")
 
 

@@ -303,7 +303,7 @@ def test_what_loading_says_of_a_rater_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(AvrewardError, match=r"mine.yaml: the rater a: rater 'signal': unknown; did you mean 'signals'"):
         load_reward(path)
     path.write_text("reward: a.power\nraters: {a: {rater: signals, dtype: float16}}")
-    with pytest.raises(AvrewardError, match=r"mine.yaml: the rater a: signals: takes no options"):
+    with pytest.raises(AvrewardError, match=r"mine.yaml: the rater a: options of signals: expected none"):
         load_reward(path)
 
 

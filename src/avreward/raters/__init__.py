@@ -1,4 +1,4 @@
-"""Clip → scores: the contract of a rater, and the raters that come with the package."""
+"""Raters, from clips to scores: the base class, and the raters that come with the package."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The installed libraries that scores were made with."""
+"""Versions of the installed libraries that scores depend on."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which tracks a score's gradient may move: `Dimension.streams`, enforced in the graph of every rater.
+"""Enforce `Dimension.streams`, the tracks that a score's gradient may move, in the graph of every rater.
 
 Where gradients are on and a score could reach a track that it may not move, the rater rates the clips once for each set
-of such tracks, with those cut off from their graph, and each score is taken from the pass that is right for it. Any
-other call is one pass, as if there were no streams.
+of such tracks, with those detached from their graph, and each score is taken from its own pass. Any other call is one
+pass, as if there were no streams.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _wanted: ContextVar[Mapping[str, Collection[str]] | None] = ContextVar("wanted",
 
 @contextmanager
 def gradients_of(dimensions: Mapping[str, Collection[str]]) -> Iterator[None]:
-    """Within, other scores need no pass of their own: name of a rater → the dimensions whose gradients are wanted."""
+    """Compute gradients only for these dimensions inside this block: name of a rater → its dimensions."""
     token = _wanted.set(dimensions)
     try:
         yield

@@ -21,7 +21,7 @@ Prompts = str | Sequence[str | None]
 def clips_of(
     video: Tensor | None, audio: Tensor | None, prompts: Prompts | None, fps: float | None, sample_rate: int | None
 ) -> list[Clip]:
-    """Return one clip a sample; the arguments are those of `Rater.score`."""
+    """Return one clip for each sample; the arguments are those of `Rater.score`."""
     if video is None and audio is None:
         raise ArgumentError("video", "a batch of video, of audio, or both", Described("neither"))
     if video is not None and not (isinstance(video, Tensor) and video.ndim == 5 and video.shape[2] == 3):

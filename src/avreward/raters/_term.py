@@ -22,14 +22,14 @@ _NEEDS = ("video", "audio", "prompt", "texts.NAME")
 
 
 class TermRater(ClipRater):
-    """A rater that is one function; made by `term`."""
+    """A rater of one function, made by `term`."""
 
     def __init__(self, function: FunctionType, dimension: Dimension, differentiable: bool, version: int) -> None:
         self.function, self.dimensions, self.differentiable = function, (dimension,), differentiable
         self.name = dimension.name
         self.__doc__ = function.__doc__
-        told = _content(function), dimension.low, dimension.high, sorted(dimension.needs), differentiable, version
-        self.fingerprint = f"{self.name}:{blake2b(repr(told).encode(), digest_size=8).hexdigest()}"
+        content = _content(function), dimension.low, dimension.high, sorted(dimension.needs), differentiable, version
+        self.fingerprint = f"{self.name}:{blake2b(repr(content).encode(), digest_size=8).hexdigest()}"
 
     def rate_clip(self, clip: Clip) -> dict[str, Tensor | float]:
         """Return the function's value."""
@@ -64,7 +64,8 @@ def term(
     Args:
         needs: what a clip must have: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``, or several of them. The
             function must read nothing else of the clip.
-        low, high: the range of the score.
+        low: lower end of the score's range.
+        high: upper end of the score's range.
         higher_is_better: whether more is better.
         differentiable: whether gradients reach the clip's tensors; the function must then return a tensor.
         version: raise it when something that the function calls changes its scores.
@@ -107,9 +108,9 @@ def _unpickled(module: str, name: str) -> TermRater:
 
 
 def _content(function: FunctionType) -> Hashable:
-    """Return what tells one function from another: its instructions, and the plain values that it closes over.
+    """Return the content that identifies a function: its instructions, and the plain values that it closes over.
 
-    Not its text: what is typed into an interpreter or made by `exec` has none, or a wrong one.
+    Not its source text: functions typed into an interpreter or made by `exec` have none, or a wrong one.
     """
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     return _instructions(function.__code__), *map(_plain, [*cells, *(function.__defaults__ or ())])

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 
 if TYPE_CHECKING:
     from avreward.raters.base import Rater
@@ -27,16 +27,17 @@ def names_code(text: str) -> bool:
 def rater_in_file(text: str) -> Rater:
     """Import the Python file that ``FILE.py:NAME`` names, and return the rater that NAME is or makes.
 
-    The file's code runs: call this only with what the user typed, never with what a file says.
+    The file's code runs: call this only with text that the user typed, never with text from a file.
 
     Raises:
-        AvrewardError: for a file that isn't there or can't be imported, a name that it lacks, or no rater.
+        ArgumentError: for a text of another form, a missing file or name, or an object that does not make a rater.
+        AvrewardError: for a file that cannot be imported.
     """
     from avreward.raters.registry import make_rater, maker_of
 
     match = _CODE.fullmatch(text)
     if match is None:
-        raise AvrewardError(f"{text}: expected FILE.py:NAME")
+        raise ArgumentError("rater", "FILE.py:NAME", text)
     file, name = Path(match["file"]).expanduser().resolve(), match["name"]
     module = _imported(file)
     if not hasattr(module, name):
@@ -63,5 +64,5 @@ def _imported(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's own code
         del sys.modules[called]
-        raise AvrewardError(f"{file}: can't be imported ({type(error).__name__}: {error}); correct it") from error
+        raise AvrewardError(f"{file}: it cannot be imported ({type(error).__name__}: {error}); correct it") from error
     return module

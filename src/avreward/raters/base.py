@@ -1,4 +1,4 @@
-"""The contract of a rater: it watches clips and gives scores on named dimensions."""
+"""Base class of raters, which rate clips on named dimensions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Track = Literal["video", "audio"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip, decoded as a rater wants it: what `Rater.load` makes and `Rater.rate` reads.
+    """One clip, decoded for a rater: the output of `Rater.load` and the input of `Rater.rate`.
 
-    `tracks` maps ``"video"`` and ``"audio"`` to what the rater's `load_track` returned; `missing` says why one is not
-    there; `failure` says that one is damaged, so that nothing of the clip can be judged.
+    `tracks` maps ``"video"`` and ``"audio"`` to the output of the rater's `load_track`; `missing` maps absent tracks to
+    the reason; `failure` says which track is damaged, so that the clip cannot be rated.
     """
 
     clip: Clip
@@ -44,25 +44,25 @@ class Sample:
 
 
 class Rater(ABC):
-    """Watches clips and gives scores.
+    """Rates clips on named dimensions.
 
-    A rater decodes (`load`) and judges (`rate`); calling it does both. The score of a clip depends on nothing else in
-    the batch. Clips that share a track share the work on it.
+    A rater decodes (`load`) and rates (`rate`); calling it does both. The score of a clip does not depend on the other
+    clips in the batch. Clips that share a track share the work on it.
 
     Attributes:
-        name: short, as used in expressions: ``signals.clipping``.
+        name: short name, as used in expressions: ``signals.clipping``.
         dimensions: the columns of its scores.
         tracks: which tracks `load` decodes.
-        fingerprint: names everything that the scores depend on; another fingerprint, other scores.
+        fingerprint: identifies everything that the scores depend on: weights, settings, versions.
         versions: versions of the subpackages whose code decides the scores; part of the fingerprint.
         libraries: installed libraries that can change a score; their versions are stored with each score, see
             `avreward.raters._environment`.
         module: the network, in evaluation mode and frozen; `None` where there are no weights.
-        prompt_anchored: whether it reads the prompt; `reads` tells for which scores.
+        prompt_anchored: whether it reads the prompt; see `reads` for which scores.
         differentiable: whether gradients reach the clip's tensors.
-        per_clip: judges clip by clip, so a batch is no faster and threads may judge side by side.
-        source: ``rater`` and options as `load_rater` was asked for it, so that a file can name it; `None` where the
-            rater was made otherwise.
+        per_clip: whether it rates clip by clip, so that larger batches are not faster and threads may rate in parallel.
+        source: ``rater`` and options as passed to `load_rater`, so that a file can name it; `None` where the rater was
+            made in another way.
     """
 
     name: str
@@ -79,26 +79,26 @@ class Rater(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.rate = within_streams(cls.rate)  # type: ignore[method-assign]  # for every rater, whatever its author does
+        cls.rate = within_streams(cls.rate)  # type: ignore[method-assign]  # for every subclass
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What a reader of a report should know of how it looks at clips: label → value."""
+        """Settings of preprocessing and model, for reports: label → value."""
         return {}
 
     @property
     def decoding(self) -> Hashable:
-        """Names how it decodes and encodes clips: raters of equal `decoding` may share samples and one `Work`."""
+        """Key of how it decodes and encodes: raters of equal `decoding` and `tracks` may share samples and a `Work`."""
         return self.fingerprint
 
     def reads(self, dimension: str | None = None) -> frozenset[str]:
         """Return what a score may depend on: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``.
 
-        That is what the dimension needs and, unless a rater knows better, all of its `tracks`. The prompt belongs to
-        the dimensions that need it; where `prompt_anchored` is set and none does, to all.
+        These are the needs of the dimension and, unless a subclass overrides this, all `tracks` of the rater. The
+        prompt counts for the dimensions that need it; where `prompt_anchored` is set and none does, for all.
 
         Args:
-            dimension: its name (*optional*, what any of the scores depends on).
+            dimension: its name (*optional*, the union over all scores).
         """
         if dimension is None:
             return frozenset().union(*(self.reads(d.name) for d in self.dimensions))
@@ -107,17 +107,17 @@ class Rater(ABC):
 
     @abstractmethod
     def load_track(self, clip: Clip, track: Track) -> Any:
-        """Decodes one track of a clip the way this rater wants it; called only where the clip has the track."""
+        """Decode one track of a clip for this rater; called only where the clip has the track."""
 
     @abstractmethod
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Judges what `load` decoded."""
+        """Return the scores of what `load` decoded."""
 
     def load(self, clip: Clip, work: Work | None = None) -> Sample:
-        """Decodes a clip. Safe to call from several threads.
+        """Decode a clip. Safe to call from several threads.
 
-        A clip is never judged in part: if one of its tracks can't be decoded, all of them are missing, with the reason.
-        A track that is whole and too little for this rater is missing alone.
+        A damaged clip is never rated in part: if one of its tracks cannot be decoded, all of them are missing, with the
+        reason. An intact track that this rater cannot use (too short, say) is missing alone.
         """
         work = work or Work()
         tracks: dict[str, Any] = {}
@@ -138,13 +138,16 @@ class Rater(ABC):
     def __call__(self, clips: Sequence[Clip], batch_size: int | None = None) -> Scores:
         """Return the scores of `clips`, in order.
 
-        A clip that the rater fails on is missing, with the error as its reason; a rater that fails on every clip is
-        broken, and its error is raised.
+        A clip that the rater fails on is missing, with the error as its reason; if the rater fails on every clip, its
+        error is raised.
 
         Args:
             clips: any mix of files and tensors; a missing track makes the dimensions that need it missing.
             batch_size: how many clips are decoded and rated together (*optional*, 8, or 1 for a rater that rates clip
                 by clip); it changes memory, never a score.
+
+        Raises:
+            ArgumentError: if `clips` is not a list of clips, or `batch_size` is not a positive integer.
         """
         (rated,) = rate([self], check_clips(clips), batch_size)
         return rated.scores
@@ -170,8 +173,8 @@ class Rater(ABC):
             dimension: which score (*optional*, the only one, or ``"overall"`` where there is one).
 
         Raises:
-            ArgumentError: if an argument doesn't fit, or `dimension` is needed.
-            MissingScore: if a sample has no such score; it says why.
+            ArgumentError: if an argument is wrong, or `dimension` is needed.
+            MissingScore: if a sample has no such score, with the reason.
 
         Example:
             >>> audio = (torch.rand(2, 1, 16000) - 0.5).requires_grad_()
@@ -188,7 +191,7 @@ class Rater(ABC):
         return html_table(*self._shown())
 
     def _shown(self) -> tuple[str, list[str], list[tuple[object, ...]], int]:
-        """Return the dimensions as a table: title, columns, rows, how many."""
+        """Return title, columns, rows and number of rows of the table of dimensions."""
         main = [d for d in self.dimensions if not d.detail]
         details = len(self.dimensions) - len(main)
         behind = f" and {counted(details, 'measurement')} behind them" if main and details else ""
@@ -210,7 +213,7 @@ class Rater(ABC):
 
     def __getitem__(self, name: str) -> Reward:
         """Return the reward that is this rater's score on one dimension: ``0.5 * rater["audio_quality"]``."""
-        # The one import that points upward: the algebra is of rewards, its front door here (docs/decisions.md).
+        # The one import that points upward: rewards are made here, their algebra is in rewards (docs/decisions.md).
         from avreward.rewards.base import Term
 
         return Term(self, self.dimension(name).name)

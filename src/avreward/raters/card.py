@@ -1,4 +1,4 @@
-"""What is known of a rater before it is loaded: dimensions, needs, licence, checkpoint."""
+"""Cards: dimensions, needs, licence and checkpoint of a rater, known before it is loaded."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SAME_AS_CHECKPOINT = "the checkpoint's own"
 
 @dataclass(frozen=True)
 class Layout:
-    """The checkpoint folders that a system reads.
+    """A layout of checkpoint folders that a system reads.
 
     Args:
-        description: of such a folder, for the error that lists what can be loaded: ``"AGAV-Rater (…)"``.
+        description: of such a folder, for the error that lists the known layouts: ``"AGAV-Rater (…)"``.
         recognises: (folder, its ``config.json``) → whether it is such a folder.
         loader: returns the function that reads it, ``load(folder, config, loading, **options)``; imports are made when
             it is called.
@@ -38,7 +38,7 @@ class RaterCard:
     Args:
         name: as in ``load_rater("signals")``, or the kind of checkpoint, such as ``"agav"``.
         dimensions: of its scores; empty where they are known only after loading.
-        licence: of the weights, or of the code where there are none; ``"unknown"`` where nobody stated it.
+        licence: of the weights, or of the code where there are none; ``"unknown"`` where it is not stated.
         checkpoint: where its weights come from; empty if it has none.
         make: makes the rater without a checkpoint (*optional*).
         layout: the checkpoint folders that it reads (*optional*).
@@ -59,5 +59,5 @@ class RaterCard:
     def __repr__(self) -> str:
         names = ", ".join(d.name for d in self.dimensions if not d.detail) or "known after loading"
         needs = ", ".join(sorted(self.needs)) or UNKNOWN
-        told = f"dimensions: {names}; needs: {needs}; licence: {self.licence}; checkpoint: {self.checkpoint or 'none'}"
-        return f"RaterCard({self.name}; {told})"
+        text = f"dimensions: {names}; needs: {needs}; licence: {self.licence}; checkpoint: {self.checkpoint or 'none'}"
+        return f"RaterCard({self.name}; {text})"

@@ -1,4 +1,4 @@
-"""The short way to write a rater: one method that gets a clip and returns its scores."""
+"""Raters in one method, which gets a clip and returns its scores."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ _TRACKS: tuple[Track, ...] = ("video", "audio")
 
 
 class ClipRater(Rater):
-    """A rater that is one method, `rate_clip`: from a clip to a score on each dimension.
+    """A rater with one method, `rate_clip`: from a clip to a score on each dimension.
 
-    A subclass sets `name`, `dimensions` and `fingerprint` (another text whenever the scores change). What a clip lacks
-    is missing with a reason, for each dimension by its `needs`; so is a clip whose media can't be decoded. `rate_clip`
-    must read nothing that `needs` does not list: clips that share all of that share the scores. It may be called from
-    several threads.
+    A subclass sets `name`, `dimensions` and `fingerprint` (a new text whenever the scores change). A dimension is
+    missing, with a reason, where a clip lacks one of its `needs` or cannot be decoded. `rate_clip` must read only what
+    `needs` lists: clips that share all of that share the scores. It may be called from several threads.
 
     Example:
         >>> from avreward.media import FramePlan, Spread
@@ -49,16 +48,16 @@ class ClipRater(Rater):
     def rate_clip(self, clip: Clip) -> Mapping[str, Tensor | float]:
         """Return the score on each dimension: its name → a tensor of one element, or a number.
 
-        It is called where `clip` has what at least one dimension needs; leave out the others (`clip.missing` tells
-        which tracks are not there). A dimension that is left out is missing.
+        It is called where `clip` has the needs of at least one dimension; leave out the others (see `clip.missing`). A
+        dimension that is left out is missing.
 
         Raises:
-            MediaError: where the clip can't be rated; all its scores are then missing, with this reason.
+            MediaError: where the clip cannot be rated; all its scores are then missing, with this reason.
         """
 
     @property
     def tracks(self) -> tuple[Track, ...]:  # type: ignore[override]  # follows from the dimensions
-        """The tracks that the dimensions are about: those that they need, and both for one that needs neither."""
+        """The tracks that the dimensions need, and both for a dimension that needs neither."""
         return tuple(track for track in _TRACKS if any(track in d.tracks for d in self.dimensions))
 
     @property
@@ -67,10 +66,10 @@ class ClipRater(Rater):
         return any("prompt" in dimension.needs for dimension in self.dimensions)
 
     def load_track(self, clip: Clip, track: Track) -> None:
-        """Nothing: `rate_clip` decodes what it looks at."""
+        """Do nothing: `rate_clip` decodes by itself."""
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Return the scores of clips, each by `rate_clip`."""
+        """Return the scores of clips, each from `rate_clip`."""
         work = work or Work()
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable):
             return Scores.collect([self._row(sample, work) for sample in samples], self.dimensions)
@@ -113,7 +112,7 @@ class ClipRater(Rater):
 
 
 def _lacking(sample: Sample, dimension: Dimension) -> Iterator[str]:
-    """Yield why a clip can't be rated on `dimension`."""
+    """Yield the reasons why a clip cannot be rated on `dimension`."""
     for need in sorted(dimension.needs):
         if need in _TRACKS:
             if need in sample.missing:
@@ -123,7 +122,7 @@ def _lacking(sample: Sample, dimension: Dimension) -> Iterator[str]:
 
 
 def _part(clip: Clip, need: str) -> Hashable:
-    """Return what names the content of one thing that a dimension needs; `None` where the clip lacks it."""
+    """Return the key of one need of a dimension; `None` where the clip lacks it."""
     if need in _TRACKS:
         return None if need in clip.missing else clip.work_key(need)
     return clip.prompt if need == "prompt" else clip.texts.get(need.removeprefix("texts."))

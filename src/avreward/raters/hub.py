@@ -1,4 +1,4 @@
-"""From a name to a rater: built in, a folder, or a repository on the Hugging Face hub."""
+"""Load raters by name: built in, from a folder, or from a repository on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avreward._extras import extra
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters import registry
 from avreward.raters._user_file import names_code
 from avreward.raters.card import Layout
@@ -27,7 +27,7 @@ _REST = ("*.json", "*.txt", "*.model", "*.jinja")
 
 
 class UnknownRater(AvrewardError, KeyError):
-    """A name that no rater has."""
+    """An unknown name of a rater."""
 
     def __str__(self) -> str:  # KeyError would show the repr of its argument
         return str(self.args[0])
@@ -38,21 +38,22 @@ PATH_OPTIONS = ("adapter", "base", "audio_video", "video_text", "audio_text", "s
 
 
 def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rater:
-    """Return the rater called `name`: built in, in a folder, or on the Hugging Face hub.
+    """Load the rater called `name`: built in, from a folder, or from the Hugging Face hub.
 
     Args:
         name: ``"signals"`` (the embedded default, no download); a folder with a checkpoint, in its published layout or
             as `save_pretrained` writes it; or a repository on the hub, such as ``"caoyuqin/AGAV-Rater"``.
-        **options: how the network is put into memory, see `avreward.raters.checkpoints.loading.Loading` (`device`,
-        `dtype`,
-            `attention`, `rounding`, `checkpointing`, …), and what the rater itself takes, see its page in the docs.
+        **options: options of loading, see `avreward.raters.Loading` (`device`, `dtype`, `attention`, `rounding`,
+            `checkpointing`, …), and options of the rater, see its page in the docs.
 
     Raises:
-        UnknownRater: for a name that is none of these; the message lists the built-in ones.
-        AvrewardError: for a folder that holds no rater, or an option that it doesn't have.
+        UnknownRater: for an unknown name; the message lists the built-in ones.
+        ArgumentError: for an unknown option.
+        AvrewardError: for a folder that does not hold a rater.
 
-    >>> load_rater().name
-    'signals'
+    Example:
+        >>> load_rater().name
+        'signals'
     """
     card = registry.card_of(name) if isinstance(name, str) else None
     if card is not None and card.make is not None:
@@ -87,7 +88,7 @@ def _from_folder(name: str | PathLike[str], options: Mapping[str, Any]) -> Rater
     except Exception as error:  # a configuration may be wrong in any way, and transformers raises what it likes
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise AvrewardError(
-            f"{folder}: can't be loaded ({reason}); is its configuration whole, and the options right?"
+            f"{folder}: it cannot be loaded ({reason}); check its configuration and the options"
         ) from error
     if not own:
         _compare_settings(folder, config.get("settings", {}), rater.settings)
@@ -95,7 +96,7 @@ def _from_folder(name: str | PathLike[str], options: Mapping[str, Any]) -> Rater
 
 
 def _compare_settings(folder: Path, saved: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Warns where a saved rater looks at clips in another way than it did; type and attention are the machine's."""
+    """Warn where a saved rater now has other settings; dtype and attention may differ between machines."""
     for label, value in saved.items():
         if label not in ("dtype", "attention", "rounding") and now.get(label) != value:
             warnings.warn(
@@ -107,7 +108,7 @@ def _compare_settings(folder: Path, saved: Mapping[str, str], now: Mapping[str, 
 
 
 def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that scores depend on, as plain values; where a rater runs is another machine's matter."""
+    """Return the options that scores depend on, as plain values; those of the machine are left out."""
     kept = {key: value for key, value in options.items() if key not in ("device", "device_map", "checkpointing")}
     return {key: _findable(value) if key in PATH_OPTIONS and value else _plain(value) for key, value in kept.items()}
 
@@ -131,55 +132,57 @@ def _findable(name: Any) -> str:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the ``config.json`` of a folder, empty if there is none; raises `AvrewardError` if it isn't JSON."""
+    """Return the ``config.json`` of a folder, empty if there is none; raise `AvrewardError` unless it is JSON."""
     path = folder / "config.json"
     if not path.is_file():
         return {}
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise AvrewardError(f"{path}: isn't JSON ({error}); download it again") from error
+        raise AvrewardError(f"{path}: expected JSON, got another format ({error}); download it again") from error
     if not isinstance(config, dict):
-        raise AvrewardError(f"{path}: holds a {type(config).__name__} instead of an object; download it again")
+        raise AvrewardError(f"{path}: expected a JSON object, got a {type(config).__name__}; download it again")
     return config
 
 
 def layout_of(folder: Path, config: Mapping[str, Any]) -> Layout:
-    """Return the layout that reads the folder; raises `AvrewardError` that says what was expected where none does."""
+    """Return the layout that reads the folder; raise `AvrewardError` with the known layouts if none does."""
     from avreward.raters.checkpoints._folder import FORMAT
 
     if config.get("format") == FORMAT["format"]:
         return _saved_layout(folder, config)
     layouts: list[Layout] = []
-    for card in registry.cards():  # those of installed packages last: they are imported for it
+    for card in registry.cards():  # those of installed packages last, since this imports them
         if card.layout is not None:
             layouts.append(card.layout)
             if card.layout.recognises(folder, config):
                 return card.layout
     if (folder / "adapter_config.json").is_file():
-        raise AvrewardError(f"{folder}: an adapter alone; load its base model with adapter={str(folder)!r}")
+        raise AvrewardError(
+            f"{folder}: expected a checkpoint, got an adapter; load its base model with adapter={str(folder)!r}"
+        )
     there = (folder / "config.json").is_file()
     what = f"its config.json says model_type {config.get('model_type')!r}" if there else "it has no config.json"
     known = ", or ".join(["a folder that avreward wrote", *(layout.description for layout in layouts)])
-    raise AvrewardError(f"{folder}: no rater that avreward knows: {what}; expected is {known}")
+    raise AvrewardError(f"{folder}: no rater that avreward knows: expected {known}; {what}")
 
 
 def _saved_layout(folder: Path, config: Mapping[str, Any]) -> Layout:
-    """Return the layout of a folder that `save_pretrained` wrote, which names the kind of its rater."""
+    """Return the layout of a folder written by `save_pretrained`, which names the kind of its rater."""
     from avreward.raters.checkpoints._folder import FORMAT
 
     for name in ("options", "settings"):
         if not isinstance(config.get(name, {}), Mapping):
-            raise AvrewardError(f"{folder}: {name} in its config.json isn't an object; download it again")
+            raise AvrewardError(f"{folder}: {name} in its config.json is not an object; download it again")
     kind = str(config.get("rater"))
     card = registry.card_of(kind)
     if card is None or card.layout is None:
-        raise AvrewardError(f"{folder}: a rater of kind {kind!r}, which this version doesn't know; update avreward")
+        raise AvrewardError(f"{folder}: a rater of kind {kind!r}, unknown to this version; update avreward")
     if config.get("format_version") != FORMAT["format_version"]:
         version = config.get("format_version")
-        raise AvrewardError(f"{folder}: version {version!r} of the format, which isn't known here; update avreward")
+        raise AvrewardError(f"{folder}: version {version!r} of the format, unknown to this version; update avreward")
     if not isinstance(config.get("network"), dict):
-        raise AvrewardError(f"{folder}: its config.json has no sizes under 'network'; download it again")
+        raise AvrewardError(f"{folder}: its config.json has no object 'network'; download it again")
     return card.layout
 
 
@@ -194,11 +197,11 @@ def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
     if path.is_dir():
         return path
     if path.is_file():
-        raise AvrewardError(f"{path}: a file; name the folder that holds the checkpoint")
+        raise ArgumentError("rater", "a folder with a checkpoint", str(path), "name the folder of this file")
     text = str(name)
     if names_code(text):
         raise UnknownRater(
-            f"rater {text!r}: Python code, which is imported for --rater alone; import it yourself, and pass the rater"
+            f"rater {text!r}: Python code, which only --rater imports; import it yourself and pass the rater"
         )
     looks_like_repository = text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text
     if not looks_like_repository:
@@ -206,7 +209,7 @@ def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
             raise UnknownRater(f"rater {text!r}: no such folder; name one that holds a checkpoint")
         near = get_close_matches(text, known := registry.names(), 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        own = "; one of your own is known once the module that registers it is imported" if text.isidentifier() else ""
+        own = "; import the module that registers your own rater first" if text.isidentifier() else ""
         raise UnknownRater(
             f"rater {text!r}: unknown; {hint}there are: {', '.join(known)}, folders, and hub names such as "
             f"caoyuqin/AGAV-Rater{own}"
@@ -225,7 +228,7 @@ def _downloaded(name: str, revision: str | None) -> Path:
     except Exception as error:  # network, permissions, an unknown name: whatever the hub's client raises
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UnknownRater(
-            f"rater {name!r}: no such folder here, and it can't be had from the Hugging Face hub ({reason}); "
+            f"rater {name!r}: no such folder, and it could not be downloaded from the Hugging Face hub ({reason}); "
             "check the name and the network, or pass a folder"
         ) from error
     return folder

@@ -1,4 +1,4 @@
-"""Which raters there are: those of the package, those that a user registers, those of installed packages."""
+"""Registry of raters: those of the package, of the user, and of installed packages."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from avreward.errors import ArgumentError, AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.raters.agav._card import CARD as AGAV
 from avreward.raters.aigv_assessor._card import CARD as AIGV_ASSESSOR
 from avreward.raters.aigveval._card import CARD as AIGVEVAL
@@ -47,8 +46,8 @@ def register_rater(name: str, rater: Maker, /, *, licence: str = UNKNOWN, checkp
 def register_rater(name: str, rater: Any = None, /, *, licence: str = UNKNOWN, checkpoint: str = "") -> Any:
     """Register a rater of your own under a name, as a decorator or by a call.
 
-    After it `load_rater`, ``--rater``, expressions and reward files know the name, in this process. A package that is
-    installed names its raters as entry points of the group ``avreward.raters`` instead (name → a class, a function that
+    Then `load_rater`, ``--rater``, expressions and reward files know the name, in this process. An installed package
+    names its raters as entry points of the group ``avreward.raters`` instead (name → a class, a function that
     makes a rater, a rater, or a `RaterCard`).
 
     Args:
@@ -61,7 +60,7 @@ def register_rater(name: str, rater: Any = None, /, *, licence: str = UNKNOWN, c
         `rater` itself.
 
     Raises:
-        ArgumentError: for a name that is taken or is not an identifier, or for something that makes no rater.
+        ArgumentError: for a name that is taken or is not an identifier, or an object that does not make a rater.
 
     Example:
         >>> from avreward.raters import term
@@ -85,7 +84,7 @@ def register_rater(name: str, rater: Any = None, /, *, licence: str = UNKNOWN, c
 
 
 def list_raters(pattern: str = "*") -> list[RaterCard]:
-    """Return what is known of each rater without loading it: name, dimensions, needs, licence, checkpoint.
+    """Return the card of each rater, without loading it: name, dimensions, needs, licence, checkpoint.
 
     Args:
         pattern: of the names, with ``*`` and ``?``.
@@ -98,7 +97,7 @@ def list_raters(pattern: str = "*") -> list[RaterCard]:
 
 
 def cards() -> Iterator[RaterCard]:
-    """Yield every card: the package's, the user's, and those of installed packages, which are imported for it."""
+    """Yield every card: of the package, of the user, and of installed packages, which this imports."""
     yield from CARDS
     yield from (card for card, _ in list(_registered.values()))
     for point in _points():
@@ -142,7 +141,7 @@ def _of_point(point: EntryPoint) -> RaterCard:
         package = f" of the package {point.dist.name}" if point.dist is not None else ""
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise AvrewardError(
-            f"rater {point.name!r}{package}: can't be imported ({reason}); update or remove the package"
+            f"rater {point.name!r}{package}: it cannot be imported ({reason}); update or remove the package"
         ) from error
     if isinstance(found, RaterCard):
         return replace(found, name=point.name)
@@ -166,7 +165,7 @@ def maker_of(name: str, rater: Any) -> Callable[..., Rater]:
 
 
 def make_rater(name: str, make: Callable[..., Rater], options: Mapping[str, Any]) -> Rater:
-    """Return what `make` makes with `options`; raise `AvrewardError` for wrong options, or if it is no rater."""
+    """Return `make(**options)`; raise `ArgumentError` for wrong options, or if the result is not a rater."""
     from avreward.raters.base import Rater
 
     parameters = inspect.signature(make).parameters.values()
@@ -175,26 +174,25 @@ def make_rater(name: str, make: Callable[..., Rater], options: Mapping[str, Any]
         check_options(name, options, [p.name for p in named])
     lacking = next((p.name for p in named if p.default is p.empty and p.name not in options), None)
     if lacking is not None:
-        raise AvrewardError(f"{name}: needs the option {lacking!r}; pass it, or name a function that makes the rater")
+        got = Described("none")
+        raise ArgumentError(f"{lacking} of {name}", "a value", got, "pass it, or name a function that makes the rater")
     rater = make(**options)
     if not isinstance(rater, Rater):
-        raise ArgumentError(name, "what makes a rater", rater, "return an instance of Rater")
+        raise ArgumentError(name, "an object that makes a rater", rater, "return an instance of Rater")
     return rater
 
 
 def check_options(name: object, options: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise `AvrewardError` for an option that isn't known."""
+    """Raise `ArgumentError` for an unknown option."""
     if options and not known:
-        raise AvrewardError(f"{name}: takes no options, so not {', '.join(options)}; leave them out")
+        raise ArgumentError(f"options of {name}", "none", Described(", ".join(options)), "leave them out")
     unknown = next((key for key in options if key not in known), None)
     if unknown is not None:
-        near = get_close_matches(unknown, known, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise AvrewardError(f"{name}: no option {unknown!r}; {hint}there are {', '.join(known)}")
+        raise unknown_name(f"option of {name}", unknown, known)
 
 
 def _origin(rater: Any) -> tuple[str, str]:
-    """Return where `rater` is defined: a module that runs again, such as a notebook's cell, registers it anew."""
+    """Return where `rater` is defined: a module that runs again, such as a notebook cell, replaces it."""
     rater = getattr(rater, "function", rater)  # of a term
     where = rater if hasattr(rater, "__qualname__") else type(rater)
     return str(where.__module__), str(where.__qualname__)

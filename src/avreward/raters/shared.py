@@ -1,4 +1,4 @@
-"""Work that clips have in common, done once."""
+"""Caches of work that clips have in common."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ TOKENS_AT_ONCE = 32  # encoded ones: two for each clip of a batch, and some for 
 
 
 class Shared:
-    """A small, thread-safe memory: `get(key, compute)` computes once a key, also when several threads ask at a time.
+    """A small, thread-safe cache: `get(key, compute)` computes each key once, even with several threads.
 
-    What was computed without gradients is never handed out where they are wanted, nor the other way round.
-    It holds the `size` keys used last, so a long run stays bounded. An error is raised to all who wait for it and is
-    not kept.
+    Results with and without gradients are cached separately. The cache holds the `size` keys used last, so a long run
+    stays bounded. An error is raised to all threads that wait for it and is not cached.
 
     >>> shared = Shared(2)
     >>> shared.get("a", lambda: 1), shared.get("a", lambda: 2)
@@ -36,7 +35,7 @@ class Shared:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """Return the value under `key`, computed by `compute` if nobody has yet."""
+        """Return the value under `key`, computed by `compute` if it is not cached."""
         key = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), key)
         with self._lock:
             future = self._futures.get(key)
@@ -61,13 +60,13 @@ class Shared:
 
 @dataclass
 class Work:
-    """What the clips of one call, or of one run over many files, share: decoded tracks and what was made of them.
+    """Caches that the clips of one call, or of one run over many files, share: decoded tracks and results.
 
     Attributes:
         loaded: decoded tracks.
-        results: what is small: measurements, embeddings.
-        tokens: a track's feature tokens: some ten megabytes each in a large model.
-        prefixes: beginnings that a language model has read; see `avreward.raters.lmm._decoding`.
+        results: small results: measurements, embeddings.
+        tokens: a track's feature tokens: about ten megabytes each in a large model.
+        prefixes: beginnings of prompts that a language model has read; see `avreward.raters.lmm._decoding`.
     """
 
     loaded: Shared = field(default_factory=lambda: Shared(LOADED_AT_ONCE))

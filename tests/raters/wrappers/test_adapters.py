@@ -141,20 +141,20 @@ def test_what_can_not_be_switched_is_an_error_and_leaves_the_rater_as_it_was(fol
     weights = load_file(lora(tmp_path / "cut", 1) / "adapter_model.safetensors")
     save_file(dict(list(weights.items())[1:]), tmp_path / "cut" / "adapter_model.safetensors")
     for name, adapters, text in (
-        ("ia3", {"x": tmp_path / "ia3"}, "is of the kind .*; only LoRA can be switched"),
-        ("head", {"a": folders["a"], "x": tmp_path / "head"}, "changes the layer that scores are read from; merge"),
+        ("ia3", {"x": tmp_path / "ia3"}, "expected LoRA, got .*IA3"),
+        ("head", {"a": folders["a"], "x": tmp_path / "head"}, "changes the layer from which scores are read; merge"),
         ("bias", {"x": tmp_path / "bias"}, "it changes biases"),
         ("cut", {"a": folders["a"], "x": tmp_path / "cut"}, "cut: 1 missing: .*; was it made for another model"),
-        ("none", {}, "there are none"),
-        ("name", {"a-b": folders["a"]}, "'a-b' can't be part of a name"),
-        ("nowhere", {"x": tmp_path / "nowhere"}, r"nowhere \(no folder here\): can't be put on"),
+        ("none", {}, "adapters: expected at least one, .*, got {}"),
+        ("name", {"a-b": folders["a"]}, "adapters: expected names of letters, digits and _, .*, got 'a-b'"),
+        ("nowhere", {"x": tmp_path / "nowhere"}, r"nowhere \(not a local folder\): it cannot be added"),
     ):
         with pytest.raises(AvrewardError, match=text):
             adapted(rater, adapters)
         assert rater.fingerprint == fingerprint, name
     assert torch.equal(rater(CLIPS).values.nan_to_num(), before.nan_to_num())
-    with pytest.raises(AvrewardError, match="checkpointing would compute it again"):
+    with pytest.raises(AvrewardError, match=r"rater: expected one without checkpointing, got toy, .*; load it with"):
         adapted(toy_rater(checkpointing=True), folders)
     adapted(rater, folders)
-    with pytest.raises(AvrewardError, match="has adapters already; give all of them at once"):
+    with pytest.raises(AvrewardError, match="rater: expected one without adapters, got toy, which has some; pass all"):
         adapted(rater, folders)

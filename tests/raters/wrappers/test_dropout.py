@@ -124,16 +124,16 @@ def test_gradients_are_those_of_the_dropped_network(check_gradient):
 
 
 def test_what_drops_nothing_is_an_error():
-    with pytest.raises(AvrewardError, match="toy: has no network"):
+    with pytest.raises(AvrewardError, match="rater: expected one with a network, got toy"):
         dropout_passes(Toy())
-    with pytest.raises(AvrewardError, match=r"toy: no nn.Dropout modules"):
+    with pytest.raises(AvrewardError, match=r"rater: expected one with nn.Dropout modules, got toy; use another"):
         dropout_passes(toy_rater())
-    with pytest.raises(AvrewardError, match=r"linear: its 1 nn.Dropout modules drop nothing; give p"):
+    with pytest.raises(AvrewardError, match=r"got linear, whose 1 nn.Dropout modules have a rate of 0; pass p"):
         dropout_passes(Linear(p=0.0))
     assert dropout_passes(Linear(p=0.0), p=0.1)
-    with pytest.raises(AvrewardError, match="passes: 1 show no spread"):
+    with pytest.raises(AvrewardError, match="passes: expected an integer of at least 2, got 1"):
         dropout_passes(Linear(), 1)
-    with pytest.raises(AvrewardError, match=r"p: 1.0 is no share"):
+    with pytest.raises(AvrewardError, match=r"p: expected a number between 0 and 1, got 1.0"):
         dropout_passes(Linear(), p=1.0)
-    with pytest.raises(AvrewardError, match="checkpointing would compute it again"):
+    with pytest.raises(AvrewardError, match=r"rater: expected one without checkpointing, got toy, .*; load it with"):
         dropout_passes(dropping(checkpointing=True))

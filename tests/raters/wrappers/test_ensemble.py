@@ -13,7 +13,7 @@ from toy_backbone import toy_rater
 from toy_raters import Reading, Toy, both, picture, sound
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.raters.agav.rater import AgavRater
 from avreward.raters.base import Sample, Work
 from avreward.raters.hub import load_rater
@@ -78,7 +78,7 @@ def test_where_neither_end_is_better_there_is_only_a_mean():
     pair = members(1.0, 2.0, kind=Open)
     assert EnsembleRater(pair)["power"]([sound(0.5)]).item() == pytest.approx(0.75)
     for value in ("lower", "worst"):
-        with pytest.raises(AvrewardError, match=f"neither end of power is better, so there is no {value} value"):
+        with pytest.raises(ArgumentError, match=f"value: expected 'mean' for dim.*, got '{value}' with power; leave"):
             EnsembleRater(pair, value)
         assert [d.name for d in EnsembleRater(pair, value, dimensions=["brightness"]).dimensions] == ["brightness"]
 
@@ -163,19 +163,19 @@ def test_dimensions_are_those_that_all_have():
 
 
 def test_what_is_no_ensemble_is_an_error():
-    with pytest.raises(AvrewardError, match="raters: 1 make no ensemble"):
+    with pytest.raises(ArgumentError, match="raters: expected at least two raters, got 1"):
         EnsembleRater([Toy()])
-    with pytest.raises(AvrewardError, match="value: 'median' isn't known; use one of mean, lower, worst"):
+    with pytest.raises(ArgumentError, match="value: expected one of mean, lower, worst, got 'median'"):
         EnsembleRater([Toy(), Toy("b")], "median")
     for k in (-1.0, float("nan")):
-        with pytest.raises(AvrewardError, match="isn't a bound's width"):
+        with pytest.raises(ArgumentError, match="k: expected a finite number of at least 0, such as 1, got"):
             EnsembleRater([Toy(), Toy("b")], "lower", k)
-    with pytest.raises(AvrewardError, match=r"no dimension is common to all \(toy: power, .*; signals: "):
+    with pytest.raises(ArgumentError, match=r"raters: expected .* a common dimension, got toy: power, .*; signals: "):
         EnsembleRater([Toy(), _only(load_rater("signals"), "clipping")])
-    with pytest.raises(AvrewardError, match="not all raters have 'loud'; there are power, brightness"):
+    with pytest.raises(ArgumentError, match=r"dimensions: expected one of power, bright.*, got 'loud'; not all"):
         EnsembleRater([Toy(), Toy("b")], dimensions=["loud"])
     with pytest.raises(
-        AvrewardError, match=r"power: high is 1 for toy and 10 for scaled2, so a mean says nothing; calibrate both"
+        ArgumentError, match="high of power: expected the same in all raters, got 1 for toy and 10 for scaled2; cal"
     ):
         EnsembleRater([Toy(), Scaled(2)])
 
@@ -208,17 +208,17 @@ def test_the_fingerprint_names_members_and_value():
 
 def test_no_member_is_there_twice():
     one, again = Toy("one"), Toy("again")
-    with pytest.raises(AvrewardError, match="raters: one is among them twice; give each member once"):
+    with pytest.raises(ArgumentError, match="raters: expected different raters, got one twice; pass each once"):
         EnsembleRater([one, again, one])
     one.source, again.source = {"rater": "signals"}, {"rater": "signals"}
-    with pytest.raises(AvrewardError, match="again is among them twice"):
+    with pytest.raises(ArgumentError, match="got again twice"):
         EnsembleRater([one, again])
     again.source = {"rater": "signals", "adapter": "./lora"}
     assert len(EnsembleRater([one, again]).raters) == 2
 
 
 def test_no_dimension_is_nothing_to_judge():
-    with pytest.raises(AvrewardError, match="dimensions: names none, so there is nothing to judge; leave it out"):
+    with pytest.raises(ArgumentError, match=r"dimensions: expected at least one name, got \[\]; leave it out"):
         EnsembleRater([Toy("a"), Toy("b")], dimensions=[])
 
 
@@ -276,7 +276,7 @@ def test_through_files_it_is_the_same():
 def test_a_sample_of_another_rater_is_refused():
     rater = EnsembleRater([Toy("a"), Toy("b")])
     assert len(rater([])) == 0
-    with pytest.raises(TypeError, match="not all were made by this rater's load"):
+    with pytest.raises(ArgumentError, match="samples: expected samples made by this rater's load"):
         rater.rate([Sample(sound(0.5), {}, {})], Work())
 
 

@@ -291,7 +291,7 @@ def test_an_adapter_of_another_model(omni_folder, adapter, tmp_path, problem: st
 def test_adapters_that_are_none(omni_folder, adapter, tmp_path) -> None:
     with pytest.raises(AvrewardError, match=f"adapter {tmp_path}: can't be merged into this model"):
         load_rater(omni_folder, adapter=tmp_path)
-    with pytest.raises(AvrewardError, match="an adapter alone; load its base model with adapter="):
+    with pytest.raises(AvrewardError, match="expected a checkpoint, got an adapter; load its base model with adapter="):
         load_rater(adapter)
 
 

@@ -1,4 +1,4 @@
-"""A rater whose raw scores were calibrated: the same scores on the scale that people used."""
+"""Calibrated raters: raw scores mapped to the scale of human opinion scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.wrappers.base import WrapperRater
@@ -19,7 +19,7 @@ from avreward.raters.wrappers.calibration_curves import Calibration, calibration
 
 
 class CalibratedRater(WrapperRater):
-    """See `calibrated`."""
+    """A rater with calibrated scores, made by `calibrated`."""
 
     def __init__(self, rater: Rater, calibrations: Mapping[str, Calibration]) -> None:
         super().__init__([rater], rater.name)
@@ -30,35 +30,37 @@ class CalibratedRater(WrapperRater):
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
-        """Names the rater and the curves."""
-        text = "\n".join([self.rater.fingerprint, *(f"{name}={told}" for name, told in sorted(self._told().items()))])
+        """Fingerprint of the rater and the curves."""
+        text = "\n".join(
+            [self.rater.fingerprint, *(f"{name}={curve}" for name, curve in sorted(self._plain().items()))]
+        )
         return f"calibrated:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
     @property
     def source(self) -> Mapping[str, Any] | None:  # type: ignore[override]  # that of the rater may come later
-        """That of the rater and, under ``calibration``, the curves.
+        """Source of the rater and, under ``calibration``, the curves.
 
-        `None` where the rater has none, or curves of its own: a file has room for one set.
+        `None` where the rater has none, or has curves already: a file can hold only one set.
         """
         inner = self.rater.source
-        return None if inner is None or "calibration" in inner else {**inner, "calibration": self._told()}
+        return None if inner is None or "calibration" in inner else {**inner, "calibration": self._plain()}
 
-    def _told(self) -> dict[str, dict[str, list[float]]]:
-        """Return the curves in plain numbers: dimension → kind → those of `Calibration.state`."""
+    def _plain(self) -> dict[str, dict[str, list[float]]]:
+        """Return the curves as plain numbers: dimension → kind → those of `Calibration.state`."""
         return {name: {k: v.tolist() for k, v in c.state.items()} for name, c in self.calibrations.items()}
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Those of the rater, and the curves."""
+        """Settings of the rater, and the curves."""
         return {**self.rater.settings, **{f"calibration of {n}": repr(c) for n, c in self.calibrations.items()}}
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Return the rater's scores, and what calibrated ones amount to; so does their sigma, by the curve's slope."""
+        """Return the rater's scores, calibrated by the curves; sigma is scaled by the slope of the curve."""
         raw = self.rater.rate(samples, work)
         values, sigma = raw.values, raw.sigma
         for name, curve in self.calibrations.items():
             column = raw.column(name)
-            # only what is present goes through the curve: its slope at NaN is NaN
+            # only present scores go through the curve: its slope at NaN is NaN
             rows = raw.present[:, column].nonzero().flatten()
             at = (rows, rows.new_full(rows.shape, column))
             if sigma is not None:
@@ -68,33 +70,40 @@ class CalibratedRater(WrapperRater):
 
 
 def calibrated(rater: Rater, calibrations: Mapping[str, Calibration]) -> CalibratedRater:
-    """`rater` with some dimensions on the scale of mean opinion scores, so that they have levels and compare.
+    """Return `rater` with some dimensions on the scale of mean opinion scores, so that they have levels and compare.
 
-    The other dimensions, and what clips need, stay as they are. What is made of other dimensions (``overall``) is not
-    made anew: calibrate it, too.
+    The other dimensions, and the needs, stay unchanged. A dimension made of others (``overall``) is not recomputed:
+    calibrate it too.
 
     Args:
-        rater: any.
-        calibrations: dimension → curve from its raw scores; see `avreward.rewards.calibration`.
+        rater: any rater.
+        calibrations: dimension → curve from its raw scores, such as a fit of `avreward.rewards.fit_linear`.
 
-    Raises `KeyError` for an unknown dimension, and `AvrewardError` for a curve that runs against the dimension: it
-    falls though higher is better, or the other way round.
+    Raises:
+        UnknownNameError: for an unknown dimension.
+        ArgumentError: for a curve that contradicts its dimension: it falls though higher is better, or vice versa.
 
-    >>> from avreward.rewards import fit_linear
-    >>> opinions = [2.0, 4.0, 3.7]
-    >>> rater = calibrated(rater, {"audio_quality": fit_linear(rater(clips)["audio_quality"], opinions)})
-    >>> rater(clips).levels("audio_quality")
-    ['poor', 'good', 'good']
+    Example:
+        >>> from avreward.rewards import fit_linear
+        >>> opinions = [2.0, 4.0, 3.7]
+        >>> rater = calibrated(rater, {"audio_quality": fit_linear(rater(clips)["audio_quality"], opinions)})
+        >>> rater(clips).levels("audio_quality")
+        ['poor', 'good', 'good']
     """
     return CalibratedRater(rater, calibrations)
 
 
 def save_calibrations(calibrations: Mapping[str, Calibration], path: str | PathLike[str]) -> Path:
-    """Writes curves to a safetensors file, and returns its path.
+    """Write curves to a safetensors file and return its path.
 
-    >>> from avreward.rewards import fit_linear
-    >>> save_calibrations({"audio_quality": fit_linear([0, 50, 100], [1, 3, 5])}, "opinions.safetensors")
-    PosixPath('opinions.safetensors')
+    Args:
+        calibrations: dimension → curve.
+        path: of the file.
+
+    Example:
+        >>> from avreward.rewards import fit_linear
+        >>> save_calibrations({"audio_quality": fit_linear([0, 50, 100], [1, 3, 5])}, "opinions.safetensors")
+        PosixPath('opinions.safetensors')
     """
     from safetensors.torch import save_file
 
@@ -104,14 +113,19 @@ def save_calibrations(calibrations: Mapping[str, Calibration], path: str | PathL
 
 
 def load_calibrations(path: str | PathLike[str]) -> dict[str, Calibration]:
-    """Return the curves in a file that `save_calibrations` wrote: dimension → curve.
+    """Load the curves from a file that `save_calibrations` wrote: dimension → curve.
 
-    Raises `AvrewardError` for a file that isn't there, or holds something else.
+    Args:
+        path: of the file.
 
-    >>> from avreward.rewards import fit_linear
-    >>> path = save_calibrations({"audio_quality": fit_linear([0, 50, 100], [1, 3, 5])}, "opinions.safetensors")
-    >>> calibrated(rater, load_calibrations(path))["audio_quality"]
-    signals.audio_quality
+    Raises:
+        AvrewardError: for a file that does not exist, or holds something else.
+
+    Example:
+        >>> from avreward.rewards import fit_linear
+        >>> path = save_calibrations({"audio_quality": fit_linear([0, 50, 100], [1, 3, 5])}, "opinions.safetensors")
+        >>> calibrated(rater, load_calibrations(path))["audio_quality"]
+        signals.audio_quality
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -127,5 +141,7 @@ def load_calibrations(path: str | PathLike[str]) -> dict[str, Calibration]:
 def _on_scale(dimension: Dimension, curve: Calibration) -> Dimension:
     if dimension.higher_is_better is not None and dimension.higher_is_better != curve.rising:
         way = "falls though higher is better" if dimension.higher_is_better else "rises though lower is better"
-        raise AvrewardError(f"{dimension.name}: its curve {way}: people disagree with it; leave the dimension out")
+        expected = "a curve that agrees with the dimension"
+        got = Described(f"one that {way}")
+        raise ArgumentError(f"calibration of {dimension.name}", expected, got, "leave the dimension out")
     return replace(dimension, low=curve.low, high=curve.high, unit="MOS", higher_is_better=True, calibrated=True)

@@ -1,4 +1,4 @@
-"""A rater whose gradients move fewer tracks: the same scores with narrower streams."""
+"""Restricted raters: the same scores with gradients to fewer tracks (narrower streams)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Streams = Mapping[str, str | Collection[str]]
 
 
 class RestrictedRater(WrapperRater):
-    """See `restricted`."""
+    """A rater with narrower streams, made by `restricted`."""
 
     def __init__(self, rater: Rater, streams: Streams) -> None:
         super().__init__([rater], rater.name)
@@ -29,12 +29,12 @@ class RestrictedRater(WrapperRater):
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
-        """That of the rater inside: the scores are the same."""
+        """Fingerprint of the rater inside, since the scores are the same."""
         return self.rater.fingerprint
 
     @property
     def source(self) -> Mapping[str, Any] | None:  # type: ignore[override]  # that of the rater may come later
-        """That of the rater inside and, under ``streams``, the tracks of each dimension that was restricted."""
+        """Source of the rater inside and, under ``streams``, the tracks of each restricted dimension."""
         inner = self.rater.source
         if inner is None:
             return None
@@ -51,12 +51,12 @@ def restricted(rater: Rater, streams: Streams) -> RestrictedRater:
     Scores, fingerprint and stored scores stay the same. Rewards of it keep the restriction, also in files.
 
     Args:
-        rater: any.
+        rater: any rater.
         streams: dimension → the tracks that its gradient may move: ``"audio"``, ``"video"``, or an empty tuple.
 
     Raises:
-        UnknownNameError: for a dimension that `rater` doesn't have.
-        ArgumentError: for a track that the dimension's gradient doesn't move anyway.
+        UnknownNameError: for a dimension that `rater` does not have.
+        ArgumentError: for a track that the dimension's gradient does not move.
 
     Example:
         >>> rater = restricted(load_rater("signals"), {"av_consistency": "audio"})

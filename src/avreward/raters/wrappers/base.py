@@ -1,4 +1,4 @@
-"""What raters made of other raters have in common: they are what these are, unless they say otherwise."""
+"""Base of raters made of other raters: it takes over their properties by default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from avreward.raters.scores import TRACKS, Dimension
 
 
 class _Taken:
-    """An attribute made of those of the raters inside; setting it on a wrapper puts another in its place."""
+    """An attribute combined from those of the raters inside; setting it on a wrapper overrides it."""
 
     def __init__(self, combine: Callable[[list[Any]], Any]) -> None:
         self.combine = combine
@@ -55,12 +55,12 @@ def _union(each: list[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 class WrapperRater(Rater):
-    """A rater made of others.
+    """A rater made of other raters.
 
-    The whole contract of `Rater` is taken from the raters inside, whenever it is asked for: from a single one as it is,
-    from several what is safe for all. A subclass says itself what makes it another rater (`rate`, `fingerprint`, and
-    the `source` that a file may name it by), and what else differs. One that holds several raters also says how it
-    decodes and merges them. Its dimensions may have narrower streams than those inside, never wider ones.
+    All attributes of `Rater` are computed from the raters inside on access: those of a single rater, or a combination
+    that is safe for several. A subclass defines what makes it another rater (`rate`, `fingerprint`, and the `source` by
+    which a file may name it) and any other difference. One that holds several raters also defines how it decodes and
+    combines them. Its dimensions may have narrower streams than those inside, never wider ones.
 
     Args:
         raters: those inside.
@@ -88,25 +88,25 @@ class WrapperRater(Rater):
     @property
     @abstractmethod
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
-        """Names everything that the scores depend on."""
+        """Fingerprint of everything that the scores depend on."""
 
     @property
     @abstractmethod
     def source(self) -> Mapping[str, Any] | None:  # type: ignore[override]  # that of the raters may come later
-        """What a file may name it by; `None` where there is nothing."""
+        """Name and options by which a file may name the rater; `None` where it cannot be named."""
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Those of the rater inside."""
+        """Settings of the rater inside."""
         return self.rater.settings
 
     @property
     def decoding(self) -> Hashable:
-        """That of the rater inside."""
+        """Decoding of the rater inside."""
         return self.rater.decoding
 
     def reads(self, dimension: str | None = None) -> frozenset[str]:
-        """Return what a score may depend on: what it may depend on in any of the raters inside."""
+        """Return the tracks and texts that a score may depend on in any of the raters inside."""
         if dimension is None:
             return super().reads()
         name = self.dimension(dimension).name

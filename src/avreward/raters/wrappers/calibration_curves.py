@@ -11,6 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from avreward.errors import ArgumentError, Described
+
 
 class Calibration(ABC):
     """A monotone curve from raw scores to the scale [low, high] of mean opinion scores; a frozen dataclass."""
@@ -21,7 +23,7 @@ class Calibration(ABC):
 
     @abstractmethod
     def __call__(self, scores: Tensor) -> Tensor:
-        """Scores of any shape → opinion scores, differentiable."""
+        """Return opinion scores for scores of any shape, differentiably."""
 
     @abstractmethod
     def slope(self, scores: Tensor) -> Tensor:
@@ -34,13 +36,13 @@ class Calibration(ABC):
 
     @property
     def state(self) -> dict[str, Tensor]:
-        """The parameters, as they are saved: kind → numbers (n,)."""
+        """The parameters in the saved form: kind → numbers (n,)."""
         return {self.kind: torch.tensor(astuple(self), dtype=torch.float64)}  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
 class Linear(Calibration):
-    """``a·x + b``. It has no ends, so a score far from those it was fitted on leaves the scale.
+    """The line ``a·x + b``. It is unbounded: a score far from those it was fitted on leaves the scale.
 
     >>> Linear(a=0.04, b=1.0, low=1.0, high=5.0)(torch.tensor([0.0, 50.0, 110.0]))
     tensor([1.0000, 3.0000, 5.4000])
@@ -53,11 +55,11 @@ class Linear(Calibration):
     high: float
 
     def __call__(self, scores: Tensor) -> Tensor:
-        """a·x + b."""
+        """Return a·x + b."""
         return self.a * scores + self.b
 
     def slope(self, scores: Tensor) -> Tensor:
-        """a."""
+        """Return a for each score."""
         return torch.full_like(scores, self.a)
 
     @property
@@ -72,8 +74,8 @@ class Logistic(Calibration):
 
     From the Video Quality Experts Group's "Final report on the validation of objective models of video quality
     assessment" (2000), in the form of Seshadrinathan et al., IEEE Transactions on Image Processing 19(6), 2010. It goes
-    from β₂ to β₁ around β₃ within a few |β₄|, and is flat beyond, where no gradient passes: optimise the raw score, and
-    report this one.
+    from β₂ to β₁ around β₃ within a few |β₄| and is flat beyond, without a gradient: optimise the raw score and report
+    this one.
 
     >>> Logistic(5.0, 1.0, 50.0, 10.0, low=1.0, high=5.0)(torch.tensor([0.0, 50.0, 110.0]))
     tensor([1.0268, 3.0000, 4.9901])
@@ -92,7 +94,7 @@ class Logistic(Calibration):
         return (self.beta1 - self.beta2) * self._share(scores) + self.beta2
 
     def slope(self, scores: Tensor) -> Tensor:
-        """(β₁ − β₂)/|β₄| · s(1 − s), with s the logistic step."""
+        """Return (β₁ − β₂)/|β₄| · s(1 − s), with s the logistic step."""
         share = self._share(scores)
         return (self.beta1 - self.beta2) / abs(self.beta4) * share * (1 - share)
 
@@ -109,17 +111,18 @@ KINDS: Mapping[str, type[Linear] | type[Logistic]] = MappingProxyType({"linear":
 
 
 def calibration_from(state: Mapping[str, Tensor]) -> Calibration:
-    """Return the curve whose `state` this is; raises `ValueError` for anything else."""
+    """Return the curve of a saved `state`.
+
+    Raises:
+        ArgumentError: for anything that is not the state of a curve.
+    """
     [(kind, numbers)] = state.items() if len(state) == 1 else [("", torch.zeros(0))]
     if kind not in KINDS:
-        kinds = " or ".join(KINDS)
-        raise ValueError(
-            f"mos: its state holds {', '.join(sorted(state)) or 'nothing'}, which is no {kinds} curve; fit it anew"
-        )
+        got = Described(", ".join(sorted(state)) or "nothing")
+        raise ArgumentError("state", f"a {' or '.join(KINDS)} curve", got, "fit it again")
     wanted = [part.name for part in fields(KINDS[kind])]
     if numbers.shape != (len(wanted),):
-        given = len(numbers) if numbers.ndim == 1 else f"a table of shape {tuple(numbers.shape)}"
-        raise ValueError(f"{kind}: takes {len(wanted)} numbers ({', '.join(wanted)}), not {given}")
+        raise ArgumentError(f"state of {kind}", f"{len(wanted)} numbers ({', '.join(wanted)})", numbers.tolist())
     if not numbers.isfinite().all():
-        raise ValueError(f"{kind}: {numbers.tolist()} are not all finite numbers")
+        raise ArgumentError(f"state of {kind}", "finite numbers", numbers.tolist())
     return KINDS[kind](*numbers.tolist())

@@ -1,4 +1,4 @@
-"""Monte-Carlo dropout: one network with some of its units dropped, as members of an ensemble."""
+"""Monte-Carlo dropout: passes of one network with some units dropped, as members of an ensemble."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.scores import Scores
 from avreward.raters.wrappers.base import WrapperRater
 
 
 class DropoutPass(WrapperRater):
-    """A rater with one choice of dropped units; see `dropout_passes`."""
+    """A rater with one choice of dropped units, made by `dropout_passes`."""
 
-    per_clip = False  # it is, but threads would meet in one network
-    source = None  # no file can name a single pass
+    per_clip = False  # threads would change one network at the same time
+    source = None  # a file cannot name a single pass
 
     def __init__(self, rater: Rater, seed: int, p: float | None = None) -> None:
         if rater.module is None:
-            raise AvrewardError(f"{rater.name}: has no network, so nothing can be dropped; use other ensembles")
+            raise ArgumentError("rater", "one with a network", Described(rater.name), "use another kind of ensemble")
         if getattr(rater, "checkpointing", False):
-            problem = "checkpointing would compute it again without the dropped units"
-            raise AvrewardError(f"{rater.name}: {problem}; load it with checkpointing=False")
+            got = Described(f"{rater.name}, which would recompute activations without the dropped units")
+            raise ArgumentError("rater", "one without checkpointing", got, "load it with checkpointing=False")
         if p is not None and not 0 < p < 1:
-            raise AvrewardError(f"p: {p} is no share of units to drop; give one between 0 and 1")
+            raise ArgumentError("p", "a number between 0 and 1", p)
         found = {name: m for name, m in rater.module.named_modules() if isinstance(m, nn.Dropout)}
         self.dropped = {name: m.p if p is None else p for name, m in found.items() if p is not None or m.p > 0}
         if not self.dropped:
-            why = f"its {len(found)} nn.Dropout modules drop nothing; give p" if found else "no nn.Dropout modules"
-            raise AvrewardError(f"{rater.name}: {why}, or use other ensembles")
+            got = f"{rater.name}, whose {len(found)} nn.Dropout modules have a rate of 0" if found else f"{rater.name}"
+            remedy = "pass p" if found else "use another kind of ensemble"
+            raise ArgumentError("rater", "one with nn.Dropout modules", Described(got), remedy)
         super().__init__([rater], f"{rater.name}_dropout{seed}")
         self.seed = seed
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
-        """Names the rater, the seed, and what is dropped how often."""
+        """Fingerprint of the rater, the seed and the dropout rates."""
         text = f"{self.rater.fingerprint} {self.seed} {sorted(self.dropped.items())}"
         return f"dropout:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Those of the rater, and the dropout."""
+        """Settings of the rater, and the dropout."""
         shares = ", ".join(f"{p:g}" for p in sorted(set(self.dropped.values())))
         return {**self.rater.settings, "dropout": f"{len(self.dropped)} modules, p = {shares}, seed {self.seed}"}
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Return the rater's scores, clip by clip."""
-        # Each clip from the seed on, and nothing shared: what a neighbour draws, or has computed already, must not
-        # decide which of this clip's units are dropped.
+        # Each clip starts from the seed and shares nothing: other clips must not decide which units are dropped.
         parts = []
         for sample in samples:
             with self._dropping():
@@ -75,7 +75,7 @@ class DropoutPass(WrapperRater):
 
 
 class _Drop:
-    """Puts the input, some of it zero and the rest scaled up, in place of a module's output."""
+    """Replaces a module's output by its input, with some elements zero and the others scaled up."""
 
     def __init__(self, p: float, generator: torch.Generator) -> None:
         self.p, self.generator = p, generator
@@ -86,32 +86,34 @@ class _Drop:
 
 
 def dropout_passes(rater: Rater, passes: int = 8, *, seed: int = 0, p: float | None = None) -> list[DropoutPass]:
-    """`rater` `passes` times, each time with other units dropped: members for an `EnsembleRater`.
+    """Return `passes` copies of `rater`, each with other units dropped: members for an `EnsembleRater`.
 
-    Gal and Ghahramani, "Dropout as a Bayesian approximation" (2016): the spread of such passes tells how sure a network
-    is that was trained with dropout. What is dropped: elements of the inputs of its `torch.nn.Dropout` modules, in
-    evaluation mode, at their own rates; `members[0].dropped` lists them. Dropout that a network does without such a
-    module (attention weights in `transformers`) stays off. Most language models come with rates of 0, or none; with a
-    `p` of your own the spread measures how brittle the network is, not what it doesn't know.
+    Gal and Ghahramani, "Dropout as a Bayesian approximation" (2016): the spread of such passes estimates the
+    uncertainty of a network that was trained with dropout. Elements of the inputs of its `torch.nn.Dropout` modules are
+    dropped in evaluation mode, at the modules' rates; `members[0].dropped` lists them. Dropout without such a module
+    (attention weights in `transformers`) stays off. Most language models have rates of 0, or no such modules; with a
+    `p` of your own the spread measures how sensitive the network is, not what it does not know.
 
-    A pass is a function of the clip and its seed (`seed`, `seed` + 1, …): whole clips are judged one by one, without
-    sharing, so an ensemble costs `passes` times the rater alone. Each drops the same units on every device, and in
-    clips of one size.
+    A pass is a function of the clip and its seed (`seed`, `seed` + 1, …): clips are rated one by one, without sharing,
+    so an ensemble costs `passes` times as much as the rater alone. Each pass drops the same units on every device, and
+    in clips of the same size.
 
     Args:
         rater: with a network, and without checkpointing.
         passes: at least 2.
         seed: of the first pass.
-        p: the share of elements to drop (*optional*, the modules' own), in all `torch.nn.Dropout` modules.
+        p: the share of elements to drop in all `torch.nn.Dropout` modules (*optional*, the modules' own).
 
-    Raises `AvrewardError` for a network that drops nothing.
+    Raises:
+        ArgumentError: for fewer than two passes, a `p` outside 0 … 1, or a network that drops nothing.
 
-    >>> from avreward.raters import EnsembleRater
-    >>> from tiny.embedding import tiny_clap
-    >>> members = dropout_passes(tiny_clap(), passes=4, p=0.1)
-    >>> EnsembleRater(members, value="lower")([clip]).sigma.shape
-    torch.Size([1, 1])
+    Example:
+        >>> from avreward.raters import EnsembleRater
+        >>> from tiny.embedding import tiny_clap
+        >>> members = dropout_passes(tiny_clap(), passes=4, p=0.1)
+        >>> EnsembleRater(members, value="lower")([clip]).sigma.shape
+        torch.Size([1, 1])
     """
     if passes < 2:
-        raise AvrewardError(f"passes: {passes} show no spread; give two or more")
+        raise ArgumentError("passes", "an integer of at least 2", passes)
     return [DropoutPass(rater, seed + i, p) for i in range(passes)]

@@ -1,4 +1,4 @@
-"""Several raters as one: their mean, how far they disagree, and scores that doubt lowers."""
+"""Ensembles: the mean of several raters, their disagreement, and scores that are lowered by uncertainty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described, unknown_name
 from avreward.raters._loop import sample_key
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
@@ -30,33 +30,34 @@ class MemberSamples(Sample):
 
 
 class EnsembleRater(WrapperRater):
-    """Asks several raters that share dimensions; `Scores.sigma` is the sample standard deviation of what they say.
+    """Combines several raters that share dimensions; `Scores.sigma` is the sample standard deviation of their scores.
 
-    Members are raters of any kind: checkpoints, `avreward.raters.zero_shot._phrasings.phrasings` of a question,
-    `avreward.raters.wrappers.adapters.adapted` ones on one base, `avreward.raters.wrappers.dropout.dropout_passes`, or
-    a mixture. The dimensions are those that all have. A score that one member lacks is missing, with the reason: a
-    mean over fewer members would be on another scale, and look more certain than it is. Gradients reach the clip
-    through every member that has them, also from sigma.
+    Members are raters of any kind: checkpoints, `avreward.raters.phrasings` of a question, `avreward.raters.adapted`
+    ones on one base, `avreward.raters.dropout_passes`, or a mixture. The dimensions are those that all members have. A
+    score that one member lacks is missing, with the reason: a mean over fewer members would be on another scale, and
+    look more certain than it is. Gradients reach the clip through every differentiable member, also from sigma.
 
-    What members have in common is done once: raters on one backbone decode and encode a clip together.
+    Common work is done once: raters on one backbone decode and encode a clip together.
 
     Args:
         raters: at least two, which have the same range and direction on the dimensions that they share. Where they
-            don't, calibrate them first (`avreward.raters.wrappers._calibrated`).
+            do not, calibrate them first (`avreward.raters.calibrated`).
         value: the score: ``"mean"``, μ; ``"lower"``, the lower confidence bound μ − kσ (μ + kσ where lower is better);
-            ``"worst"``, that of the strictest member. The last two make it hard to gain from what one member alone
-            likes, and may leave the dimension's range.
-        k: of the bound.
+            ``"worst"``, the score of the strictest member. The last two give little reward for what a single member
+            prefers, and may leave the dimension's range.
+        k: width of the bound in units of σ.
         dimensions: which of the shared dimensions to keep (*optional*, all).
         name: as used in expressions.
 
-    Raises `AvrewardError` for less than two raters, the same one twice, none or no such dimension in common, other
-    ranges, and for a bound or the worst of a dimension of which neither end is better.
+    Raises:
+        ArgumentError: for fewer than two raters, the same one twice, no common dimension, different ranges, or a value
+            other than the mean for a dimension of which neither end is better.
 
-    >>> rater = EnsembleRater([load_rater("checkpoints/a"), load_rater("checkpoints/b")], value="lower", k=2.0)
-    >>> scores = rater([Clip.open("dub1.mp4")])
-    >>> scores["audio_quality"].shape, scores.sigma[:, scores.column("audio_quality")].shape
-    (torch.Size([1]), torch.Size([1]))
+    Example:
+        >>> rater = EnsembleRater([load_rater("checkpoints/a"), load_rater("checkpoints/b")], value="lower", k=2.0)
+        >>> scores = rater([Clip.open("dub1.mp4")])
+        >>> scores["audio_quality"].shape, scores.sigma[:, scores.column("audio_quality")].shape
+        (torch.Size([1]), torch.Size([1]))
     """
 
     def __init__(
@@ -69,36 +70,37 @@ class EnsembleRater(WrapperRater):
         name: str = "ensemble",
     ) -> None:
         if value not in get_args(Value):
-            raise AvrewardError(f"value: {value!r} isn't known; use one of {', '.join(get_args(Value))}")
+            raise unknown_name("value", value, get_args(Value))
         if not (math.isfinite(k) and k >= 0):
-            raise AvrewardError(f"k: {k} isn't a bound's width; use a finite number from 0 up, such as 1")
+            raise ArgumentError("k", "a finite number of at least 0, such as 1", k)
         if len(raters) < 2:
-            raise AvrewardError(f"raters: {len(raters)} make no ensemble; give two or more")
+            raise ArgumentError("raters", "at least two raters", Described(str(len(raters))))
         _check_different(raters)
         if dimensions is not None and not len(dimensions):
-            raise AvrewardError("dimensions: names none, so there is nothing to judge; leave it out to keep all")
+            raise ArgumentError("dimensions", "at least one name", dimensions, "leave it out to keep all")
         super().__init__(raters, name)
         self.value, self.k = value, float(k)
         self._wanted = None if dimensions is None else list(dimensions)
         self.dimensions = _shared(self.raters, dimensions)
         aimless = [d.name for d in self.dimensions if d.higher_is_better is None]
         if aimless and value != "mean":
-            problem = f"neither end of {', '.join(aimless)} is better, so there is no {value} value"
-            raise AvrewardError(f"{name}: {problem}; leave them out by dimensions=[…], or use value='mean'")
+            got = Described(f"{value!r} with {', '.join(aimless)}")
+            remedy = "leave them out by dimensions=[…], or use value='mean'"
+            raise ArgumentError("value", "'mean' for dimensions of which neither end is better", got, remedy)
         self.module = super().module  # one list, made once
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
-        """Names the members, and what is made of their scores."""
+        """Fingerprint of the members and of how their scores are combined."""
         made = f"{self.value} {self.k if self.value == 'lower' else ''} {[d.name for d in self.dimensions]}"
         text = "\n".join([made, *(rater.fingerprint for rater in self.raters)])
         return f"ensemble:{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
     @property
     def source(self) -> Mapping[str, Any] | None:  # type: ignore[override]  # those of the members may come later
-        """Under ``ensemble`` the sources and names of the members, beside them what is made of their scores.
+        """Sources and names of the members (under ``ensemble``), and how their scores are combined.
 
-        `None` where a member has none: a file can't name it.
+        `None` where a member has none, since a file cannot name it.
         """
         sources = [rater.source for rater in self.raters]
         if any(source is None for source in sources):
@@ -110,14 +112,14 @@ class EnsembleRater(WrapperRater):
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What is made of the members' scores, and how each looks at clips."""
+        """How the members' scores are combined, and the settings of each."""
         value = f"lower, k = {self.k:g}" if self.value == "lower" else self.value
         own = {"members": ", ".join(rater.name for rater in self.raters), "value": value}
         return own | {f"{rater.name}: {label}": text for rater in self.raters for label, text in rater.settings.items()}
 
     @property
     def decoding(self) -> Hashable:
-        """Its own: samples of this ensemble hold what its members decoded."""
+        """The ensemble's own: its samples hold those of its members."""
         return self.fingerprint
 
     def load(self, clip: Clip, work: Work | None = None) -> MemberSamples:
@@ -145,18 +147,18 @@ class EnsembleRater(WrapperRater):
         for rater in self.raters:
             own = [sample.members[sample_key(rater)] for sample in samples if isinstance(sample, MemberSamples)]
             if len(own) != len(samples):
-                raise TypeError("samples: not all were made by this rater's load; pass what it returns")
+                raise ArgumentError("samples", "samples made by this rater's load", Described("others"))
             parts.append(rater.rate(own, _work(work, rater.decoding)))
         return self.combined(parts)
 
     def combined(self, parts: Sequence[Scores]) -> Scores:
-        """Return the ensemble's scores from the members' of the same clips, in their order."""
+        """Return the ensemble's scores from those of the members for the same clips, in their order."""
         columns = [[part.column(d.name) for d in self.dimensions] for part in parts]
         like = parts[0].values
         table = torch.stack([p.values[:, own].to(like) for p, own in zip(parts, columns, strict=True)])
         there = torch.stack([p.present[:, own].to(like.device) for p, own in zip(parts, columns, strict=True)])
         present = there.all(0)  # (clips, dimensions)
-        # Only what all have is computed: a NaN would reach the gradients of the members that have a score.
+        # Only scores that all members have are combined: a NaN would reach the gradients of the others.
         given = table[:, present]  # (members, present entries)
         higher = torch.tensor([d.higher_is_better is not False for d in self.dimensions], device=like.device)
         sigma = _deviation(given)
@@ -194,7 +196,7 @@ class EnsembleRater(WrapperRater):
         return found
 
     def _basis(self, parts: Sequence[Scores], clip: int) -> dict[str, tuple[str, ...]]:
-        """What fused dimensions were made of: by any of the members."""
+        """Return the parts of fused dimensions, united over the members."""
         found: dict[str, dict[str, None]] = {}
         for part in parts:
             for name, made_of in part.basis[clip].items():
@@ -204,35 +206,35 @@ class EnsembleRater(WrapperRater):
 
 
 def _check_different(raters: Sequence[Rater]) -> None:
-    """Return a rater agrees with itself: the ensemble would look more certain than it is."""
+    """Check that no member is there twice: it agrees with itself, so the ensemble would look too certain."""
     for i, rater in enumerate(raters):
         for other in raters[:i]:
             if rater is other or (rater.source is not None and rater.source == other.source):
-                raise AvrewardError(f"raters: {rater.name} is among them twice; give each member once")
+                raise ArgumentError("raters", "different raters", Described(f"{rater.name} twice"), "pass each once")
 
 
 def _work(work: Work, decoding: Hashable) -> Work:
-    """What members that decode and encode alike share within `work`; another member's keys would mean other things."""
+    """Return the `Work` of members that decode and encode alike; keys of other members have other meanings."""
     return work.results.get(("members", decoding), lambda: Work(loaded=Shared(work.loaded.size)))
 
 
 def _deviation(given: Tensor) -> Tensor:
-    """Return the sample standard deviation over the first axis; where it is 0, its gradient is 0 as well."""
+    """Return the sample standard deviation over the first axis; where it is 0, its gradient is 0."""
     variance = (given - given.mean(0)).square().sum(0) / (len(given) - 1)
     same = variance == 0  # the root's slope would be infinite there
     return torch.where(same, 0.0, torch.where(same, 1.0, variance).sqrt())
 
 
 def _shared(raters: Sequence[Rater], wanted: Sequence[str] | None) -> tuple[Dimension, ...]:
-    """Return the dimensions that all have, in the first one's order."""
+    """Return the dimensions that all members have, in the order of the first member."""
     each = [{d.name: d for d in rater.dimensions} for rater in raters]
     common = [name for name in each[0] if all(name in own for own in each)]
     if not common:
-        told = "; ".join(f"{rater.name}: {', '.join(own)}" for rater, own in zip(raters, each, strict=True))
-        raise AvrewardError(f"raters: no dimension is common to all ({told}); give raters that judge the same")
+        got = "; ".join(f"{rater.name}: {', '.join(own)}" for rater, own in zip(raters, each, strict=True))
+        raise ArgumentError("raters", "raters with a common dimension", Described(got))
     unknown = [name for name in wanted or () if name not in common]
     if unknown:
-        raise AvrewardError(f"dimensions: not all raters have {unknown[0]!r}; there are {', '.join(common)}")
+        raise unknown_name("dimensions", unknown[0], common, "not all raters have it")
     kept = common if wanted is None else [name for name in common if name in wanted]
     return tuple(_merged([own[name] for own in each], raters) for name in kept)
 
@@ -243,8 +245,8 @@ def _merged(same: Sequence[Dimension], raters: Sequence[Rater]) -> Dimension:
         for what in ("low", "high", "unit", "higher_is_better"):
             one, other = getattr(first, what), getattr(dimension, what)
             if one != other:
-                problem = f"{what} is {one!r} for {raters[0].name} and {other!r} for {rater.name}"
-                raise AvrewardError(f"{first.name}: {problem}, so a mean says nothing; calibrate both, or leave it out")
+                got = Described(f"{one!r} for {raters[0].name} and {other!r} for {rater.name}")
+                raise ArgumentError(f"{what} of {first.name}", "the same in all raters", got, "calibrate them first")
     return replace(
         first,
         needs=frozenset().union(*(d.needs for d in same)),
