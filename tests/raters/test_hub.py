@@ -101,8 +101,8 @@ def test_the_hub_cannot_be_reached(monkeypatch) -> None:
     with pytest.raises(UnknownRater) as caught:
         load_rater("some/model")
     assert str(caught.value) == (
-        "rater 'some/model': no such folder here, and it can't be had from the Hugging Face hub (no route to host); "
-        "check the name and the network, or pass a folder"
+        "rater 'some/model': no such folder, and it could not be downloaded from the Hugging Face hub "
+        "(no route to host); check the name and the network, or pass a folder"
     )
 
 

@@ -99,7 +99,7 @@ def test_options() -> None:
         return Named(scale)
 
     register_rater("mine", make)
-    with pytest.raises(ArgumentError, match=r"option of mine: expected one of scale, got 'scal'; did you mean\?"):
+    with pytest.raises(ArgumentError, match=r"option of mine: expected one of scale, got 'scal'; did you mean 'sc"):
         load_rater("mine", scal=1)
     with pytest.raises(ArgumentError, match="scale of mine: expected a value, got none; pass it"):
         load_rater("mine")
@@ -226,7 +226,7 @@ def test_a_rater_that_the_file_does_not_list(tmp_path, monkeypatch) -> None:
     path = (load_rater_of(1.0)["power"] + load_rater("signals")["clipping"]).save(tmp_path / "reward.yaml")
     with pytest.raises(AvrewardError) as caught:
         load_reward(path)
-    said = "the file names no rater mine: write it under raters, register it, pass raters={'mine': rater}, or give "
+    said = "rater mine: write it under raters, register it, pass raters={'mine': rater}, or use "
     assert said in str(caught.value)
     register_rater("mine", Named)
     assert [rater.name for rater in load_reward(path).raters] == ["mine", "signals"]

@@ -118,7 +118,7 @@ def test_files_that_cannot_be_imported(tmp_path: Path) -> None:
 def test_only_what_the_user_types_is_run(terms: Path, tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     terms.write_text(f"open({str(marker)!r}, 'w')\n{TERMS}")
-    with pytest.raises(UnknownRater, match="Python code, which is imported for --rater alone"):
+    with pytest.raises(UnknownRater, match="Python code, which only --rater imports"):
         load_rater(f"{terms}:power")
     reward = tmp_path / "reward.yaml"
     for told in (f"{terms}:power", "./terms.py:power", "terms.py:power"):

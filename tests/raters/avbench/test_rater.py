@@ -180,7 +180,7 @@ def test_evaluators_that_were_not_loaded_have_reasons() -> None:
     assert not rater.prompt_anchored
     assert rater.fingerprint != AvBenchRater().fingerprint
     assert not AvBenchRater()([clip_of()]).present.any()
-    with pytest.raises(AvrewardError, match="video_text: Qwen2Audio takes no video"):
+    with pytest.raises(AvrewardError, match="video_text: expected a model that reads video, got Qwen2Audio"):
         AvBenchRater(video_text=audio)
 
 
@@ -253,11 +253,13 @@ def test_folders_are_loaded(rater, tmp_path: Path) -> None:
     torch.testing.assert_close(both([clip])["video_text"], scores["video_text"], rtol=0, atol=1e-5)
     with pytest.raises(AvrewardError, match="no evaluator"):
         load(tmp_path / "downloads", {}, Loading(device="cpu"))
-    with pytest.raises(AvrewardError, match="a model of type None; audio_video takes the fine-tuned"):
+    with pytest.raises(AvrewardError, match=r"expected the fine-tuned .* for audio_video, got a model of type None"):
         load_avbench(audio_video=tmp_path / "downloads", device="cpu")
-    with pytest.raises(AvrewardError, match="a model of type 'qwen2_audio'; audio_video takes"):
+    with pytest.raises(AvrewardError, match="for audio_video, got a model of type 'qwen2_audio'"):
         load_avbench(audio_video=elsewhere, device="cpu")
-    with pytest.raises(AvrewardError, match="no option 'audio_vide'; there are audio_video, "):
+    with pytest.raises(
+        AvrewardError, match=r"option of avbench: expected one of audio_video, .*, got 'audio_vide'; did you"
+    ):
         load_avbench(audio_vide=elsewhere)
     with pytest.raises(AvrewardError, match="no such folder"):
         load_avbench(tmp_path / "nowhere")

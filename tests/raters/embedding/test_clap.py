@@ -145,11 +145,11 @@ def test_stereo_at_another_rate_is_mixed_and_resampled() -> None:
 
 
 def test_settings_that_do_not_fit_are_named() -> None:
-    with pytest.raises(AvrewardError, match="ClapModel has a scale but no bias"):
+    with pytest.raises(AvrewardError, match=r"score: expected 'cosine' for ClapModel, .*, got 'probability'"):
         tiny_clap(score="probability")
-    with pytest.raises(AvrewardError, match="'rand_trunc' isn't for a model with fusion; use 'fusion'"):
+    with pytest.raises(AvrewardError, match="truncation: expected 'fusion' for a model with fusion, got 'rand_trunc'"):
         tiny_clap(True, mel=ClapMel("rand_trunc"))
-    with pytest.raises(AvrewardError, match="padding: 'mirror'"):
+    with pytest.raises(AvrewardError, match=r"padding: expected one of .*, got 'mirror'"):
         ClapMel("fusion", padding="mirror")
     with pytest.raises(MediaError, match="no samples"):
         ClapMel("fusion")(torch.zeros(0))

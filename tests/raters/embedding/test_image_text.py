@@ -173,9 +173,9 @@ def test_eight_frames_spread_evenly_and_one_is_enough() -> None:
 
 
 def test_a_model_without_a_bias_has_no_probability() -> None:
-    with pytest.raises(AvrewardError, match="CLIPModel has a scale but no bias"):
+    with pytest.raises(AvrewardError, match=r"score: expected 'cosine' for CLIPModel, .*, got 'probability'"):
         tiny_clip(score="probability")
-    with pytest.raises(AvrewardError, match="score: 'odds' isn't known"):
+    with pytest.raises(AvrewardError, match="score: expected one of cosine, probability, got 'odds'"):
         tiny_siglip(score="odds")
 
 

@@ -81,9 +81,12 @@ def test_gradients_pass_what_is_shared(check_gradient):
 
 
 def test_what_can_not_be_asked_is_an_error():
-    with pytest.raises(AvrewardError, match="wordings: 1 make no ensemble"):
+    with pytest.raises(AvrewardError, match="wordings: expected at least two, got 1"):
         phrasings(ToyBackbone(), WORDINGS[:1])
     deaf = ToyBackbone()
     deaf.tracks = ("video",)
-    with pytest.raises(AvrewardError, match="wordings: number 1 asks about audio, which ToyBackbone doesn't take in"):
+    with pytest.raises(
+        AvrewardError,
+        match=r"wordings\[0\]: expected questions about video, the .* of ToyBackbone, got one about audio",
+    ):
         phrasings(deaf, WORDINGS)

@@ -222,7 +222,7 @@ def test_words_that_begin_alike_are_an_error() -> None:
 
 
 def test_answers_of_an_unknown_kind(omni_folder) -> None:
-    with pytest.raises(AvrewardError, match="answers: 'stars' isn't known; use one of levels, yes_no"):
+    with pytest.raises(AvrewardError, match="answers: expected one of levels, yes_no, got 'stars'"):
         load_rater(omni_folder, answers="stars")
 
 

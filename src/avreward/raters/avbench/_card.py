@@ -1,4 +1,4 @@
-"""What AVBench judges, without importing it."""
+"""Card of AVBench, without importing it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from avreward.raters.base import Rater
 
 EVALUATORS = (
-    Dimension("audio_video", 0, 1, frozenset({"video", "audio"}), description="do sound and picture match"),
-    Dimension("video_text", 0, 1, frozenset({"video", "prompt"}), description="is the picture as asked"),
-    Dimension("audio_text", 0, 1, frozenset({"audio", "texts.audio_prompt"}), description="is the sound as asked"),
+    Dimension("audio_video", 0, 1, frozenset({"video", "audio"}), description="whether audio and video match"),
+    Dimension("video_text", 0, 1, frozenset({"video", "prompt"}), description="whether the video matches the prompt"),
+    Dimension(
+        "audio_text",
+        0,
+        1,
+        frozenset({"audio", "texts.audio_prompt"}),
+        description="whether the audio matches its prompt",
+    ),
 )
 
 
@@ -33,11 +39,11 @@ ABSENT = (
     _Absent("speech_content", 0, 100, ("audio", "texts.speech"), "whether the words are said", "Whisper large-v3"),
     _Absent("speech_realism", 0, 1, ("audio",), "probability that the speech is real", "DF_Arena_1B_V_1"),
     _Absent("speech_quality", 1, 5, ("audio",), "mean opinion score of the speech", "NISQA (nisqa.tar)"),
-    _Absent("audio_aesthetics", -1.75, 7.25, ("audio",), "aesthetics of the sound", "Audiobox Aesthetics"),
+    _Absent("audio_aesthetics", -1.75, 7.25, ("audio",), "aesthetics of the audio", "Audiobox Aesthetics"),
     _Absent("video_technical", 0, 100, ("video",), "technical and aesthetic quality", "DOVER++ (DOVER_plus_plus.pth)"),
     _Absent("video_aesthetic", 1, 10, ("video",), "aesthetics of the frames", "the SigLIP aesthetic predictor v2.5"),
 )  # fmt: skip
-"""The dimensions that no code here can judge yet: declared, and missing in every clip."""
+"""The dimensions that are not implemented: declared, and missing for every clip."""
 
 DIMENSIONS = (
     *EVALUATORS,

@@ -1,4 +1,4 @@
-"""Which embedding models there are and what they compare, without importing them."""
+"""Embedding models and the inputs that they compare, without importing them."""
 
 from __future__ import annotations
 

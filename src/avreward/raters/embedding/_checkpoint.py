@@ -1,4 +1,4 @@
-"""Reads the checkpoint of an embedding model: network, tokenizer, and what its preprocessor files say."""
+"""Read the checkpoint of an embedding model: network, tokenizer, and preprocessor files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from avreward.raters.checkpoints.loading import Loading
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# Later ones, and their parts, count before earlier ones.
+# Later files, and their parts, override earlier ones.
 _FILES = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 COUNTED = ("*position_ids", "*relative_position_index", "*num_batches_tracked")
-"""What older releases of `transformers` saved with the weights, though it follows from the sizes."""
+"""Tensors that older releases of `transformers` saved with the weights, though the sizes determine them."""
 _PARTS = ("image_processor", "video_processor", "feature_extractor")
 
 
@@ -29,8 +29,9 @@ def read_network(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the network and the tokenizer of a checkpoint in a folder or on the hub. No remote code runs.
 
-    Raises `AvrewardError` if its `model_type` is none of `model_types`, if weights are missing or unexpected and
-    `loading.allow` doesn't name them, or if `transformers` can't read it.
+    Raises:
+        AvrewardError: if its `model_type` is not one of `model_types`, if weights are missing or unexpected and
+            `loading.allow` does not name them, or if `transformers` cannot read it.
     """
     with extra("lmm"):
         from transformers import MODEL_MAPPING, AutoConfig
@@ -39,19 +40,20 @@ def read_network(
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise AvrewardError(f"{folder}: transformers can't load it ({reason}); check the folder or name") from error
+        raise AvrewardError(f"{folder}: transformers cannot load it ({reason}); check the folder or name") from error
     if config.model_type not in model_types:
         expected = " or ".join(model_types)
-        raise AvrewardError(f"{folder}: a model of type {config.model_type!r}; give a checkpoint of {expected}")
+        raise AvrewardError(f"{folder}: expected a checkpoint of {expected}, got a model of type {config.model_type!r}")
     network = MODEL_MAPPING[type(config)].__name__  # type: ignore[attr-defined]
     loading = replace(loading, allow=[*loading.allow, *COUNTED])
     return load_network(network, folder, {}, loading), load_tokenizer(folder)  # type: ignore[return-value]
 
 
 def preprocessing(folder: str | PathLike[str]) -> dict[str, Any]:
-    """What a checkpoint's preprocessor files say, in one mapping; empty if it has none.
+    """Return the content of a checkpoint's preprocessor files in one mapping; empty if it has none.
 
-    Raises `AvrewardError` for a file that isn't JSON.
+    Raises:
+        AvrewardError: for a file that is not JSON.
     """
     with extra("lmm"):
         from transformers.utils.hub import cached_file
@@ -64,7 +66,7 @@ def preprocessing(folder: str | PathLike[str]) -> dict[str, Any]:
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
-            raise AvrewardError(f"{path}: isn't JSON ({error}); download it again") from error
+            raise AvrewardError(f"{path}: expected JSON, got another format ({error}); download it again") from error
         found |= content
         for part in _PARTS:
             found |= content.get(part) or {}

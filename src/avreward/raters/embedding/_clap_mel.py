@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import MediaError, unknown_name
 from avreward.media._precision import full_precision, widened
 
 Truncation = Literal["fusion", "rand_trunc"]
@@ -24,17 +24,20 @@ class ClapMel:
     """The spectrogram of Wu et al., 2023 (arXiv:2211.06687), as ``ClapFeatureExtractor`` computes it.
 
     Called with `audio`, float (samples,) at `rate` Hz, it gives float (views, frames, bins): power in `bins` mel bands
-    from `low` to `high` Hz in decibels, `seconds` long. What isn't as long is repeated or filled up as `padding` says.
-    Of what is longer,
+    from `low` to `high` Hz in decibels, `seconds` long. Shorter audio is repeated or padded according to `padding`. Of
+    longer audio,
 
     - ``"rand_trunc"`` takes one window, which the original draws at random: here it is the middle one;
-    - ``"fusion"`` has four views: the whole, shrunk to the length of a window, and a window from each third, drawn at
-      random by the original: here the middle one of each. Short sound is four times the same.
+    - ``"fusion"`` has four views: all of it, shrunk to the length of a window, and a window from each third, which the
+      original draws at random: here the middle one of each. Short audio has four equal views.
 
-    `MediaError` for sound of no samples.
+    Raises:
+        UnknownNameError: for an unknown `truncation` or `padding`.
+        MediaError: when called, for audio without samples.
 
-    >>> ClapMel(truncation="fusion")(torch.zeros(48000)).shape
-    torch.Size([4, 1001, 64])
+    Example:
+        >>> ClapMel(truncation="fusion")(torch.zeros(48000)).shape
+        torch.Size([4, 1001, 64])
     """
 
     truncation: Truncation
@@ -50,11 +53,11 @@ class ClapMel:
     def __post_init__(self) -> None:
         for name, kinds in (("truncation", Truncation), ("padding", Padding)):
             if getattr(self, name) not in get_args(kinds):
-                raise AvrewardError(f"{name}: {getattr(self, name)!r} isn't known; use one of {get_args(kinds)}")
+                raise unknown_name(name, getattr(self, name), get_args(kinds))
 
     @classmethod
     def of(cls, files: Mapping[str, Any], otherwise: Self) -> Self:
-        """What a checkpoint's preprocessor files say, and `otherwise` where they say nothing."""
+        """Return the settings of a checkpoint's preprocessor files; `otherwise` has the defaults."""
         names = {
             "truncation": "truncation",
             "padding": "padding",
@@ -70,13 +73,13 @@ class ClapMel:
 
     @property
     def window(self) -> int:
-        """Samples that the encoder hears at a time."""
+        """Samples of one input of the encoder."""
         return self.seconds * self.rate
 
     def __call__(self, audio: Tensor) -> Tensor:
         """Return float (1 or 4, frames, bins)."""
         if audio.shape[-1] == 0:
-            raise MediaError("audio", "it has no samples", "give a clip with sound")
+            raise MediaError("audio", "it has no samples", "give a clip with audio")
         if self.truncation == "rand_trunc":
             start = max(0, len(audio) - self.window) // 2
             return _decibels(self._filled(audio[start : start + self.window]), self)[None]
@@ -98,7 +101,7 @@ class ClapMel:
 
 @full_precision
 def _decibels(audio: Tensor, mel: ClapMel) -> Tensor:
-    """Return (frames, bins) for (samples,), the sound mirrored at both ends."""
+    """Return (frames, bins) for (samples,), with the audio mirrored at both ends."""
     wide = widened(audio)
     window = torch.hann_window(mel.points, dtype=wide.dtype, device=wide.device)
     spectrum = torch.stft(wide, mel.points, mel.hop, window=window, return_complex=True)

@@ -1,4 +1,4 @@
-"""Frames as image–text models take them in: resized, cropped and normalised as their image processors do it."""
+"""Frames as input of image–text models: resized, cropped and normalised like their image processors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.media._precision import widened
 from avreward.media._resize import Mode, resize
 from avreward.media.rounding import Rounding
@@ -21,7 +21,7 @@ _MODES: Mapping[int, Mode] = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # Pill
 class Pictures:
     """Resized to `size`: exactly (height, width), or so that the shorter side is one number; then cropped and scaled.
 
-    `crop`, (height, width) around the centre, at most what the resizing leaves; *optional*. Values become
+    `crop`, (height, width) around the centre, is at most the resized size; *optional*. Values become
     (value − mean)/std for red, green and blue.
 
     >>> import torch
@@ -38,18 +38,18 @@ class Pictures:
     def __post_init__(self) -> None:
         sides = (self.size, self.size) if isinstance(self.size, int) else self.size
         if self.crop is not None and any(crop > side for crop, side in zip(self.crop, sides, strict=True)):
-            raise AvrewardError(f"crop: {self.crop} is larger than what it is cut from ({self.size}); give less")
+            raise ArgumentError("crop", f"at most the resized size ({self.size})", self.crop)
 
     @classmethod
     def of(cls, files: Mapping[str, Any], otherwise: Self) -> Self:
-        """What a checkpoint's preprocessor files say, and `otherwise` where they say nothing."""
+        """Return the settings of a checkpoint's preprocessor files; `otherwise` has the defaults."""
         cropped = files.get("do_center_crop", otherwise.crop is not None)
         crop = otherwise.crop if files.get("crop_size") is None else _sides(files["crop_size"])
         size = otherwise.size if files.get("size") is None else _size(files["size"])
         return cls(size, crop if cropped else None, **scaling(files, otherwise))
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) that a frame has before the crop."""
+        """Return the (height, width) of a frame before the crop."""
         if not isinstance(self.size, int):
             return self.size
         longer = int(self.size * max(height, width) / min(height, width))
@@ -74,7 +74,7 @@ class Patched:
 
 @dataclass(frozen=True)
 class NaflexPictures:
-    """Resized to whole patches, at most `patches` of them, the aspect kept nearly: SigLIP 2 NaFlex.
+    """Resized to at most `patches` whole patches with nearly the same aspect ratio: SigLIP 2 NaFlex.
 
     The scale is the largest that a bisection to 1e-5 finds, as in ``Siglip2ImageProcessor`` (arXiv:2502.14786).
 
@@ -90,7 +90,7 @@ class NaflexPictures:
 
     @classmethod
     def of(cls, files: Mapping[str, Any], otherwise: Self) -> Self:
-        """What a checkpoint's preprocessor files say, and `otherwise` where they say nothing."""
+        """Return the settings of a checkpoint's preprocessor files; `otherwise` has the defaults."""
         patch, patches = files.get("patch_size", otherwise.patch), files.get("max_num_patches", otherwise.patches)
         return cls(patch, patches, **scaling(files, otherwise))
 
@@ -122,13 +122,17 @@ def normalised(frames: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) 
 
 
 def scaling(files: Mapping[str, Any], otherwise: Pictures | NaflexPictures) -> dict[str, Any]:
-    """`mode`, `mean` and `std` as a checkpoint's files say them; raises `AvrewardError` for a filter that we lack."""
+    """Return `mode`, `mean` and `std` of a checkpoint's files; raise `AvrewardError` for an unsupported filter."""
     known = {mode: number for number, mode in _MODES.items()}
     number = files.get("resample", known[otherwise.mode])
     if number not in _MODES:
-        raise AvrewardError(f"resample: Pillow's filter {number} isn't supported; use one of {sorted(_MODES)}")
+        raise AvrewardError(
+            f"resample: expected one of Pillow's filters {sorted(_MODES)}, got {number}; this model is not supported"
+        )
     if abs(files.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-6:
-        raise AvrewardError(f"rescale_factor: {files['rescale_factor']} isn't 1/255; this model can't be read")
+        raise AvrewardError(
+            f"rescale_factor: expected 1/255, got {files['rescale_factor']}; this model is not supported"
+        )
     return {
         "mode": _MODES[number],
         "mean": tuple(files.get("image_mean", otherwise.mean)),
@@ -146,9 +150,11 @@ def _sides(size: Any) -> tuple[int, int]:
 
 
 def _size(size: Any) -> int | tuple[int, int]:
-    """What `Pictures` means by it; one number is the shorter side."""
+    """Return the `size` of `Pictures`; one number is the shorter side."""
     if not isinstance(size, Mapping):
         return size
     if set(size) not in ({"shortest_edge"}, {"height", "width"}):
-        raise AvrewardError(f"size: {dict(size)} isn't supported; use shortest_edge alone, or height and width")
+        raise AvrewardError(
+            f"size: expected shortest_edge alone, or height and width, got {dict(size)}; this model is not supported"
+        )
     return size["shortest_edge"] if "shortest_edge" in size else (size["height"], size["width"])

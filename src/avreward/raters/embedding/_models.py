@@ -1,4 +1,4 @@
-"""Which embedding rater reads a checkpoint."""
+"""Load the embedding rater of a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.raters.embedding._card import MODELS
 
 if TYPE_CHECKING:
@@ -17,15 +17,24 @@ if TYPE_CHECKING:
 
 
 def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, score: Score = "cosine") -> Rater:
-    """Return the embedding rater of the checkpoint in `folder`.
+    """Load the embedding rater of the checkpoint in `folder`.
 
-    `score`: ``"cosine"``, or ``"probability"`` where the model has a calibrated one. Raises `AvrewardError` for options
-    of `loading` that these small models don't have.
+    Args:
+        folder: with the checkpoint.
+        config: its ``config.json``.
+        loading: options of loading the network.
+        score: ``"cosine"``, or ``"probability"`` where the model has one.
+
+    Raises:
+        ArgumentError: for options of `loading` that these small models do not have.
     """
     usable = {"device", "dtype", "rounding", "revision", "allow"}
     unusable = [f.name for f in fields(loading) if f.name not in usable and getattr(loading, f.name) != f.default]
     if unusable:
-        raise AvrewardError(f"{unusable[0]}: not for embedding raters, which are small; leave it out")
+        name = unusable[0]
+        raise ArgumentError(
+            name, "no value for embedding raters, which are small", getattr(loading, name), "leave it out"
+        )
     return MODELS[config["model_type"]]().from_pretrained(
         folder,
         device=loading.torch_device,

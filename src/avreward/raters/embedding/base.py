@@ -1,4 +1,4 @@
-"""What the embedding raters share: each side of a clip becomes vectors, and pairs of sides are compared."""
+"""Base of embedding raters: encode each side of a clip as vectors and compare pairs of sides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, unknown_name
 from avreward.media._precision import widened
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Sample, Work
@@ -32,32 +32,33 @@ Score = Literal["cosine", "probability"]
 
 
 class EmbeddingRater(NetworkRater):
-    """Compares the embeddings of two sides of a clip, each of them computed once however many clips share it.
+    """Compares the embeddings of two sides of a clip; a side that clips share is embedded once.
 
     Args:
-        module: of `transformers`; put into evaluation mode and frozen.
-        tokenizer: of its text encoder. A prompt that is too long for it is cut.
-        rounding: what becomes of the rounding steps of the original preprocessing; see `avreward.media.rounding`.
+        module: a model of `transformers`; put into evaluation mode and frozen.
+        tokenizer: of its text encoder. A prompt that is too long for it is truncated.
+        rounding: mode of the rounding steps of the original preprocessing; see `avreward.media.rounding`.
         score: ``"cosine"`` of the two embeddings, −1 … 1; or ``"probability"`` that they belong together, 0 … 1, for
-            models that were trained to give one for each pair by itself.
+            models that were trained to give one for a single pair.
 
-    Raises `AvrewardError` for a score that the model doesn't have.
+    Raises:
+        ArgumentError: for a score that the model does not have.
     """
 
     pairs: ClassVar[Mapping[str, tuple[Side, Side]]]
     """Dimension → the two sides that it compares."""
     model_types: ClassVar[tuple[str, ...]]
-    """Of the checkpoints that it reads."""
+    """`model_type` of the checkpoints that it reads."""
     prompt_anchored = True
     versions = MappingProxyType({**NetworkRater.versions, "embedding": VERSION})
     libraries = (*NetworkRater.libraries, "transformers")
 
     def __init__(self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, rounding: Rounding, score: Score) -> None:
         if score not in get_args(Score):
-            raise AvrewardError(f"score: {score!r} isn't known; use one of {', '.join(get_args(Score))}")
+            raise unknown_name("score", score, get_args(Score))
         if score == "probability" and not self.has_probability(module):
-            problem = f"{type(module).__name__} has a scale but no bias, so a pair by itself has no probability"
-            raise AvrewardError(f"score: {problem}; use 'cosine'")
+            expected = f"'cosine' for {type(module).__name__}, which has no probability of a single pair"
+            raise ArgumentError("score", expected, score)
         super().__init__(self.name, module)
         self.tokenizer: PreTrainedTokenizerBase = tokenizer
         self.rounding, self.measure = rounding, score
@@ -76,11 +77,21 @@ class EmbeddingRater(NetworkRater):
         allow: Sequence[str] = (),
         **options: Any,
     ) -> Self:
-        """Return the rater of a checkpoint: a folder, or the name of a repository on the hub.
+        """Load the rater from a checkpoint: a folder, or the name of a repository on the hub.
 
-        `device`, `dtype` and `allow` are as for `avreward.raters.checkpoints.loading.Loading`; `options` are those of
-        the constructor. What the checkpoint's preprocessor files say about sizes, means and rates is followed. Raises
-        `AvrewardError` if it is no checkpoint of this kind, or its weights differ.
+        Sizes, means and rates come from the checkpoint's preprocessor files.
+
+        Args:
+            folder: of the checkpoint, or its name on the hub.
+            device: as for `avreward.raters.Loading` (*optional*).
+            dtype: as for `avreward.raters.Loading` (*optional*).
+            rounding: as for the constructor.
+            score: as for the constructor.
+            allow: as for `avreward.raters.Loading`.
+            **options: other arguments of the constructor.
+
+        Raises:
+            AvrewardError: if it is not a checkpoint of this kind, or its weights differ.
         """
         module, tokenizer = read_network(folder, cls.model_types, Loading(device=device, dtype=dtype, allow=allow))
         prepared = cls.prepared(preprocessing(folder), module.config)
@@ -89,28 +100,28 @@ class EmbeddingRater(NetworkRater):
     @classmethod
     @abstractmethod
     def prepared(cls, files: Mapping[str, Any], config: Any) -> dict[str, Any]:
-        """Arguments of the constructor, from a checkpoint's preprocessor files and its configuration."""
+        """Return arguments of the constructor from a checkpoint's preprocessor files and its configuration."""
 
     @abstractmethod
     def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
-        """For each dimension that `side` is part of, its vectors, float (n, width), which all count the same.
+        """Return for each dimension of `side` its vectors, float (n, width), all of equal weight.
 
-        `loaded` is what `load_track` gave, or the prompt.
+        `loaded` is the output of `load_track`, or the prompt.
         """
 
     @classmethod
     def has_probability(cls, module: nn.Module) -> bool:
-        """Whether the model was trained to tell of one pair by itself whether it belongs together."""
+        """Return whether the model was trained to give the probability of a single pair."""
         return False
 
     def logits(self, dimension: str, first: Tensor, second: Tensor) -> Tensor:
-        """Log-odds (n, m) that vectors (n, width) and (m, width) belong together; asked for only if it has them."""
+        """Return log-odds (n, m) that vectors (n, width) and (m, width) belong together, if the model has them."""
         raise NotImplementedError
 
     @property
     @abstractmethod
     def preparation(self) -> Mapping[str, str]:
-        """Every choice of the preprocessing: label → value."""
+        """Settings of the preprocessing: label → value."""
 
     @property
     def network(self) -> Any:
@@ -119,15 +130,15 @@ class EmbeddingRater(NetworkRater):
 
     @property
     def origin(self) -> dict[str, Any]:
-        """Raise `AvrewardError`: the checkpoint is one of `transformers`, and stays one."""
+        """Raise `AvrewardError`: the rater is saved as a checkpoint of `transformers`."""
         raise AvrewardError(
-            f"{self.name}: is a model of transformers, which load_rater reads as it is; save it by "
+            f"{self.name}: a model of transformers, which load_rater reads directly; save it with "
             "rater.module.save_pretrained"
         )
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """How clips are looked at: preprocessing, precision, score."""
+        """Settings of preprocessing, precision and score."""
         return {
             **self.preparation,
             "text": f"{self.text_limit} tokens at most",
@@ -143,16 +154,16 @@ class EmbeddingRater(NetworkRater):
         return int(min(self.tokenizer.model_max_length, self.network.config.text_config.max_position_embeddings))
 
     def tokens(self, prompt: str, **options: Any) -> dict[str, Tensor]:
-        """What the text encoder takes in, (1, n) each, on its device."""
+        """Return the inputs of the text encoder, (1, n) each, on its device."""
         made = self.tokenizer(prompt, truncation=True, max_length=self.text_limit, return_tensors="pt", **options)
         return {name: made[name].to(self.network.device) for name in ("input_ids", "attention_mask") if name in made}
 
     def reads(self, dimension: str | None = None) -> frozenset[str]:
-        """Return what a score may depend on: the two sides that it compares."""
+        """Return the two sides that a score compares."""
         return super().reads() if dimension is None else frozenset(self.pairs[self.dimension(dimension).name])
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Scores for what `load` decoded. A batch that doesn't fit into memory is halved, unless its graph is kept."""
+        """Return the scores of what `load` decoded; a batch too large for memory is halved, except with a graph."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable):
             return super().rate(samples, work)
 
@@ -181,7 +192,7 @@ class EmbeddingRater(NetworkRater):
 
 
 def _lacking(sample: Sample, side: Side) -> str | None:
-    """Why the sample has no such side, or nothing."""
+    """Return why the sample has no such side, or `None`."""
     if side == "prompt":
         return None if sample.clip.prompt else why_no_text("prompt")
     return None if side in sample.tracks else sample.missing.get(side, f"no {side}")

@@ -1,4 +1,4 @@
-"""Sound against the prompt: CLAP."""
+"""CLAP: audio compared with the prompt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Track
 from avreward.raters.embedding._card import PAIRS, Side
@@ -22,17 +22,23 @@ if TYPE_CHECKING:
 
 
 class ClapRater(EmbeddingRater):
-    """How well the sound is what the prompt says: the cosine of CLAP's embeddings (Wu et al., 2023, arXiv:2211.06687).
+    """How well the audio matches the prompt: cosine of CLAP's embeddings (Wu et al., 2023, arXiv:2211.06687).
 
-    It hears ten seconds, mono. Of longer sound a model without fusion hears the middle, one with fusion a summary of
-    the whole besides three windows; shorter sound is repeated. See `ClapMel`. CLAP has no probability.
+    The input is ten seconds, mono. Of longer audio a model without fusion reads the middle, one with fusion a summary
+    of all of it and three windows; shorter audio is repeated. See `ClapMel`. CLAP has no probability.
 
-    ``ClapFeatureExtractor`` marks one random clip of a batch of short ones as long, so that a model with fusion scores
-    a short clip differently by its company. Here every clip is scored as the library does a clip that comes alone.
+    ``ClapFeatureExtractor`` marks one random clip of a batch of short ones as long, so that the score of
+    a short clip depends on the batch. Here every clip is scored as the library scores a single clip.
 
     Args:
-        module, tokenizer, rounding, score: as for `EmbeddingRater`. Nothing is rounded.
+        module: as for `EmbeddingRater`.
+        tokenizer: as for `EmbeddingRater`.
         mel: the spectrogram.
+        rounding: without effect, since nothing is rounded.
+        score: as for `EmbeddingRater`.
+
+    Raises:
+        ArgumentError: for a `mel` whose truncation does not fit the model.
 
     Example:
         >>> from tiny.embedding import tiny_clap
@@ -59,26 +65,24 @@ class ClapRater(EmbeddingRater):
         fused = self.network.config.audio_config.enable_fusion
         if fused != (mel.truncation == "fusion"):
             having = "with" if fused else "without"
-            raise AvrewardError(
-                f"truncation: {mel.truncation!r} isn't for a model {having} fusion; "
-                f"use {'fusion' if fused else 'rand_trunc'!r}"
-            )
+            expected = f"{'fusion' if fused else 'rand_trunc'!r} for a model {having} fusion"
+            raise ArgumentError("truncation", expected, mel.truncation)
         self.mel = mel
 
     @classmethod
     def prepared(cls, files: Mapping[str, Any], config: Any) -> dict[str, Any]:
-        """What the feature extractor does; without its file, what the library's does by default."""
+        """Return the settings of the feature extractor's file; the defaults are those of `transformers`."""
         truncation: Truncation = "fusion" if config.audio_config.enable_fusion else "rand_trunc"
         return {"mel": ClapMel.of(files, ClapMel(truncation, bins=config.audio_config.num_mel_bins))}
 
     @property
     def preparation(self) -> Mapping[str, str]:
-        """What is heard, and how."""
+        """Settings of the audio input."""
         return {"sound": repr(self.mel)}
 
     @property
     def text_limit(self) -> int:
-        """How many tokens of a prompt are read; the first places of the position table are kept for padding."""
+        """How many tokens of a prompt are read; the first entries of the position table are for padding."""
         sizes = self.network.config.text_config
         return int(min(self.tokenizer.model_max_length, sizes.max_position_embeddings - sizes.pad_token_id - 1))
 
@@ -88,11 +92,11 @@ class ClapRater(EmbeddingRater):
         samples = floor(clip.ends["audio"] * rate + 1e-6)
         if self.mel.truncation == "fusion" or samples <= window:
             return self.mel(clip.sound(rate, 1)[0])
-        start = (samples - window) // 2  # no more is decoded than is heard
+        start = (samples - window) // 2  # decode only the window
         return self.mel(clip.spans([(start / rate, (start + window) / rate)], rate, 1)[0][0])
 
     def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
-        """One vector, of length one."""
+        """Return one vector, of length one."""
         if side == "prompt":
             features = self.network.get_text_features(**self.tokens(loaded))
         else:

@@ -1,4 +1,4 @@
-"""Frames against the prompt: CLIP, SigLIP and SigLIP 2."""
+"""CLIP, SigLIP and SigLIP 2: frames compared with the prompt."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ EIGHT_FRAMES = Spread(8)
 
 
 class ImageTextRater(EmbeddingRater):
-    """How well the frames show what the prompt says: the mean over frames of the score of an image–text model.
+    """How well the frames match the prompt: the mean over frames of the score of an image–text model.
 
     For CLIP (Radford et al., 2021, arXiv:2103.00020), SigLIP (Zhai et al., 2023, arXiv:2303.15343) and SigLIP 2
     (Tschannen et al., 2025, arXiv:2502.14786), of fixed size and NaFlex. With CLIP this is CLIPScore (Hessel et al.,
-    2021, arXiv:2104.08718) before its factor of 2.5, as video benchmarks average it. Motion isn't seen.
+    2021, arXiv:2104.08718) before its factor of 2.5, as video benchmarks average it. Motion has no effect.
 
     The probability of SigLIP is σ(exp(scale)·cosine + bias); CLIP has none.
 
     Args:
-        module, tokenizer, rounding, score: as for `EmbeddingRater`.
+        module: as for `EmbeddingRater`.
+        tokenizer: as for `EmbeddingRater`.
         pictures: how frames are resized and normalised.
-        frames: which ones; eight, spread evenly.
+        rounding: as for `EmbeddingRater`.
+        score: as for `EmbeddingRater`.
+        frames: which frames; by default eight, spread evenly.
 
     Example:
         >>> from tiny.embedding import tiny_siglip
@@ -64,7 +67,7 @@ class ImageTextRater(EmbeddingRater):
 
     @classmethod
     def prepared(cls, files: Mapping[str, Any], config: Any) -> dict[str, Any]:
-        """What the image processor does; without its file, what the library's does by default."""
+        """Return the settings of the image processor's file; the defaults are those of `transformers`."""
         if config.model_type == "siglip2":
             return {"pictures": NaflexPictures.of(files, NaflexPictures(config.vision_config.patch_size))}
         side = config.vision_config.image_size
@@ -73,22 +76,22 @@ class ImageTextRater(EmbeddingRater):
 
     @classmethod
     def has_probability(cls, module: nn.Module) -> bool:
-        """SigLIP's loss is a sigmoid of each pair; CLIP's is a softmax over a batch."""
+        """Return whether it is SigLIP, whose loss is a sigmoid of each pair; that of CLIP is a softmax over a batch."""
         return hasattr(module, "logit_bias")
 
     @property
     def preparation(self) -> Mapping[str, str]:
-        """Which frames are seen, and how."""
+        """Settings of the frames."""
         return {"frames": repr(self.frames), "pictures": repr(self.pictures)}
 
     def load_track(self, clip: Clip, track: Track) -> Tensor | Patched:
-        """Return the chosen frames as the image encoder takes them."""
+        """Return the chosen frames as input of the image encoder."""
         return self.pictures(clip.frames(FramePlan(self.frames)), self.rounding)
 
     def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
         """Return a vector for each frame, or one for the prompt, before normalization."""
         if side == "prompt":
-            # SigLIP was trained with texts filled up to their full length.
+            # SigLIP was trained with texts padded to their full length.
             siglip = self.has_probability(self.network)
             tokens = self.tokens(loaded, **({"padding": "max_length", "padding_side": "right"} if siglip else {}))
             if siglip:
@@ -99,7 +102,7 @@ class ImageTextRater(EmbeddingRater):
         return {"video_text": features.pooler_output}
 
     def logits(self, dimension: str, first: Tensor, second: Tensor) -> Tensor:
-        """SigLIP's, from the cosine of the two."""
+        """Return the log-odds of SigLIP from the cosine."""
         cosine = nn.functional.normalize(first, dim=-1) @ nn.functional.normalize(second, dim=-1).T
         return cosine * self.network.logit_scale.exp().to(cosine) + self.network.logit_bias.to(cosine)
 

@@ -1,4 +1,4 @@
-"""Picture, sound and prompt against each other: PE-AV."""
+"""PE-AV: video, audio and prompt compared with each other."""
 
 from __future__ import annotations
 
@@ -47,21 +47,24 @@ class PeFrames:
 
 
 class PeAvRater(EmbeddingRater):
-    """How well picture, sound and prompt go together, pair by pair, by PE-AV (Vyas et al., 2025, arXiv:2512.19687).
+    """How well video, audio and prompt match, pair by pair, by PE-AV (Vyas et al., 2025, arXiv:2512.19687).
 
-    The codec that PE-AV hears through runs without gradients in `transformers`, so no gradient reaches the waveform;
-    and because half a gradient would mislead, none reaches the picture either: `differentiable` is False.
+    The audio codec of PE-AV runs without gradients in `transformers`, so no gradient reaches the waveform; because half
+    a gradient would mislead, none reaches the video either: `differentiable` is False.
 
-    Sound is heard whole, however long.
+    All of the audio is read, whatever its length.
 
     The probability is σ(scale·⟨a, b⟩ + bias) with scale and bias of the pair's own, as in the library's forward pass.
-    The published picture encoder needs the package `timm`.
+    The published video encoder needs the package `timm`.
 
     Args:
-        module, tokenizer, rounding, score: as for `EmbeddingRater`.
+        module: as for `EmbeddingRater`.
+        tokenizer: as for `EmbeddingRater`.
         pictures: how frames are resized and normalised.
-        frames: which ones. The checkpoints called ``…-16-frame`` have their sixteen; the others look at every frame,
-            of which here at most 64 are taken, spread evenly.
+        rounding: as for `EmbeddingRater`.
+        score: as for `EmbeddingRater`.
+        frames: which frames. The checkpoints called ``…-16-frame`` read sixteen; the others read every frame, of which
+            at most 64 are taken here, spread evenly.
 
     Example:
         >>> rater = PeAvRater.from_pretrained("facebook/pe-av-small-16-frame")  # doctest: +SKIP
@@ -89,29 +92,29 @@ class PeAvRater(EmbeddingRater):
 
     @classmethod
     def prepared(cls, files: Mapping[str, Any], config: Any) -> dict[str, Any]:
-        """What the video processor does; without its file, what it does for the published checkpoints."""
+        """Return the settings of the video processor's file; the defaults are those of published checkpoints."""
         frames = PeFrames(files["num_frames"]) if files.get("num_frames") else MOST_FRAMES
         return {"pictures": Pictures.of(files, Pictures((SIDE, SIDE), mode="bilinear")), "frames": frames}
 
     @classmethod
     def has_probability(cls, module: nn.Module) -> bool:
-        """Each pair of sides has a scale and a bias."""
+        """Return True: each pair of sides has a scale and a bias."""
         return True
 
     @property
     def preparation(self) -> Mapping[str, str]:
-        """What is seen and heard, and how."""
+        """Settings of frames and audio."""
         sound = f"{RATE} Hz mono, mirrored to a multiple of {HOP} samples"
         return {"frames": repr(self.frames), "pictures": repr(self.pictures), "sound": sound}
 
     def load_track(self, clip: Clip, track: Track) -> Tensor:
-        """Return the frames (n, 3, height, width), or the sound (samples,)."""
+        """Return the frames (n, 3, height, width), or the audio (samples,)."""
         if track == "video":
             return self.pictures(clip.frames(FramePlan(self.frames)), self.rounding)
         return _mirrored(widened(clip.sound(RATE, 1)[0]))
 
     def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
-        """Return a vector for each of the two dimensions; a track has the same for both."""
+        """Return a vector for each of the two dimensions; a track has the same vector for both."""
         network = self.network
         if side == "prompt":
             hidden = network.text_model(**self.tokens(loaded), output_hidden_states=True).hidden_states[-1][:, 0]
@@ -128,7 +131,7 @@ class PeAvRater(EmbeddingRater):
         return {dimension: vector for dimension, sides in self.pairs.items() if side in sides}
 
     def logits(self, dimension: str, first: Tensor, second: Tensor) -> Tensor:
-        """Those of the library's forward pass, from vectors whose length counts."""
+        """Return the log-odds as in the forward pass of `transformers`, from unnormalised vectors."""
         network = self.network
         scale, bias = {
             "audio_video": (network.audio_video_logit_scale, network.audio_video_logit_bias),
@@ -139,10 +142,10 @@ class PeAvRater(EmbeddingRater):
 
 
 def _mirrored(sound: Tensor) -> Tensor:
-    """Go on with (samples,) backwards, and forwards again, up to a multiple of the codec's step."""
+    """Extend (samples,) by reflection to a multiple of the codec's step."""
     samples = len(sound)
     if samples == 0:
-        raise MediaError("audio", "it has no samples", "give a clip with sound")
+        raise MediaError("audio", "it has no samples", "give a clip with audio")
     turn = max(1, 2 * (samples - 1))
     place = torch.arange(-(-samples // HOP) * HOP, device=sound.device) % turn
     return sound[torch.minimum(place, turn - place)]

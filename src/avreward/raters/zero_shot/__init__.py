@@ -1,4 +1,4 @@
-"""Any public multimodal model as a rater without training: one question a dimension."""
+"""Public multimodal models as raters, without training: one question for each dimension."""
 
 from typing import TYPE_CHECKING
 

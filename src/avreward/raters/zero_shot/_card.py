@@ -1,4 +1,4 @@
-"""What a public multimodal model is asked, without importing one."""
+"""Card of public multimodal models, without importing one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROMPT = "{prompt}"
 
 
 def _dimensions() -> tuple[Dimension, ...]:
-    """Return the dimensions of a model that takes in video and audio, each by the way to ask that needs least."""
+    """Return the dimensions of a model with video and audio input, each with its smallest needs."""
     needs: dict[str, frozenset[str]] = {}
     first: dict[str, str] = {}
     for asked in ASKED:

@@ -1,4 +1,4 @@
-"""What an untrained multimodal model is asked about a clip: one question a dimension.
+"""Questions about a clip for a multimodal model without training: one for each dimension.
 
 The first five are those of AGAV-Rater's table 8 (arXiv:2501.18314), word for word, where ``<text>`` is the prompt. The
 other four are AIGV-Assessor's dimensions (arXiv:2411.17221): its code has the wording for the static quality, which the

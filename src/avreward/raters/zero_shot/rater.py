@@ -1,4 +1,4 @@
-"""Any public multimodal model as a rater, without training: one question a dimension."""
+"""Public multimodal models as raters, without training: one question for each dimension."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from avreward.errors import AvrewardError
+from avreward.errors import unknown_name
 from avreward.raters.lmm._preprocessing import chosen, preprocessing_of
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.backbones._families import FAMILIES
@@ -25,19 +25,27 @@ Answers = Literal["levels", "yes_no"]
 
 
 class PublicRater(LmmRater):
-    """A public multimodal model, asked one question a dimension: zero-shot scores from 0 to 100.
+    """A public multimodal model with one question for each dimension: zero-shot scores from 0 to 100.
 
     With ``answers="levels"`` the answer begins with a stem (``The audio quality is``) and the score is the expected
     level under the softmax over five words (excellent 100, good 75, fair 50, poor 25, bad 0). With ``"yes_no"`` it is
-    the probability of Yes against No. Which dimensions there are depends on what the model takes in; each is on no
-    calibrated scale.
+    the probability of Yes against No. The dimensions depend on the inputs of the model; none is calibrated.
 
-    Raises `AvrewardError` for a tokenizer in which two of the words begin with the same token.
+    Args:
+        name: as used in expressions.
+        backbone: the model.
+        answers: ``"levels"`` or ``"yes_no"``.
+        checkpointing: as for `LmmRater`.
 
-    >>> from tiny.qwen_omni import tiny_qwen2_5_omni
-    >>> rater = PublicRater("tiny", tiny_qwen2_5_omni())  # published: load_rater("Qwen/Qwen2.5-Omni-7B")
-    >>> rater([Clip.open("dub1.mp4"), Clip.open("dub2.mp4")])["av_consistency"].shape
-    torch.Size([2])
+    Raises:
+        UnknownNameError: for other `answers`.
+        AvrewardError: for a tokenizer in which two of the words begin with the same token.
+
+    Example:
+        >>> from tiny.qwen_omni import tiny_qwen2_5_omni
+        >>> rater = PublicRater("tiny", tiny_qwen2_5_omni())  # published: load_rater("Qwen/Qwen2.5-Omni-7B")
+        >>> rater([Clip.open("dub1.mp4"), Clip.open("dub2.mp4")])["av_consistency"].shape
+        torch.Size([2])
     """
 
     versions = MappingProxyType({**LmmRater.versions, "zero_shot": VERSION})
@@ -46,7 +54,7 @@ class PublicRater(LmmRater):
         self, name: str, backbone: Backbone, answers: Answers = "levels", *, checkpointing: bool = False
     ) -> None:
         if answers not in get_args(Answers):
-            raise AvrewardError(f"answers: {answers!r} isn't known; use one of {', '.join(get_args(Answers))}")
+            raise unknown_name("answers", answers, get_args(Answers))
         self.answers = answers
         usable = [asked for asked in ASKED if set(asked.slots) <= set(backbone.tracks)]
         questions = [question_of(backbone, asked, answers) for asked in usable]
@@ -55,7 +63,7 @@ class PublicRater(LmmRater):
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What `load` needs beside the weights, as JSON."""
+        """The data besides the weights that `load` needs, as JSON."""
         network = self.backbone.module.config.to_dict()  # type: ignore[union-attr,operator]
         options = {"name": self.name, "answers": self.answers, "preprocessing": preprocessing_of(self.backbone)}
         return {"rater": "public", "network": network, "options": options}
@@ -70,16 +78,16 @@ def load(
     name: str | None = None,
     preprocessing: Mapping[str, Any] | None = None,
 ) -> PublicRater:
-    """Return the rater in `folder`, which holds a checkpoint as `transformers` or `save_pretrained` writes it.
+    """Load the rater from a folder with a checkpoint, as `transformers` or `save_pretrained` writes it.
 
     Args:
-        folder, config: the folder and its ``config.json``.
-        loading: how the network is put into memory.
+        folder: with the checkpoint.
+        config: its ``config.json``.
+        loading: options of loading the network.
         answers: see `PublicRater` (*optional*, as saved, else ``"levels"``).
         name: as used in expressions (*optional*, as saved, else the family's, such as ``"qwen2_5_omni"``).
-        preprocessing: how clips are looked at, where that differs from what was saved or published (*optional*):
-        arguments of
-            the backbone, such as ``{"frames": QwenFrames(1.0), "max_pixels": 360 * 420}``.
+        preprocessing: arguments of the backbone that differ from the saved or published ones (*optional*), such as
+            ``{"frames": QwenFrames(1.0), "max_pixels": 360 * 420}``.
     """
     from avreward.raters.checkpoints._networks import load_network, load_tokenizer
 
@@ -99,7 +107,7 @@ def load(
 
 
 def question_of(backbone: Backbone, asked: ZeroShotQuestion, answers: Answers) -> Question:
-    """What the model reads to answer one question about a clip."""
+    """Return the prompt and the readout of one question about a clip."""
     slots = [Slot(track) for track in asked.slots]
     readout: Readout
     if answers == "levels":
@@ -116,7 +124,7 @@ def question_of(backbone: Backbone, asked: ZeroShotQuestion, answers: Answers) -
 def dimensions_of(
     asked: Sequence[ZeroShotQuestion], questions: Sequence[Question], answers: Answers
 ) -> list[Dimension]:
-    """Return the dimensions that are asked about, each once; `questions` are those of `asked`."""
+    """Return the dimensions of the questions, each once; `questions` are those of `asked`."""
     needs: dict[str, frozenset[str]] = {}
     for one, question in zip(asked, questions, strict=True):  # a clip needs what all ways of asking need
         needs[one.dimension] = needs.get(one.dimension, question.needs) & question.needs
@@ -127,6 +135,6 @@ def dimensions_of(
 
 
 def _first(usable: Sequence[ZeroShotQuestion], dimension: str, answers: Answers) -> str:
-    """Return the question as it stands in the description of a dimension."""
+    """Return the question for the description of a dimension."""
     asked = next(asked for asked in usable if asked.dimension == dimension)
     return asked.question.strip() if answers == "levels" else asked.yes_no + YES_NO_PLEASE
