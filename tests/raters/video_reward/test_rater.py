@@ -487,23 +487,23 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
     folder = tmp_path / "nothing"
     folder.mkdir()
-    with pytest.raises(AvrewardError, match=r"no model_config\.json"):
+    with pytest.raises(AvrewardError, match=r"expected a folder of VideoReward, got one without model_config\.json"):
         loading()
     folder = folder_of(tiny_rater(), tmp_path / "published")
     break_settings(folder, "data_config", prompt_template_type="simple")
-    with pytest.raises(AvrewardError, match="prompt_template_type is 'simple'"):
+    with pytest.raises(AvrewardError, match="expected 'detailed_special' for prompt_template_type, got 'simple'"):
         loading()
     break_settings(folder, "peft_lora_config")
     broken = {key: value for key, value in SETTINGS.items() if key != "inference_config"}
     (folder / "model_config.json").write_text(json.dumps(broken))
-    with pytest.raises(AvrewardError, match="no inference_config"):
+    with pytest.raises(AvrewardError, match="normalized: expected False for a folder without inference_config"):
         loading(normalized=True)
     loading()  # raw
     (folder / "checkpoint-12" / "model.pth").unlink()
-    with pytest.raises(AvrewardError, match=r"expected is model\.pth, or adapter_model"):
+    with pytest.raises(AvrewardError, match=r"expected model\.pth, or adapter_model"):
         loading()
     save_file({"w": torch.zeros(1)}, folder / "checkpoint-12" / "adapter_model.safetensors")
-    with pytest.raises(AvrewardError, match="belong together"):
+    with pytest.raises(AvrewardError, match="expected both adapter_model"):
         loading()
 
 
@@ -516,7 +516,7 @@ def test_a_base_model_that_can_not_be_had_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     folder = folder_of(tiny_rater(), tmp_path)
     (folder / "base_model").rename(tmp_path / "elsewhere")
-    with pytest.raises(AvrewardError, match="nobody/nothing is neither a folder"):
+    with pytest.raises(AvrewardError, match="nobody/nothing is not a folder and could not"):
         load(folder, {}, Loading(device="cpu"))
     assert load(folder, {}, Loading(device="cpu"), base=tmp_path / "elsewhere").name == "video_reward"
 

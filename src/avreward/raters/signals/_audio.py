@@ -1,4 +1,4 @@
-"""What the sound measurements look at: the waveform and its short-time spectrum, made once a stretch."""
+"""Input of the audio measurements: the waveform and its short-time spectrum, computed once per stretch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 WINDOW = 0.032  # s; a pitch period of 60 Hz fits twice
 HOP = 0.008  # s
-HIGHEST = 20_000.0  # Hz; nobody hears more
+HIGHEST = 20_000.0  # Hz; the limit of hearing
 POWER_FLOOR = 1e-10  # −100 dBFS, below 16-bit rounding noise
 
 
 @dataclass(frozen=True)
 class AudioWindow:
-    """A stretch of sound: `wave` (channels, samples) in [−1, 1] at `rate` Hz, from `start` s of the clip on."""
+    """A stretch of audio: `wave` (channels, samples) in [−1, 1] at `rate` Hz, from `start` s of the clip on."""
 
     wave: Tensor
     rate: int

@@ -1,7 +1,7 @@
-"""Measurements of picture and sound together: loudness against motion, onsets against changes of motion, the offset.
+"""Measurements of video and audio together: loudness and motion, onsets and changes of motion, the offset.
 
-Each is a correlation of two courses over time, both freed of their trend over a second, at the best lag within 60 ms:
-people don't notice a sound that early or late (ITU-R BT.1359).
+Each is a correlation of two detrended time series (trend over a second), at the best lag within 60 ms, which people do
+not notice (ITU-R BT.1359).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHORTEST = 0.5  # s of common time below which there is nothing to compare
 
 @dataclass(frozen=True)
 class AvWindow:
-    """The courses of one stretch of picture and sound at common times (points,)."""
+    """Time series of one stretch of video and audio at common times (points,)."""
 
     motion: Motion
     sound: AudioWindow
@@ -76,7 +76,7 @@ class AvWindow:
         return energy / self.motion.steps.unsqueeze(1), between
 
     def _course(self, times: Tensor, values: Tensor) -> Tensor:
-        """Return a course of the picture on the grid; a slow frame rate widens the kernel."""
+        """Return a time series of the video on the grid; a slow frame rate widens the kernel."""
         step = float(self.motion.steps.median())
         return _detrended(_at(self.grid, times, values, max(0.04, 0.6 * step)))
 
@@ -130,7 +130,7 @@ def offset(both: AvWindow, gate: Gate) -> Tensor:
 
 
 def best_lag(both: AvWindow) -> Tensor:
-    """Return the lag in s at which the courses agree best; positive: the sound comes late. For `explain`."""
+    """Return the lag in s of the best correlation, positive where the audio is late; for `explain`."""
     return (int(_all_lags(both).argmax()) - REACH) * GRID * torch.ones_like(both.level[0])
 
 
@@ -165,7 +165,7 @@ def _at(grid: Tensor, times: Tensor, values: Tensor, width: float) -> Tensor:
 
 
 def _detrended(course: Tensor) -> Tensor:
-    """Return the course (points,) less its mean over a second around (Hann window), and less its mean."""
+    """Return the series (points,) minus its moving mean over a second (Hann window) and its mean."""
     radius = round(TREND / GRID / 2)
     window = torch.hann_window(2 * radius + 3, periodic=False, dtype=course.dtype, device=course.device)[1:-1]
     around = torch.nn.functional.pad(course[None], (radius, radius), mode="replicate")
@@ -175,5 +175,5 @@ def _detrended(course: Tensor) -> Tensor:
 
 
 def _positive(x: Tensor, softness: float) -> Tensor:
-    """x where positive, else 0, rounded off over about `softness`."""
+    """Return x where positive, else 0, smoothed over about `softness`."""
     return (x + torch.sqrt(x.square() + softness * softness)) / 2

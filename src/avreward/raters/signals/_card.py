@@ -1,4 +1,4 @@
-"""What `signals` measures, without importing it."""
+"""Card of `signals`, without importing it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from avreward.raters.base import Rater
 
 _FUSED = (
-    ("audio_quality", {"audio"}, "noise, clipping, bandwidth, drop-outs, loudness of the sound"),
+    ("audio_quality", {"audio"}, "noise, clipping, bandwidth, drop-outs, loudness of the audio"),
     ("av_consistency", {"video", "audio"}, "whether sounds come when something moves"),
     ("static_quality", {"video"}, "sharpness, noise, blockiness, exposure of the frames"),
     ("temporal_smoothness", {"video"}, "freedom from flicker, freezes and jerks"),
-    ("dynamic_degree", {"video"}, "how much moves; more is not better, so it is no part of overall"),
-    ("overall", set[str](), "made of the quality dimensions that the clip has"),
+    ("dynamic_degree", {"video"}, "amount of motion; more is not better, so overall leaves it out"),
+    ("overall", set[str](), "combination of the quality dimensions that the clip has"),
 )
 HEADLINE = tuple(
     Dimension(name, 0, 100, frozenset(needs), calibrated=True, description=text) for name, needs, text in _FUSED

@@ -1,4 +1,4 @@
-"""What `signals` measured on one clip, figure by figure, with its definition and what it costs the score."""
+"""Explanation of a clip's `signals` scores: every measurement with its definition and penalty."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from avreward.errors import unknown_name
 from avreward.raters.signals._av_sync import best_lag
 from avreward.raters.signals._gates import hard, soft
 from avreward.raters.signals._measurement import MEASUREMENTS, NEEDS, Measurement
@@ -62,11 +63,15 @@ class Explanation:
         return len(self.rows)
 
     def __getitem__(self, name: str) -> Explained:
-        """Return the row of one measurement."""
+        """Return the row of one measurement.
+
+        Raises:
+            UnknownNameError: for an unknown name; it suggests the closest ones.
+        """
         for row in self.rows:
             if row.name == name:
                 return row
-        raise KeyError(f"no measurement {name!r}; there are {', '.join(r.name for r in self.rows)}")
+        raise unknown_name("measurement", name, [row.name for row in self.rows])
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -84,7 +89,7 @@ class Explanation:
 
 
 def explain(rater: SignalsRater, clip: Clip) -> Explanation:
-    """Measures `clip` both ways, with hard thresholds and with soft ones."""
+    """Measure `clip` in both forms, with hard and with soft thresholds."""
     with torch.no_grad():
         sample = rater.load(clip)
         views = views_of(sample)

@@ -43,7 +43,7 @@ class Fusion:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Fusion:
-        """From the layout of ``fusion.json``."""
+        """Return the constants stored in the layout of ``fusion.json``."""
         return cls(
             {name: Constants(**c) for name, c in stored["measurements"].items()},
             dict(stored["overall"]),
@@ -51,12 +51,12 @@ class Fusion:
         )
 
     def penalty(self, measurement: Measurement, value: Tensor) -> Tensor:
-        """What one measurement costs its dimension; the score is 100/(1 + sum of these)."""
+        """Return the penalty of one measurement; the score of its dimension is 100/(1 + sum of penalties)."""
         c = self.constants[measurement.name]
         return c.weight * torch.nn.functional.softplus((badness(measurement, value) - c.reference) / c.scale)
 
     def fuse(self, values: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-        """Return the dimensions' scores that `values` (measurement → scalar) allows, and what `overall` was made of."""
+        """Return the dimensions' scores that `values` (measurement → scalar) allows, and the parts of `overall`."""
         penalties: dict[str, Tensor] = {}
         for dimension in DIMENSIONS:
             parts = feeding(dimension)
@@ -71,7 +71,7 @@ class Fusion:
 
 
 def badness(measurement: Measurement, value: Tensor) -> Tensor:
-    """Return the measurement in the fusion's form, turned so that more is worse."""
+    """Return the measurement in the form of the fusion, with a sign such that more is worse."""
     if measurement.form == "distance":
         return torch.sqrt((value - measurement.offset).square() + 1)
     if measurement.form == "log":

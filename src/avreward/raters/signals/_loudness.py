@@ -26,7 +26,7 @@ def loudness(sound: AudioWindow, gate: Gate) -> Tensor:
 
 
 def _k_weighted(wave: Tensor, rate: int) -> Tensor:
-    """BS.1770's two filters, applied as a frequency response (the padding keeps the ringing from wrapping round)."""
+    """BS.1770's two filters, applied as a frequency response (the padding avoids circular ringing)."""
     size = wave.shape[-1] + rate
     z = torch.exp(-1j * math.pi * torch.linspace(0, 1, size // 2 + 1, dtype=torch.float64, device=wave.device))
     response = torch.ones_like(z)
@@ -66,7 +66,7 @@ def clipping(sound: AudioWindow, gate: Gate) -> Tensor:
     return 100 * gate((level / peak - 0.98) / 0.005).mean()
 
 
-POWER = 1e-9  # mean square below which there is no sound to speak of (−90 dBFS)
+POWER = 1e-9  # mean square below which audio counts as silent (−90 dBFS)
 
 
 def silence(sound: AudioWindow, gate: Gate) -> Tensor:
@@ -77,7 +77,7 @@ def silence(sound: AudioWindow, gate: Gate) -> Tensor:
 def dropouts(sound: AudioWindow, gate: Gate) -> Tensor:
     """Share of the time, in percent, in gaps: 5 ms frames 30 dB below what surrounds them within 100 ms on both sides.
 
-    Both sides must be loud, so a sound that dies away is no gap, nor is a pause longer than the reach.
+    Both sides must be loud, so a decaying sound does not count as a gap, nor does a pause longer than the reach.
     """
     power = sound.power_every(0.005) + 1e-10
     reach = 20
@@ -91,7 +91,7 @@ def dropouts(sound: AudioWindow, gate: Gate) -> Tensor:
 def attack_decay_asymmetry(sound: AudioWindow, gate: Gate) -> Tensor:
     """Skewness of the steps of level, 4 ms apart, in four octaves: sounds rise fast and die slowly: > 0; reversed < 0.
 
-    Time reversal flips the sign. A sound without attacks (wind, an engine) has none to speak of, either way round. The
+    Time reversal flips the sign. Audio without attacks (wind, an engine) has values near 0 in both directions. The
     level is a logarithm over a floor 30 dB under the band's mean; octaves are counted down from the Nyquist frequency.
     """
     size, hop = max(8, round(0.016 * sound.rate)), max(1, round(0.004 * sound.rate))

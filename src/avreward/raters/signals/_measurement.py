@@ -1,4 +1,4 @@
-"""The list of measurements: what each is, what it feeds, where it comes from, and how the scores' form differs."""
+"""List of measurements: definition, dimension, source, and how the form in the scores differs."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Measurement:
     Args:
         name: as in ``rater["signals.clipping"]``.
         measure: (view, gate) → scalar; with the `hard` gate the figure of the literature, with `soft` the scores' form.
-        view: what it looks at.
-        unit: of the figure.
+        view: its input.
+        unit: of the value.
         higher_is_better: `None` where neither end is.
         feeds: the dimension that it is fused into; `None` for information only.
         form: how the fusion reads it: the figure itself, its logarithm (of figure + `offset`), or the distance from
@@ -55,7 +55,7 @@ class Measurement:
 
     @property
     def description(self) -> str:
-        """The first line of the function's documentation."""
+        """The first line of the function's docstring, which is a noun phrase."""
         return (self.measure.__doc__ or "").strip().split("\n")[0]
 
 

@@ -18,11 +18,11 @@ def flicker(motion: Motion, gate: Gate) -> Tensor:
 
 
 def frozen(motion: Motion, gate: Gate) -> Tensor:
-    """Share of the time, in percent, in which the picture stands still.
+    """Share of the time, in percent, in which the video is frozen.
 
-    Still is a change under 0.255 levels (−60 dB), and under 3 % of what is usual in the clip: what moves slowly, or has
-    the camera's noise, is not still. A hold counts from 0.15 s on, and from 2.5 times the usual hold: a slow but steady
-    rate is no freeze.
+    Frozen means a change under 0.255 levels (−60 dB) and under 3 % of the usual change in the clip, so that slow motion
+    or camera noise does not count. A hold counts from 0.15 s on, and from 2.5 times the usual hold: a slow but steady
+    frame rate does not count.
     """
     if motion.steps.shape[0] == 0:
         return motion.luma.sum() * 0
@@ -35,7 +35,7 @@ def frozen(motion: Motion, gate: Gate) -> Tensor:
 
 
 def _usual_hold(moved: Tensor) -> int:
-    """Return the median number of steps from one change of the picture to the next; 1 where it hardly ever changes."""
+    """Return the median number of steps from one change of the frame to the next; 1 where there are few changes."""
     at = moved.nonzero()[:, 0]
     return int(at.diff().median()) if at.shape[0] > 4 else 1
 
@@ -70,7 +70,7 @@ def disorder(motion: Motion, gate: Gate) -> Tensor:
 
 
 def dynamic_degree(motion: Motion, gate: Gate) -> Tensor:
-    """Normal speed of the picture in percent of its width a second: RMS change in time over RMS change in space."""
+    """Motion speed (normal flow) in percent of the width a second: RMS change in time over RMS change in space."""
     luma = motion.coarse
     if luma.shape[0] < 2 or min(luma.shape[1:]) < 2:
         return motion.luma.sum() * 0

@@ -1,4 +1,4 @@
-"""Measurements of the sound's spectrum: signal-to-noise ratio, bandwidth, flatness, hum."""
+"""Measurements of the audio spectrum: signal-to-noise ratio, bandwidth, flatness, hum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def signal_to_noise(sound: AudioWindow, gate: Gate) -> Tensor:
 
 
 def bandwidth(sound: AudioWindow, gate: Gate) -> Tensor:
-    """Return the bandwidth in kHz: frequencies at which the long-term spectrum is within 60 dB of its peak."""
+    """Bandwidth in kHz: frequencies at which the long-term spectrum is within 60 dB of its peak."""
     power, centres = sound.bands(per_octave=6)
     level = decibel(power.mean(-1) / centres, 1e-16)
     top = torch.logsumexp(level, -1)

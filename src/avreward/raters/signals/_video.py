@@ -1,4 +1,4 @@
-"""What the picture measurements look at: a few frames at native scale, and every frame small."""
+"""Input of the video measurements: a few frames at native scale, and all frames at a small size."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Motion:
 
     @cached_property
     def steps(self) -> Tensor:
-        """The time from each frame to the next in s (frames − 1,), in the picture's dtype."""
+        """The time from each frame to the next in s (frames − 1,), in the video's dtype."""
         return self.times.diff().to(self.luma)
 
     @cached_property
@@ -48,6 +48,6 @@ class Motion:
 
 
 def to_luma(frames: Tensor) -> Tensor:
-    """BT.601 luma (…, h, w) of RGB frames (…, 3, h, w)."""
+    """Return BT.601 luma (…, h, w) of RGB frames (…, 3, h, w)."""
     weights = torch.tensor(LUMA, dtype=frames.dtype, device=frames.device)
     return torch.einsum("...chw,c->...hw", frames, weights)

@@ -1,4 +1,4 @@
-"""From a clip to what the measurements look at: which frames, at what size, which stretches of sound."""
+"""Decode a clip for the measurements: frames, sizes and windows of audio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def spans(end: float) -> list[tuple[float, float]]:
     """Return the (start, stop) in s of the measured parts of a track: all of it up to 30 s, else 3 to 6 windows.
 
     The windows of 5 s begin at multiples of 10, 20, 40 … s of the clip's clock, whichever leaves at most six. So they
-    depend on the track alone, and windows of picture and sound of different lengths still meet.
+    depend on the track alone, and windows of video and audio of different lengths still overlap.
 
     >>> spans(12.5), spans(55.0)[-1], spans(61.0)
     ([(0.0, 13.5)], (50.0, 55.0), [(0.0, 5.0), (20.0, 25.0), (40.0, 45.0), (60.0, 65.0)])
@@ -54,14 +54,14 @@ class FramesInSpans:
 FEW = Spread(6)
 PLANS = (FramePlan(FramesInSpans(), max_side=160), FramePlan(FEW, max_side=160), FramePlan(FEW, crop=1024))
 HIGHEST_RATE = 48_000  # Hz; faster sound is resampled, slower is left as it is
-LOWEST_RATE = 2_000  # Hz; below it there is no spectrum to speak of
+LOWEST_RATE = 2_000  # Hz; below it the spectrum is too narrow to measure
 SHORTEST_SOUND = 0.1  # s
 FEWEST = 3  # frames in which motion can be judged
 
 
 @dataclass(frozen=True)
 class WindowedVideo:
-    """A clip's picture: single frames, and stretches of consecutive ones."""
+    """A clip's video: single frames, and stretches of consecutive ones."""
 
     frames: Frames
     stretches: tuple[Motion, ...]
@@ -69,7 +69,7 @@ class WindowedVideo:
 
 @dataclass(frozen=True)
 class WindowViews:
-    """What there is to measure of one kind, and why there is nothing where there is nothing."""
+    """The inputs of one kind of measurement, or the reason why there are none."""
 
     views: tuple[Any, ...]
     why: str = ""
@@ -80,7 +80,7 @@ class WindowViews:
 
 
 def views_of(sample: Sample) -> dict[frozenset[str], dict[str, WindowViews]]:
-    """For each set of tracks that measurements need: kind of view → stretches."""
+    """Return for each set of tracks that measurements need: kind of view → stretches."""
     picture: WindowedVideo | None = sample.tracks.get("video")
     sound: tuple[AudioWindow, ...] | None = sample.tracks.get("audio")
     no_picture, no_sound = sample.missing.get("video", ""), sample.missing.get("audio", "")
@@ -108,7 +108,7 @@ def views_of(sample: Sample) -> dict[frozenset[str], dict[str, WindowViews]]:
 
 
 def load_video(clip: Clip) -> WindowedVideo:
-    """Decodes the picture once, in three views (`PLANS`)."""
+    """Decode the video once, in three views (`PLANS`)."""
     small, colour, detail = (widened(view) for view in clip.views(PLANS))
     luma, times = to_luma(small), clip.times[FramesInSpans()(clip.times)].to(small.device)
     stretches = []
@@ -119,7 +119,7 @@ def load_video(clip: Clip) -> WindowedVideo:
 
 
 def load_audio(clip: Clip) -> tuple[AudioWindow, ...]:
-    """Decodes the sound, at most two channels, at its own rate up to 48 kHz, in stretches."""
+    """Decode the audio, at most two channels, at its own rate up to 48 kHz, in stretches."""
     rate, channels = min(clip.sample_rate, HIGHEST_RATE), min(clip.channels, 2)
     parts = spans(clip.ends["audio"])
     waves = clip.spans(parts, rate, channels)

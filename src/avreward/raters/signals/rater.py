@@ -1,4 +1,4 @@
-"""The embedded default rater: measures picture and sound, reads no prompt, needs no weights."""
+"""The embedded default rater: measures video and audio, without prompt and weights."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _DETAILS = tuple(
 
 
 class SignalsRater(Rater):
-    """Measured properties of picture and sound, fused into the papers' dimensions, 0 … 100.
+    """Measured properties of video and audio, fused into the papers' dimensions, 0 … 100.
 
     Six dimensions (`audio_quality`, `av_consistency`, `static_quality`, `temporal_smoothness`, `dynamic_degree`,
     `overall`) and every measurement behind them (``rater["signals.clipping"]``). The scores use a smooth form of each
-    measurement; `explain` shows the figure of the literature beside it. A clip of up to 30 s is watched whole, a longer
-    one in three to six windows of 5 s. The constants aim at 90 for a clean synthesized scene, and at 70, 50 and 30 with
-    a mild, medium and strong defect.
+    measurement; `explain` also shows the value as defined in the literature. A clip of up to 30 s is measured as a
+    whole, a longer one in three to six windows of 5 s. The constants aim at 90 for a clean synthesized scene, and at
+    70, 50 and 30 with a mild, medium and strong defect.
 
-    It does not read the prompt, knows nothing of what is shown, and can't tell a fitting sound from a sound of another
-    thing that happens at the same moments.
+    It does not read the prompt, does not recognise content, and cannot distinguish a fitting sound from another sound
+    with the same timing.
 
     >>> import torch
     >>> from avreward import Clip
@@ -61,12 +61,12 @@ class SignalsRater(Rater):
 
     @cached_property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed late
-        """Names the versions of the code and the constants: ``signals:`` and 16 hex digits."""
+        """Fingerprint of the versions of the code and the constants: ``signals:`` and 16 hex digits."""
         return f"{self.name}:{digest(self.versions, str(self.fusion))}"
 
     @property
     def settings(self) -> dict[str, str]:
-        """What is looked at and where the constants come from, for reports."""
+        """Settings of the inputs and origin of the constants, for reports."""
         return {
             "frames": "; ".join(map(repr, PLANS)),
             "sound": f"own rate up to {HIGHEST_RATE} Hz, at most two channels, in the same windows",
@@ -74,16 +74,16 @@ class SignalsRater(Rater):
         }
 
     def reads(self, dimension: str | None = None) -> frozenset[str]:
-        """Return what a score may depend on: the tracks that it needs, for `overall` all that there are."""
+        """Return the tracks that a score may depend on: those that it needs, for `overall` all."""
         return super().reads() if dimension is None else self.dimension(dimension).tracks
 
     def load_track(self, clip: Clip, track: Track) -> Any:
-        """Return a `Picture`, or a tuple of `Sound` stretches."""
+        """Return a `WindowedVideo`, or a tuple of `AudioWindow`."""
         with no_autocast():
             return load_video(clip) if track == "video" else load_audio(clip)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Scores for what `load` decoded; a picture or sound shared by several clips is measured once."""
+        """Return the scores of what `load` decoded; a track shared by several clips is measured once."""
         work = work or Work()
         rows = []
         for sample in samples:
@@ -94,7 +94,7 @@ class SignalsRater(Rater):
         return Scores.collect(rows, self.dimensions)
 
     def measure(self, sample: Sample, work: Work | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Each measurement that the sample allows (scalars), and for the others measurement → why it is missing."""
+        """Return the measurements (scalars) of a sample, and for missing ones the reason."""
         work = work or Work()
         values: dict[str, Tensor] = {}
         reasons: dict[str, str] = {}
@@ -107,7 +107,7 @@ class SignalsRater(Rater):
         return values, reasons
 
     def explain(self, clip: Clip) -> Explanation:
-        """Each measurement as the literature defines it, its smooth form in the scores, what it costs, its source.
+        """Return each measurement as defined in the literature, its smooth form, its penalty and its source.
 
         >>> import torch
         >>> from avreward import Clip
@@ -118,7 +118,7 @@ class SignalsRater(Rater):
         return explain(self, clip)
 
     def _missing(self, fused: dict[str, Tensor], reasons: dict[str, str]) -> dict[str, str]:
-        """Reasons for the dimensions too: those of the measurements that feed them."""
+        """Return the reasons for dimensions too: those of the measurements behind them."""
         for dimension in HEADLINE:
             if dimension.name not in fused:
                 why = [reasons[m.name] for m in MEASUREMENTS if m.feeds == dimension.name and m.name in reasons]
@@ -128,5 +128,5 @@ class SignalsRater(Rater):
 
 
 def _measured(views: Mapping[str, WindowViews]) -> dict[str, Tensor]:
-    """Return the measurements, in the scores' form, of what there is to see."""
+    """Return the measurements of the available views, in the form of the scores."""
     return {m.name: views[m.view].mean(m, soft) for m in MEASUREMENTS if m.view in views and views[m.view].views}

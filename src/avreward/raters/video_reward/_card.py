@@ -1,4 +1,4 @@
-"""What VideoReward judges, without importing it."""
+"""Card of VideoReward, without importing it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _VIDEO, _PROMPTED = frozenset({"video"}), frozenset({"video", "prompt"})
 DIMENSIONS = tuple(
     Dimension(name, -inf, inf, needs, description=text)
     for name, needs, text in (
-        ("VQ", _VIDEO, "visual quality: clarity, detail, aesthetics, nothing unreasonable in a frame"),
+        ("VQ", _VIDEO, "visual quality: clarity, detail, aesthetics, no implausible content in a frame"),
         ("MQ", _VIDEO, "motion quality: stable, natural, smooth, and enough of it"),
-        ("TA", _PROMPTED, "text alignment: whether the video is what the prompt says"),
+        ("TA", _PROMPTED, "text alignment: whether the video matches the prompt"),
         ("overall", _PROMPTED, "VQ + MQ + TA"),
     )
 )

@@ -1,4 +1,4 @@
-"""Folders of VideoReward as its training code writes them: which file is what, and the weights as one state."""
+"""Read folders written by VideoReward's training code: settings, base model, and the weights as one state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Norms = Mapping[str, tuple[float, float]]
 
 _ADAPTER, _OTHERS = "adapter_model.safetensors", "non_lora_state_dict.pth"
 _EXPECTED = f"model.pth, or {_ADAPTER} with {_OTHERS}, or model.safetensors (in the folder or in checkpoint-N/)"
-# What the rater takes for granted: the instruction, its three tokens, and frames from the first to the last.
+# Settings that the rater requires: the instruction, its three tokens, and frames from the first to the last.
 _REQUIRED: Mapping[str, Mapping[str, Any]] = {
     "data_config": {
         "prompt_template_type": "detailed_special",
@@ -33,7 +33,7 @@ _REQUIRED: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Published:
-    """What a folder with ``model_config.json`` holds.
+    """The content of a folder with ``model_config.json``.
 
     Attributes:
         settings: ``model_config.json``.
@@ -47,16 +47,19 @@ class Published:
 
     @classmethod
     def find(cls, folder: Path, base: str | Path | None = None) -> Published:
-        """Look into `folder`; the base model is `base`, else one in the folder, else what ``model_config.json`` names.
+        """Read `folder`; the base model is `base`, else one in the folder, else the one in ``model_config.json``.
 
-        A base model that is no folder is downloaded from the Hugging Face hub; its weights only where the checkpoint
-        lacks them. `AvrewardError` says what was expected and isn't there.
+        A base model that is not a folder is downloaded from the Hugging Face hub; its weights only where the checkpoint
+        lacks them.
+
+        Raises:
+            AvrewardError: if something is missing in the folder.
         """
         settings = _settings(folder)
         steps = sorted(folder.glob("checkpoint-*"), key=_step)
         checkpoint = next((place for place in [*steps[::-1], folder] if _files(place)), None)
         if checkpoint is None:
-            raise AvrewardError(f"{folder}: no weights of VideoReward; expected is {_EXPECTED}")
+            raise AvrewardError(f"{folder}: expected {_EXPECTED}, got no weights; download it again")
         return cls(settings, checkpoint, _base(folder, settings, base, weights=_is_split(checkpoint)))
 
     @property
@@ -74,7 +77,9 @@ class Published:
         try:
             return {name: (float(found[f"{name}_mean"]), float(found[f"{name}_std"])) for name in ("VQ", "MQ", "TA")}
         except KeyError as error:
-            raise AvrewardError(f"model_config.json: no {error} under inference_config; add it") from error
+            raise AvrewardError(
+                f"model_config.json: expected {error} under inference_config, got none; add it"
+            ) from error
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -99,19 +104,21 @@ def _settings(folder: Path) -> Mapping[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise AvrewardError(f"{folder}: no model_config.json; expected is VideoReward's folder, with it") from error
+        raise AvrewardError(
+            f"{folder}: expected a folder of VideoReward, got one without model_config.json; download it again"
+        ) from error
     except ValueError as error:
-        raise AvrewardError(f"{path}: isn't JSON ({error}); download it again") from error
+        raise AvrewardError(f"{path}: expected JSON, got another format ({error}); download it again") from error
     for section, required in _REQUIRED.items():
         for name, value in required.items():
             found = settings.get(section, {}).get(name, value)
             if found != value:
-                raise AvrewardError(f"{path}: {name} is {found!r}; VideoReward is supported with {value!r} alone")
+                raise AvrewardError(f"{path}: expected {value!r} for {name}, got {found!r}; use another checkpoint")
     return settings
 
 
 def _files(place: Path) -> list[Path]:
-    """Return the files with the weights in `place`, adapters last; none if there are none."""
+    """Return the files with weights in `place`, adapters last; an empty list if there are none."""
     if (place / "model.pth").is_file():
         return [place / "model.pth"]
     if _is_split(place):
@@ -123,7 +130,7 @@ def _files(place: Path) -> list[Path]:
 def _is_split(place: Path) -> bool:
     parts = [(place / name).is_file() for name in (_ADAPTER, _OTHERS)]
     if any(parts) and not all(parts) and not (place / "model.pth").is_file():
-        raise AvrewardError(f"{place}: {_ADAPTER} and {_OTHERS} belong together, and one is missing; download it again")
+        raise AvrewardError(f"{place}: expected both {_ADAPTER} and {_OTHERS}, got one; download it again")
     return all(parts) and not (place / "model.pth").is_file()
 
 
@@ -151,6 +158,6 @@ def _base(folder: Path, settings: Mapping[str, Any], given: str | Path | None, w
     except Exception as error:  # network, permissions, an unknown name: whatever the hub's client raises
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise AvrewardError(
-            f"{folder}: its base model {named} is neither a folder here nor to be had from the hub ({reason}); "
+            f"{folder}: its base model {named} is not a folder and could not be downloaded from the hub ({reason}); "
             "pass base= with a folder of Qwen2-VL-2B-Instruct (config.json, tokenizer, and weights for an adapter)"
         ) from error

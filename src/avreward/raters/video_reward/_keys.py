@@ -1,4 +1,4 @@
-"""The published checkpoints of VideoReward: their names for what `VideoRewardRater` holds, and adapters merged."""
+"""Convert published checkpoints of VideoReward: names of the weights, and merged adapters."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def official_to_ours(name: str) -> str:
 def merged(state: Mapping[str, Tensor], alpha: float, rslora: bool, dtype: torch.dtype) -> dict[str, Tensor]:
     """Return `state` by our names, in `dtype`, with each adapter merged into its weight: W + scale·B·A, in float32.
 
-    scale is α/r, or α/√r where `rslora` says so (arXiv:2312.03732); r is the number of rows of A. A state without
-    adapters is only renamed. `AvrewardError` if one half of an adapter is missing, or the weight that it belongs to.
+    scale is α/r, or α/√r with `rslora` (arXiv:2312.03732); r is the number of rows of A. A state without adapters is
+    only renamed. Raise `AvrewardError` if one half of an adapter is missing, or the weight that it belongs to.
 
     >>> names = ("visual.w.base_layer.weight", "visual.w.lora_A.default.weight", "visual.w.lora_B.default.weight")
     >>> merged({name: torch.ones(1, 1) for name in names}, alpha=2.0, rslora=False, dtype=torch.float32)
@@ -58,7 +58,7 @@ def merged(state: Mapping[str, Tensor], alpha: float, rslora: bool, dtype: torch
 def adapter_scale(settings: Mapping[str, Any], adapter_config: Mapping[str, Any]) -> tuple[float, bool]:
     """Return α and whether it is divided by √r, from `peft`'s ``adapter_config.json`` or else ``model_config.json``.
 
-    `AvrewardError` if neither tells.
+    Raise `AvrewardError` if neither has them.
 
     >>> adapter_scale({"peft_lora_config": {"lora_r": 64, "lora_alpha": 128}}, {})
     (128.0, False)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from avreward._extras import extra
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, Described
 from avreward.media.sampling_rules import QwenFrames
 from avreward.raters.checkpoints._weights import load_matching, read_weights, weight_files
 from avreward.raters.lmm._preprocessing import chosen, preprocessing_of
@@ -37,7 +37,7 @@ TOKENS = tuple(f"<|{name}_reward|>" for name in NAMES)
 NORMS: Norms = MappingProxyType({"VQ": (3.6757, 2.2476), "MQ": (1.1646, 1.3811), "TA": (2.8105, 2.5121)})
 """Mean and standard deviation of the published checkpoint's raw rewards (its ``model_config.json``)."""
 
-# Verbatim: DETAILED_PROMPT_WITH_SPECIAL_TOKEN of prompt_template.py in github.com/KwaiVGI/VideoAlign. It is no Python
+# Verbatim: DETAILED_PROMPT_WITH_SPECIAL_TOKEN of prompt_template.py in github.com/KwaiVGI/VideoAlign. It is a text
 # file because some of its lines end in spaces.
 INSTRUCTION = files(__package__).joinpath("instruction.txt").read_text(encoding="utf-8")
 
@@ -62,7 +62,7 @@ class RewardTokenHead:
     norms: tuple[tuple[float, float], ...]
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """(4,), or (2,) where only the first two tokens were read."""
+        """Return (4,) rewards, or (2,) where only the first two tokens were read."""
         scores = applied(self.head, hidden)
         raw = scores[:, 0] if scores.shape[1] == 1 else scores.diagonal()
         means, deviations = raw.new_tensor(self.norms)[: len(raw)].T
@@ -73,23 +73,25 @@ class RewardTokenHead:
 class VideoRewardRater(LmmRater):
     """VideoReward: three rewards from one pass of Qwen2-VL over the video and an instruction with three reward tokens.
 
-    `VQ` and `MQ` need the video only: their tokens stand before the prompt, which the model can't see from there. A
-    clip without a prompt is read up to the second token, with the same `VQ` and `MQ`. The scales have no ends.
+    `VQ` and `MQ` need the video only: their tokens come before the prompt, which the model cannot see there. A
+    clip without a prompt is read up to the second token, with the same `VQ` and `MQ`. The scores are unbounded.
 
     Args:
-        backbone: Qwen2-VL as `backbone_options` has it: 2 frames a second, 100352 to 200704 pixels, and positions that
-            count on by one, video included.
+        backbone: Qwen2-VL with `backbone_options`: 2 frames a second, 100352 to 200704 pixels, and positions that
+            increase by one, video included.
         head: hidden states → rewards, no bias; one row, or three.
         normalized: standardise with `norms`, as the original does by default; else the rewards are raw.
         norms: mean and standard deviation of each raw reward.
         checkpointing: as for `LmmRater`.
 
-    Raises `AvrewardError` for a head with another number of rows, a backbone with positions on three axes, or a
-    tokenizer without the reward tokens.
+    Raises:
+        ArgumentError: for a head with another number of rows, a backbone with positions on three axes, or a tokenizer
+            without the reward tokens.
 
-    >>> rater = load_rater("KwaiVGI/VideoReward")  # doctest: +SKIP
-    >>> rater([Clip.open("generated.mp4", prompt="A red ball rolls.")])["overall"].shape  # doctest: +SKIP
-    torch.Size([1])
+    Example:
+        >>> rater = load_rater("KwaiVGI/VideoReward")  # doctest: +SKIP
+        >>> rater([Clip.open("generated.mp4", prompt="A red ball rolls.")])["overall"].shape  # doctest: +SKIP
+        torch.Size([1])
     """
 
     versions = MappingProxyType({**LmmRater.versions, "video_reward": VERSION})
@@ -104,13 +106,19 @@ class VideoRewardRater(LmmRater):
         checkpointing: bool = False,
     ) -> None:
         if head.out_features not in (1, len(NAMES)):
-            raise AvrewardError(f"head: {head.out_features} rows; VideoReward has one that is shared, or three")
+            raise ArgumentError(
+                "head", "a layer with one row (shared) or three", Described(f"{head.out_features} rows")
+            )
         if not backbone.plain_positions:
-            raise AvrewardError("backbone: on three axes; VideoReward was trained with plain_positions=True")
+            got = Described("one with positions on three axes")
+            raise ArgumentError("backbone", "one with plain_positions=True, as in training", got)
         known = backbone.tokenizer.get_vocab()
         absent = [token for token in TOKENS if token not in known]
         if absent:
-            raise AvrewardError(f"tokenizer: no token {absent[0]}; use the checkpoint's, or add it with `with_tokens`")
+            remedy = "use the checkpoint's, or add them with `with_tokens`"
+            raise ArgumentError(
+                "tokenizer", "one with the reward tokens", Described(f"one without {absent[0]}"), remedy
+            )
         self.normalized = normalized
         self.norms: Norms = {name: (float(norms[name][0]), float(norms[name][1])) for name in NAMES}
         readout = RewardTokenHead(head, tuple(self.norms.values()) if normalized else ((0.0, 1.0),) * len(NAMES))
@@ -123,17 +131,17 @@ class VideoRewardRater(LmmRater):
         self.backbone: Qwen2Vl = backbone
 
     def reads(self, dimension: str | None = None) -> frozenset[str]:
-        """Return what a score may depend on: `VQ` and `MQ` can't see the prompt, which follows their tokens."""
+        """Return what a score may depend on: not the prompt for `VQ` and `MQ`, whose tokens come before it."""
         return super().reads() if dimension is None else self.dimension(dimension).needs
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """How clips are looked at, and how rewards are scaled."""
+        """Settings of preprocessing and of the scale of rewards."""
         return {**super().settings, "norms": repr(dict(self.norms)) if self.normalized else "none"}
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What `load` needs beside the weights, as JSON."""
+        """The data besides the weights that `load` needs, as JSON."""
         network = self.backbone.module.config.to_dict()  # type: ignore[union-attr,operator]
         options = {
             "preprocessing": preprocessing_of(self.backbone),
@@ -144,16 +152,16 @@ class VideoRewardRater(LmmRater):
 
 
 def backbone_options(fps: float = 2.0, min_pixels: int = 100352, max_pixels: int = 200704) -> dict[str, Any]:
-    """How VideoReward's Qwen2-VL looks at clips: keyword arguments of `Qwen2Vl`.
+    """Return the preprocessing of VideoReward: keyword arguments of `Qwen2Vl`.
 
-    The original gives no position ids, and in `transformers` 4.45 that meant 0, 1, 2 … for all tokens on all axes.
+    The original passes no position ids, which in `transformers` 4.45 meant 0, 1, 2 … for all tokens on all axes.
     """
     frames = QwenFrames(rate=fps, nearest=True)
     return {"frames": frames, "min_pixels": min_pixels, "max_pixels": max_pixels, "plain_positions": True}
 
 
 def build_network(config: Qwen2VLConfig, rows: int = 1) -> nn.ModuleDict:
-    """All that a checkpoint holds, with random weights: ``base``, Qwen2-VL, and ``rm_head``, `rows` rewards."""
+    """Return the modules of a checkpoint with random weights: ``base``, Qwen2-VL, and ``rm_head`` with `rows` rows."""
     with extra("lmm"):
         from transformers import Qwen2VLForConditionalGeneration
 
@@ -169,18 +177,21 @@ def load(
     base: str | Path | None = None,
     normalized: bool | None = None,
 ) -> VideoRewardRater:
-    """Return the rater in `folder`, which is laid out as VideoReward's training code or `save_pretrained` writes it.
+    """Load the rater from a folder written by VideoReward's training code or `save_pretrained`.
 
     Args:
-        folder, config: the folder and its ``config.json``.
-        loading: how the network is put into memory.
+        folder: with the checkpoint.
+        config: its ``config.json``.
+        loading: options of loading the network.
         base: folder or hub name of the base model (*optional*: a folder ``base_model``, else what
             ``model_config.json`` names). From it come the sizes, the tokenizer where the checkpoint has none, and, for
             an adapter alone, the weights.
         normalized: see `VideoRewardRater` (*optional*: as saved; published folders are normalised if they have an
             ``inference_config``).
 
-    Raises `AvrewardError` that says what was expected and isn't there, or lists missing and unexpected weights.
+    Raises:
+        ArgumentError: for `adapter` in `loading`, or `normalized` without statistics.
+        AvrewardError: if a file is missing, or weights are missing or unexpected.
     """
     with extra("lmm"):
         from transformers import Qwen2VLConfig
@@ -189,7 +200,9 @@ def load(
     from avreward.raters.video_reward._folder import Published
 
     if loading.adapter is not None:
-        raise AvrewardError("adapter: VideoReward's own is merged as it is loaded; leave it out")
+        raise ArgumentError(
+            "adapter", "none, as VideoReward's own is merged on loading", loading.adapter, "leave it out"
+        )
     attention: dict[str, Any] = {"attn_implementation": loading.attention}
     if config.get("format") == "avreward":
         options = config["options"]
@@ -206,7 +219,8 @@ def load(
         state, tokens = found.state(loading.torch_dtype), found.tokenizer
     normalized = options["normalized"] if normalized is None else normalized
     if normalized and options["norms"] is None:
-        raise AvrewardError(f"{folder}: no inference_config in model_config.json; pass normalized=False")
+        expected = "False for a folder without inference_config in model_config.json"
+        raise ArgumentError("normalized", expected, normalized, f"pass normalized=False for {folder}")
     network = _filled(sizes, state, loading, folder)
     tokenizer = with_tokens(load_tokenizer(tokens))
     backbone = Qwen2Vl(network["base"], tokenizer, loading.rounding, **chosen(Qwen2Vl, options["preprocessing"]))
@@ -220,7 +234,7 @@ def load(
 
 
 def with_tokens(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """`tokenizer` with the three reward tokens after its own, unless it has them."""
+    """Return `tokenizer` with the three reward tokens added, unless it has them."""
     with extra("lmm"):
         from transformers import AddedToken
 
@@ -229,7 +243,7 @@ def with_tokens(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
 
 
 def _filled(sizes: Qwen2VLConfig, state: Mapping[str, Tensor], loading: Loading, source: Path) -> nn.ModuleDict:
-    """Return the network with the weights of `state`; its vocabulary is as large as theirs."""
+    """Return the network with the weights of `state` and the size of its vocabulary."""
     with extra("lmm"):
         from accelerate import init_empty_weights
 
@@ -256,6 +270,6 @@ def _prompt(backbone: Qwen2Vl) -> Prompt:
 
 
 def _cut(prompt: Prompt) -> Prompt:
-    """`prompt` up to its second read, before it quotes the clip's prompt."""
+    """Return `prompt` up to its second read, before the clip's prompt."""
     reads = [i for i, part in enumerate(prompt) if isinstance(part, Read)]
     return prompt[: reads[1] + 1]
