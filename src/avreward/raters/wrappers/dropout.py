@@ -32,9 +32,9 @@ class DropoutPass(WrapperRater):
         found = {name: m for name, m in rater.module.named_modules() if isinstance(m, nn.Dropout)}
         self.dropped = {name: m.p if p is None else p for name, m in found.items() if p is not None or m.p > 0}
         if not self.dropped:
-            got = f"{rater.name}, whose {len(found)} nn.Dropout modules have a rate of 0" if found else f"{rater.name}"
+            got = Described(rater.name + (f", whose {len(found)} nn.Dropout modules have a rate of 0" if found else ""))
             remedy = "pass p" if found else "use another kind of ensemble"
-            raise ArgumentError("rater", "one with nn.Dropout modules", Described(got), remedy)
+            raise ArgumentError("rater", "one with nn.Dropout modules", got, remedy)
         super().__init__([rater], f"{rater.name}_dropout{seed}")
         self.seed = seed
 
