@@ -123,7 +123,7 @@ def test_only_what_the_user_types_is_run(terms: Path, tmp_path: Path) -> None:
     reward = tmp_path / "reward.yaml"
     for told in (f"{terms}:power", "./terms.py:power", "terms.py:power"):
         reward.write_text(f"reward: power.power\nraters: {{power: '{told}'}}")
-        with pytest.raises(AvrewardError, match=r"file never imports; pass it by raters=\{'power': …\}, or on"):
+        with pytest.raises(AvrewardError, match=r"file never imports; pass it with raters=\{'power': …\}, or on"):
             load_reward(reward)
     assert not marker.exists()
 
