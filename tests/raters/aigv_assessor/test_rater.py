@@ -180,7 +180,7 @@ def test_levels_of_scores_are_fifths_of_the_range() -> None:
     expected = ("bad", "poor", "fair", "good", "excellent")[min(4, max(0, int((value - 0.2) / 0.5 * 5)))]
     assert scores.levels("static_quality") == [expected]
     assert rater.fingerprint == tiny_assessor().fingerprint  # the scores are the same
-    with pytest.raises(ValueError, match="uncalibrated"):
+    with pytest.raises(ArgumentError, match="expected a calibrated one, which has levels"):
         tiny_assessor()([video()]).levels("static_quality")
 
 
