@@ -8,7 +8,7 @@
 #   make check         the fast tests: the algebra, the statistics, the package itself
 #   make test-all      every test, the slow ones too
 #   make test-oldest   the core's tests with the oldest versions that pyproject.toml allows
-#   make lint          style, types, and which way imports point
+#   make lint          style, types, which way imports point, and words
 #   make format        put code and imports into shape
 #   make docs          build the site into site/; a warning is an error
 #   make cov           run the tests and print which lines and branches none of them reaches
@@ -66,6 +66,7 @@ lint: $(VENV)/.installed-dev
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python scripts/check_words.py
 
 format: $(VENV)/.installed-dev
 	$(RUN) ruff check --fix .

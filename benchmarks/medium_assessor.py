@@ -22,7 +22,7 @@ NAMES = ("static_quality", "temporal_smoothness", "dynamic_degree", "tv_correspo
 
 
 def medium_assessor(checkpointing: bool = False) -> AigvAssessorRater:
-    """The published architecture: eight frames of 448 pixels, 256 tokens each, full SlowFast-R50, a motion token."""
+    """Return the published architecture: 8 frames of 448 pixels, 256 tokens each, SlowFast-R50, a motion token."""
     tokenizer = tiny_tokenizer(SPECIAL)
     vision = {
         "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 5, "num_attention_heads": 4,

@@ -31,9 +31,9 @@ def visit(found: griffe.Object) -> None:
 
 
 def fenced(text: str) -> str:
-    """Return a docstring whose doctest examples are fenced code blocks.
+    r"""Return a docstring whose doctest examples are fenced code blocks.
 
-    >>> print(fenced("Add.\\n\\n>>> 1 + 1\\n2"))
+    >>> print(fenced("Add.\n\n>>> 1 + 1\n2"))
     Add.
     <BLANKLINE>
     ```pycon

@@ -28,7 +28,7 @@ BANNED = {
     r"\bweighs? in\b": "use it anywhere …",
     r"\b(begin|begun|began|made|weighed|done|save it|measured) anew\b": "again",
     r"\bcan't be had\b": "could not be …",
-    r"\bfilms?\b": "video",
+    r"\bfilms?\b(?! grain)": "video",
     r"\bquiet machine\b|\bwas lent\b|\bat hand for this version\b": "measured on 2 CPU cores",
     r"\b(seeds|numbers|constants) stands? in\b": "are set in",
     r"\bin vain\b": "useless",
@@ -41,7 +41,7 @@ BANNED = {
     r"\bthis (session|workplace|issue)\b": "(leave out)",
 }
 RULES = [(re.compile(pattern, re.IGNORECASE), instead) for pattern, instead in BANNED.items()]
-CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+CODE = re.compile(r"```.*?```|`[^`\n]*`|\{[^{}\n]*\}", re.DOTALL)  # the braces are of f-strings
 TEXT = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)}
 
 

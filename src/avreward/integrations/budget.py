@@ -56,8 +56,10 @@ class Budget:
                 self._read(file)
 
     def charge(self, credits: float) -> None:
-        """Count a request that may cost `credits`; raise `GeneratorStopped`, and count nothing, where that is
-        too much.
+        """Count a request that may cost `credits`, unless that is more than the limit.
+
+        Raises:
+            GeneratorStopped: if it would exceed the limit; nothing is counted then.
         """
         with self._opened() as file:
             where = "" if self._ledger is None else f" (counted in {self._ledger})"

@@ -46,10 +46,12 @@ def prepare(
         generate: the provider; of one with `concurrency`, so many dubs are made at a time.
         reward: picks the dub.
         n: how many dubs a video has.
-        categories, prompts: name of a video, its ending or not → its category, its prompt.
-        step: told of each video.
+        categories: name of a video, with or without its ending → its category.
+        prompts: the same → its prompt.
+        step: called with the name of each video that is done.
 
-    Raises `GeneratorStopped` where the provider can't go on (its budget is spent); what is done by then is kept.
+    Raises:
+        GeneratorStopped: if the provider can't continue (its budget is spent); what is done by then is kept.
     """
     reward = as_reward(reward)
     names = [path.stem for path in videos]

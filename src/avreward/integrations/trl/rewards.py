@@ -94,8 +94,9 @@ def trl_reward(
 
     Args:
         reward: what is trained on; no gradient is taken.
-        render (`Callable`, *optional*), video_column (`str`, *optional*), prompt_column (`str`, *optional*): how a
-            completion becomes a clip, see `Completions`.
+        render (`Callable`, *optional*): makes a clip of a completion's text.
+        video_column (`str`, *optional*): column of the dataset with the video that the completion dubs.
+        prompt_column (`str`, *optional*): column with the prompt that the clip is compared with.
         batch_size (`int`, *optional*): that of `Rater.__call__`.
         name (`str`): under which TRL logs it; two rewards in one trainer need two names.
         asynchronous (`bool`): whether the function is a coroutine.
