@@ -28,7 +28,7 @@ BANNED = {
     r"\bweighs? in\b": "use it anywhere …",
     r"\b(begin|begun|began|made|weighed|done|save it|measured) anew\b": "again",
     r"\bcan't be had\b": "could not be …",
-    r"\bfilms?\b(?! grain)": "video",
+    r"\bfilms?\b(?! grain| sequences)": "video",
     r"\bquiet machine\b|\bwas lent\b|\bat hand for this version\b": "measured on 2 CPU cores",
     r"\b(seeds|numbers|constants) stands? in\b": "are set in",
     r"\bin vain\b": "useless",

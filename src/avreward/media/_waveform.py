@@ -124,7 +124,8 @@ def _on_the_clock(index: MediaIndex, track: IndexedAudio) -> Iterator[Tensor]:
             yield padding
             padding = None
         block, start = placed[:, max(0, -start) :], max(0, start)
-        if start < end < start + block.shape[1] - tick:  # codecs fill their last frame up
+        # Codecs fill their last frame up. The end is a time stamp and a duration, each rounded to a tick.
+        if start < end < start + block.shape[1] - 2 * tick:
             block, padding = block[:, : end - start], block[:, end - start :]
         if block.shape[1]:
             yield block
