@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from os import PathLike
 from typing import Any
 
+EVERY_CLIP = "failed on every clip"  # ends the note on the error of a rater that did
 _LONGEST = 80  # characters of a value that a message shows
 _MOST_NAMES = 12  # of those that are known
 

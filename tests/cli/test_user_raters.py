@@ -95,3 +95,52 @@ def test_what_is_not_there(run, files, terms, name: str, said: str) -> None:
     result = run("rank", files.loud, "--rater", terms.parent / name)
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+BROKEN = """
+from avreward import ClipRater, term
+
+
+@term(needs="video")
+def zero(clip):
+    return 1 / 0
+
+
+def raises():
+    raise RuntimeError("the setup\\nfailed")
+
+
+class Half(ClipRater):
+    name = "half"
+
+    def rate_clip(self, clip):
+        return {}
+"""
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.py"
+    path.write_text(BROKEN)
+    return path
+
+
+@pytest.mark.parametrize("store", [["--no-store"], []])
+def test_a_rater_that_fails_on_every_clip_is_one_line(run, files, broken, tmp_path, store) -> None:
+    rater = ["--rater", f"{broken}:zero"]
+    commands = [["rank", files.loud, files.soft, *rater], ["probe", "zero", files.loud, *rater]]
+    for command in [*commands, ["score", files.loud, "--out", tmp_path / "s.jsonl", *store, *rater]]:
+        result = run("--quiet", *command)
+        assert result.exit_code == 3
+        expected = "avreward: zero: failed on every clip (ZeroDivisionError: division by zero); correct it"
+        assert result.stderr.startswith(expected), command
+        assert result.stderr.count("\n") == 1
+    assert "Traceback" in run("--verbose", *commands[0]).stderr
+
+
+@pytest.mark.parametrize(("name", "why"), [("raises", "RuntimeError: the setup failed"), ("Half", "dimensions")])
+def test_a_rater_that_cannot_be_made_is_a_usage_error(run, files, broken, name, why) -> None:
+    result = run("rank", files.loud, "--rater", f"{broken}:{name}", environment={"COLUMNS": "400"})
+    assert result.exit_code == 2
+    assert why in result.stderr
+    assert "Traceback" not in result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from avreward.errors import AvrewardError
+from avreward.errors import AvrewardError, describe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,9 +117,16 @@ def rater_of(name: str, option: str = "--rater") -> Rater:
     from avreward.raters.hub import load_rater
 
     try:
-        return rater_in_file(name) if names_code(name) else load_rater(name)
+        rater = rater_in_file(name) if names_code(name) else load_rater(name)
+        _ = rater.name, rater.dimensions, rater.fingerprint  # one that lacks them fails here, not while rating
     except (KeyError, ValueError, AvrewardError) as error:
         raise typer.BadParameter(_text(error), param_hint=option) from error
+    except Exception as error:  # the code of a user or of another package
+        if TOLD.verbose:
+            traceback.print_exc()
+        problem = f"{name}: it cannot be made ({describe(error)}); correct it (avreward --verbose … shows where)"
+        raise typer.BadParameter(problem, param_hint=option) from error
+    return rater
 
 
 def raters_of(names: list[str] | None) -> dict[str, Rater]:

@@ -11,13 +11,13 @@ from typer.core import TyperGroup
 
 from avreward.cli import convert, curve, demo, pairs, probe, rank, raters, score, verify
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, complain
-from avreward.errors import AvrewardError
+from avreward.errors import EVERY_CLIP, AvrewardError, describe
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # such errors name no file, least of all standard output
 
 
 class Commands(TyperGroup):
-    """Turns what is wrong with an input into one line and an exit code; anything else is a bug, with its traceback."""
+    """Turns what is wrong with an input or a rater into one line and an exit code; anything else is a bug, with its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -37,6 +37,14 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as error:
             complain("interrupted")
             raise typer.Exit(INTERRUPTED) from error
+        except Exception as error:
+            broken = next((note for note in getattr(error, "__notes__", ()) if note.endswith(EVERY_CLIP)), None)
+            if broken is None:
+                raise
+            if TOLD.verbose:
+                traceback.print_exc()
+            complain(f"{broken} ({describe(error)}); correct it (avreward --verbose … shows where)")
+            raise typer.Exit(NOTHING) from error
 
 
 EXIT_CODES = (

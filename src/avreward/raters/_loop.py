@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, Described, describe
+from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, Described, describe
 from avreward.raters.checkpoints._oom import OutOfMemory
 from avreward.raters.scores import Scores
 from avreward.raters.shared import SharedWork, Work
@@ -40,10 +40,10 @@ class Rated:
     failures: Mapping[int, str] = field(default_factory=dict)
     errors: Mapping[int, Exception] = field(default_factory=dict)
 
-    def raise_if_broken(self, least: int = 1) -> None:
-        """Raise the first error where the rater failed on at least `least` clips and scored none."""
+    def raise_if_broken(self, rater: Rater, least: int = 1) -> None:
+        """Raise the first error where the rater failed on at least `least` clips and scored none; a note names it."""
         if len(self.errors) >= least and not bool(self.scores.present.any()):
-            raise next(iter(self.errors.values()))
+            raise noted(next(iter(self.errors.values())), rater)
 
 
 def rate(
@@ -79,12 +79,20 @@ def rate(
             for i in members:
                 parts[i].append(rate_batch(raters[i], samples, shared))
                 if strict and parts[i][-1].errors:
-                    _joined(parts[i]).raise_if_broken(ENOUGH_FAILURES)
+                    _joined(parts[i]).raise_if_broken(raters[i], ENOUGH_FAILURES)
         found |= {i: _joined(own) for i, own in parts.items()}
     rated = [found[i] for i in range(len(raters))]
-    for one in rated if strict else ():
-        one.raise_if_broken()
+    for rater, one in zip(raters, rated, strict=True) if strict else ():
+        one.raise_if_broken(rater)
     return rated
+
+
+def noted(error: Exception, rater: Rater) -> Exception:
+    """Return the error of a rater that failed on every clip, with a note that names it."""
+    note = f"{rater.name}: {EVERY_CLIP}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error
 
 
 def sample_key(rater: Rater) -> Hashable:

@@ -12,7 +12,7 @@ import torch
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, MediaError
-from avreward.raters._loop import ENOUGH_FAILURES, alike, load, rate_batch
+from avreward.raters._loop import ENOUGH_FAILURES, alike, load, noted, rate_batch
 from avreward.raters.base import Rater, Sample
 from avreward.raters.scores import Scores
 from avreward.raters.shared import LOADED_AT_ONCE, SharedWork
@@ -162,7 +162,7 @@ def checked(rows: Iterable[StreamedRow], raters: Sequence[Rater]) -> Iterator[Sc
     for scored, errors in rows:
         for i, (rater, error) in enumerate(zip(raters, errors, strict=True)):
             if not sound[i] and error is not None:
-                failed[i].append(error)
+                failed[i].append(noted(error, rater))
             elif not sound[i]:
                 sound[i] = bool(scored.scores[rater.name].present.any())
         held.append(scored)

@@ -217,9 +217,9 @@ class Evaluator(Generic[Target]):
                         keeper.keep(i, clips[n], found[n].keys[i], row, one.failures.get(k))
         keeper.flush()
         columns = [Scores.concatenate([s for s in column if s is not None]) for column in zip(*rows, strict=True)]
-        for scores, failed in zip(columns, errors, strict=True):
+        for rater, scores, failed in zip(self.raters, columns, errors, strict=True):
             if strict:
-                Rated(scores, errors=failed).raise_if_broken()
+                Rated(scores, errors=failed).raise_if_broken(rater)
         return columns
 
 
