@@ -17,7 +17,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # such errors name no file, le
 
 
 class Commands(TyperGroup):
-    """Turns what is wrong with an input or a rater into one line and an exit code; anything else is a bug: a traceback."""
+    """Turn a wrong input or rater into one line and an exit code; anything else is a bug, with its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
