@@ -27,6 +27,7 @@ def winner(seed: int, folder) -> str:
     return list(files)[picked.best_index]
 
 
+@pytest.mark.slow
 def test_the_planted_best_wins_on_twenty_scenes(tmp_path):
     winners = {seed: winner(seed, tmp_path / str(seed)) for seed in SEEDS}
     lost = {seed: name for seed, name in winners.items() if name != BEST}

@@ -244,5 +244,5 @@ def test_a_language_model_leaves_out_what_it_cannot_hear(lmm):
     assert found.present.tolist() == [True, False, True, True]
     assert "audio: " in found.reasons[1]
     assert torch.allclose(found.values[[0, 2, 3]], Tournament(FromLmm(lmm))([one, other, third]), atol=1e-6)
-    with pytest.raises(AvrewardError, match="their pictures differ"):
+    with pytest.raises(AvrewardError, match="got clips of different videos"):
         FromLmm(lmm)([one], [both(0.1, 0.2)])

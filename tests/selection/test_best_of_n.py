@@ -122,7 +122,7 @@ def test_a_rater_is_no_reward() -> None:
     clips = [Clip(audio=torch.zeros(1, 100), sample_rate=100)]
     with pytest.raises(ArgumentError, match=r"got a Toy; choose a dimension, such as rater\['overall'\]"):
         best_of_n(clips, Toy())  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"open files with Clip\.open"):
+    with pytest.raises(ArgumentError, match=r"open files with Clip\.open"):
         Toy()(["a.mp4"])  # type: ignore[list-item]
 
 

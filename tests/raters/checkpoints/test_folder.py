@@ -157,11 +157,11 @@ def test_a_rater_may_be_saved_where_it_came_from(saved, rater, tmp_path) -> None
 
 
 BROKEN = {
-    "a newer version": ({"format_version": 2}, "version 2 of the format, which isn't known here; update avreward"),
-    "another rater": ({"rater": "oracle"}, "a rater of kind 'oracle', which this version doesn't know"),
+    "a newer version": ({"format_version": 2}, "version 2 of the format, unknown to this version; update avreward"),
+    "another rater": ({"rater": "oracle"}, "a rater of kind 'oracle', unknown to this version"),
     "no rater": ({"rater": None}, "a rater of kind 'None'"),
     "a list": ({"rater": ["agav"]}, "a rater of kind"),
-    "no sizes": ({"network": None}, "no sizes under 'network'; download it again"),
+    "no sizes": ({"network": None}, "no object 'network'; download it again"),
     "an unknown connector": ({"network": {"connector": "x"}}, "mm_projector_type"),
 }
 
