@@ -13,9 +13,11 @@ from toy_raters import Reading, Toy, both, picture, sound
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, MediaError
+from avreward.raters import ClipRater
 from avreward.raters.base import Sample, Track, Work
-from avreward.raters.scores import Scores
+from avreward.raters.scores import Dimension, Scores
 from avreward.scoring import run as stream
+from avreward.scoring.evaluator import Evaluator
 from avreward.scoring.run import Scored, score_files
 from avreward.scoring.store import _files as store_files
 from avreward.scoring.store._shard import StoreError
@@ -143,6 +145,27 @@ def test_a_file_that_changed_meanwhile_is_not_called_damaged(files: list[Path], 
     rater = Changing()
     assert all(row.error for row in score_files(files, rater, store=store))
     assert len(store) == 0
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_rater_that_reports_a_changed_file_as_a_missing_score_is_asked_again(
+    files: list[Path], store: Store, streamed: bool
+) -> None:
+    class Loud(ClipRater):
+        name = fingerprint = "loud"
+        dimensions = (Dimension("peak", 0, 1, frozenset({"audio"})),)
+
+        def rate_clip(self, clip: Clip) -> dict[str, torch.Tensor]:
+            if changes:
+                sound(0.9, samples=3200).save(changes.pop())  # after the store was asked, before it is decoded
+            return {"peak": clip.sound().abs().amax()}
+
+    changes, content, clip = [files[0]], files[0].read_bytes(), Clip.open(files[0])
+    evaluator = Evaluator(Loud(), store=store)
+    scores = next(evaluator.stream([clip])).scores["loud"] if streamed else evaluator.evaluate([clip])
+    assert "changed" in scores.reasons[0]["peak"]
+    files[0].write_bytes(content)
+    assert evaluator.evaluate([Clip.open(files[0])]).present.all()
 
 
 def test_files_that_are_not_media(files: list[Path], store: Store, tmp_path: Path) -> None:

@@ -63,9 +63,12 @@ class StoreKeeper:
 
     def keep(self, rater: int, clip: Clip, key: bytes | None, scores: Scores, error: str | None = None) -> None:
         """Keep one clip's scores by one rater (a single row), or the error that prevented them."""
-        if key is None or (error is not None and not unchanged(clip)):  # the error may be that the file changed
+        if self.store is None or key is None:
             return
-        self._add(scores=encode(self.judges[rater], [key], [clip], scores, error))
+        rows = encode(self.judges[rater], [key], [clip], scores, error)
+        if rows[0].missing and not unchanged(clip):  # what is missing may be so because the file has changed
+            return
+        self._add(scores=rows)
 
     def flush(self) -> None:
         """Write the waiting rows. If that fails, they are dropped, so that a full disk raises one error."""
