@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from toy_raters import AUDIO, Toy, both, sound
 
-from avreward import load_rater
-from avreward.errors import ArgumentError
-from avreward.raters.scores import Dimension
+from avreward import Evaluator, Rater, load_rater
+from avreward.errors import ArgumentError, AvrewardError
+from avreward.raters.scores import Dimension, Scores
 
 
 def test_a_rater_shows_its_dimensions():
@@ -70,3 +70,25 @@ def test_mistyped_dimensions_get_a_suggestion():
         rater([sound(0.25)])["pwer"]
     with pytest.raises(ArgumentError, match=r"and 19 more, got 'zzz'$"):
         load_rater("signals")["zzz"]
+
+
+@pytest.mark.parametrize("name", ["name", "dimensions", "fingerprint"])
+def test_an_attribute_that_is_not_set_is_named(name):
+    class Bare(Rater):
+        def __init__(self):
+            given = {"name": "bare", "dimensions": Toy.dimensions, "fingerprint": "bare 1"}
+            self.__dict__.update({key: value for key, value in given.items() if key != name})
+
+        def load_track(self, clip, track):
+            return None
+
+        def rate(self, samples, work=None):
+            return Scores.collect([({}, {}, {}) for _ in samples], self.dimensions)
+
+    message = f"Bare: expected the attribute '{name}', got none; set it in the class or in __init__"
+    with pytest.raises(AvrewardError) as caught:
+        Evaluator([Bare(), Bare()]).evaluate([sound(0.5)])
+    assert str(caught.value) == message
+    assert not hasattr(Bare(), name)
+    with pytest.raises(AttributeError, match="'Bare' object has no attribute 'weights'"):
+        Bare().weights  # noqa: B018

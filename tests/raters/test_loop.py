@@ -230,3 +230,28 @@ def test_gradients_pass_the_loop_and_the_failing_clip_does_not_spoil_them() -> N
 def test_no_clips() -> None:
     assert len(Toy()([])) == 0
     assert len((Toy()["power"] + Toy("other")["power"]).evaluate([])) == 0
+
+
+def test_causes_in_a_cycle_end() -> None:
+    class Cyclic(Toy):
+        def row(self, sample: Sample) -> Any:
+            first, second = RuntimeError("first"), RuntimeError("second")
+            first.__cause__, second.__cause__ = second, first
+            raise first
+
+    [rated] = rate([Cyclic()], clips(), strict=False)
+    assert rated.scores.reasons[0]["power"] == "the rater failed: RuntimeError: first"
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_a_rate_that_returns_no_scores_is_named(gradients: bool) -> None:
+    class Bare(Toy):
+        def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Any:
+            return torch.zeros(len(samples))
+
+    with torch.set_grad_enabled(gradients), pytest.raises(ArgumentError) as caught:
+        Bare()(clips([0.5]))
+    assert str(caught.value) == (
+        "Bare.rate: expected a result of type Scores, got a Tensor of shape (1,) and type torch.float32; "
+        "return Scores.collect(rows, self.dimensions)"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -84,6 +85,28 @@ def test_two_terms_of_one_name() -> None:
     register_rater("mine", first)
     with pytest.raises(ArgumentError, match="one that is not registered yet, got 'mine'"):
         register_rater("mine", second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda: Named(1.0), lambda: Named(2.0)),
+        (partial(Named, 1.0), partial(Named, 2.0)),
+        (Named(1.0), Named(2.0)),
+    ],
+)
+def test_two_makers_without_a_name_of_their_own(first, second) -> None:
+    register_rater("mine", first)
+    register_rater("mine", first)
+    with pytest.raises(ArgumentError, match="one that is not registered yet, got 'mine'"):
+        register_rater("mine", second)
+    assert load_rater("mine").fingerprint == "named 1.0"
+
+
+def test_a_class_that_is_no_rater() -> None:
+    with pytest.raises(ArgumentError, match=r"mine: expected a class of Rater, .*, got the class int"):
+        register_rater("mine", int)  # type: ignore[type-var]
+    assert list_raters("mine") == []
 
 
 def test_what_makes_no_rater() -> None:

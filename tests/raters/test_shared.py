@@ -69,3 +69,16 @@ def test_work_of_inference_mode_is_not_handed_out_elsewhere():
     with torch.no_grad():
         found = shared.get("key", lambda: torch.ones(1))
     assert not found.is_inference()  # such a tensor can't be saved for a backward pass
+
+
+def test_a_failure_after_its_eviction_leaves_the_newer_value():
+    shared = Shared(1)
+
+    def fails():
+        shared.get("b", lambda: 1)  # evicts this computation
+        assert shared.get("a", lambda: 2) == 2
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        shared.get("a", fails)
+    assert shared.get("a", lambda: 3) == 2

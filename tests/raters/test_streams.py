@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -282,3 +283,50 @@ def test_detached_clips_share_no_work_with_attached_ones():
     # one tensor at two speeds is two videos
     assert Clip(video=video, fps=8).work_key("video") != Clip(video=video, fps=16).work_key("video")
     assert Clip(audio=audio, sample_rate=8000).work_key("audio") != clip.work_key("audio")
+
+
+class Left(Entangled):
+    def load_track(self, clip: Clip, track: Track) -> Tensor:
+        return super().load_track(clip, track)
+
+
+class Right(Entangled):
+    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+        scores = super().rate(samples, work)
+        return replace(scores, values=10 * scores.values)
+
+
+class Diamond(Left, Right):
+    pass
+
+
+class Rates:
+    """A mixin that is no rater."""
+
+    rate, row = Entangled.__dict__["rate"].__wrapped__, Entangled.row
+
+
+class Tenfold(Rates):
+    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+        scores = super().rate(samples, work)
+        return replace(scores, values=10 * scores.values)
+
+
+class Plain(Entangled):
+    """One without a `rate` of its own."""
+
+
+class Mixed(Rates, Plain):
+    pass
+
+
+class MixedDiamond(Mixed, Tenfold):
+    pass
+
+
+@pytest.mark.parametrize(("made", "factor"), [(Plain, 1), (Diamond, 10), (Mixed, 1), (MixedDiamond, 10)])
+def test_an_inherited_rate_keeps_its_place_and_its_streams(made, factor):
+    clip, video, audio = joint()
+    heard = made()([clip])["heard"]
+    assert heard.item() == pytest.approx(factor * Entangled()([clip])["heard"].item())
+    assert moved(heard.sum(), video, audio) == [False, True]

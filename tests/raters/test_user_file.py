@@ -98,7 +98,7 @@ def test_what_names_code(text: str, code: bool) -> None:
         ("powr", "has no powr; did you mean power"),
         ("zzz", "has no zzz; name a Rater class"),
         ("number", "expected a class of Rater, a function that makes a rater, or a rater, got 3"),
-        ("Note", "text of .*terms.py:Note: expected a value, got none"),
+        ("Note", "expected a class of Rater, .* or a rater, got the class Note"),
         ("broken", "scale of .*terms.py:broken: expected a value, got none"),
     ],
 )

@@ -183,7 +183,9 @@ def _raise_if_fatal(error: Exception) -> None:
 def _light(error: Exception) -> Exception:
     """Return the error without the local variables of its traceback, which hold tensors."""
     link: BaseException | None = error
-    while link is not None:
+    seen: set[int] = set()  # causes may form a cycle
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
         traceback.clear_frames(link.__traceback__)
         link = link.__cause__ or link.__context__
     return error

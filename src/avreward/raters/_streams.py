@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from avreward.errors import ArgumentError
 from avreward.raters.scores import Scores
 from avreward.raters.shared import Work
 
@@ -40,6 +41,20 @@ def gradients_of(dimensions: Mapping[str, Collection[str]]) -> Iterator[None]:
         _wanted.reset(token)
 
 
+def enforce_streams(cls: type[Rater], base: type[Rater]) -> None:
+    """Make the `rate` of a new subclass of `base` keep to `Dimension.streams`, unless it inherits one that does."""
+    owner = next(one for one in cls.__mro__ if "rate" in vars(one))
+    if owner is cls:
+        cls.rate = within_streams(cls.rate)  # type: ignore[method-assign]
+    elif not issubclass(owner, base):  # a mixin's: called by `super`, so that classes keep their order
+
+        @wraps(cls.rate)
+        def inherited(self: Rater, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+            return super(cls, self).rate(samples, work)  # type: ignore[safe-super]
+
+        cls.rate = within_streams(inherited)  # type: ignore[method-assign]
+
+
 def within_streams(rate: Rate) -> Rate:
     """Return a rater's `rate` whose scores have gradients for their `Dimension.streams` alone."""
     if getattr(rate, "within_streams", False):
@@ -47,16 +62,25 @@ def within_streams(rate: Rate) -> Rate:
 
     @wraps(rate)
     def enforced(self: Rater, samples: Sequence[Sample], work: Work | None = None) -> Scores:
+        own = partial(_scores_of, self, rate)
         if _inside.get() or not torch.is_grad_enabled():
-            return rate(self, samples, work)
+            return own(samples, work)
         token = _inside.set(True)
         try:
-            return _in_passes(self, partial(rate, self), samples, work)
+            return _in_passes(self, own, samples, work)
         finally:
             _inside.reset(token)
 
     enforced.within_streams = True  # type: ignore[attr-defined]
     return enforced
+
+
+def _scores_of(rater: Rater, rate: Rate, samples: Sequence[Sample], work: Work | None) -> Scores:
+    scores = rate(rater, samples, work)
+    if not isinstance(scores, Scores):
+        name = f"{type(rater).__name__}.rate"
+        raise ArgumentError(name, "a result of type Scores", scores, "return Scores.collect(rows, self.dimensions)")
+    return scores
 
 
 def _in_passes(rater: Rater, rate: Rate, samples: Sequence[Sample], work: Work | None) -> Scores:

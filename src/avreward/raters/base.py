@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from avreward._display import counted, html_table, text_table
 from avreward.clip import Clip
-from avreward.errors import MediaError, UnusableTrack, unknown_name
+from avreward.errors import AvrewardError, MediaError, UnusableTrack, unknown_name
 from avreward.media._version import VERSION
 from avreward.raters._loop import check_clips, rate
-from avreward.raters._streams import within_streams
+from avreward.raters._streams import enforce_streams
 from avreward.raters._tensors import Prompts, clips_of, dimension_of
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.shared import LOADED_AT_ONCE as LOADED_AT_ONCE
@@ -41,6 +41,10 @@ class Sample:
     tracks: Mapping[str, Any]
     missing: Mapping[str, str]
     failure: str | None = None
+
+
+class UnsetAttribute(AvrewardError, AttributeError):
+    """An attribute that a subclass of `Rater` must set and has not."""
 
 
 class Rater(ABC):
@@ -79,7 +83,16 @@ class Rater(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.rate = within_streams(cls.rate)  # type: ignore[method-assign]  # for every subclass
+        enforce_streams(cls, Rater)
+
+    if not TYPE_CHECKING:  # type checkers would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise an error that says what to do where a subclass has not set what every rater needs."""
+            if name in ("name", "dimensions", "fingerprint") and not hasattr(type(self), name):
+                what = f"{type(self).__name__}: expected the attribute {name!r}, got none"
+                raise UnsetAttribute(f"{what}; set it in the class or in __init__")
+            return object.__getattribute__(self, name)  # raises the usual error, or that of a property
 
     @property
     def settings(self) -> Mapping[str, str]:

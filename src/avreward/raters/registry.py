@@ -77,7 +77,7 @@ def register_rater(name: str, rater: Any = None, /, *, licence: str = UNKNOWN, c
         raise ArgumentError("name", "an identifier, such as 'warmth'", name)
     if any(name == card.name for card in CARDS):
         raise ArgumentError("name", "one that no rater of avreward has", name, "choose another")
-    if name in _registered and _origin(_registered[name][1]) != _origin(rater):
+    if name in _registered and not _redefined(_registered[name][1], rater):
         raise ArgumentError("name", "one that is not registered yet", name, "choose another")
     _registered[name] = (_card(name, rater, licence, checkpoint), rater)
     return rater
@@ -159,7 +159,7 @@ def maker_of(name: str, rater: Any) -> Callable[..., Rater]:
 
     if isinstance(rater, Rater):
         return lambda: copy.copy(rater)  # one that is loaded gets a name of its own
-    if not callable(rater):
+    if not callable(rater) or (isinstance(rater, type) and not issubclass(rater, Rater)):
         raise ArgumentError(name, "a class of Rater, a function that makes a rater, or a rater", rater)
     return rater
 
@@ -191,8 +191,16 @@ def check_options(name: object, options: Mapping[str, Any], known: Sequence[str]
         raise unknown_name(f"option of {name}", unknown, known)
 
 
-def _origin(rater: Any) -> tuple[str, str]:
-    """Return where `rater` is defined: a module that runs again, such as a notebook cell, replaces it."""
+def _redefined(old: Any, new: Any) -> bool:
+    """Return whether `new` is `old`, or what a module that runs again, such as a notebook cell, puts in its place."""
+    if old is new:
+        return True
+    first, second = (_origin(one) for one in (old, new))
+    return first is not None and first == second
+
+
+def _origin(rater: Any) -> tuple[str, str] | None:
+    """Return where a class, a function or a term is defined; `None` for what has no name that tells it apart."""
     rater = getattr(rater, "function", rater)  # of a term
-    where = rater if hasattr(rater, "__qualname__") else type(rater)
-    return str(where.__module__), str(where.__qualname__)
+    name = getattr(rater, "__qualname__", "<lambda>")
+    return None if "<lambda>" in name else (str(rater.__module__), str(name))

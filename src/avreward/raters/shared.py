@@ -50,7 +50,8 @@ class Shared:
                 future.set_result(compute())
             except BaseException as error:
                 with self._lock:
-                    self._futures.pop(key, None)
+                    if self._futures.get(key) is future:  # else it was evicted, and another thread computes it anew
+                        del self._futures[key]
                 future.set_exception(error)
         try:
             return future.result()
