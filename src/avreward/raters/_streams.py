@@ -41,7 +41,7 @@ def gradients_of(dimensions: Mapping[str, Collection[str]]) -> Iterator[None]:
         _wanted.reset(token)
 
 
-def enforce_streams(cls: type[Rater], base: type[Rater]) -> None:
+def enforce_streams(cls: type[Rater], base: type) -> None:
     """Make the `rate` of a new subclass of `base` keep to `Dimension.streams`, unless it inherits one that does."""
     owner = next(one for one in cls.__mro__ if "rate" in vars(one))
     if owner is cls:
@@ -50,7 +50,7 @@ def enforce_streams(cls: type[Rater], base: type[Rater]) -> None:
 
         @wraps(cls.rate)
         def inherited(self: Rater, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-            return super(cls, self).rate(samples, work)  # type: ignore[safe-super]
+            return super(cls, self).rate(samples, work)  # type: ignore[misc]
 
         cls.rate = within_streams(inherited)  # type: ignore[method-assign]
 
