@@ -18,7 +18,9 @@ from avreward.errors import ArgumentError, MediaError
 from avreward.raters.base import Sample, Track, Work
 from avreward.raters.scores import Scores
 from avreward.rewards.base import Rewards
+from avreward.scoring.evaluator import Evaluator
 from avreward.scoring.run import score_files
+from avreward.scoring.store.store import Store
 
 LEVELS = [0.1, 0.4, 0.2, 0.3, 0.25]
 
@@ -102,6 +104,27 @@ def test_a_file_that_opens_but_does_not_decode() -> None:
         assert not bool(bad.scores["toy"].present.any())
     assert none.clip is clips[1]
     assert silent.error is None
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_damage_that_another_rater_meets_costs_no_score(tmp_path: Path, kept: bool) -> None:
+    class Ear(Unreadable):
+        tracks = ("audio",)
+        damaged = frozenset({("half", "audio")})
+
+    ear, eye, clip = Ear("ear"), Toy("eye"), both(0.5, 0.25).with_prompt("p", texts={"id": "half"})
+    evaluator = Evaluator([eye, ear], store=Store(tmp_path / "s") if kept else None)
+    for _ in range(2):  # the second time from the store
+        (row,) = evaluator.stream([clip])
+        for scores, streamed in zip(evaluator.evaluate([clip]), row.scores.values(), strict=True):
+            torch.testing.assert_close(scores.values, streamed.values, rtol=0, atol=0, equal_nan=True)
+            assert scores.reasons == streamed.reasons
+        assert row.scores["eye"]["power"].item() == pytest.approx(0.5)
+        assert set(row.scores["ear"].reasons[0].values()) == {"clip: the audio is damaged; write it again"}
+        assert row.error is None
+    (row,) = score_files([clip], ear["power"] + eye["power"])
+    assert row.rewards is not None
+    assert row.rewards.reasons == ["ear.power: clip: the audio is damaged; write it again"]
 
 
 def test_a_bug_is_raised(files: list[Path]) -> None:

@@ -127,11 +127,15 @@ def test_what_does_not_decode(files: list[Path], store: Store) -> None:
     for rows in zip(plain, first, again, strict=True):
         equal(rows[0], rows[1])
         equal(rows[0], rows[2])
-        assert "the sound is damaged" in str(rows[2].error)
+        assert rows[2].rewards is not None
+        assert "the sound is damaged" in str(rows[2].rewards.reasons[0])
+        assert rows[2].scores["toy"].present[0, 0]
         assert rows[2].known
     assert all(row.error is None for row in score_files(files, sound_one, store=store))  # nothing is wrong for this one
     rater.damaged = False
-    assert all(row.error is None for row in score_files(files, reward, store=store, retry_missing=True))
+    assert all(
+        row.rewards and row.rewards.present for row in score_files(files, reward, store=store, retry_missing=True)
+    )
     assert all(row.known for row in score_files(files, reward, store=store))
 
 

@@ -119,8 +119,11 @@ def load(rater: Rater, clip: Clip, work: Work) -> Sample | Exception:
 
 
 def rate_batch(rater: Rater, samples: Sequence[Sample | Exception], work: Work) -> Rated:
-    """Rate what `load` returned, together; where that fails, one by one, so that a bad clip affects no other."""
-    good = [sample for sample in samples if not isinstance(sample, Exception)]
+    """Rate what `load` returned, together; where that fails, one by one, so that a bad clip affects no other.
+
+    A clip with damaged media is not rated: all its scores are missing.
+    """
+    good = [sample for sample in samples if not isinstance(sample, Exception) and sample.failure is None]
     failures = {
         i: sample.failure
         for i, sample in enumerate(samples)
@@ -128,7 +131,7 @@ def rate_batch(rater: Rater, samples: Sequence[Sample | Exception], work: Work) 
     }
     together = _attempt(rater, good, work) if good or not samples else None
     if isinstance(together, Scores) and len(good) == len(samples):
-        return Rated(together, failures)
+        return Rated(together)
     alone: Iterable[Scores | Exception] = ()
     if isinstance(together, Scores):
         alone = together.split()
@@ -138,8 +141,13 @@ def rate_batch(rater: Rater, samples: Sequence[Sample | Exception], work: Work) 
             problem = f"{rater.name}: failed on {len(good)} clips together and on none alone ({describe(together)})"
             warnings.warn(f"{problem}; batch_size=1 avoids the failed attempt", UserWarning, stacklevel=2)
     rest = iter(alone)
-    rows = [sample if isinstance(sample, Exception) else next(rest) for sample in samples]
-    scores = [_missing(rater, row) if isinstance(row, Exception) else row for row in rows]
+    rows = [
+        sample if isinstance(sample, Exception) else _missing(rater, failures[i]) if i in failures else next(rest)
+        for i, sample in enumerate(samples)
+    ]
+    scores = [
+        _missing(rater, f"the rater failed: {describe(row)}") if isinstance(row, Exception) else row for row in rows
+    ]
     errors = {i: row for i, row in enumerate(rows) if isinstance(row, Exception)}
     return Rated(Scores.concatenate(scores), failures, errors)
 
@@ -191,8 +199,7 @@ def _light(error: Exception) -> Exception:
     return error
 
 
-def _missing(rater: Rater, error: Exception) -> Scores:
-    reason = f"the rater failed: {describe(error)}"
+def _missing(rater: Rater, reason: str) -> Scores:
     return Scores.collect([({}, {d.name: reason for d in rater.dimensions}, {})], rater.dimensions)
 
 

@@ -30,9 +30,10 @@ class Scored:
     Attributes:
         path: of the file; `None` for a clip made of tensors.
         clip: the clip, which is decoded again on access; `None` where the file can't be opened.
-        scores: name of each rater → its scores, one row; all missing where there is an `error`.
+        scores: name of each rater → its scores, one row; all missing where there is an `error`. A rater whose tracks
+            can be decoded gives its scores, also where another's can't.
         rewards: one row; `None` where raters alone were passed.
-        error: why the file can't be used; `None` where it can. Where a rater failed, the reasons of its scores say why.
+        error: why no rater can use the file; `None` where one can. The reasons of a rater's scores say why it can't.
         known: whether all scores came from a store.
     """
 
@@ -51,14 +52,21 @@ class StreamedRow(NamedTuple):
     errors: tuple[Exception | None, ...]
 
 
+class _RaterRow(NamedTuple):
+    """One clip's scores by one rater, why the rater can't use the clip, and the exception that it raised."""
+
+    scores: Scores
+    failure: str | None
+    error: Exception | None = None
+
+
 @dataclass(frozen=True)
 class _Decoded:
     path: Path | None
     clip: Clip | None
-    error: str | None
+    error: str | None  # why the file can't be opened
     found: StoreHit  # scores in the store, for each rater
     samples: tuple[Sample | Exception | None, ...] = ()  # one a rater, where its scores aren't known
-    failures: tuple[str | None, ...] = ()  # for each rater, why it can't use the clip
 
 
 class StreamRun:
@@ -88,8 +96,6 @@ class StreamRun:
         except MediaError as error:
             return _Decoded(path, None, str(error), StoreHit((), ()))
         found = self.keeper.find(clip)
-        if failed := [known.error for known in found.known if known and known.error]:
-            return _Decoded(path, clip, _joined(failed), found)
         decoded: dict[int, Sample | Exception] = {}
         with torch.no_grad():
             for i, (first, known) in enumerate(zip(self.alike, found.known, strict=True)):
@@ -97,8 +103,7 @@ class StreamRun:
                     decoded[first] = load(self.raters[i], clip, self.work[i])
         each = zip(self.alike, found.known, strict=True)
         samples = tuple(decoded[first] if known is None else None for first, known in each)
-        failures = tuple(sample.failure if isinstance(sample, Sample) else None for sample in samples)
-        return _Decoded(path, clip, _joined(failures), found, samples, failures)
+        return _Decoded(path, clip, None, found, samples)
 
     def rate(self, batch: Sequence[_Decoded]) -> list[StreamedRow]:
         """Rate a batch that `decode` returned."""
@@ -107,43 +112,41 @@ class StreamRun:
             rated = [self._rows(i, good) for i in range(len(self.raters))]
         each = [list(row) for row in zip(*rated, strict=True)]
         rows = iter(each)
-        return [self._row(d, next(rows)) if d.error is None else self._bad(d, d.error) for d in batch]
+        return [self._row(d, next(rows)) if d.error is None else self._unopened(d, d.error) for d in batch]
 
-    def _rows(self, i: int, good: Sequence[_Decoded]) -> list[tuple[Scores, Exception | None]]:
+    def _rows(self, i: int, good: Sequence[_Decoded]) -> list[_RaterRow]:
         """Return one row a clip by one rater: from the store where it has one; the others are rated together."""
         new = [decoded for decoded in good if decoded.found.known[i] is None]
-        fresh: list[tuple[Scores, Exception | None]] = []
+        fresh: list[_RaterRow] = []
         if new:
             samples = [sample for decoded in new if (sample := decoded.samples[i]) is not None]
             rated = rate_batch(self.raters[i], samples, self.work[i])
             scores = rated.scores if self.keeper.store is None else on_cpu(rated.scores)  # like stored ones
             for n, (decoded, row) in enumerate(zip(new, scores.split(), strict=True)):
-                fresh.append((row, rated.errors.get(n)))
+                failure = rated.failures.get(n)
+                fresh.append(_RaterRow(row, failure, rated.errors.get(n)))
                 if n not in rated.errors and decoded.clip is not None:
-                    self.keeper.keep(i, decoded.clip, decoded.found.keys[i], row)
+                    self.keeper.keep(i, decoded.clip, decoded.found.keys[i], row, failure)
         rest = iter(fresh)
-        return [(known.scores, None) if (known := decoded.found.known[i]) else next(rest) for decoded in good]
+        return [_RaterRow(*known) if (known := decoded.found.known[i]) else next(rest) for decoded in good]
 
-    def _row(self, decoded: _Decoded, rows: Sequence[tuple[Scores, Exception | None]]) -> StreamedRow:
-        scored = self._scored(decoded, [scores for scores, _ in rows])
-        return StreamedRow(scored, tuple(error for _, error in rows))
+    def _row(self, decoded: _Decoded, rows: Sequence[_RaterRow]) -> StreamedRow:
+        failures = [row.failure for row in rows]
+        error = None if None in failures else _joined(failures)
+        return StreamedRow(self._scored(decoded, [row.scores for row in rows], error), tuple(row.error for row in rows))
 
-    def _scored(self, decoded: _Decoded, rows: Sequence[Scores], error: str | None = None) -> Scored:
+    def _unopened(self, decoded: _Decoded, error: str) -> StreamedRow:
+        nothing = [Scores.collect([({}, {d.name: error for d in r.dimensions}, {})], r.dimensions) for r in self.raters]
+        return StreamedRow(self._scored(decoded, nothing, error), (None,) * len(self.raters))
+
+    def _scored(self, decoded: _Decoded, rows: Sequence[Scores], error: str | None) -> Scored:
         scores = {rater.name: row for rater, row in zip(self.raters, rows, strict=True)}
         prompts = [decoded.clip.prompt if decoded.clip else None]
         rewards = self.reward.combine(scores, prompts) if self.reward is not None else None
+        if rewards is not None and error is not None:
+            rewards.reasons[0] = error  # once for the file, not once for each term
         known = any(decoded.found.known) and not any(decoded.samples)
         return Scored(decoded.path, decoded.clip, scores, rewards, error, known)
-
-    def _bad(self, decoded: _Decoded, error: str) -> StreamedRow:
-        nothing = [Scores.collect([({}, {d.name: error for d in r.dimensions}, {})], r.dimensions) for r in self.raters]
-        for i, why in enumerate(decoded.failures):
-            if why is not None and decoded.clip is not None:  # only for the rater that failed: others may succeed
-                self.keeper.keep(i, decoded.clip, decoded.found.keys[i], nothing[i], why)
-        scored = self._scored(decoded, nothing, error)
-        if scored.rewards:
-            scored.rewards.reasons[0] = error  # once for the file, not once for each term
-        return StreamedRow(scored, (None,) * len(self.raters))
 
 
 def checked(rows: Iterable[StreamedRow], raters: Sequence[Rater]) -> Iterator[Scored]:
