@@ -84,13 +84,13 @@ def test_what_is_left_out_is_said(run, tmp_path):
         (("--reward", "speed"), "got 'speed'"),
         (("--second", "speed"), "got 'speed'"),
         (("--group-by", "video"), "score the clips again with --group-by video"),
-        (("--gain", "-1"), "gain: expected a number above 0"),
-        (("--level", "95"), "level: expected a number between 0 and 1"),
+        (("--gain", "-1"), "avreward: --gain: expected a number above 0"),
+        (("--level", "95"), "avreward: --level: expected a number between 0 and 1"),
     ],
 )
 def test_bad_input(run, table, options, problem):
     result = run("curve", table, *options)
-    assert result.exit_code == NOTHING
+    assert result.exit_code == 2
     assert problem in result.stderr
     assert result.stderr.count("\n") == 1
 

@@ -134,6 +134,16 @@ def test_quiet_shows_the_result_and_problems_alone(run, files, tmp_path):
     assert f"wrote {best}" in run("rank", str(files.wav), "--out", str(best)).stderr.replace("\n", "")  # as before
 
 
+def test_quiet_and_verbose_after_the_command(run, files, tmp_path):
+    best = tmp_path / "best.wav"
+    for flag in ("--quiet", "-q"):
+        assert not run("rank", str(files.wav), "--out", str(best), flag).stderr
+    assert "wrote" in run("rank", str(files.wav), "--out", str(best)).stderr
+    for flag in ("--verbose", "-v"):
+        assert "Traceback" in run("rank", flag, str(tmp_path / "lost.wav")).stderr
+    assert "--quiet: there is no such file" in run("rank", "--", str(files.wav), "--quiet").stderr
+
+
 def test_verbose_shows_where_an_error_comes_from(run, tmp_path):
     plain, verbose = (run(*options, "rank", str(tmp_path / "lost.wav")) for options in ([], ["--verbose"]))
     assert plain.exit_code == verbose.exit_code == 3

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 import torch
 
 from avreward import Clip, load_rater
-from avreward.cli._common import NOTHING, SOME_FAILED
+from avreward.cli._common import SOME_FAILED
 from avreward.raters.agav.rater import PUBLISHED
 
 NAMES = ("audio_quality", "av_consistency", "overall")
@@ -86,15 +86,16 @@ def test_published_scores_are_known_for_the_checkpoint(run, agav_folder, known) 
 
 
 def test_the_scores_have_to_be_there(run, agav_folder, omni_folder, files, known) -> None:
-    for arguments, said in (
-        (("signals", files.loud), "signals: has no published scores; name a checkpoint"),
-        ((omni_folder, files.loud), "its authors published no scores that avreward knows; give --expected FILE"),
-        ((agav_folder, files.loud), "clips: expected files whose names start with "),
-        ((agav_folder, files.bad["text.mp4"]), "text.mp4"),
-        ((agav_folder, *known.values(), "--expected", files.folder / "absent.csv"), "absent.csv: can't be read as CSV"),
+    for code, arguments, said in (
+        (2, ("signals", files.loud), "rater: expected one with published scores, got 'signals'; name a checkpoint"),
+        (2, ("nosuch", files.loud), "rater 'nosuch': unknown"),
+        (3, (omni_folder, files.loud), "its authors published no scores that avreward knows; give --expected FILE"),
+        (2, (agav_folder, files.loud), "clips: expected files whose names start with "),
+        (3, (agav_folder, files.bad["text.mp4"]), "text.mp4"),
+        (3, (agav_folder, *known.values(), "--expected", files.folder / "absent.csv"), "absent.csv: can't be read as CSV"),
     ):
         result = run("verify", *arguments)
-        assert result.exit_code == NOTHING
+        assert result.exit_code == code
         assert said in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1
 
@@ -102,5 +103,5 @@ def test_the_scores_have_to_be_there(run, agav_folder, omni_folder, files, known
 def test_a_column_that_is_no_dimension(run, agav_folder, known, tmp_path) -> None:
     (tmp_path / "e.csv").write_text("clip,loudness\n33_sora,50\n")
     result = run("verify", agav_folder, *known.values(), "--expected", tmp_path / "e.csv")
-    assert result.exit_code == NOTHING
+    assert result.exit_code == 2
     assert "dimension of agav: expected one of audio_quality, av_consistency, overall, got 'loudness'" in result.stderr

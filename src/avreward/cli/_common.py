@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from avreward.rewards.base import Reward
 
 SOME_FAILED = 1  # the rest was judged
-# 2 is what typer exits with where the command was called wrongly.
+USAGE = 2  # the command was called wrongly, as typer itself reports it
 NOTHING = 3  # no file could be judged, or the result could not be written
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 

@@ -7,13 +7,25 @@ import traceback
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from avreward.cli import convert, curve, demo, pairs, probe, rank, raters, score, verify
-from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, complain
-from avreward.errors import EVERY_CLIP, AvrewardError, describe
+from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
+from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # such errors name no file, least of all standard output
+
+
+class Command(TyperCommand):
+    """Accepts `--quiet` and `--verbose` after the command, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the two flags out of the arguments."""
+        end = args.index("--") if "--" in args else len(args)
+        TOLD.quiet |= not {"--quiet", "-q"}.isdisjoint(args[:end])
+        TOLD.verbose |= not {"--verbose", "-v"}.isdisjoint(args[:end])
+        flags = ("--quiet", "-q", "--verbose", "-v")
+        return super().parse_args(ctx, [text for text in args[:end] if text not in flags] + args[end:])
 
 
 class Commands(TyperGroup):
@@ -26,8 +38,9 @@ class Commands(TyperGroup):
         except AvrewardError as error:
             if TOLD.verbose:
                 traceback.print_exc()
-            complain(str(error))
-            raise typer.Exit(NOTHING) from error
+            called_wrongly = isinstance(error, ArgumentError | KeyError) and _broken(error) is None  # KeyError: a name
+            complain(self._in_options(ctx, error) if called_wrongly else str(error))
+            raise typer.Exit(USAGE if called_wrongly else NOTHING) from error
         except OSError as error:  # a full disk, a folder that can't be written
             if TOLD.verbose:
                 traceback.print_exc()
@@ -38,13 +51,25 @@ class Commands(TyperGroup):
             complain("interrupted")
             raise typer.Exit(INTERRUPTED) from error
         except Exception as error:
-            broken = next((note for note in getattr(error, "__notes__", ()) if note.endswith(EVERY_CLIP)), None)
+            broken = _broken(error)
             if broken is None:
                 raise
             if TOLD.verbose:
                 traceback.print_exc()
             complain(f"{broken} ({describe(error)}); correct it (avreward --verbose … shows where)")
             raise typer.Exit(NOTHING) from error
+
+
+    def _in_options(self, ctx: Any, error: AvrewardError) -> str:
+        """Return an error's text with the command's option in the place of the argument of that name, if it has one."""
+        command, name = self.get_command(ctx, ctx.invoked_subcommand or ""), getattr(error, "name", None)
+        options = {parameter.name: parameter.opts[0] for parameter in (command.params if command else ())}
+        return str(error).replace(str(name), options[name], 1) if name in options else str(error)
+
+
+def _broken(error: Exception) -> str | None:
+    """Return the note on the error of a rater that failed on every clip."""
+    return next((note for note in getattr(error, "__notes__", ()) if note.endswith(EVERY_CLIP)), None)
 
 
 EXIT_CODES = (
@@ -71,7 +96,7 @@ for command in (
     convert.convert,
     verify.verify,
 ):
-    app.command(epilog=EXIT_CODES)(command)
+    app.command(cls=Command, epilog=EXIT_CODES)(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -86,7 +111,7 @@ def avreward(
 
     Measured with the built-in rater **signals**, which needs no download, or judged by a checkpoint (`--rater FOLDER`
     or a name on the Hugging Face hub). Results go to standard output, everything else to standard error. `--quiet`
-    and `--verbose` come before the command: `avreward --quiet rank …`.
+    and `--verbose` stand before or after the command.
     """
     TOLD.quiet, TOLD.verbose = quiet, verbose
     if version:

@@ -34,7 +34,7 @@ def verify(
     import torch
 
     from avreward.clip import Clip
-    from avreward.errors import AvrewardError
+    from avreward.errors import ArgumentError, AvrewardError
     from avreward.evaluation.verification import read_published
     from avreward.evaluation.verification import verify as compare
     from avreward.raters.hub import load_rater
@@ -42,7 +42,7 @@ def verify(
     from avreward.raters.registry import names
 
     if rater in names():
-        raise AvrewardError(f"{rater}: has no published scores; name a checkpoint")
+        raise ArgumentError("rater", "one with published scores", rater, "name a checkpoint")
     published = None if expected is None else read_published(expected)
     opened = [Clip.open(path) for path in clips]
     judge = load_rater(rater, dtype="float16" if torch.cuda.is_available() else "float32")
