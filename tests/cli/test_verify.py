@@ -92,7 +92,11 @@ def test_the_scores_have_to_be_there(run, agav_folder, omni_folder, files, known
         (3, (omni_folder, files.loud), "its authors published no scores that avreward knows; give --expected FILE"),
         (2, (agav_folder, files.loud), "clips: expected files whose names start with "),
         (3, (agav_folder, files.bad["text.mp4"]), "text.mp4"),
-        (3, (agav_folder, *known.values(), "--expected", files.folder / "absent.csv"), "absent.csv: can't be read as CSV"),
+        (
+            3,
+            (agav_folder, *known.values(), "--expected", files.folder / "absent.csv"),
+            "absent.csv: can't be read as CSV",
+        ),
     ):
         result = run("verify", *arguments)
         assert result.exit_code == code

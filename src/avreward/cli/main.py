@@ -59,7 +59,6 @@ class Commands(TyperGroup):
             complain(f"{broken} ({describe(error)}); correct it (avreward --verbose … shows where)")
             raise typer.Exit(NOTHING) from error
 
-
     def _in_options(self, ctx: Any, error: AvrewardError) -> str:
         """Return an error's text with the command's option in the place of the argument of that name, if it has one."""
         command, name = self.get_command(ctx, ctx.invoked_subcommand or ""), getattr(error, "name", None)
