@@ -287,3 +287,14 @@ def test_spans_are_parts_of_the_sound(tmp_path: Path, rate: int | None) -> None:
         for part, (start, stop) in zip(parts, edges, strict=True):
             assert torch.equal(part, whole[:, round(start * hertz) : round(stop * hertz)])
     assert made.spans([]) == []
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"a.mp4"])
+def test_a_path_of_a_wrong_type(wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match="path: expected the path of a file, got"):
+        Clip.open(wrong)
+
+
+def test_texts_of_a_wrong_type() -> None:
+    with pytest.raises(ArgumentError, match="texts: expected a mapping of str to str, got 3"):
+        Clip(texts=3)  # type: ignore[arg-type]

@@ -201,3 +201,9 @@ def test_a_folder_that_is_called_as_a_kind(agav_folder, monkeypatch) -> None:
     (agav_folder.parent / "agav").symlink_to(agav_folder)
     monkeypatch.chdir(agav_folder.parent)
     assert isinstance(load_rater("agav"), AgavRater)
+
+
+@pytest.mark.parametrize("wrong", [None, 3])
+def test_what_names_no_rater(wrong) -> None:
+    with pytest.raises(ArgumentError, match=f"name: expected the name or the folder of a rater, got {wrong}"):
+        load_rater(wrong)

@@ -255,3 +255,11 @@ def test_a_rate_that_returns_no_scores_is_named(gradients: bool) -> None:
         "Bare.rate: expected a result of type Scores, got a Tensor of shape (1,) and type torch.float32; "
         "return Scores.collect(rows, self.dimensions)"
     )
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "a.mp4", (clip for clip in ())])
+def test_what_is_no_list_of_clips(wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"^clips: expected a list of clips, got"):
+        Toy()(wrong)
+    with pytest.raises(ArgumentError, match=r"^clips: expected a list of clips, got"):
+        Toy()["power"].evaluate(wrong)

@@ -261,3 +261,8 @@ def test_an_ensemble_of_registered_raters_is_saved(tmp_path) -> None:
     second.name = "second"
     reward = EnsembleRater([first, second])["power"]
     assert load_reward(reward.save(tmp_path / "reward.yaml")) == reward
+
+
+def test_a_pattern_that_is_no_text() -> None:
+    with pytest.raises(ArgumentError, match=r"pattern: expected a pattern of names, such as 'sig\*', got 3"):
+        list_raters(3)  # type: ignore[arg-type]

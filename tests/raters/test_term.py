@@ -210,3 +210,29 @@ def test_a_broken_function_raises() -> None:
 
     with pytest.raises(RuntimeError, match="no such thing"):
         broken([sound(0.25), sound(0.5)])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"needs": None}, "needs: expected some of video, audio, prompt, texts.NAME, got None"),
+        ({"needs": 3}, "needs: expected some of video, .*, got 3"),
+        ({"needs": [3]}, "needs: expected some of video, .*, got 3"),
+        ({}, r"needs: expected some of video, .*, got \(\)"),
+        ({"needs": "audio", "low": "a"}, "low: expected a number, got 'a'"),
+        ({"needs": "audio", "high": None}, "high: expected a number, got None"),
+    ],
+)
+def test_arguments_of_wrong_types(options, said):
+    with pytest.raises(ArgumentError, match=said):
+        term(**options)
+
+
+def test_a_decorator_without_parentheses():
+    with pytest.raises(
+        ArgumentError, match=r"term: expected named arguments alone, got a function; write @term\(needs="
+    ):
+
+        @term
+        def loudest(clip):
+            return clip.sound().amax()

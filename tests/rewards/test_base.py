@@ -248,7 +248,7 @@ def test_what_is_no_reward_is_refused() -> None:
     toy = Toy()
     with pytest.raises(TypeError):
         1 / toy["power"]  # type: ignore[operator]
-    with pytest.raises(ZeroDivisionError, match="a reward can't be divided by 0; use another number"):
+    with pytest.raises(ArgumentError, match="divisor of a reward: expected a number other than 0, got 0"):
         toy["power"] / 0
     with pytest.raises(ArgumentError, match=r"weight: expected a finite number .*, got nan"):
         float("nan") * toy["power"]
@@ -278,3 +278,19 @@ def test_scores_of_several_types_and_a_custom_reward() -> None:
     assert reward([both(0.5, 0.25)]).item() == pytest.approx(1.0)
     assert repr(reward) == "2*least(toy.power, toy.brightness) + toy.power"
     assert isinstance(reward.evaluate([both(0.5, 0.25)]).scores["toy"], Scores)
+
+
+def test_a_rater_in_arithmetic_names_a_dimension() -> None:
+    toy = Toy()
+    for attempt in (
+        lambda: 0.5 * toy,  # type: ignore[operator]
+        lambda: toy * 0.5,
+        lambda: toy + toy["power"],
+        lambda: toy["power"] - toy,
+        lambda: toy["power"] * toy,
+        lambda: toy / 2,
+    ):
+        with pytest.raises(ArgumentError) as caught:
+            attempt()
+        expected = "arithmetic: expected rewards and numbers, got the rater toy; choose a dimension, such as rater["
+        assert str(caught.value).startswith(expected)

@@ -339,3 +339,23 @@ def test_what_a_source_keeps(tmp_path: Path, monkeypatch) -> None:
     assert hub._kept(options) == {"dtype": "bfloat16", "adapter": str(tmp_path / "lora"), "allow": ["a"]}
     assert hub._findable("lora") == str(tmp_path / "lora")
     assert hub._findable("someone/model") == "someone/model"
+
+
+@pytest.mark.parametrize(
+    ("source", "raters", "said"),
+    [
+        (None, None, "source: expected an expression, or a reward's file or folder, got None"),
+        (3, None, "source: expected an expression, or a reward's file or folder, got 3"),
+        ("overall", 3, "raters: expected a mapping of names to raters, got 3; pass {name: rater}"),
+        ("overall", [Toy()], "raters: expected a mapping of names to raters, got"),
+        ("overall", {"signals": 3}, r"raters\['signals'\]: expected a rater, or the name or folder of one, got 3"),
+    ],
+)
+def test_arguments_of_wrong_types(source: Any, raters: Any, said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        load_reward(source, raters)
+
+
+def test_a_path_of_a_wrong_type() -> None:
+    with pytest.raises(ArgumentError, match="path: expected the file or folder to write, got 3"):
+        Toy()["power"].save(3)  # type: ignore[arg-type]

@@ -278,3 +278,22 @@ def test_wrong_settings(files: list[Path]) -> None:
     with pytest.raises(ArgumentError, match=r"^clips: expected a list of clips, got a single Clip"):
         Evaluator(toy).evaluate(sound(0.1))  # type: ignore[arg-type]
     assert repr(Evaluator([toy["power"], toy])) == "Evaluator(toy.power, toy)"
+
+
+@pytest.mark.parametrize("wrong", [None, (clip for clip in ())])
+def test_what_is_no_list_of_clips(wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match="clips: expected a list of clips, got"):
+        Evaluator(Toy()).evaluate(wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 3])
+def test_what_is_no_list_of_files(wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match=f"files: expected several paths or clips, got {wrong}"):
+        Evaluator(Toy()).stream(wrong)
+    with pytest.raises(ArgumentError, match=f"files: expected paths or clips, got {wrong}"):
+        list(Evaluator(Toy()).stream([wrong]))
+
+
+def test_a_path_as_store() -> None:
+    with pytest.raises(ArgumentError, match=r"store: expected a Store, got 'x.store'; pass Store\('x.store'\)"):
+        Evaluator(Toy(), store="x.store")  # type: ignore[arg-type]

@@ -287,3 +287,9 @@ def test_how_uncertain_scores_are_is_kept(per_clip):
     scored = list(score_files(clips, 2 * Unsure(per_clip=per_clip)["power"]))
     assert [s.scores["toy"].sigma[0, 0].item() for s in scored] == pytest.approx([0.05, 0.025])
     assert [s.rewards.sigma.item() for s in scored] == pytest.approx([0.1, 0.05])
+
+
+@pytest.mark.parametrize(("also", "got"), [(Toy(), "the rater toy"), ("signals", "'signals'"), (["signals"], ".'sig")])
+def test_more_raters_come_in_a_list(also: Any, got: str) -> None:
+    with pytest.raises(ArgumentError, match=f"also: expected a list of raters, got {got}"):
+        score_files([], Toy(), also=also)

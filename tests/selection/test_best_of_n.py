@@ -195,3 +195,9 @@ def test_it_is_shown_as_a_table_and_html_is_escaped(tmp_path) -> None:
     assert "&lt;b&gt;.wav" in html
     assert "<b>" not in html
     assert "not there" in html
+
+
+@pytest.mark.parametrize("wrong", [None, 3, (clip for clip in ())])
+def test_what_is_no_list_of_candidates(wrong):
+    with pytest.raises(ArgumentError, match="candidates: expected a list of clips or paths, or a Group, got"):
+        best_of_n(wrong, Toy()["power"])

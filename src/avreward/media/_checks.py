@@ -118,6 +118,8 @@ def check_texts(prompt: str | None, texts: Mapping[str, str] | None) -> tuple[st
     """Return prompt and texts, copied; raise `ArgumentError` unless they are texts."""
     if prompt is not None and not isinstance(prompt, str):
         raise ArgumentError("prompt", "a str", prompt)
+    if texts is not None and not isinstance(texts, Mapping):
+        raise ArgumentError("texts", "a mapping of str to str", texts)
     for name, text in (texts or {}).items():
         if not isinstance(name, str) or not isinstance(text, str):
             raise ArgumentError("texts", "a mapping of str to str", {name: text})
@@ -132,7 +134,9 @@ def check_audio_format(rate: int | None, channels: int | None) -> None:
 
 
 def check_path(path: str | PathLike[str]) -> Path:
-    """Return the path of a file; raise `MediaError` if it is an address."""
+    """Return the path of a file; raise `MediaError` if it is an address, `ArgumentError` for another type."""
+    if not isinstance(path, str | PathLike):
+        raise ArgumentError("path", "the path of a file", path)
     text = fspath(path)
     if "://" in text and not Path(text).exists():
         raise MediaError(text, "addresses are not opened, only files", "download it and pass the path")

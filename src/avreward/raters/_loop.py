@@ -163,6 +163,9 @@ def check_clips(clips: Sequence[Clip]) -> Sequence[Clip]:
     """Return `clips` as they are; raise `ArgumentError` unless it is a sequence of clips."""
     if isinstance(clips, Clip):
         raise ArgumentError("clips", "a list of clips", Described("a single Clip"), "pass [clip]")
+    if not isinstance(clips, Sequence) or isinstance(clips, str):
+        remedy = "pass list(clips)" if isinstance(clips, Iterable) and not isinstance(clips, str) else None
+        raise ArgumentError("clips", "a list of clips", clips, remedy)
     for number, clip in enumerate(clips):
         if not isinstance(clip, Clip):
             raise ArgumentError(f"clips[{number}]", "a Clip", clip, "open files with Clip.open(path)")

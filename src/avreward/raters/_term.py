@@ -7,14 +7,15 @@ from collections.abc import Callable, Collection, Hashable
 from hashlib import blake2b
 from importlib import import_module
 from math import inf
+from numbers import Real
 from operator import attrgetter
 from types import CodeType, FunctionType
-from typing import Any, Self
+from typing import Any, Never, Self
 
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError
+from avreward.errors import ArgumentError, Described
 from avreward.raters.clip_rater import ClipRater
 from avreward.raters.scores import Dimension
 
@@ -47,8 +48,8 @@ class TermRater(ClipRater):
 
 
 def term(
-    *,
-    needs: str | Collection[str],
+    *_bare: Never,
+    needs: str | Collection[str] = (),
     low: float = -inf,
     high: float = inf,
     higher_is_better: bool = True,
@@ -81,10 +82,17 @@ def term(
         tensor([0.7500])
         >>> reward = rater["overall"] + 10 * loudest["loudest"]
     """
-    wanted = frozenset([needs] if isinstance(needs, str) else needs)
-    unknown = sorted(need for need in wanted if need not in _NEEDS[:3] and not need.startswith("texts."))
-    if unknown or not wanted:
+    if _bare:
+        got: object = Described("a function") if callable(_bare[0]) else _bare[0]
+        raise ArgumentError("term", "named arguments alone", got, "write @term(needs='video') above the function")
+    listed = [needs] if isinstance(needs, str) else needs
+    unknown = [need for need in listed if not _is_need(need)] if isinstance(listed, Collection) else [needs]
+    if unknown or not listed:
         raise ArgumentError("needs", f"some of {', '.join(_NEEDS)}", unknown[0] if unknown else needs)
+    wanted = frozenset(listed)
+    for name, end in (("low", low), ("high", high)):
+        if not isinstance(end, Real):
+            raise ArgumentError(name, "a number", end)
     if not low < high:
         raise ArgumentError("low, high", "a range", (low, high), "give the smaller number as low")
 
@@ -98,6 +106,10 @@ def term(
         return TermRater(function, dimension, differentiable, version)
 
     return make
+
+
+def _is_need(need: object) -> bool:
+    return isinstance(need, str) and (need in _NEEDS[:3] or need.startswith("texts."))
 
 
 def _unpickled(module: str, name: str) -> TermRater:

@@ -7,13 +7,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from torch import Tensor, nn
 
 from avreward._display import counted, html_table, text_table
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError, UnusableTrack, unknown_name
+from avreward.errors import ArgumentError, AvrewardError, Described, MediaError, UnusableTrack, unknown_name
 from avreward.media._version import VERSION
 from avreward.raters._loop import check_clips, rate
 from avreward.raters._streams import enforce_streams
@@ -230,3 +230,11 @@ class Rater(ABC):
         from avreward.rewards.base import Term
 
         return Term(self, self.dimension(name).name)
+
+    def _no_reward(self, other: object) -> NoReturn:
+        names = [d.name for d in self.dimensions]
+        name = "overall" if "overall" in names else names[0]
+        got, remedy = Described(f"the rater {self.name}"), f"choose a dimension, such as rater[{name!r}]"
+        raise ArgumentError("arithmetic", "rewards and numbers", got, remedy)
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _no_reward

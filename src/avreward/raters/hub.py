@@ -48,13 +48,15 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
 
     Raises:
         UnknownRater: for an unknown name; the message lists the built-in ones.
-        ArgumentError: for an unknown option.
+        ArgumentError: for an unknown option, or a `name` that is neither a string nor a path.
         AvrewardError: for a folder that does not hold a rater.
 
     Example:
         >>> load_rater().name
         'signals'
     """
+    if not isinstance(name, str | PathLike):
+        raise ArgumentError("name", "the name or the folder of a rater", name)
     card = registry.card_of(name) if isinstance(name, str) else None
     if card is not None and card.make is not None:
         rater = registry.make_rater(card.name, card.make, options)

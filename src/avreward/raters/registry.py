@@ -93,6 +93,8 @@ def list_raters(pattern: str = "*") -> list[RaterCard]:
         >>> list_raters("sig*")[0]
         RaterCard(signals; dimensions: audio_quality, av_consistency, static_quality, temporal_smoothness, ...)
     """
+    if not isinstance(pattern, str):
+        raise ArgumentError("pattern", "a pattern of names, such as 'sig*'", pattern)
     return [card for card in cards() if fnmatchcase(card.name, pattern)]
 
 

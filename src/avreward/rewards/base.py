@@ -14,6 +14,7 @@ from torch import Tensor
 
 from avreward._display import html_table
 from avreward.clip import Clip
+from avreward.errors import ArgumentError
 from avreward.raters._loop import check_clips, rate
 from avreward.raters._streams import gradients_of
 from avreward.raters.base import Rater
@@ -209,7 +210,7 @@ class Reward(ABC):
         if not isinstance(other, Real):
             return NotImplemented
         if not other:
-            raise ZeroDivisionError("a reward can't be divided by 0; use another number")
+            raise ArgumentError("divisor of a reward", "a number other than 0", other)
         return _sum((1.0 / float(other), self))
 
     def __neg__(self) -> Reward:

@@ -59,6 +59,8 @@ def save_reward(reward: Reward, path: str | PathLike[str]) -> Path:
     """
     import yaml
 
+    if not isinstance(path, str | PathLike):
+        raise ArgumentError("path", "the file or folder to write", path)
     path = Path(path)
     states = states_of(reward)
     is_file = path.suffix.lower() in ENDINGS
@@ -100,6 +102,7 @@ def load_reward(source: str | PathLike[str], raters: Mapping[str, Source] | None
             raters that the expression names need not be given.
 
     Raises:
+        ArgumentError: if an argument has the wrong type.
         AvrewardError: if the file can't be read or is wrong; one line names the file, the problem and what to do.
         ExpressionError: if the expression is wrong.
 
@@ -107,6 +110,10 @@ def load_reward(source: str | PathLike[str], raters: Mapping[str, Source] | None
         >>> load_reward("min(audio_quality, 2*av_consistency)")
         min(signals.audio_quality, 2*signals.av_consistency)
     """
+    if not isinstance(source, str | PathLike):
+        raise ArgumentError("source", "an expression, or a reward's file or folder", source)
+    if raters is not None and not isinstance(raters, Mapping):
+        raise ArgumentError("raters", "a mapping of names to raters", raters, "pass {name: rater}")
     place = reward_file(source)
     if place is not None:
         return _read(place, raters or {})
@@ -170,6 +177,8 @@ def _loaded(raters: Mapping[str, Source]) -> dict[str, Rater]:
     """Load each source that is not a rater yet, and name it by its key."""
     loaded: dict[str, Rater] = {}
     for alias, source in raters.items():
+        if not isinstance(source, Rater | str | PathLike):
+            raise ArgumentError(f"raters[{alias!r}]", "a rater, or the name or folder of one", source)
         rater = source if isinstance(source, Rater) else hub.load_rater(source)
         if rater is not source:
             rater.name = alias  # nobody else has this rater, and two checkpoints of one kind need different names

@@ -71,6 +71,9 @@ class Evaluator(Generic[Target]):
     ) -> None:
         self._single = isinstance(targets, _ONE)
         self._targets = _checked(targets)
+        if store is not None and not isinstance(store, Store):
+            remedy = f"pass Store({str(store)!r})" if isinstance(store, str | PathLike) else None
+            raise ArgumentError("store", "a Store", store, remedy)
         self.batch_size, self.store, self.retry_missing = batch_size, store, retry_missing
         self.threads = count("threads", threads, cores())
         self.raters: tuple[Rater, ...] = _distinct([rater for target in self._targets for rater in _raters_of(target)])
@@ -136,6 +139,8 @@ class Evaluator(Generic[Target]):
         if isinstance(files, str | PathLike | Clip):
             got = Described(f"a single {type(files).__name__}")
             raise ArgumentError("files", "several paths or clips", got, f"pass a list, such as [{files!r}]")
+        if not isinstance(files, Iterable):
+            raise ArgumentError("files", "several paths or clips", files)
         if len({rater.name for rater in self.raters}) < len(self.raters):
             twice = next(r.name for i, r in enumerate(self.raters) if any(r.name == o.name for o in self.raters[:i]))
             got = Described(f"two different raters called {twice!r}")

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from os import PathLike
 
 from avreward.clip import Clip
+from avreward.errors import ArgumentError, Described
 from avreward.raters.base import Rater
 from avreward.rewards._as_reward import RewardLike
 from avreward.scoring._streaming import Scored as Scored
@@ -53,5 +54,8 @@ def score_files(
         dub2.mp4 93
         lost.mp4 lost.mp4: there is no such file; check the path
     """
+    if isinstance(also, str) or not isinstance(also, Sequence) or not all(isinstance(one, Rater) for one in also):
+        got = Described(f"the rater {also.name}") if isinstance(also, Rater) else also
+        raise ArgumentError("also", "a list of raters", got, "pass [rater]")
     evaluator = Evaluator([target, *also], batch_size=batch_size, store=store, retry_missing=retry_missing)
     return evaluator.stream(files, decode_threads=decode_threads, compute_threads=compute_threads, prefetch=prefetch)

@@ -158,6 +158,8 @@ def _given(candidates: Sequence[ClipLike] | Group) -> Sequence[ClipLike]:
         got = Described(f"a single {type(candidates).__name__}")
         raise ArgumentError("candidates", "a list of clips or paths, or a Group", got)
     given = candidates.candidates if isinstance(candidates, Group) else candidates
+    if not isinstance(given, Sequence):
+        raise ArgumentError("candidates", "a list of clips or paths, or a Group", given)
     if not len(given):
         raise ArgumentError("candidates", "at least one", Described("none"))
     for one in given:

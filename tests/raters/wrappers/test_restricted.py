@@ -127,3 +127,15 @@ def test_latents_of_the_other_track_stay_where_they_are():
     assert latents.grad is None or not latents.grad.any()
     assert sounds.grad is not None
     assert sounds.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("streams", "said"),
+    [
+        (3, "streams: expected a mapping of dimensions to tracks, got 3; pass"),
+        ({"power": 3}, "streams of power: expected 'audio', 'video', or several of them, got 3"),
+    ],
+)
+def test_streams_of_wrong_types(streams, said):
+    with pytest.raises(ArgumentError, match=said):
+        restricted(Toy(), streams)

@@ -498,3 +498,13 @@ def test_a_forked_process_has_a_file_of_its_own(store: Store) -> None:
     assert None not in store.get(toy, CLIPS[:2])
     store.put(toy, CLIPS[2:], toy(CLIPS[2:]))
     assert len(store) == 3
+
+
+def test_arguments_of_wrong_types(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="path: expected the folder of the store, got None"):
+        Store(None)  # type: ignore[arg-type]
+    toy, store = Toy(), Store(tmp_path / "store")
+    with pytest.raises(ArgumentError, match=r"clips\[0\]: expected a Clip, got 'a.mp4'; open files with Clip.open"):
+        store.get(toy, ["a.mp4"])  # type: ignore[list-item]
+    with pytest.raises(ArgumentError, match=r"clips\[0\]: expected a Clip, got 'a.mp4'"):
+        store.put(toy, ["a.mp4"], toy([sound(0.5)]))  # type: ignore[list-item]

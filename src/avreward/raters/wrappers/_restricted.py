@@ -19,7 +19,12 @@ class RestrictedRater(WrapperRater):
 
     def __init__(self, rater: Rater, streams: Streams) -> None:
         super().__init__([rater], rater.name)
+        if not isinstance(streams, Mapping):
+            raise ArgumentError("streams", "a mapping of dimensions to tracks", streams, "pass {dimension: 'audio'}")
         chosen = {rater.dimension(name).name: tracks for name, tracks in streams.items()}
+        for name, tracks in chosen.items():
+            if not isinstance(tracks, str | Collection):
+                raise ArgumentError(f"streams of {name}", "'audio', 'video', or several of them", tracks)
         self.streams = {
             name: frozenset((tracks,) if isinstance(tracks, str) else tracks) for name, tracks in chosen.items()
         }

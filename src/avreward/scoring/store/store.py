@@ -17,6 +17,7 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described
 from avreward.media._checks import check_path
 from avreward.media._container import FileStamp
+from avreward.raters._loop import check_clips
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
 from avreward.scoring.store._equivalence import difference
@@ -61,6 +62,8 @@ class Store:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
+        if not isinstance(path, str | PathLike):
+            raise ArgumentError("path", "the folder of the store", path)
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path}: expected a folder, got a file; use another path for the store")
@@ -84,7 +87,7 @@ class Store:
         Raises:
             MediaError: if a file has changed since it was opened.
         """
-        keys = [clip_key(rater, clip) for clip in clips]
+        keys = [clip_key(rater, clip) for clip in check_clips(clips)]
         rows = self.find(rater_row(rater), rater.versions, keys)
         known = [judged(rows.get(key), clip, rater, retry_missing) for key, clip in zip(keys, clips, strict=True)]
         return [None if one is None else one.scores for one in known]
@@ -103,8 +106,9 @@ class Store:
             ArgumentError: if the scores have other rows or dimensions.
             StoreError: if the disk is full or can't be written.
         """
-        if len(clips) != len(scores) or scores.names != tuple(dimension.name for dimension in rater.dimensions):
-            names = ", ".join(dimension.name for dimension in rater.dimensions)
+        dimensions = tuple(dimension.name for dimension in rater.dimensions)
+        if len(check_clips(clips)) != len(scores) or scores.names != dimensions:
+            names = ", ".join(dimensions)
             got = Described(f"{len(scores)} rows of {', '.join(scores.names)}")
             expected = f"{len(clips)} rows of {names} by {rater.name}"
             raise ArgumentError("scores", expected, got, "pass the result of the rater for these clips")
