@@ -207,6 +207,26 @@ def test_files_are_not_even_opened(files: list[Path], store: Store, monkeypatch:
     assert len(opened) == 6
 
 
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_known_run_writes_nothing(
+    files: list[Path], store: Store, monkeypatch: pytest.MonkeyPatch, opened: bool
+) -> None:
+    toy = Toy()
+    list(score_files(files, toy, store=store))
+    store.close()
+    before = sorted(store.path.iterdir())
+
+    def refused(rows: object) -> None:
+        raise StoreError("the store is read-only")
+
+    again = Store(store.path)
+    monkeypatch.setattr(again, "write", refused)
+    asked = [Clip.open(path) for path in files] if opened else files
+    assert [row.known for row in score_files(asked, toy, store=again)] == [True] * len(files)
+    assert Evaluator(toy, store=again).evaluate([Clip.open(path) for path in files])["power"].isfinite().all()
+    assert sorted(store.path.iterdir()) == before
+
+
 def test_another_version_of_the_code_reads_files_anew(
     files: list[Path], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,8 +48,8 @@ class Stages(Generic[Item, Loaded, Result]):
         """Yield the results of `items`, in their order, as soon as they are ready.
 
         Items are read in the caller's thread, at most `AHEAD` beyond those in work before the one that is yielded. An
-        exception of a stage, or of `items`, is raised in place of that item's result. Closing the iterator drops the
-        waiting items and returns when each thread has finished its current item.
+        exception of a stage, or of `items`, is raised in place of that item's result, after the results before it.
+        Closing the iterator drops the waiting items and returns when each thread has finished its current item.
 
         >>> list(Stages(load=abs, work=lambda batch: [n * 10 for n in batch]).run([-1, 2, -3]))
         [10, 20, 30]
@@ -59,7 +59,7 @@ class Stages(Generic[Item, Loaded, Result]):
         atexit.register(run.stop)
         try:
             run.start()
-            for item in items:
+            for item in _read(items):
                 run.put(item)
                 while run.full or run.head_ready:
                     yield run.take()
@@ -69,6 +69,15 @@ class Stages(Generic[Item, Loaded, Result]):
             if not sys.is_finalizing():
                 atexit.unregister(run.stop)
                 run.stop()
+
+
+def _read(items: Iterable[Item]) -> Iterator[Item | _StageFailure]:
+    """Yield the items, and the exception that ends them, if one does."""
+    try:
+        for item in items:  # noqa: UP028  # `yield from` would close the caller's iterator
+            yield item
+    except Exception as error:
+        yield _StageFailure(error)
 
 
 class _StageThreads:
@@ -111,7 +120,10 @@ class _StageThreads:
 
     def put(self, item: Any) -> None:
         with self.changed:
-            self.todo.append((self.given, item))
+            if isinstance(item, _StageFailure):
+                self.done[self.given] = item
+            else:
+                self.todo.append((self.given, item))
             self.given += 1
             self.changed.notify_all()
 

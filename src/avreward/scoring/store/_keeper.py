@@ -57,7 +57,7 @@ class StoreKeeper:
         for judge, rater, key in zip(self.judges, self.raters, keys, strict=True):
             row = self.store.find(judge, rater.versions, [key]).get(key)
             known.append(judged(row, clip, rater, self.retry_missing))
-        if file is not None:
+        if file is not None and not self.store.remembers(file):  # a known run needs only to read the store
             self._add(files=[file])
         return StoreHit(keys, known)
 

@@ -24,7 +24,7 @@ from avreward.scoring.store._equivalence import difference
 from avreward.scoring.store._files import name_of, recalled
 from avreward.scoring.store._rows import clip_key, encode, judged, rater_row
 from avreward.scoring.store._shard import Shard, StoreError, Unreadable, listed
-from avreward.scoring.store._tables import RaterRow, Rows, ScoreRow
+from avreward.scoring.store._tables import FileRow, RaterRow, Rows, ScoreRow
 
 Answer = TypeVar("Answer")
 
@@ -127,6 +127,11 @@ class Store:
                 if clip is not None:
                     return clip
         return Clip.open(path, prompt=prompt, texts=texts)
+
+    def remembers(self, file: FileRow) -> bool:
+        """Return whether a file of the store has this row."""
+        with self._lock:
+            return any(row == file for row in self._ask(lambda shard: shard.file(file.path)))
 
     def fingerprints(self, name: str) -> set[str]:
         """Return the fingerprints of the rater `name` in this store: several if its settings have changed."""
