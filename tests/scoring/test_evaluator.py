@@ -247,7 +247,45 @@ def test_leaving_the_context_ends_what_still_streams(files: list[Path], tmp_path
         assert first.path == files[0]
     assert threading.active_count() == before
     assert len(store) >= 1  # what was rated by then is kept
-    assert list(stream) == []
+    with pytest.raises(AvrewardError, match=r"^Evaluator: its models were unloaded while this stream was open; read "):
+        next(stream)
+
+
+@pytest.mark.parametrize("where", ["loop", "source", "thread"])
+def test_a_stream_says_that_its_models_were_unloaded(files: list[Path], where: str) -> None:
+    evaluator, before = Evaluator(Toy(), threads=1), threading.active_count()
+
+    def source() -> Iterator[Path]:
+        for number, path in enumerate(files * 9):
+            if where == "source" and number == 2:
+                evaluator.unload()
+            if where == "thread" and number == 2:
+                thread = threading.Thread(target=evaluator.unload)
+                thread.start()
+                thread.join()
+            yield path
+
+    rows, read = evaluator.stream(source(), prefetch=1), []
+
+    def loop() -> None:
+        for row in rows:
+            read.append(row)
+            if where == "loop":
+                evaluator.unload()
+
+    with pytest.raises(AvrewardError, match=r"^Evaluator: its models were unloaded while this stream was open; read "):
+        loop()
+    assert len(read) <= 2
+    assert threading.active_count() == before
+
+
+def test_a_stream_that_has_ended_is_not_disturbed_by_unloading(files: list[Path]) -> None:
+    evaluator = Evaluator(Toy())
+    rows, closed = evaluator.stream(files), evaluator.stream(files)
+    assert len(list(rows)) == len(files)
+    closed.close()
+    evaluator.unload()
+    assert (list(rows), list(closed)) == ([], [])
 
 
 def test_an_expression_is_a_reward() -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from inspect import GEN_CLOSED, GEN_RUNNING, getgeneratorstate
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, MediaError
+from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.raters._loop import ENOUGH_FAILURES, alike, load, noted, rate_batch
 from avreward.raters.base import Rater, Sample
 from avreward.raters.scores import Scores
@@ -147,6 +148,42 @@ class StreamRun:
             rewards.reasons[0] = error  # once for the file, not once for each term
         known = any(decoded.found.known) and not any(decoded.samples)
         return Scored(decoded.path, decoded.clip, scores, rewards, error, known)
+
+
+class OpenStream(Generator[Scored, None, None]):
+    """The rows of one stream, which raises an error if its models are unloaded before it has ended."""
+
+    def __init__(self, rows: Generator[Scored, None, None]) -> None:
+        self._rows, self._unloaded = rows, False
+
+    def send(self, value: None) -> Scored:
+        self._check()
+        row = self._rows.send(value)
+        self._check()  # the source of the files, or another thread, may have unloaded the models
+        return row
+
+    def throw(self, *error: Any) -> Scored:
+        return self._rows.throw(*error)
+
+    def close(self) -> None:
+        self._rows.close()
+
+    def unload(self) -> None:
+        """Close the rows; reading on then raises an error unless they have ended."""
+        if getgeneratorstate(self._rows) == GEN_CLOSED:
+            return
+        self._unloaded = True
+        try:
+            self._rows.close()
+        except ValueError:  # "generator already executing": called while the next row is computed, `send` closes it
+            if getgeneratorstate(self._rows) != GEN_RUNNING:
+                raise
+
+    def _check(self) -> None:
+        if self._unloaded:
+            self._rows.close()
+            remedy = "read a stream to its end before you call unload() or leave the `with` block"
+            raise AvrewardError(f"Evaluator: its models were unloaded while this stream was open; {remedy}")
 
 
 def checked(rows: Iterable[StreamedRow], raters: Sequence[Rater]) -> Iterator[Scored]:

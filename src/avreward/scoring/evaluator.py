@@ -21,7 +21,7 @@ from avreward.raters.shared import SharedWork
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
-from avreward.scoring._streaming import Scored, StreamedRow, StreamRun, checked, on_cpu
+from avreward.scoring._streaming import OpenStream, Scored, StreamedRow, StreamRun, checked, on_cpu
 from avreward.scoring._threads import Stages
 from avreward.scoring._torch_threads import settle
 from avreward.scoring.store._keeper import StoreKeeper
@@ -79,7 +79,7 @@ class Evaluator(Generic[Target]):
         self.raters: tuple[Rater, ...] = _distinct([rater for target in self._targets for rater in _raters_of(target)])
         for rater in self.raters:
             batch_size_of(rater, batch_size)  # raises now where it is wrong
-        self._streams: WeakSet[Generator[Scored, None, None]] = WeakSet()
+        self._streams: WeakSet[OpenStream] = WeakSet()
         self.forget()
 
     @overload
@@ -164,7 +164,7 @@ class Evaluator(Generic[Target]):
             batch=batch,
             enter=lambda works: settle(alone=alone or not works),
         )
-        stream = _flushed(stages.run(files), self.raters, keeper)
+        stream = OpenStream(_flushed(stages.run(files), self.raters, keeper))
         self._streams.add(stream)
         return stream
 
@@ -176,9 +176,12 @@ class Evaluator(Generic[Target]):
         self.work = SharedWork()
 
     def unload(self) -> None:
-        """Close the streams and drop the models; their memory is freed once nothing else refers to them."""
+        """Close the streams and drop the models; their memory is freed once nothing else refers to them.
+
+        Reading on from a stream that had not ended raises an `AvrewardError`.
+        """
         for stream in list(self._streams):
-            stream.close()
+            stream.unload()
         self._targets, self.raters = (), ()
         self.forget()
         if torch.cuda.is_available():
