@@ -25,7 +25,8 @@ class Clip:
 
     A clip made from tensors keeps them with dtype, device and graph, so that gradients flow through `frames` and
     `sound`. `Clip.open` makes one from a file, which is decoded on demand. Clips are immutable; several threads may use
-    one.
+    one. A tensor that torch changes in place gets new keys and scores; make a new tensor after a change that torch does
+    not see (through ``tensor.data``, or a NumPy array that shares the memory).
 
     Args:
         video (`Tensor`, *optional*): float (frames, 3, height, width), RGB in [0, 1]. Values from -0.5 to 1.5 are
@@ -284,6 +285,14 @@ class Clip:
         """
         source = self._tracks().get(track)
         return source.work_key if source is not None else self.keys[track]
+
+    def loaded_key(self, track: str) -> Hashable:
+        """Return the key under which a decoded track ("video", "audio") is cached.
+
+        It is `keys[track]` for a file. What is loaded from a tensor may be the tensor's own memory, which may change,
+        so that clips of equal values do not share it.
+        """
+        return self._tracks()[track].loaded_key
 
     @property
     def requires_grad(self) -> frozenset[str]:

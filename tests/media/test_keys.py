@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import av
@@ -15,7 +17,7 @@ from media_files import frames, remux, repacked, tones, write
 
 from avreward.clip import Clip
 from avreward.media import _keys as keys
-from avreward.media._keys import tensor_key
+from avreward.media._keys import SameTensor, tensor_key
 
 WAVE = torch.from_numpy(tones(1.0, 16000, 1))
 
@@ -154,3 +156,48 @@ def test_clips_of_tensors_have_keys_of_content_and_rate() -> None:
     assert clip.keys["audio"] != Clip(audio=WAVE, sample_rate=8000).keys["audio"]
     with pytest.raises(KeyError):
         _ = Clip(prompt="a dog").keys["video"]
+
+
+def test_a_tensor_changed_in_place_has_other_keys() -> None:
+    for gradient in (False, True):
+        wave, video = WAVE.clone().requires_grad_(gradient), frames(4).clone().requires_grad_(gradient)
+        clip = Clip(video=video, fps=10, audio=wave, sample_rate=16000)
+        cut = clip.detached()
+        before = [(one.keys[track], one.work_key(track)) for one in (clip, cut) for track in ("video", "audio")]
+        assert before == [(one.keys[track], one.work_key(track)) for one in (clip, cut) for track in ("video", "audio")]
+        with torch.no_grad():
+            wave.mul_(0.5)
+            video.mul_(0.5)
+        after = [(one.keys[track], one.work_key(track)) for one in (clip, cut) for track in ("video", "audio")]
+        for (key, work), (new, new_work) in zip(before, after, strict=True):
+            assert key != new
+            assert work != new_work
+        assert clip.keys["audio"] == Clip(audio=wave.clone(), sample_rate=16000).keys["audio"]
+
+
+def test_an_inference_tensor_changed_in_place_has_other_keys() -> None:
+    with torch.inference_mode():
+        wave = WAVE.clone()
+        clip = Clip(audio=wave, sample_rate=16000)
+        key = clip.keys["audio"]
+        assert clip.keys["audio"] == key
+        assert SameTensor(wave) == SameTensor(wave)
+        first = SameTensor(wave)
+        wave.mul_(0.5)
+        assert clip.keys["audio"] != key
+        assert SameTensor(wave) != first
+
+
+def test_a_key_of_a_tensor_does_not_keep_it_alive() -> None:
+    tensor = torch.ones(3, requires_grad=True)
+    key, same, other = SameTensor(tensor), SameTensor(tensor), SameTensor(torch.ones(3))
+    assert key == same
+    assert hash(key) == hash(same)
+    assert key != other
+    found = {key: 1}
+    gone = weakref.ref(tensor)
+    del tensor
+    gc.collect()
+    assert gone() is None
+    assert key != same  # nothing may be found under it any more
+    assert found.pop(key) == 1

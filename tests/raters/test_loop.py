@@ -187,7 +187,8 @@ def test_memory_that_runs_out_is_not_retried_with_gradients(gradients: bool) -> 
 def test_raters_that_decode_alike_share_the_decoded_clip() -> None:
     first, second, other = Alike("first", per_clip=False), Alike("second", per_clip=False), Toy("other")
     reward = first["power"] + second["peak"] + other["power"]
-    dubs = [picture(0.5).with_audio(sound(level).sound(), sample_rate=16000) for level in LEVELS]
+    video = picture(0.5)
+    dubs = [video.with_audio(sound(level).sound(), sample_rate=16000) for level in LEVELS]
     rewards = reward.evaluate(dubs)
     loads = [[track for track, _ in rater.loads] for rater in (first, second, other)]
     assert [own.count("audio") for own in loads] == [5, 0, 5]

@@ -19,7 +19,8 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.raters._loop import BATCH
 from avreward.raters.base import Sample, Track
-from avreward.raters.scores import Scores
+from avreward.raters.clip_rater import ClipRater
+from avreward.raters.scores import Dimension, Scores
 from avreward.rewards.results import Rewards
 from avreward.scoring.evaluator import Evaluator
 from avreward.scoring.run import score_files
@@ -38,6 +39,13 @@ class Fragile(Toy):
         if any(abs(float(found[0]["power"]) - level) < 1e-3 for level in self.bad):
             raise RuntimeError(f"{self.name} fell over")
         return found
+
+
+class Loudness(ClipRater):
+    name, fingerprint, dimensions = "loudness", "loudness 1", (Dimension("loudness", 0, 1, frozenset({"audio"})),)
+
+    def rate_clip(self, clip: Clip) -> dict[str, torch.Tensor]:
+        return {"loudness": clip.sound().amax()}
 
 
 @pytest.fixture
@@ -335,3 +343,34 @@ def test_what_is_no_list_of_files(wrong: Any) -> None:
 def test_a_path_as_store() -> None:
     with pytest.raises(ArgumentError, match=r"store: expected a Store, got 'x.store'; pass Store\('x.store'\)"):
         Evaluator(Toy(), store="x.store")  # type: ignore[arg-type]
+
+
+def test_a_tensor_changed_in_place_is_rated_again() -> None:
+    for gradient in (False, True):
+        wave = torch.full((1, 64), 0.5, requires_grad=gradient)
+        clip, evaluator = Clip(audio=wave, sample_rate=16000), Evaluator(Loudness())
+        for level in (0.5, 0.25, 0.5):
+            with torch.no_grad():
+                wave.fill_(level)
+            equal = Clip(audio=wave.detach().clone(), sample_rate=16000)
+            for one in (clip, Clip(audio=wave, sample_rate=16000), equal):
+                assert evaluator.evaluate([one])["loudness"].tolist() == [level]
+
+
+def test_a_changed_tensor_is_not_taken_for_an_equal_one() -> None:
+    wave, evaluator = torch.full((1, 64), 0.5), Evaluator(Toy())
+    evaluator.evaluate([Clip(audio=wave, sample_rate=16000)])
+    wave.fill_(0.25)
+    assert evaluator.evaluate([Clip(audio=torch.full((1, 64), 0.5), sample_rate=16000)])["power"].tolist() == [0.25]
+
+
+def test_a_long_lived_evaluator_lets_go_of_tensors_and_their_graphs() -> None:
+    evaluator, seen = Evaluator([Loudness(), Toy()]), []
+    for level in range(6):
+        leaf = torch.full((1, 64), level / 8, requires_grad=True)
+        wave = leaf * 1.0
+        seen.append(weakref.ref(leaf))
+        evaluator.evaluate([Clip(audio=wave, sample_rate=16000)])
+    del leaf, wave
+    gc.collect()
+    assert [one() for one in seen] == [None] * len(seen)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from av.audio.codeccontext import AudioCodecContext
 from torch import Tensor
+from torch.utils.weak import TensorWeakRef
 
 from avreward.media._channels import guard
 from avreward.media._container import DAMAGED, guarded, reading
@@ -29,16 +30,47 @@ _MICRO = 1_000_000
 
 
 class SameTensor:
-    """Equal only for one and the same tensor: two tensors of equal values may have different graphs."""
+    """Equal only for one tensor that was not changed in between: tensors of equal values may have different graphs.
+
+    It does not keep the tensor alive. Changes in place count where torch counts them: not those of ``tensor.data``, or
+    of a NumPy array that shares the memory.
+    """
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
+        self._tensor, self._id = TensorWeakRef(tensor), id(tensor)
+        version = _version(tensor)
+        self._state = tensor_key(tensor) if version is None else version
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SameTensor) and self.tensor is other.tensor
+        if self is other:
+            return True
+        if not isinstance(other, SameTensor) or (self._id, self._state) != (other._id, other._state):
+            return False
+        tensor = self._tensor()  # the identity of a tensor that is gone may have passed to another one
+        return tensor is not None and tensor is other._tensor()
 
     def __hash__(self) -> int:
-        return id(self.tensor)
+        return hash((self._id, self._state))
+
+
+class ContentKey:
+    """Keeps the `tensor_key` of a track's parts until one of its tensors is changed in place."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[int | None, ...], str] | None = None
+
+    def of(self, *parts: Tensor | float | int | str) -> str:
+        """Return ``tensor_key(*parts)``; call it with the same parts each time."""
+        versions = tuple(_version(part) for part in parts if isinstance(part, Tensor))
+        known = self._known
+        if known is None or None in versions or known[0] != versions:
+            known = self._known = versions, tensor_key(*parts)
+        return known[1]
+
+
+def _version(tensor: Tensor) -> int | None:
+    """Return how often a tensor was changed in place; `None` for an inference tensor, where torch does not count."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def text_key(text: str) -> str:

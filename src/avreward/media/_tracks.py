@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from avreward.media._checks import check_audio, check_times, check_video
 from avreward.media._decode import decode_images, decode_orientation, decode_views
 from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
-from avreward.media._keys import file_keys, graph_key, tensor_key
+from avreward.media._keys import ContentKey, file_keys, graph_key, tensor_key
 from avreward.media._resize import resize
 from avreward.media._to_rgb import Orientation
 from avreward.media._waveform import audio_blocks, decode_audio, decode_spans
@@ -37,6 +37,8 @@ class VideoTrack(Protocol):
     @property
     def work_key(self) -> Hashable: ...
     @property
+    def loaded_key(self) -> Hashable: ...
+    @property
     def requires_grad(self) -> bool: ...
     def detached(self) -> VideoTrack: ...
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]: ...
@@ -57,6 +59,8 @@ class AudioTrack(Protocol):
     @property
     def work_key(self) -> Hashable: ...
     @property
+    def loaded_key(self) -> Hashable: ...
+    @property
     def requires_grad(self) -> bool: ...
     def detached(self) -> AudioTrack: ...
     def samples(self, rate: int | None, channels: int | None) -> Tensor: ...
@@ -72,6 +76,7 @@ class TensorVideo:
     times: Tensor
     lasting: float  # seconds that the last frame is held
     attached: Tensor | None = None  # the same frames in their graph, where `video` was cut off from it
+    _content: ContentKey = field(default_factory=ContentKey, init=False, repr=False)
 
     @property
     def end(self) -> float:
@@ -81,15 +86,19 @@ class TensorVideo:
     def size(self) -> tuple[int, int]:
         return self.video.shape[2], self.video.shape[3]
 
-    @cached_property
+    @property
     def key(self) -> str:
-        return tensor_key(self.video, self.times)
+        return self._content.of(self.video, self.times)
 
     @property
     def work_key(self) -> Hashable:
+        return self.loaded_key if self.attached is not None or self.requires_grad else self.key
+
+    @property
+    def loaded_key(self) -> Hashable:
         if self.attached is not None:  # compared by identity, so that the content need not be hashed
             return "detached", graph_key(self.attached, self.times)
-        return graph_key(self.video, self.times) if self.requires_grad else self.key
+        return graph_key(self.video, self.times)
 
     @property
     def requires_grad(self) -> bool:
@@ -127,6 +136,7 @@ class TensorAudio:
     audio: Tensor
     rate: int
     attached: Tensor | None = None  # the same waveform in its graph, where `audio` was cut off from it
+    _content: ContentKey = field(default_factory=ContentKey, init=False, repr=False)
 
     @property
     def channels(self) -> int:
@@ -136,15 +146,19 @@ class TensorAudio:
     def end(self) -> float:
         return self.audio.shape[1] / self.rate
 
-    @cached_property
+    @property
     def key(self) -> str:
-        return tensor_key(self.audio, self.rate)
+        return self._content.of(self.audio, self.rate)
 
     @property
     def work_key(self) -> Hashable:
+        return self.loaded_key if self.attached is not None or self.requires_grad else self.key
+
+    @property
+    def loaded_key(self) -> Hashable:
         if self.attached is not None:
             return "detached", graph_key(self.attached, self.rate)
-        return graph_key(self.audio, self.rate) if self.requires_grad else self.key
+        return graph_key(self.audio, self.rate)
 
     @property
     def requires_grad(self) -> bool:
@@ -206,6 +220,10 @@ class FileVideo:
         return self.key
 
     @property
+    def loaded_key(self) -> Hashable:
+        return self.key
+
+    @property
     def requires_grad(self) -> bool:
         return False
 
@@ -252,6 +270,10 @@ class FileAudio:
 
     @property
     def work_key(self) -> Hashable:
+        return self.key
+
+    @property
+    def loaded_key(self) -> Hashable:
         return self.key
 
     @property

@@ -140,7 +140,7 @@ class Rater(ABC):
                 missing[track] = clip.missing[track]
                 continue
             try:
-                key = (self.decoding, track, clip.work_key(track))
+                key = (self.decoding, track, clip.loaded_key(track))
                 tracks[track] = work.loaded.get(key, partial(self.load_track, clip, track))
             except UnusableTrack as error:
                 missing[track] = str(error)

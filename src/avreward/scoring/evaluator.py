@@ -204,8 +204,9 @@ class Evaluator(Generic[Target]):
 
     def _rate(self, clips: Sequence[Clip], strict: bool) -> list[Scores]:
         """Return the scores by each rater; those in the store are not computed again."""
+        cut = [clip.detached() for clip in clips]  # or a decoded track that is kept would hold its graph
         if self.store is None or not clips:
-            rated = rate(self.raters, clips, self.batch_size, self.work, strict=strict)
+            rated = rate(self.raters, cut, self.batch_size, self.work, strict=strict)
             return [one.scores for one in rated]
         keeper = StoreKeeper(self.store, self.raters, self.retry_missing)
         found = [keeper.find(clip) for clip in clips]
@@ -215,7 +216,7 @@ class Evaluator(Generic[Target]):
         for n, known in enumerate(rows):
             lacking.setdefault(tuple(i for i, scores in enumerate(known) if scores is None), []).append(n)
         for which, members in lacking.items():
-            raters, own = [self.raters[i] for i in which], [clips[n] for n in members]
+            raters, own = [self.raters[i] for i in which], [cut[n] for n in members]
             for i, one in zip(which, rate(raters, own, self.batch_size, self.work, strict=False), strict=True):
                 for k, (n, row) in enumerate(zip(members, on_cpu(one.scores).split(), strict=True)):
                     rows[n][i] = row
