@@ -212,3 +212,19 @@ def test_a_text_alone_is_no_prompt() -> None:
 
     assert not Spoken().prompt_anchored
     assert Spoken()([both(0.25, texts={"speech": "abc"})])["spoken"].tolist() == [3]
+
+
+def test_a_complex_score_is_missing_with_a_reason() -> None:
+    class Root(ClipRater):
+        name, fingerprint, dimensions = "root", "root 1", (Dimension("root", 0, 1, AUDIO),)
+
+        def rate_clip(self, clip: Clip) -> dict[str, Any]:
+            value = clip.audio.sum()
+            return {"root": value if value > 0 else value.to(torch.complex64).sqrt()}
+
+    negative = Clip(audio=torch.full((1, 8), -0.5), sample_rate=16000)
+    scores = Root()([sound(0.25), negative])
+    assert scores.present.tolist() == [[True], [False]]
+    assert "root.root: expected a real tensor, got one of torch.complex64; take its .real" in scores.reasons[1]["root"]
+    with pytest.raises(ArgumentError, match="expected a real tensor"):
+        Root()([negative])

@@ -236,3 +236,68 @@ def test_a_decorator_without_parentheses():
         @term
         def loudest(clip):
             return clip.sound().amax()
+
+
+# ---- what a change of the function changes
+
+
+SOURCE = """
+LIMIT, NAMES, TABLE, SHIFT = 0.5, ["a", {"b": 1}], {"k": (1, 2)}, torch.zeros(2)
+
+@term(needs="audio")
+def measured(clip, *, scale=1.0):
+    return scale * helper(clip) + (clip.prompt in NAMES) + TABLE["k"][0] + SHIFT.sum()
+
+def helper(clip):
+    return inner(clip) * LIMIT
+
+inner = lambda clip: clip.sound().mean() + (0 if clip.prompt else helper(clip))
+"""
+
+
+def measured(source: str = SOURCE) -> str:
+    names: dict = {"torch": torch, "term": term, "__name__": "a_module"}
+    exec(source, names)
+    return names["measured"].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("scale=1.0", "scale=2.0"),
+        ("NAMES, TABLE, SHIFT = 0.5", "NAMES, TABLE, SHIFT = 0.25"),
+        ('{"b": 1}', '{"b": 2}'),
+        ("(1, 2)", "(1, 3)"),
+        ("zeros(2)", "ones(2)"),
+        ("* LIMIT", "- LIMIT"),
+        (".mean()", ".amax()"),
+    ],
+)
+def test_a_changed_value_or_helper_changes_the_fingerprint(old: str, new: str) -> None:
+    assert old in SOURCE
+    assert measured() == measured()
+    assert measured(SOURCE.replace(old, new)) != measured()
+
+
+def test_closed_over_collections_count_by_content() -> None:
+    def closing(values):
+        @term(needs="audio")
+        def chosen(clip):
+            return clip.sound().mean() * values["k"][0]
+
+        return chosen.fingerprint
+
+    assert closing({"k": [1]}) == closing({"k": [1]}) != closing({"k": [2]})
+    endless: dict = {"k": [1]}
+    endless["k"].append(endless)
+    assert closing(endless) == closing(endless)
+
+
+def test_a_term_of_a_term_follows_its_changes() -> None:
+    def outer(body: str) -> str:
+        names: dict = {"term": term, "__name__": "a_module"}
+        source = f"@term(needs='audio')\ndef one(clip):\n    return {body}\n"
+        exec(source + "@term(needs='audio')\ndef two(clip):\n    return one([clip]).values.sum()\n", names)
+        return names["two"].fingerprint
+
+    assert outer("1.0") == outer("1.0") != outer("2.0")

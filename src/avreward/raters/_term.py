@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator
+from functools import cached_property, partial
 from hashlib import blake2b
 from importlib import import_module
 from math import inf
@@ -16,9 +17,11 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described
+from avreward.media._keys import tensor_key
 from avreward.raters.clip_rater import ClipRater
 from avreward.raters.scores import Dimension
 
+_DEEPEST = 20  # lists in lists that are compared, so that one that holds itself ends
 _NEEDS = ("video", "audio", "prompt", "texts.NAME")
 
 
@@ -27,10 +30,16 @@ class TermRater(ClipRater):
 
     def __init__(self, function: FunctionType, dimension: Dimension, differentiable: bool, version: int) -> None:
         self.function, self.dimensions, self.differentiable = function, (dimension,), differentiable
-        self.name = dimension.name
+        self.name, self.version = dimension.name, version
         self.__doc__ = function.__doc__
-        content = _content(function), dimension.low, dimension.high, sorted(dimension.needs), differentiable, version
-        self.fingerprint = f"{self.name}:{blake2b(repr(content).encode(), digest_size=8).hexdigest()}"
+
+    @cached_property
+    def fingerprint(self) -> str:  # type: ignore[override]  # at first use: the file may define below what it calls
+        """A hash of the function's content and its settings."""
+        [own] = self.dimensions
+        options = own.low, own.high, sorted(own.needs), self.differentiable, self.version
+        content = repr((_content(self.function, []), *options))
+        return f"{own.name}:{blake2b(content.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
 
     def rate_clip(self, clip: Clip) -> dict[str, Tensor | float]:
         """Return the function's value."""
@@ -44,6 +53,7 @@ class TermRater(ClipRater):
     def __reduce__(self) -> tuple[Any, ...]:
         # The decorated function's name leads to this rater, so the function can't be pickled by its name itself.
         state = {key: value for key, value in self.__dict__.items() if key != "function"}
+        state["fingerprint"] = self.fingerprint
         return _unpickled, (self.function.__module__, self.function.__qualname__), state
 
 
@@ -59,8 +69,11 @@ def term(
     """Return a decorator that makes a rater of one dimension from a function of a clip.
 
     The rater and its dimension have the function's name. A clip without what the term needs, or one that can't be
-    decoded, is missing with a reason. The fingerprint holds the function's compiled code and `version`, so a changed
-    function does not find its old scores in a store (nor does one under another version of Python).
+    decoded, is missing with a reason. A changed function does not find its old scores in a store (nor does one under
+    another version of Python): the fingerprint holds `version` and, as they are when the term is first used, the
+    compiled code of the function and of functions of its own module that it uses, and the numbers, strings, tensors and
+    collections of these that they use (defaults, closed-over and global ones). It does not cover other modules,
+    classes and other objects: raise `version` when one of those changes.
 
     Args:
         needs: what a clip must have: ``"video"``, ``"audio"``, ``"prompt"``, ``"texts.NAME"``, or several of them. The
@@ -69,7 +82,7 @@ def term(
         high: upper end of the score's range.
         higher_is_better: whether more is better.
         differentiable: whether gradients reach the clip's tensors; the function must then return a tensor.
-        version: raise it when something that the function calls changes its scores.
+        version: raise it when something that the fingerprint does not cover changes the scores.
 
     Raises:
         ArgumentError: for a need that is unknown, a range that is empty, or something other than a named function.
@@ -119,13 +132,33 @@ def _unpickled(module: str, name: str) -> TermRater:
     return made
 
 
-def _content(function: FunctionType) -> Hashable:
-    """Return the content that identifies a function: its instructions, and the plain values that it closes over.
+def _content(function: FunctionType, seen: list[FunctionType]) -> Hashable:
+    """Return the content that identifies a function: its instructions, and the values that they use.
 
     Not its source text: functions typed into an interpreter or made by `exec` have none, or a wrong one.
     """
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    return _instructions(function.__code__), *map(_plain, [*cells, *(function.__defaults__ or ())])
+    if function in seen:
+        return "the same function", seen.index(function)
+    seen.append(function)
+    plain = partial(_plain, function, seen)
+    cells = tuple(plain(value) for value in _closed_over(function))
+    defaults = plain(function.__defaults__), plain(function.__kwdefaults__)
+    names = sorted(_names(function.__code__) & function.__globals__.keys())
+    used = tuple((name, plain(function.__globals__[name])) for name in names)
+    return _instructions(function.__code__), cells, defaults, used
+
+
+def _closed_over(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not assigned yet
+            yield None
+
+
+def _names(code: CodeType) -> set[str]:
+    nested = (_names(one) for one in code.co_consts if isinstance(one, CodeType))
+    return set(code.co_names).union(*nested)
 
 
 def _instructions(code: CodeType) -> Hashable:
@@ -140,5 +173,24 @@ def _constant(value: Any) -> Hashable:
     return repr(value)
 
 
-def _plain(value: Any) -> str:
-    return repr(value) if isinstance(value, str | int | float | bool | tuple | None) else type(value).__qualname__
+def _plain(function: FunctionType, seen: list[FunctionType], value: Any, depth: int = 0) -> Hashable:
+    """Return the content of a value that `function` uses; of what is not plain, the name of its type."""
+    kind = type(value).__qualname__
+    if isinstance(value, str | bytes | int | float | complex | None):
+        return kind, repr(value)
+    if isinstance(value, Tensor):
+        return kind, tensor_key(value)
+    if isinstance(value, TermRater):
+        value = value.function
+    if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+        return kind, _content(value, seen)
+    if depth >= _DEEPEST:
+        return kind
+    parts = partial(_plain, function, seen, depth=depth + 1)
+    if isinstance(value, tuple | list):
+        return kind, *map(parts, value)
+    if isinstance(value, set | frozenset):
+        return kind, *sorted(repr(_plain(function, [*seen], one, depth + 1)) for one in value)
+    if isinstance(value, dict):
+        return kind, *((parts(key), parts(one)) for key, one in value.items())
+    return kind

@@ -102,6 +102,9 @@ class ClipRater(Rater):
         if isinstance(value, Tensor):
             if value.numel() != 1:
                 raise ArgumentError(called, "a tensor of one element", value, "take its mean, or another of its values")
+            if value.is_complex():
+                remedy = "take its .real, its .abs(), or another real number"
+                raise ArgumentError(called, "a real tensor", Described(f"one of {value.dtype}"), remedy)
             return value.reshape(()) if value.is_floating_point() else value.reshape(()).float()
         if not isinstance(value, Real):
             raise ArgumentError(called, "a tensor of one element, or a number", value)
