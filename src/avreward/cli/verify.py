@@ -34,8 +34,8 @@ def verify(
     import torch
 
     from avreward.clip import Clip
+    from avreward.datasets.readers.published_scores import read_published
     from avreward.errors import ArgumentError, AvrewardError
-    from avreward.evaluation.verification import read_published
     from avreward.evaluation.verification import verify as compare
     from avreward.raters.hub import load_rater
     from avreward.raters.lmm.rater import LmmRater

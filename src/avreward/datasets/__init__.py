@@ -1,10 +1,11 @@
-"""Data to fit and check raters with: synthetic scenes and controlled defects."""
+"""Data to fit and check raters with: synthetic scenes, controlled defects, and readers of published data."""
 
 from typing import TYPE_CHECKING
 
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.datasets.readers.published_scores import read_published as read_published
     from avreward.datasets.synthetic._perturbations import PERTURBATIONS as PERTURBATIONS
     from avreward.datasets.synthetic._perturbations import Perturbation as Perturbation
     from avreward.datasets.synthetic.demo import demo_candidates as demo_candidates
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "readers.published_scores": ["read_published"],
         "synthetic._perturbations": ["PERTURBATIONS", "Perturbation"],
         "synthetic.demo": ["demo_candidates"],
         "synthetic.scenes": ["KINDS", "Scene", "scene"],

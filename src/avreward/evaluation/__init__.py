@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from avreward.evaluation.correlation import srcc as srcc
     from avreward.evaluation.intervals import wilson as wilson
     from avreward.evaluation.verification import Verification as Verification
-    from avreward.evaluation.verification import read_published as read_published
     from avreward.evaluation.verification import verify as verify
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -21,6 +20,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_pair_accuracy": ["PairAccuracy", "pair_accuracy"],
         "correlation": ["krcc", "plcc", "srcc"],
         "intervals": ["wilson"],
-        "verification": ["Verification", "read_published", "verify"],
+        "verification": ["Verification", "verify"],
     },
 )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
+from avreward.errors import ArgumentError, Described, unknown_name
 from avreward.evaluation.correlation import srcc
 from avreward.raters.base import Rater
 
@@ -87,7 +85,7 @@ def verify(rater: Rater, clips: Sequence[Clip], published: Published) -> Verific
     Args:
         rater: the rater to verify.
         clips: files whose names start with a key of `published`.
-        published: start of a file's name → dimension → score, such as `read_published` returns.
+        published: start of a file's name → dimension → score, such as `avreward.datasets.read_published` returns.
 
     Raises:
         ArgumentError: if no clip has published scores, or `published` names a dimension that the rater lacks.
@@ -111,45 +109,6 @@ def verify(rater: Rater, clips: Sequence[Clip], published: Published) -> Verific
     ]
     left = tuple(clip.name for clip, key in known if key is None or not published[key])
     return Verification(tuple(rows), _order(rows), left, sum(bool(scores) for scores in published.values()))
-
-
-def read_published(path: Path) -> Published:
-    """Read published scores from a CSV file: a column ``clip`` (start of a file's name) and one for each dimension.
-
-    Args:
-        path: the CSV file.
-
-    Raises:
-        AvrewardError: if the file can't be read, or a row is wrong; it names the file and the line.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte-order mark
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AvrewardError(f"{path}: can't be read as CSV ({error}); check the file") from error
-    if not rows or "clip" not in rows[0] or len(rows[0]) < 2:
-        problem = "expected rows under a first line with `clip` and dimensions"
-        raise AvrewardError(f"{path}: {problem}, got {len(rows)} rows; write CSV such as clip,overall")
-    found: dict[str, dict[str, float]] = {}
-    for line, row in enumerate(rows, 2):
-        name = row.pop("clip")
-        if not name or name in found:
-            got = f"{name!r} a second time" if name else "no name"
-            raise AvrewardError(
-                f"{path}, line {line}: clip: expected the start of a file's name, got {got}; name each clip once"
-            )
-        try:
-            found[name] = {dimension: _number(value) for dimension, value in row.items() if value}
-        except (TypeError, ValueError) as error:
-            raise AvrewardError(f"{path}, line {line}: expected a number for each score ({error})") from error
-    return found
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
 
 
 def _names(clip: Clip, key: str) -> bool:
