@@ -38,15 +38,13 @@ class Store:
     the texts that its dimensions need. So the scores of a renamed file are found, and a changed setting of the rater,
     which changes its fingerprint, gets rows of its own. Missing scores are kept with their reasons.
 
-    The versions of the libraries that a score was made with are kept too (`Rater.libraries`). A score by another
-    version is used only if the two versions are known to give the same scores; see
-    `avreward.scoring.store._equivalence`.
+    The versions of the libraries behind a score are kept too (`Rater.libraries`). A score by another version is used
+    only if the two versions are known to give the same scores.
 
     Each process writes its own file, created at the first `put`, and reads the files of all others, on any machine:
     rows by another process are found as soon as they are written. A process that is killed loses only the batch it was
-    writing. A damaged file is named in a warning and left out.
-
-    Several threads may use one store. A forked process continues with its own file.
+    writing. A damaged file is named in a warning and left out. Several threads may use one store; a forked process
+    continues with its own file.
 
     Args:
         path: the folder; created at the first write.
