@@ -35,6 +35,8 @@ def test_a_clip_tells_what_it_holds() -> None:
     assert torch.equal(clip.video, VIDEO)
     assert torch.equal(clip.audio, WAVE)
     assert "6 frames" in repr(clip)
+    assert "2 channels at 16000 Hz" in repr(clip)
+    assert "1 channel at 8000 Hz" in repr(Clip(audio=torch.zeros(1, 80), sample_rate=8000))
 
 
 def test_some_of_it_may_be_absent() -> None:

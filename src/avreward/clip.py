@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
+from avreward._display import counted
 from avreward.errors import ArgumentError, Described, MediaError
 from avreward.media._checks import check_alone, check_audio_format, check_path, check_texts
 from avreward.media._container import FileStamp, Limits
@@ -353,7 +354,7 @@ class Clip:
 
     def __repr__(self) -> str:
         frames = f", {len(self._picture.times)} frames" if self._picture is not None else ""
-        sound = f", {self._sound.channels} channels at {self._sound.rate} Hz" if self._sound is not None else ""
+        sound = f", {counted(self._sound.channels, 'channel')} at {self._sound.rate} Hz" if self._sound is not None else ""
         return f"<Clip {self.name}: {self.seconds:.2f} s{frames}{sound}>"
 
     def _tracks(self) -> dict[str, VideoTrack | AudioTrack]:

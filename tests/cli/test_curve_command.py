@@ -70,6 +70,15 @@ def test_one_candidate_each(run, tmp_path):
     assert "<svg" not in (tmp_path / "c.html").read_text()
 
 
+def test_groups_that_are_no_prompts(run, tmp_path):
+    rows = [{"prompt": "a", "clip": f"{folder}/{i}.mp4", "reward": float(i)} for folder in "xyz" for i in range(2)]
+    table = write(tmp_path / "t.parquet", rows)
+    result = run("curve", table, "--group-by", "parent", "--report", tmp_path / "c.html")
+    said = "6 candidates in 3 groups by the folder of the clip; each group counts as one prompt."
+    assert said in result.stdout
+    assert said in (tmp_path / "c.html").read_text()
+
+
 def test_what_is_left_out_is_said(run, tmp_path):
     rows = [{"prompt": "a", "reward": 1.0}] + [{"prompt": "a", "reasons": {"clip": f"broken {i}"}} for i in range(9)]
     rows += [{"prompt": "a", "reasons": {"clip": "the file is empty"}}] * 2

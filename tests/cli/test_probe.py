@@ -84,8 +84,8 @@ def test_one_bad_file_costs_one_line(run, toy, reals, files):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["power", "BAD"], 3, "none of the 1 files can be opened"),
-        (["power", "SILENT"], 3, "none of the 1 clips has a reward"),
+        (["power", "BAD"], 3, "avreward: the file cannot be opened; give"),
+        (["power", "SILENT"], 3, "the clip has no reward"),
         (["powre", "SILENT"], 2, "power"),
         (["power", "SILENT", "--against", "nothing"], 2, "nothing"),
         (["power", "SILENT", "--out", "card.pdf"], 2, "end the name in"),

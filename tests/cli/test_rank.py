@@ -120,6 +120,7 @@ def test_only_a_bad_file(run, toy, files, name):
     assert result.exit_code == 3
     assert not result.stdout
     assert len(result.stderr.splitlines()) == 2
+    assert "avreward: the file could not be judged; give at least one that can" in result.stderr
 
 
 def test_failures_in_json(run, toy, files):

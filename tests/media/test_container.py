@@ -59,6 +59,11 @@ def test_a_file_without_permission(video: Path, monkeypatch: pytest.MonkeyPatch)
     assert "permission" in refused(video).problem
 
 
+def test_an_empty_path() -> None:
+    with pytest.raises(MediaError, match="path: it is empty; pass the path of a file"):
+        Clip.open("")
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.mp4", "rtmp://host/x", "concat:a|b.mp4", "data://x"])
 def test_addresses_are_not_opened(address: str) -> None:
     refused(address)

@@ -44,6 +44,7 @@ def test_a_folder_by_the_users_home(agav_folder, monkeypatch) -> None:
         ("oracle", "import the module that registers your own rater first"),
         ("agav", "rater 'agav': needs a checkpoint; pass its folder, or caoyuqin/AGAV-Rater"),
         ("terms.py:warm", "rater 'terms.py:warm': Python code, which only --rater imports"),
+        ("", "rater '': expected a name or a folder, got an empty text; there are: signals"),
         ("./absent", "rater './absent': no such folder"),
         ("/absent/folder/x", "rater '/absent/folder/x': no such folder"),
         ("~/absent", "no such folder"),
@@ -60,6 +61,13 @@ def test_unknown_names(name: str, said: str) -> None:
 def test_a_file(agav_folder) -> None:
     with pytest.raises(AvrewardError, match=r"rater: expected a folder with .*model\.safetensors'; name the folder of"):
         load_rater(agav_folder / "model.safetensors")
+
+
+def test_a_python_file_without_a_name(tmp_path) -> None:
+    path = tmp_path / "warm.py"
+    path.touch()
+    with pytest.raises(ArgumentError, match=r"warm\.py'; write .*/warm\.py:NAME, the rater in it, after --rater"):
+        load_rater(path)
 
 
 # ---- the hub

@@ -88,7 +88,7 @@ def test_a_clip_at_fault_has_no_reward_and_no_number() -> None:
     rewards = reward.evaluate(clips())
     assert rewards.present.tolist() == [True, True, False, True, True]
     assert rewards.values[2].isnan()
-    with pytest.raises(MissingScore, match=r"1 of 5 rewards are missing: .*clip 2.*fell over"):
+    with pytest.raises(MissingScore, match=r"1 of 5 rewards is missing: .*clip 2.*fell over"):
         reward(clips())
 
 

@@ -160,6 +160,10 @@ def test_what_is_said_of_a_bad_expression(text: str, place: int, says: str) -> N
 def test_details_are_found_but_not_listed() -> None:
     with pytest.raises(ExpressionError, match=re.escape("did you mean toy.peak?")):
         parse_reward("peek", {"toy": TOY})
+    with pytest.raises(ExpressionError, match=r"did you mean toy.power\?$"):  # and no other dimension
+        parse_reward("tor.power", {"toy": TOY})
+    with pytest.raises(ExpressionError, match=r"did you mean toys.power or other.power\?$"):
+        parse_reward("toy.power", {"other": TOY, "toys": TOY})
     with pytest.raises(ExpressionError, match=r"use one of toy.power, toy.brightness, toy.overall$"):
         parse_reward("zzzzz", {"toy": TOY})
     with pytest.raises(ExpressionError, match="no rater was given"):

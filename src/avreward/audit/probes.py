@@ -213,7 +213,8 @@ def _real(
             found[name] = judged, frozenset(rewards[0].basis[0])
     if not found:
         why = f" ({next(iter(failed.values()))})" if failed else ""
-        raise AvrewardError(f"none of the {len(clips)} clips has a reward{why}; pass at least one that has a reward")
+        problem = "the clip has no reward" if len(clips) == 1 else f"none of the {len(clips)} clips has a reward"
+        raise AvrewardError(f"{problem}{why}; pass at least one that has a reward")
     common = Counter(basis for _, basis in found.values()).most_common(1)[0][0]
     for name, (_, basis) in found.items():
         if basis != common:

@@ -31,7 +31,7 @@ RaterNames = Annotated[
     typer.Option(
         "--rater",
         "-r",
-        help="Who judges: signals, a checkpoint's folder, its name on the Hugging Face hub, or FILE.py:NAME, a rater "
+        help="A rater: signals, a checkpoint's folder, its name on the Hugging Face hub, or FILE.py:NAME, a rater "
         "in a Python file (it is run). OWN=… calls it OWN. Once for each rater. Default: signals, or the raters that "
         "the reward's file names.",
         show_default=False,

@@ -87,7 +87,8 @@ def run(candidates: Mapping[str, Callable[[], Clip]], reward: Reward, mixed: boo
     for name, why in failed.items():
         complain(f"{name}: {why}")
     if not clips:
-        raise AvrewardError(f"none of the {len(candidates)} files could be judged; give at least one that can")
+        problem = "the file could not" if len(candidates) == 1 else f"none of the {len(candidates)} files could"
+        raise AvrewardError(f"{problem} be judged; give at least one that can")
     picked = select(clips, Rewards.concatenate(rewards), mixed=mixed)
     in_our_words = {i: why.replace("mixed=True", "--mixed") for i, why in picked.missing.items()}
     return Ranking(names, replace(picked, missing=in_our_words), failed, reward, time.monotonic() - started)

@@ -75,7 +75,7 @@ def _print(found: BestOfKCurve) -> None:
     from rich import box
     from rich.table import Table
 
-    from avreward.report.curve_page import notes, span
+    from avreward.report.curve_page import grouped, notes, span
     from avreward.report.page import number
 
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -93,8 +93,7 @@ def _print(found: BestOfKCurve) -> None:
             cells += [span(None), span(None)] if held is None else [span(held.second), span(held.predicted)]
         rows.add_row(*cells)
     out = stdout()
-    prompts = "1 prompt" if found.prompts == 1 else f"{found.prompts} prompts"
-    out.print(f"{found.candidates} candidates of {prompts}, grouped by {found.rule}.", markup=False)
+    out.print(f"{grouped(found)}.", markup=False)
     out.print(rows)
     if found.needed is not None:
         out.print(_needed(found), markup=False, soft_wrap=True)

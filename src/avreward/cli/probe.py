@@ -106,7 +106,8 @@ def _opened(paths: list[Path], prompts: Path | None) -> tuple[dict[str, Clip], d
             failed[name] = str(error).removeprefix(f"{path}: ")
             complain(f"{name}: {failed[name]}")
     if not opened:
-        raise AvrewardError(f"none of the {len(paths)} files can be opened; give at least one that can")
+        problem = "the file cannot" if len(paths) == 1 else f"none of the {len(paths)} files can"
+        raise AvrewardError(f"{problem} be opened; give at least one that can")
     return opened, failed
 
 

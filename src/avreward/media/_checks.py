@@ -134,10 +134,12 @@ def check_audio_format(rate: int | None, channels: int | None) -> None:
 
 
 def check_path(path: str | PathLike[str]) -> Path:
-    """Return the path of a file; raise `MediaError` if it is an address, `ArgumentError` for another type."""
+    """Return the path of a file; raise `MediaError` if it is empty or an address, `ArgumentError` for another type."""
     if not isinstance(path, str | PathLike):
         raise ArgumentError("path", "the path of a file", path)
     text = fspath(path)
+    if not text:
+        raise MediaError("path", "it is empty", "pass the path of a file")
     if "://" in text and not Path(text).exists():
         raise MediaError(text, "addresses are not opened, only files", "download it and pass the path")
     return Path(text)

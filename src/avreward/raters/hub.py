@@ -195,9 +195,14 @@ def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
         UnknownRater: if it is neither.
         ArgumentError: if it is a file.
     """
+    if not str(name):
+        raise UnknownRater("rater '': expected a name or a folder, got an empty text; there are: " + _known())
     path = Path(name).expanduser()
     if path.is_dir():
         return path
+    if path.is_file() and path.suffix == ".py":
+        remedy = f"write {name}:NAME, the rater in it, after --rater; in Python, import it and pass the rater"
+        raise ArgumentError("rater", "a folder with a checkpoint", str(path), remedy)
     if path.is_file():
         raise ArgumentError("rater", "a folder with a checkpoint", str(path), "name the folder of this file")
     text = str(name)
@@ -209,14 +214,17 @@ def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
     if not looks_like_repository:
         if "/" in text or text.startswith((".", "~")):
             raise UnknownRater(f"rater {text!r}: no such folder; name one that holds a checkpoint")
-        near = get_close_matches(text, known := registry.names(), 1)
+        near = get_close_matches(text, registry.names(), 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         own = "; import the module that registers your own rater first" if text.isidentifier() else ""
         raise UnknownRater(
-            f"rater {text!r}: unknown; {hint}there are: {', '.join(known)}, folders, and hub names such as "
-            f"caoyuqin/AGAV-Rater{own}"
+            f"rater {text!r}: unknown; {hint}there are: {_known()}{own}"
         )
     return _downloaded(text, revision)
+
+
+def _known() -> str:
+    return f"{', '.join(registry.names())}, folders, and hub names such as caoyuqin/AGAV-Rater"
 
 
 def _downloaded(name: str, revision: str | None) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+from avreward._display import counted
 from avreward.report._charts import Chart, Line, round_numbers
 from avreward.report.page import ABSENT, HERE, environment, number, write_whole
 from avreward.selection.best_of_k._curve import BestOfKCurve
@@ -36,6 +37,7 @@ def render_curve(found: BestOfKCurve, source: str) -> str:
             charts=charts(found),
             notes=notes(found),
             spans=span,
+            grouped=grouped(found),
             version=version("avreward"),
             style=Markup(style),  # noqa: S704 - our own files
         )
@@ -57,6 +59,15 @@ def write_curve(found: BestOfKCurve, source: str, path: str | PathLike[str]) -> 
         OSError: if the page can't be written.
     """
     return write_whole(Path(path), render_curve(found, source))
+
+
+def grouped(found: BestOfKCurve) -> str:
+    """Return how many candidates there are and how they are grouped."""
+    candidates = counted(found.candidates, "candidate")
+    if found.rule == "the prompt":
+        return f"{candidates} of {counted(found.prompts, 'prompt')}, grouped by the prompt"
+    groups = counted(found.prompts, "group")
+    return f"{candidates} in {groups} by {found.rule}; each group counts as one prompt"
 
 
 def notes(found: BestOfKCurve) -> list[str]:

@@ -266,7 +266,11 @@ def _advice(name: str, raters: Mapping[str, Rater]) -> str:
     for alias, rater in raters.items():
         for dimension in rater.dimensions:
             spelled[dimension.name] = spelled[f"{alias}.{dimension.name}"] = f"{alias}.{dimension.name}"
-    near = list(dict.fromkeys(spelled[found] for found in get_close_matches(name, spelled, 6)))
+    same = {full for full in spelled.values() if full.partition(".")[2] == name.partition(".")[2]}
+    if same:  # the rater's name is wrong, not the dimension's
+        near = get_close_matches(name, sorted(same), 3, 0)
+    else:
+        near = list(dict.fromkeys(spelled[found] for found in get_close_matches(name, spelled, 6)))
     if near:
         return f"did you mean {' or '.join(near[:3])}?"
     listed = [f"{alias}.{d.name}" for alias, rater in raters.items() for d in rater.dimensions if not d.detail]

@@ -24,7 +24,9 @@ class MissingScore(AvrewardError):
         listed = [f"{names[i]} (clip {i}): {why}" for i, why in list(reasons.items())[:NAMED_AT_MOST]]
         if len(reasons) > NAMED_AT_MOST:
             listed.append(f"and {len(reasons) - NAMED_AT_MOST} more")
-        return cls(f"{len(reasons)} of {len(names)} rewards are missing: {' | '.join(listed)}; {remedy}")
+        are = "is" if len(reasons) == 1 else "are"
+        missing = "the reward" if len(names) == 1 else f"{len(reasons)} of {len(names)} rewards"
+        return cls(f"{missing} {are} missing: {' | '.join(listed)}; {remedy}")
 
 
 @dataclass(repr=False)

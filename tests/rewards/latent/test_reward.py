@@ -243,7 +243,7 @@ def test_a_reward_of_the_algebra():
     clips = reward.clips(*case.run("latent"))
     expected = [2 * clip.audio.square().mean() - clip.video.mean() for clip in clips]
     torch.testing.assert_close(reward(*case.run("latent")), torch.stack(expected).float())
-    with pytest.raises(AvrewardError, match="rewards are missing"):
+    with pytest.raises(AvrewardError, match="the reward is missing"):
         reward(case.run("latent")[0])  # silent
 
 
