@@ -354,7 +354,9 @@ class Clip:
 
     def __repr__(self) -> str:
         frames = f", {len(self._picture.times)} frames" if self._picture is not None else ""
-        sound = f", {counted(self._sound.channels, 'channel')} at {self._sound.rate} Hz" if self._sound is not None else ""
+        sound = (
+            f", {counted(self._sound.channels, 'channel')} at {self._sound.rate} Hz" if self._sound is not None else ""
+        )
         return f"<Clip {self.name}: {self.seconds:.2f} s{frames}{sound}>"
 
     def _tracks(self) -> dict[str, VideoTrack | AudioTrack]:

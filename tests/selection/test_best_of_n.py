@@ -148,7 +148,7 @@ def test_paths_and_an_expression(tmp_path) -> None:
     assert [c.reward is None for c in picked.candidates] == [False, True, False]
     opened = best_of_n([Clip.open(paths[0]), Clip.open(paths[2])], "loudness")
     assert opened.rewards.values.tolist() == picked.rewards.values[[0, 2]].tolist()
-    with pytest.raises(MissingScore, match=r"1 of 1 .*there is no such file"):
+    with pytest.raises(MissingScore, match=r"the reward is missing: .*there is no such file"):
         best_of_n([tmp_path / "lost.wav"], "loudness")
     with pytest.raises(ArgumentError, match="got a single str"):
         best_of_n(paths[2], "loudness")

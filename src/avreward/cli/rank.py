@@ -25,7 +25,7 @@ def rank(
     reward: Annotated[
         str | None,
         typer.Option(
-            help='What to rank by: an expression, such as "0.4 * audio_quality + 0.6 * av_consistency", or the YAML file '
+            help='How to rank: an expression, such as "0.4 * audio_quality + 0.6 * av_consistency", or the YAML file '
             "or folder of a reward. Default: overall."
         ),
     ] = None,

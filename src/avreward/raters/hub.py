@@ -217,9 +217,7 @@ def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
         near = get_close_matches(text, registry.names(), 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         own = "; import the module that registers your own rater first" if text.isidentifier() else ""
-        raise UnknownRater(
-            f"rater {text!r}: unknown; {hint}there are: {_known()}{own}"
-        )
+        raise UnknownRater(f"rater {text!r}: unknown; {hint}there are: {_known()}{own}")
     return _downloaded(text, revision)
 
 
