@@ -99,8 +99,13 @@ def tensor_key(*parts: Tensor | float | int | str) -> str:
     return digest.hexdigest()
 
 
-def graph_key(tensor: Tensor, clock: float | Tensor) -> Hashable:
-    """Return a key of the tensor itself, with its rate or times: equal values on two nodes must not share work."""
+def graph_key(tensor: Tensor, attached: Tensor | None, clock: float | Tensor) -> Hashable:
+    """Return a key of the tensor itself, with its rate or times: equal values on two nodes must not share work.
+
+    `attached` is the tensor in its graph that `tensor` was cut off from, which is a new object each time.
+    """
+    if attached is not None:
+        return "detached", SameTensor(attached), tensor_key(clock)
     return SameTensor(tensor), tensor_key(clock)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -96,9 +97,7 @@ class TensorVideo:
 
     @property
     def loaded_key(self) -> Hashable:
-        if self.attached is not None:  # compared by identity, so that the content need not be hashed
-            return "detached", graph_key(self.attached, self.times)
-        return graph_key(self.video, self.times)
+        return graph_key(self.video, self.attached, self.times)
 
     @property
     def requires_grad(self) -> bool:
@@ -156,9 +155,7 @@ class TensorAudio:
 
     @property
     def loaded_key(self) -> Hashable:
-        if self.attached is not None:
-            return "detached", graph_key(self.attached, self.rate)
-        return graph_key(self.audio, self.rate)
+        return graph_key(self.audio, self.attached, self.rate)
 
     @property
     def requires_grad(self) -> bool:
@@ -182,8 +179,32 @@ class TensorAudio:
         yield self.audio
 
 
+class _FileTrack(ABC):
+    """What the tracks of a file have in common: their content alone is the key, and there is no graph."""
+
+    @property
+    @abstractmethod
+    def key(self) -> str: ...
+
+    @property
+    def work_key(self) -> Hashable:
+        return self.key
+
+    @property
+    def loaded_key(self) -> Hashable:
+        return self.key
+
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    def detached(self) -> Self:
+        """Return the track itself."""
+        return self
+
+
 @dataclass(frozen=True, eq=False)
-class FileVideo:
+class FileVideo(_FileTrack):
     """Video track of a file, decoded on demand; its orientation and key may be known already."""
 
     index: MediaIndex
@@ -215,22 +236,6 @@ class FileVideo:
     def key(self) -> str:
         return self.known_key or tensor_key(file_keys(self.index)["video"], repr(self.orientation))
 
-    @property
-    def work_key(self) -> Hashable:
-        return self.key
-
-    @property
-    def loaded_key(self) -> Hashable:
-        return self.key
-
-    @property
-    def requires_grad(self) -> bool:
-        return False
-
-    def detached(self) -> FileVideo:
-        """Return the track itself: a file has no graph."""
-        return self
-
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
         """Return for each plan its frames, float32 (k, 3, height, width), from one pass over the file."""
         return decode_views(self.index, plans)
@@ -241,7 +246,7 @@ class FileVideo:
 
 
 @dataclass(frozen=True, eq=False)
-class FileAudio:
+class FileAudio(_FileTrack):
     """Audio track of a file, decoded on demand; its key may be known already."""
 
     index: MediaIndex
@@ -267,22 +272,6 @@ class FileAudio:
     @property
     def key(self) -> str:
         return self.known_key or file_keys(self.index)["audio"]
-
-    @property
-    def work_key(self) -> Hashable:
-        return self.key
-
-    @property
-    def loaded_key(self) -> Hashable:
-        return self.key
-
-    @property
-    def requires_grad(self) -> bool:
-        return False
-
-    def detached(self) -> FileAudio:
-        """Return the track itself: a file has no graph."""
-        return self
 
     def samples(self, rate: int | None, channels: int | None) -> Tensor:
         """Return the waveform, float32 (channels, samples)."""
