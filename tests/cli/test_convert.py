@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from avreward import load_rater
-from avreward.cli._common import NOTHING
+from avreward.cli._common import NOTHING, USAGE
 from avreward.raters.agav._keys import ours_to_official
 
 
@@ -78,10 +78,10 @@ def test_differences_stop_it_unless_allowed(run, agav_folder, tmp_path) -> None:
     assert load_rater(out).dimensions
 
 
-@pytest.mark.parametrize("source", ["signals", "absent-rater", "./absent"])
-def test_what_has_no_checkpoint(run, tmp_path, source: str) -> None:
+@pytest.mark.parametrize(("source", "code"), [("signals", NOTHING), ("absent-rater", USAGE), ("./absent", USAGE)])
+def test_what_has_no_checkpoint(run, tmp_path, source: str, code: int) -> None:
     result = run("convert", source, tmp_path / "r")
-    assert result.exit_code == NOTHING
+    assert result.exit_code == code
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "r").exists()
 
@@ -89,6 +89,6 @@ def test_what_has_no_checkpoint(run, tmp_path, source: str) -> None:
 def test_a_folder_that_holds_something_else(run, agav_folder, tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     result = run("convert", agav_folder, tmp_path)
-    assert result.exit_code == NOTHING
+    assert result.exit_code == USAGE
     assert "folder: expected a new folder, or one with a saved rater, got " in result.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
