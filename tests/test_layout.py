@@ -20,7 +20,6 @@ PACKAGES = sorted(path.parent for path in SRC.rglob("__init__.py"))
 LONGEST = 300
 LONG = {
     "clip.py": "one class, of which half is documentation",
-    "media/_tracks.py": "two interfaces and their four short implementations, which are read side by side",
 }
 MOST = 25  # modules in a folder
 DEEP = re.compile(r"^[ >.]*(?:from\s+avreward(?:\.\w+){2,}\s+import|import\s+avreward(?:\.\w+){2,})", re.MULTILINE)

@@ -66,7 +66,10 @@ def test_a_file(agav_folder) -> None:
 def test_a_python_file_without_a_name(tmp_path) -> None:
     path = tmp_path / "warm.py"
     path.touch()
-    with pytest.raises(ArgumentError, match=r"warm\.py'; write .*/warm\.py:NAME, the rater in it, after --rater"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"expected a folder with a checkpoint, got .*; write .*/warm\.py:NAME, the rater in it, after --rater",
+    ):
         load_rater(path)
 
 
