@@ -109,13 +109,13 @@ def test_prompts_that_cannot_be_read(run, toy, files, tmp_path):
     prompts = tmp_path / "prompts.csv"
     prompts.write_text("file,text\na,b\n")
     result = run("score", files.loud, "--out", tmp_path / "s.jsonl", "--prompts", prompts)
-    assert result.exit_code == 3
-    assert "columns clip and prompt" in result.stderr
+    assert result.exit_code == 2
+    assert "expected the columns clip and prompt, got only file, text" in result.stderr
     result = run("score", files.loud, "--out", tmp_path / "s.jsonl", "--prompts", tmp_path / "nothere.csv")
     assert result.exit_code == 3
     nothere = tmp_path / "nothere.csv"
     assert (
-        result.stderr == f"avreward: {nothere}: the prompts can't be read (No such file or directory); check the path\n"
+        result.stderr == f"avreward: {nothere}: this list can't be read (No such file or directory); check the path\n"
     )
 
 
@@ -152,15 +152,18 @@ def test_a_name_that_several_clips_have_is_refused(run, toy, files, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("clip.mp4,a dog\nclip.mp4,a cat\n", "the clip clip.mp4 has two prompts; keep one of the lines"),
-        ("clip.mp4\n", "the clip clip.mp4 has no prompt; write one, or leave the line out"),
+        (
+            "clip.mp4,a dog\nclip.mp4,a cat\n",
+            "expected one prompt for the clip clip.mp4, got two; keep one of the lines",
+        ),
+        ("clip.mp4\n", "expected a prompt for the clip clip.mp4, got none; write one, or leave the line out"),
     ],
 )
 def test_prompts_that_say_too_much_or_too_little(run, toy, files, tmp_path, text, says):
     prompts = tmp_path / "prompts.csv"
     prompts.write_text(f"clip,prompt\n{text}")
     result = run("score", files.loud, "--out", tmp_path / "s.jsonl", "--prompts", prompts)
-    assert result.exit_code == 3
+    assert result.exit_code == 2
     assert result.stderr == f"avreward: {prompts}: {says}\n"
 
 

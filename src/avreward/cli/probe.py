@@ -21,7 +21,7 @@ from avreward.cli._common import (
     stdout,
     writable,
 )
-from avreward.cli._prompts import prompts_of
+from avreward.cli._inputs import Inputs, PromptsFile, listed
 
 FEW = 5  # clips; below there are no intervals
 
@@ -39,23 +39,22 @@ def probe(
             show_default=False,
         ),
     ],
-    clips: Annotated[list[Path], typer.Argument(help="Real clips, about ten or more.", show_default=False)],
+    clips: Inputs,
     rater: RaterNames = None,
     against: Annotated[
         str | None,
         typer.Option(help="A held-out reward, as REWARD: does it agree with what the probed one gains?"),
     ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="CSV or JSONL with the columns clip and prompt: what each clip was asked for.")
-    ] = None,
+    prompts: PromptsFile = None,
     out: Annotated[Path | None, typer.Option(help="Write the reward card here: .html, or .json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the card as JSON to standard output.")] = False,
     seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
 ) -> None:
     """Probe a reward: which degenerate inputs beat real clips, and by how much.
 
-    Silence, black, noise, flicker and the like are made of the real clips and judged with them. A card also shows the
-    reward along best-of-N and along gradient steps, beside a held-out one (`--against`), and what a clip costs.
+    Give about ten real clips or more. Silence, black, noise, flicker and the like are made of them and judged with
+    them. A card also shows the reward along best-of-N and along gradient steps, beside a held-out one (`--against`),
+    and what a clip costs.
     """
     writable(out, "--out", (".html", ".htm", ".json"))
     raters = raters_of(rater)
@@ -95,18 +94,18 @@ def _opened(paths: list[Path], prompts: Path | None) -> tuple[dict[str, Clip], d
     from avreward.clip import Clip
     from avreward.errors import AvrewardError
 
-    asked = prompts_of(paths, prompts)
+    clips = listed(paths, prompts)
     opened: dict[str, Clip] = {}
     failed: dict[str, str] = {}
-    for path in paths:
-        name = shown(path)
+    for clip in clips:
+        name = shown(clip.path)
         try:
-            opened[name] = Clip.open(path, prompt=asked.get(path))
+            opened[name] = Clip.open(clip.path, prompt=clip.prompt)
         except AvrewardError as error:
-            failed[name] = str(error).removeprefix(f"{path}: ")
+            failed[name] = str(error).removeprefix(f"{clip.path}: ")
             complain(f"{name}: {failed[name]}")
     if not opened:
-        problem = "the file cannot" if len(paths) == 1 else f"none of the {len(paths)} files can"
+        problem = "the file cannot" if len(clips) == 1 else f"none of the {len(clips)} files can"
         raise AvrewardError(f"{problem} be opened; give at least one that can")
     return opened, failed
 

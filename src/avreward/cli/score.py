@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,27 +21,20 @@ from avreward.cli._common import (
     stderr,
     writable,
 )
-from avreward.cli._prompts import prompts_of
+from avreward.cli._inputs import GroupRule, Inputs, PromptsFile, listed
 from avreward.cli._store import NoStore, RetryMissing, StorePath, store_of
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from avreward.clip import Clip
+    from avreward.scoring.inputs import ListedClip
     from avreward.scoring.run import Scored
     from avreward.scoring.store.store import Store
 
 
-class GroupBy(StrEnum):
-    """What clips of one group have in common."""
-
-    PROMPT = "prompt"
-    VIDEO = "video"
-    PARENT = "parent"
-
-
 def score(
-    clips: Annotated[list[Path], typer.Argument(help="Media files.", show_default=False)],
+    clips: Inputs,
     out: Annotated[Path, typer.Option(help="The table: .parquet or .jsonl.", show_default=False)],
     reward: Annotated[
         str | None,
@@ -52,34 +44,31 @@ def score(
         ),
     ] = None,
     rater: RaterNames = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="CSV or JSONL with the columns clip and prompt: what each clip was asked for.")
-    ] = None,
-    group_by: Annotated[
-        GroupBy | None,
-        typer.Option(
-            help="What clips of one group share: the prompt, the picture track, or the folder. "
-            "Default: the prompt where --prompts is given, else the folder."
-        ),
-    ] = None,
+    prompts: PromptsFile = None,
+    group_by: GroupRule = None,
     store: StorePath = None,
     no_store: NoStore = False,
     retry_missing: RetryMissing = False,
 ) -> None:
     """Score many clips and write a table, one row a clip, while the run goes on.
 
+    Groups are formed by `--group-by`; without it by the manifest's column group, by the prompt where there are prompts,
+    or by the folder.
+
     A file that can't be scored is a row with its reason. On Ctrl-C the rows so far are kept, as a table of their
     own beside the one asked for (`scores.partial.parquet`). Scores are also kept in a store beside the table
     (`scores.parquet.store`): the same command goes on where a run was interrupted or killed.
     """
+    from avreward.scoring.inputs import check_rule
     from avreward.scoring.table_writer import ENDINGS, TableWriter
 
     writable(out, "--out", ENDINGS)
     asked_for = raters_of(rater or (["signals"] if reward is None else None))
     chosen = None if reward is None else reward_of(reward, asked_for)
     judges = {judge.name: judge for judge in [*asked_for.values(), *(chosen.raters if chosen else ())]}
-    asked = prompts_of(clips, prompts)
-    formed = group_by or (GroupBy.PROMPT if prompts is not None else GroupBy.PARENT)
+    found = listed(clips, prompts)
+    formed = group_by or _default_rule(found, prompts)
+    check_rule(found, formed)
 
     from avreward.raters._environment import environment
     from avreward.scoring.run import score_files
@@ -88,7 +77,7 @@ def score(
     fingerprint = chosen.fingerprint if chosen else "+".join(judge.fingerprint for judge in judges.values())
     columns = [f"{judge.name}.{dimension.name}" for judge in judges.values() for dimension in judge.dimensions]
     metadata = {
-        "group_by": formed.value,
+        "group_by": formed,
         "reward": None if chosen is None else repr(chosen),
         "raters": {name: judge.fingerprint for name, judge in judges.items()},
         "environment": environment(library for judge in judges.values() for library in judge.libraries),
@@ -97,10 +86,11 @@ def score(
     kept = store_of(store, no_store, out, judges.values())
     table = TableWriter(out, columns, metadata)
     try:
-        opened = _opened(clips, asked, kept)
+        opened = _opened(found, kept)
         rows = score_files(opened, target, also=list(judges.values()), store=kept, retry_missing=retry_missing)
-        with nullcontext() if kept is None else kept, table, progress("Scoring", len(clips)) as step, closing(rows):
-            for path, scored in zip(clips, rows, strict=True):
+        with nullcontext() if kept is None else kept, table, progress("Scoring", len(found)) as step, closing(rows):
+            for clip, scored in zip(found, rows, strict=True):
+                path = clip.path
                 step(path.name)
                 known += scored.known
                 problem = scored.error or (scored.rewards.reasons[0] if scored.rewards else None)
@@ -108,7 +98,7 @@ def score(
                 if problem:
                     failed += 1
                     complain(problem if problem.startswith(str(path)) else f"{path}: {problem}")
-                table.add(clip=str(path), fingerprint=fingerprint, **_row(scored, formed))
+                table.add(clip=str(path), fingerprint=fingerprint, **_row(scored, clip, formed))
     except KeyboardInterrupt as interrupt:
         complain(f"interrupted: the {table.rows} rows so far are in {table.kept}" if table.rows else "interrupted")
         raise typer.Exit(INTERRUPTED) from interrupt
@@ -116,23 +106,26 @@ def score(
     summary = f"{table.rows - failed} of {table.rows} clips scored{origin}, in {out}"
     stderr().print(summary, markup=False, soft_wrap=True)
     if failed:
-        raise typer.Exit(NOTHING if failed == len(clips) else SOME_FAILED)
+        raise typer.Exit(NOTHING if failed == len(found) else SOME_FAILED)
 
 
-def _opened(
-    paths: list[Path], prompts: Mapping[Path, str], store: Store | None
-) -> Iterator[str | PathLike[str] | Clip]:
+def _default_rule(clips: Sequence[ListedClip], prompts: Path | None) -> str:
+    if any("group" in clip.columns for clip in clips):
+        return "group"
+    return "prompt" if prompts is not None or any(clip.prompt for clip in clips) else "parent"
+
+
+def _opened(clips: Sequence[ListedClip], store: Store | None) -> Iterator[str | PathLike[str] | Clip]:
     """Paths, or clips where a prompt is known."""
     from avreward.clip import Clip
     from avreward.errors import MediaError
 
     opened = Clip.open if store is None else store.open
-    for path in paths:
-        prompt = prompts.get(path)
+    for clip in clips:
         try:
-            yield path if prompt is None else opened(path, prompt=prompt)
+            yield clip.path if clip.prompt is None else opened(clip.path, prompt=clip.prompt)
         except MediaError:
-            yield path  # so that it fails in its turn
+            yield clip.path  # so that it fails in its turn
 
 
 def _nothing(scored: Scored) -> str | None:
@@ -143,9 +136,10 @@ def _nothing(scored: Scored) -> str | None:
     return "no score at all: " + "; ".join(reasons)
 
 
-def _row(scored: Scored, formed: GroupBy) -> dict[str, Any]:
+def _row(scored: Scored, listed: ListedClip, formed: str) -> dict[str, Any]:
     from avreward.errors import MediaError
     from avreward.raters.scores import as_row
+    from avreward.scoring.inputs import group_of
     from avreward.scoring.table_writer import covariates
 
     row: dict[str, Any] = {}
@@ -163,14 +157,7 @@ def _row(scored: Scored, formed: GroupBy) -> dict[str, Any]:
         row["sigma"] = None if scored.rewards.sigma is None else float(scored.rewards.sigma[0])
     if scored.clip is not None:
         try:
-            row |= covariates(scored.clip) | {"group": _group(scored, formed)}
+            row |= covariates(scored.clip) | {"group": group_of(listed, formed, scored.clip)}
         except MediaError as error:
             reasons["clip"] = str(error)
     return row | {"reasons": reasons}
-
-
-def _group(scored: Scored, formed: GroupBy) -> str | None:
-    assert scored.clip is not None
-    if formed is GroupBy.PARENT:
-        return scored.path.parent.as_posix() if scored.path is not None else None
-    return scored.clip.keys.get(formed.value)

@@ -9,11 +9,7 @@ from pathlib import Path
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError
-
-# File endings of candidates; the folder may hold other files, too.
-ENDINGS = frozenset({
-    ".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi",
-})  # fmt: skip
+from avreward.scoring.inputs import MEDIA, natural
 
 
 class FolderGenerator:
@@ -79,7 +75,7 @@ class FolderGenerator:
             found = [path for path in own.iterdir() if _media(path)]
         else:
             found = [path for path in self.folder.iterdir() if _media(path) and self._owner(path.stem, name) == name]
-        return sorted(found, key=lambda path: _natural(path.name))
+        return sorted(found, key=lambda path: natural(path.name))
 
     def _owner(self, stem: str, name: str) -> str | None:
         """Return the longest video name that a file's stem begins with."""
@@ -99,9 +95,4 @@ def _stem(clip: Clip) -> str:
 
 
 def _media(path: Path) -> bool:
-    return path.suffix.lower() in ENDINGS and path.is_file() and not path.name.startswith(".")
-
-
-def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Return a sort key that puts ``b2`` before ``b10``."""
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"([0-9]+)", name) if part)
+    return path.suffix.lower() in MEDIA and path.is_file() and not path.name.startswith(".")

@@ -7,6 +7,9 @@ from avreward._lazy import lazy_exports
 if TYPE_CHECKING:
     from avreward.scoring._streaming import Scored as Scored
     from avreward.scoring.evaluator import Evaluator as Evaluator
+    from avreward.scoring.inputs import ListedClip as ListedClip
+    from avreward.scoring.inputs import group_of as group_of
+    from avreward.scoring.inputs import list_clips as list_clips
     from avreward.scoring.run import score_files as score_files
     from avreward.scoring.store._shard import StoreError as StoreError
     from avreward.scoring.store.store import Store as Store
@@ -19,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "_streaming": ["Scored"],
         "evaluator": ["Evaluator"],
+        "inputs": ["ListedClip", "group_of", "list_clips"],
         "run": ["score_files"],
         "store._shard": ["StoreError"],
         "store.store": ["Store"],

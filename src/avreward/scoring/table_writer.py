@@ -219,33 +219,3 @@ def _clean(value: Any, kind: str) -> Any:
 def _text(text: str) -> str:
     """Text that can be written as UTF-8: a file's name may be any bytes."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def read_prompts(path: Path) -> dict[str, str]:
-    """Return clip → prompt from a CSV or JSONL file with the columns ``clip`` and ``prompt``.
-
-    Raises:
-        AvrewardError: if the file can't be read, or a clip has no prompt or two; it names the file and the clip.
-    """
-    import csv
-
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                rows: list[Any] = list(csv.DictReader(file))
-            else:
-                rows = [json.loads(line) for line in file if line.strip()]
-        pairs = [(str(row["clip"]), row["prompt"]) for row in rows]
-    except OSError as error:
-        raise AvrewardError(f"{path}: the prompts can't be read ({error.strerror or error}); check the path") from error
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        wrong = f"no column {error}" if isinstance(error, KeyError) else f"{error}"
-        remedy = "write CSV or JSON lines with the columns clip and prompt"
-        raise AvrewardError(f"{path}: the prompts can't be read ({wrong}); {remedy}") from error
-    prompts: dict[str, str] = {}
-    for clip, prompt in pairs:
-        if prompt is None:
-            raise AvrewardError(f"{path}: the clip {clip} has no prompt; write one, or leave the line out")
-        if prompts.setdefault(clip, str(prompt)) != str(prompt):
-            raise AvrewardError(f"{path}: the clip {clip} has two prompts; keep one of the lines")
-    return prompts

@@ -1,0 +1,79 @@
+"""The clips that a command is about: its arguments, and the prompts in `--prompts`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from avreward.cli._common import complain, shown
+
+if TYPE_CHECKING:
+    from avreward.scoring.inputs import ListedClip
+
+INPUTS = (
+    'Media files, folders (with their subfolders), quoted patterns such as "dubs/*/*.mp4", manifests (CSV, TSV, JSONL, '
+    "JSON, Parquet with the columns clip and prompt), or - for a path a line on standard input."
+)
+PROMPTS = "CSV, TSV, JSONL or JSON with the columns clip and prompt, or {clip: prompt}: what each clip was asked for."
+
+Inputs = Annotated[list[Path], typer.Argument(help=INPUTS, show_default=False)]
+PromptsFile = Annotated[Path | None, typer.Option("--prompts", help=PROMPTS)]
+GroupRule = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="parent|prompt|video|stem|COLUMN",
+        help="What clips of one group share: the folder, the prompt, the video track, the file's name without its "
+        "ending, or the value in a column of the manifest.",
+        show_default=False,
+    ),
+]
+
+
+def listed(inputs: Sequence[Path], prompts: Path | None = None) -> list[ListedClip]:
+    """Return the clips that `inputs` name, with their prompts from a manifest or from the file `prompts`.
+
+    Says on standard error how many clips have none in `prompts`. A clip with two different prompts is a usage error.
+    """
+    from avreward.scoring.inputs import list_clips
+
+    clips = list_clips(inputs)
+    asked = prompts_of([clip.path for clip in clips], prompts)
+    found = []
+    for clip in clips:
+        prompt = asked.get(clip.path, clip.prompt)
+        if clip.prompt not in (None, prompt):
+            problem = f"{prompts}: another prompt for {shown(clip.path)} than in its manifest; keep one of them"
+            raise typer.BadParameter(problem, param_hint="--prompts")
+        found.append(clip if prompt == clip.prompt else replace(clip, prompt=prompt))
+    return found
+
+
+def prompts_of(clips: Sequence[Path], file: Path | None) -> dict[Path, str]:
+    """Clip → prompt, by the path as it was given or else by the file's name alone.
+
+    Says on standard error how many clips have none. A name that several clips have is a usage error: their prompts may
+    differ.
+    """
+    if file is None:
+        return {}
+    from avreward.scoring._manifest import read_prompts
+
+    asked = {str(Path(clip)): prompt for clip, prompt in read_prompts(file).items()}
+    keys = {clip: str(clip) if str(clip) in asked else clip.name for clip in clips}
+    named: dict[str, Path] = {}
+    for clip, key in keys.items():
+        if key in asked and named.setdefault(key, clip) != clip:
+            problem = f"{file}: {key} may be {shown(named[key])} or {shown(clip)}; write their paths in the column clip"
+            raise typer.BadParameter(problem, param_hint="--prompts")
+    found = {clip: asked[key] for clip, key in keys.items() if key in asked}
+    if not found:
+        remedy = "its column clip takes a path as given, or a file's name"
+        complain(f"{shown(file)}: none of the prompts names a clip; {remedy}")
+    elif lacking := len(keys) - len(found):
+        complain(f"{shown(file)}: {lacking} of {len(keys)} clips have no prompt there")
+    return found

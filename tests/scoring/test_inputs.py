@@ -1,0 +1,147 @@
+"""Files, folders, patterns, standard input and manifests as lists of clips, and the groups of clips."""
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from avreward.errors import ArgumentError, AvrewardError
+from avreward.scoring import ListedClip, group_of, list_clips
+
+
+@pytest.fixture
+def dubs(tmp_path, monkeypatch):
+    """Two folders of dubs beside files that are no media."""
+    for name in ("rain/dub10.mp4", "rain/dub2.mp4", "drum/a.wav", "drum/notes.txt", "drum/.hidden.mp4", ".cache/x.mp4"):
+        path = tmp_path / "dubs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return Path("dubs")
+
+
+def paths(*inputs) -> list[str]:
+    return [clip.path.as_posix() for clip in list_clips(inputs)]
+
+
+ALL = ["dubs/drum/a.wav", "dubs/rain/dub2.mp4", "dubs/rain/dub10.mp4"]
+
+
+def test_folders_and_patterns_in_natural_order(dubs):
+    assert paths("dubs") == ALL
+    assert paths("dubs/*") == ALL
+    assert paths("dubs/**/*") == ALL
+    assert paths("dubs/rain/*.mp4") == ALL[1:]
+    assert paths("dubs/rain/dub10.mp4", "dubs/drum") == ["dubs/rain/dub10.mp4", "dubs/drum/a.wav"]
+    assert paths("dubs/drum/notes.txt", "lost.mp4") == ["dubs/drum/notes.txt", "lost.mp4"]  # named, so they are tried
+    with pytest.raises(ArgumentError, match=r"clips: expected media files that match the pattern, got none for 'x\*'"):
+        paths("x*")
+
+
+def test_a_name_with_brackets_is_a_file_if_it_is_there(dubs):
+    Path("take[1].mp4").touch()
+    assert paths("take[1].mp4") == ["take[1].mp4"]
+
+
+def test_a_link_to_a_folder_above_ends(dubs):
+    (dubs / "rain" / "up").symlink_to(dubs.absolute())
+    assert sorted(paths("dubs")) == sorted(ALL)
+
+
+@pytest.mark.parametrize("text", ["dubs/rain\ndubs/drum/a.wav\n\n", "dubs/rain\0dubs/drum/a.wav\0"])
+def test_standard_input(dubs, monkeypatch, text):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert paths("-") == ["dubs/rain/dub2.mp4", "dubs/rain/dub10.mp4", "dubs/drum/a.wav"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    with pytest.raises(ArgumentError, match="standard input, got nothing"):
+        paths("-")
+
+
+ROWS = [
+    {"file": "dubs/drum/a.wav", "prompt": "a drum", "system": "wan", "mos": 3.5},
+    {"file": "dubs/rain/dub2.mp4", "prompt": None, "system": "ltx", "mos": None},
+]
+
+
+def written(path: Path) -> Path:
+    kind = path.suffix
+    if kind == ".parquet":
+        parquet.write_table(pyarrow.Table.from_pylist([{**row, "tags": ["x"]} for row in ROWS]), path)
+    elif kind in (".csv", ".tsv"):
+        separator = "," if kind == ".csv" else "\t"
+        lines = [separator.join("" if value is None else str(value) for value in row.values()) for row in ROWS]
+        path.write_text("\n".join([separator.join(ROWS[0]), *lines]) + "\n", encoding="utf-8-sig")
+    else:
+        path.write_text(json.dumps(ROWS) if kind == ".json" else "\n".join(map(json.dumps, ROWS)))
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet"])
+def test_manifests(dubs, ending):
+    first, second = list_clips(written(Path(f"list.{ending}")))
+    assert (first.path, first.prompt, first.columns["system"]) == (Path("dubs/drum/a.wav"), "a drum", "wan")
+    assert (second.path, second.prompt) == (Path("dubs/rain/dub2.mp4"), None)
+    assert list(first.columns) == ["system", "mos"]
+    assert float(first.columns["mos"]) == 3.5
+
+
+def test_a_json_map_of_prompts_and_a_list_of_paths(dubs):
+    Path("prompts.json").write_text('{"dubs/drum/a.wav": "a drum"}')
+    assert list_clips("prompts.json") == [ListedClip(Path("dubs/drum/a.wav"), "a drum")]
+    Path("names.json").write_text('["dubs/drum/a.wav", "b.mp4"]')
+    assert paths("names.json") == ["dubs/drum/a.wav", "b.mp4"]
+
+
+def test_paths_relative_to_the_manifest(dubs, tmp_path, monkeypatch):
+    (dubs / "list.csv").write_text("path\ndrum/a.wav\nlost.wav\n")
+    assert paths("dubs/list.csv") == ["dubs/drum/a.wav", "dubs/lost.wav"]
+    monkeypatch.chdir(dubs)
+    assert paths("list.csv") == ["drum/a.wav", "lost.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.csv", "name,text\nx,y\n", "a column clip, file, .* or audio, got only name, text; call the column"),
+        ("a.csv", "clip,prompt\na.mp4,a dog, wet\n", "expected 2 values a line, got 3 in line 2; put quotes"),
+        ("a.csv", "clip,clip\na,b\n", "columns with different names, got 'clip' twice"),
+        ("a.csv", "clip,prompt\n,a dog\n", "row 1: expected a path under clip, got ''"),
+        ("a.json", "3", "rows with names, or paths, got 3"),
+        ("a.jsonl", '{"clip": "a.mp4"}\nnull\n', "rows with names, or paths, got None"),
+    ],
+)
+def test_wrong_manifests(dubs, name, text, says):
+    Path(name).write_text(text)
+    with pytest.raises(ArgumentError, match=f"a.*: .*{says}"):
+        list_clips(name)
+
+
+def test_manifests_that_cannot_be_read(dubs):
+    for name, text in {"a.json": "{", "a.jsonl": "[" * 100_000, "a.parquet": "no table"}.items():
+        Path(name).write_text(text)
+        with pytest.raises(AvrewardError, match=rf"{name}: this list can't be read \(.*\); write CSV"):
+            list_clips(name)
+    with pytest.raises(AvrewardError, match=r"lost.csv: this list can't be read .*; check the path"):
+        list_clips("lost.csv")
+
+
+def test_a_manifest_of_many_rows(tmp_path):
+    """Its size has no other cost than reading it: no file is looked at beyond the first rows."""
+    path = tmp_path / "many.csv"
+    path.write_text("clip,prompt,system\n" + "".join(f"{i}.mp4,prompt {i // 5},s{i % 5}\n" for i in range(100_000)))
+    found = list_clips(path)
+    assert len(found) == 100_000
+    assert found[-1] == ListedClip(Path("99999.mp4"), "prompt 19999", {"system": "s4"})
+    assert len({group_of(clip, "prompt") for clip in found}) == 20_000
+
+
+def test_groups():
+    clip = ListedClip(Path("dubs/rain/1.wav"), "rain", {"system": "wan", "empty": ""})
+    found = {by: group_of(clip, by) for by in ("parent", "prompt", "stem", "system", "empty")}
+    assert found == {"parent": "dubs/rain", "prompt": "rain", "stem": "1", "system": "wan", "empty": None}
+    assert group_of(clip, "video") is None  # it can't be opened
+    with pytest.raises(ArgumentError, match="did you mean 'system'"):
+        group_of(clip, "sytem")
