@@ -55,9 +55,9 @@ class DiffusersRun:
         self._error: BaseException | None = None
         self._iteration: list[ObservedStep] = []
         self._now: list[Tensor] = []  # of each track, after the step
-        self._put: set[int] = set()  # rows set since then
-        self._last: list[Tensor] = []  # the same, of the step before
-        self._held: set[int] = set()
+        self._put: dict[int, list[Tensor]] = {}  # what the rows that were set since then had before
+        self._last: list[Tensor] = []  # the same two, of the step before
+        self._held: dict[int, list[Tensor]] = {}
         self._draws: list[torch.Generator] = []
         self._seeds: Sequence[int] | None = None
         self._spread = 0.0
@@ -93,9 +93,9 @@ class DiffusersRun:
 
     def put(self, row: int, state: list[Tensor]) -> None:
         """Set the latents of one row."""
+        self._put.setdefault(row, self.take(row))
         for track, latents in zip(self._now, state, strict=True):
-            track[row] = latents  # in place: the pipeline holds this very tensor
-        self._put.add(row)
+            track[row] = latents  # in place: the pipeline gets this very tensor
 
     def finish(self) -> list[Clip]:
         """Take the remaining steps and return the clips."""
@@ -140,12 +140,8 @@ class DiffusersRun:
             raise _RunStopped
         if seen.track == 0:
             self._last, self._iteration, self._held = self._now, [], self._put
-            self._now, self._put = [], set()
-        if self._last and any(not torch.equal(self._last[seen.track][row], seen.sample[row]) for row in self._held):
-            raise AvrewardError(
-                "pipeline: expected latents that its scheduler's steps return, got a pipeline that keeps its own, so "
-                "candidates cannot be exchanged between steps; use best_of_n, evolution or halving"
-            )
+            self._now, self._put = [], {}
+        self._check_exchanged(seen)
         result = self._with_noise(seen)
         self._iteration.append(seen)
         self._now.append(result)
@@ -158,6 +154,20 @@ class DiffusersRun:
                 if self._stop:
                     raise _RunStopped
         return result
+
+    def _check_exchanged(self, seen: ObservedStep) -> None:
+        """Raise if the pipeline goes on with the latents that a row had before it was set.
+
+        Its sample need not equal the latents that were set: the pipeline may round them, and its callbacks may edit
+        them. But it is nearer to them than to the earlier ones.
+        """
+        for row, before in self._held.items():
+            after, sample = (track[row].float() for track in (self._last[seen.track], seen.sample))
+            if float((sample - after).norm()) > float((sample - before[seen.track].float()).norm()):
+                raise AvrewardError(
+                    "pipeline: expected latents that its scheduler's steps return, got a pipeline that keeps its own, "
+                    "so candidates cannot be exchanged between steps; use best_of_n, evolution or halving"
+                )
 
     def _with_noise(self, seen: ObservedStep) -> Tensor:
         if seen.track == 0 and self._spread > 0:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from avreward.errors import ArgumentError, Described
 from avreward.generators._stochastic import NoiseLevel
+from avreward.generators.diffusers._clean import predicted_clean
 
 
 class ObservedStep(NamedTuple):
@@ -68,11 +69,14 @@ class ObservedScheduler:
         if "generator" in self.__signature__.parameters and given.get("generator") is None and self.generators:
             given["generator"] = self.generators if len(self.generators) > 1 else self.generators[0]
         sample, output, time = given["sample"], given["model_output"], given["timestep"]
+        tokens = given.get("per_token_timesteps")
         place = copy.copy(self.scheduler)  # the state before the step, which changes it
         if hasattr(place, "_init_step_index") and place.step_index is None:
             place._init_step_index(time)
         result = type(self.scheduler).step(self.scheduler, *bound.args, **bound.kwargs)
-        seen = ObservedStep(self.track, sample, result[0], lambda: predicted_clean(place, output, time, sample))
+        seen = ObservedStep(
+            self.track, sample, result[0], partial(predicted_clean, place, output, time, sample, tokens)
+        )
         changed = self.listener(seen)
         if changed is result[0]:
             return result
@@ -80,65 +84,3 @@ class ObservedScheduler:
             return (changed, *result[1:])
         result.prev_sample = changed
         return result
-
-
-def predicted_clean(scheduler: Any, output: Tensor, time: Any, sample: Tensor) -> tuple[Tensor, NoiseLevel, NoiseLevel]:
-    """Return the clean sample predicted at a step, and the levels of noise before and after the step.
-
-    Supported are flow matching (Euler), DDIM schedulers (``alphas_cumprod``), and those that convert the network's
-    output to a clean sample themselves (DPM-Solver, UniPC, EDM).
-
-    Args:
-        scheduler: in its state before the step.
-        output: of the network.
-        time: the timestep.
-        sample: (batch, …) before the step.
-
-    Raises:
-        ArgumentError: if the scheduler is not supported.
-    """
-    kind = type(scheduler).__name__
-    if kind == "FlowMatchEulerDiscreteScheduler":
-        now, after = (float(scheduler.sigmas[scheduler.step_index + i]) for i in (0, 1))
-        return sample.float() - now * output, NoiseLevel(1 - now, now), NoiseLevel(1 - after, after)
-    if hasattr(scheduler, "convert_model_output") and hasattr(scheduler, "_sigma_to_alpha_sigma_t"):
-        levels = [_converted(scheduler, scheduler.step_index + i) for i in (0, 1)]
-        return _convert(scheduler, output, sample), levels[0], levels[1]
-    if kind in ("DDIMScheduler", "CogVideoXDDIMScheduler", "DDIMParallelScheduler"):
-        return _ddim(scheduler, output, int(time), sample)
-    known = "FlowMatchEulerDiscreteScheduler, DDIMScheduler, CogVideoXDDIMScheduler, DPMSolverMultistepScheduler"
-    expected = f"one of {known}, UniPCMultistepScheduler, EDMDPMSolverMultistepScheduler"
-    raise ArgumentError("scheduler", expected, Described(kind), "set pipeline.scheduler to one of them")
-
-
-def _converted(scheduler: Any, index: int) -> NoiseLevel:
-    alpha, sigma = scheduler._sigma_to_alpha_sigma_t(scheduler.sigmas[index])
-    return NoiseLevel(float(alpha), float(sigma))
-
-
-def _convert(scheduler: Any, output: Tensor, sample: Tensor) -> Tensor:
-    """Return the clean sample, from a scheduler whose algorithm predicts it."""
-    config = scheduler.config
-    if not getattr(scheduler, "predict_x0", True) or "++" not in getattr(config, "algorithm_type", "++"):
-        got = Described(f"a {type(scheduler).__name__} that predicts noise")
-        remedy = "make it with algorithm_type='dpmsolver++', or predict_x0=True"
-        raise ArgumentError("scheduler", "one that predicts the clean sample", got, remedy)
-    return scheduler.convert_model_output(output, sample=sample)
-
-
-def _ddim(scheduler: Any, output: Tensor, time: int, sample: Tensor) -> tuple[Tensor, NoiseLevel, NoiseLevel]:
-    config = scheduler.config
-    before = time - config.num_train_timesteps // scheduler.num_inference_steps
-    products = scheduler.alphas_cumprod
-    kept = (float(products[time]), float(products[before] if before >= 0 else scheduler.final_alpha_cumprod))
-    now, after = (NoiseLevel(part**0.5, max(0.0, 1 - part) ** 0.5) for part in kept)
-    match config.prediction_type:
-        case "epsilon":
-            clean = (sample - now.sigma * output) / now.alpha
-        case "v_prediction":
-            clean = now.alpha * sample - now.sigma * output
-        case _:
-            clean = output
-    if getattr(config, "clip_sample", False):
-        clean = clean.clamp(-config.clip_sample_range, config.clip_sample_range)
-    return clean, now, after

@@ -21,6 +21,7 @@ from avreward.errors import ArgumentError, Described
 from avreward.generators._identity import run_key
 from avreward.generators.base import Condition, Cost, Noise
 from avreward.generators.diffusers._call import EncodedPrompts, arguments_of, generators_of, prepared
+from avreward.generators.diffusers._clean import check_scheduler
 from avreward.generators.diffusers._output import clips_of, frame_rate
 from avreward.generators.diffusers._run import DiffusersRun
 from avreward.generators.diffusers._steps import ObservedScheduler, ObservedStep
@@ -111,6 +112,8 @@ class DiffusersSampler:
         if getattr(own, "scheduler", None) is None:
             remedy = "use a strategy that does not pause between steps, such as best_of_n"
             raise ArgumentError("pipeline", "one with a scheduler", Described(f"a {type(own).__name__}"), remedy)
+
+        check_scheduler(own.scheduler)
 
         def decode(latents: list[Tensor]) -> Clip:
             return self.decode(latents, condition)[0]
