@@ -1,6 +1,7 @@
 """`avreward score`: the table's rows and columns, groups, failures, and what an interrupt leaves."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from full_disk import run_limited
 from pyarrow import parquet
 
 from avreward import Clip
+from avreward.scoring import read_table
 from avreward.scoring.table_writer import METADATA_KEY
 
 
@@ -47,8 +49,57 @@ def test_json_lines(run, toy, files, tmp_path):
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["clip"] for row in rows] == [str(files.loud), str(files.soft)]
     assert rows[0]["reward"] is None
-    assert rows[0]["metadata"]["group_by"] == "parent"
+    assert "metadata" not in rows[0]
+    assert json.loads((tmp_path / "scores.meta.json").read_text())["group_by"] == "parent"
     assert rows[0]["fingerprint"] == "toy 1"
+
+
+def test_csv(run, toy, files, tmp_path):
+    """It is read back as Parquet is: the same columns, types and reasons, and how groups were formed."""
+    clips = (files.loud, files.silent, files.bad["empty.mp4"])
+    for name in ("scores.csv", "scores.parquet"):
+        assert run("score", *clips, "--out", tmp_path / name, "--reward", "overall").exit_code == 1
+    found, expected = read_table(tmp_path / "scores.csv"), read_table(tmp_path / "scores.parquet")
+    assert found.metadata == expected.metadata
+    assert found.rows.column_names == expected.rows.column_names
+    assert [{**row, "reasons": None} for row in found.rows.to_pylist()] == [
+        {**row, "reasons": None} for row in expected.rows.to_pylist()
+    ]
+    assert found.rows["reasons"].to_pylist() == expected.rows["reasons"].to_pylist()
+    assert found.rows["reasons"].to_pylist()[1]
+    assert (tmp_path / "scores.csv").read_text().startswith("clip,clip_key,group,prompt,toy.power,")
+
+
+def test_columns_of_a_manifest_are_kept(run, toy, files, tmp_path):
+    manifest, out = tmp_path / "list.csv", tmp_path / "scores.csv"
+    rows = [(files.loud, "a drum", "wan", "01", 4.5, 7), (files.soft, "a dog", "ltx", "02", "", 8)]
+    lines = [",".join(map(str, row)) for row in rows]
+    manifest.write_text("\n".join(["file,prompt,system,id,mos,seed", *lines]))
+    assert run("score", manifest, "--out", out, "--group-by", "id").exit_code == 0
+    table = read_table(out)
+    assert table.metadata["group_by"] == "id"
+    columns = ("prompt", "group", "system", "id", "mos", "seed")
+    assert [[row[name] for name in columns] for row in table.rows.to_pylist()] == [
+        ["a drum", "01", "wan", "01", 4.5, 7], ["a dog", "02", "ltx", "02", None, 8]
+    ]  # fmt: skip
+    assert run("score", manifest, "--out", out).exit_code == 0
+    assert read_table(out).metadata["group_by"] == "prompt"
+    wrong = run("score", manifest, "--out", out, "--group-by", "sytem")
+    assert wrong.exit_code == 2
+    assert "did you mean 'system'" in wrong.stderr
+
+
+def test_a_folder_is_grouped_by_its_folders(run, toy, files, tmp_path):
+    for name in ("rain/1.mp4", "rain/2.mp4", "drum/1.mp4"):
+        (tmp_path / "dubs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "dubs" / name).write_bytes(files.loud.read_bytes())
+    out = tmp_path / "scores.jsonl"
+    assert run("score", tmp_path / "dubs", "--out", out).exit_code == 0
+    rows = read_table(out).rows.to_pylist()
+    assert [Path(row["clip"]).name for row in rows] == ["1.mp4", "1.mp4", "2.mp4"]
+    assert [Path(row["group"]).name for row in rows] == ["drum", "rain", "rain"]
+    assert run("score", tmp_path / "dubs", "--out", out, "--group-by", "stem").exit_code == 0
+    assert [row["group"] for row in read_table(out).rows.to_pylist()] == ["1", "1", "2"]
 
 
 def test_measurements_become_covariates(run, files, tmp_path):
@@ -209,7 +260,7 @@ def test_a_full_disk_leaves_nothing_behind(files, tmp_path, room):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("out", ["scores.csv", "scores", "nowhere/scores.parquet"])
+@pytest.mark.parametrize("out", ["scores.txt", "scores", "nowhere/scores.parquet"])
 def test_places_that_cannot_be(run, toy, files, tmp_path, out):
     result = run("score", files.loud, "--out", tmp_path / out)
     assert result.exit_code == 2

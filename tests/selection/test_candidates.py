@@ -18,7 +18,7 @@ def grouped(table, by=None):
     return pool.rule, found
 
 
-@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
 def test_rules(tmp_path, ending):
     rows = [
         {"clip": "a/1.mp4", "prompt": "x", "reward": 1, "seed": 3},
@@ -31,6 +31,7 @@ def test_rules(tmp_path, ending):
     assert grouped(table) == ("the prompt", by_prompt)
     assert grouped(table, "prompt")[1] == by_prompt
     assert grouped(table, "parent") == ("the folder of the clip", {"a": [0], "/a/b": [1], ".": [2]})
+    assert grouped(table, "stem") == ("the file's name", {"1": [0], "2": [1], "3": [2]})
     assert grouped(table, "seed") == ("the column seed", {"3": [0, 1], "4": [2]})
     with pytest.raises(
         ArgumentError, match=r"group_by: expected .* with groups by prompt; score the clips again with --group-by video"
@@ -77,7 +78,9 @@ def test_tables_of_ones_own(tmp_path):
         ("t.parquet", "not a table", "can't be read"),
         ("t.jsonl", "{broken", "can't be read"),
         ("t.jsonl", '{"reward": 1}\n', "no column clip"),
-        ("t.csv", "clip,reward\n", r"^path: expected a table that ends in .parquet or .jsonl, got "),
+        ("t.csv", "clip,reward\n", "no rows"),
+        ("t.csv", 'clip,reasons\na,"[1]"\n', "can't be read"),
+        ("t.txt", "clip,reward\n", r"^path: expected a table that ends in .parquet or .jsonl or .csv, got "),
     ],
 )
 def test_bad_files(tmp_path, name, content, problem):

@@ -22,7 +22,7 @@ GroupColumn = Annotated[
     str | None,
     typer.Option(
         "--group-by",
-        metavar="prompt|video|parent|COLUMN",
+        metavar="parent|prompt|video|stem|COLUMN",
         help="What candidates of one prompt share. Default: the table's column group.",
     ),
 ]
@@ -32,7 +32,7 @@ RewardColumn = Annotated[
 
 
 def curve(
-    table: Annotated[Path, typer.Argument(help="A scored table: .parquet or .jsonl.", show_default=False)],
+    table: Annotated[Path, typer.Argument(help="A scored table: .parquet, .jsonl or .csv.", show_default=False)],
     reward: RewardColumn = None,
     second: Annotated[
         str | None,

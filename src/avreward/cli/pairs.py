@@ -48,7 +48,7 @@ DIMENSION = "A column in which the chosen clip should not be worse (larger is be
 
 
 def pairs(
-    table: Annotated[Path, typer.Argument(help="A scored table: .parquet or .jsonl.", show_default=False)],
+    table: Annotated[Path, typer.Argument(help="A scored table: .parquet, .jsonl or .csv.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The folder to write: new or empty.", show_default=False)],
     to: Annotated[
         ExportTarget, typer.Option("--format", help="datasets loses nothing; the others have a sidecar.")

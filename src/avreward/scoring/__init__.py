@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.scoring._score_table import TableRun as TableRun
+    from avreward.scoring._score_table import score_table as score_table
     from avreward.scoring._streaming import Scored as Scored
     from avreward.scoring.evaluator import Evaluator as Evaluator
     from avreward.scoring.inputs import ListedClip as ListedClip
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_score_table": ["TableRun", "score_table"],
         "_streaming": ["Scored"],
         "evaluator": ["Evaluator"],
         "inputs": ["ListedClip", "group_of", "list_clips"],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from csv import reader
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 
 from avreward._display import SHOWN, Shown, ShownAsTable, counted
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
-from avreward.scoring.table_writer import ENDINGS, METADATA_KEY
+from avreward.scoring._table_files import ENDINGS, METADATA_KEY, read_metadata
 
 if TYPE_CHECKING:
     import pyarrow
 
 TEXTS = ("clip", "clip_key", "group", "prompt", "fingerprint")
 COVARIATES = ("seconds", "fps", "width", "height", "sample_rate", "loudness", "motion")
+WHOLE = ("seed", "width", "height", "sample_rate")
 NOT_SCORES = {*TEXTS, *COVARIATES, "reward", "sigma", "reasons", "seed", "metadata"}
 LINES_AT_ONCE = 1 << 26  # bytes; a line must fit
 
@@ -105,7 +107,9 @@ class ScoredTable(ShownAsTable):
 
 
 def read_table(path: str | PathLike[str]) -> ScoredTable:
-    """Return the scored table in a ``.parquet`` or ``.jsonl`` file.
+    """Return the scored table in a ``.parquet``, ``.jsonl`` or ``.csv`` file.
+
+    CSV and JSON lines have their metadata beside them, in ``NAME.meta.json``; a table without is read too.
 
     Raises:
         ArgumentError: if the name has another ending.
@@ -122,8 +126,8 @@ def read_table(path: str | PathLike[str]) -> ScoredTable:
     if path.suffix.lower() not in ENDINGS:
         raise ArgumentError("path", f"a table that ends in {' or '.join(ENDINGS)}", Described(str(path)))
     try:
-        rows, metadata = _parquet(path) if path.suffix.lower() == ".parquet" else _lines(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        rows, metadata = _READERS[path.suffix.lower()](path)
+    except (OSError, ValueError, AttributeError, RecursionError, pyarrow.ArrowException) as error:
         why = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise AvrewardError(
             f"{path}: this table can't be read ({why}); write it with `avreward score --out`"
@@ -147,8 +151,11 @@ def _lines(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
     import pyarrow
     from pyarrow import json as lines
 
+    metadata = read_metadata(path)
     with path.open(encoding="utf-8") as file:
-        metadata = json.loads(file.readline() or "{}").get("metadata") or {}
+        first = json.loads(file.readline() or "{}")
+        if not metadata and isinstance(first, Mapping):  # tables of version 0.1 have them in each line
+            metadata = first.get("metadata") or {}
     rows = lines.read_json(path, read_options=lines.ReadOptions(block_size=LINES_AT_ONCE))
     if "metadata" in rows.column_names:
         rows = rows.drop_columns(["metadata"])
@@ -160,3 +167,51 @@ def _lines(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
             kind = pyarrow.float64()
         rows = rows.set_column(i, pyarrow.field(field.name, kind), rows[field.name].cast(kind))
     return rows, metadata
+
+
+def _separated(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
+    import pyarrow
+    from pyarrow import csv
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        head = next(reader(file), [])
+    rows = csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(block_size=LINES_AT_ONCE),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(head, pyarrow.string()), null_values=[""], strings_can_be_null=True
+        ),
+    )
+    for i, name in enumerate(rows.column_names):
+        if name == "reasons":
+            rows = rows.set_column(i, name, _reasons(rows[name].to_pylist()))
+        elif name not in TEXTS:
+            rows = rows.set_column(i, name, _numbers(rows[name], whole=name in WHOLE))
+    return rows, read_metadata(path)
+
+
+def _numbers(texts: pyarrow.ChunkedArray, whole: bool) -> pyarrow.ChunkedArray:
+    """Return a column of texts as numbers, if all of them are numbers; ``007`` is a name."""
+    import pyarrow
+    from pyarrow import compute
+
+    if compute.any(compute.match_substring_regex(texts, r"^[+-]?0\d")).as_py():
+        return texts
+    try:
+        numbers = compute.cast(texts, pyarrow.float64())
+        return compute.cast(numbers, pyarrow.int64()) if whole else numbers
+    except pyarrow.ArrowInvalid:
+        return texts
+
+
+def _reasons(texts: Sequence[str | None]) -> pyarrow.Array:
+    """Return the JSON objects in a column of CSV as lists of dimension and reason, as Parquet has them."""
+    import pyarrow
+
+    pair = pyarrow.struct([("dimension", pyarrow.string()), ("reason", pyarrow.string())])
+    found = [[{"dimension": d, "reason": str(why)} for d, why in json.loads(text or "{}").items()] for text in texts]
+    return pyarrow.array(found, pyarrow.list_(pair))
+
+
+_READERS = {".parquet": _parquet, ".jsonl": _lines, ".csv": _separated}

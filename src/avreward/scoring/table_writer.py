@@ -1,26 +1,24 @@
-"""The scored table: one row a clip, written during a run, as Parquet or JSON lines by the file's ending."""
+"""The scored table: one row a clip, written during a run, as Parquet, JSON lines or CSV by the file's ending."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
+import os
+import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType, TracebackType
+from typing import Any, ClassVar
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
+from avreward.scoring._table_files import ENDINGS, METADATA_KEY, SINKS, cleaned, write_metadata
 
-if TYPE_CHECKING:
-    import pyarrow
+__all__ = ["ENDINGS", "METADATA_KEY", "TableWriter", "clip_key", "covariates"]
 
-ENDINGS = (".parquet", ".jsonl")
 ROWS_AT_ONCE = 256  # rows in memory, and in one row group
-METADATA_KEY = b"avreward"  # in a Parquet file's metadata; its value is JSON
 
 _BEFORE = (("clip", "string"), ("clip_key", "string"), ("group", "string"), ("prompt", "string"))
 _AFTER = (
@@ -68,28 +66,37 @@ class TableWriter:
     It warns when rows have two fingerprints: scores from different settings are not on one scale.
 
     Args:
-        path: ends in ``.parquet`` or ``.jsonl``.
+        path: ends in ``.parquet``, ``.jsonl`` or ``.csv``.
         scores: the names of the columns with scores: ``signals.audio_quality``.
         metadata: how groups were formed, the reward's expression, …: JSON under ``avreward`` in a Parquet file's
-            metadata; in JSONL, the same `metadata` in each line.
+            metadata; beside JSONL and CSV, the file ``NAME.meta.json``.
+        others: more columns, after the rest: name → ``string``, ``double`` or ``int64`` (*optional*).
 
     Raises:
         ArgumentError: if `path` has another ending.
         AvrewardError: if `path` can't be written.
     """
 
-    def __init__(self, path: Path, scores: Sequence[str], metadata: Mapping[str, Any]) -> None:
-        if path.suffix.lower() not in ENDINGS:
+    COLUMNS: ClassVar = (*_BEFORE, *_AFTER)  # those of every table, with their types
+
+    def __init__(
+        self,
+        path: Path,
+        scores: Sequence[str],
+        metadata: Mapping[str, Any],
+        others: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        if path.suffix.lower() not in SINKS:
             raise ArgumentError("path", f"a file name that ends in {' or '.join(ENDINGS)}", Described(str(path)))
         self.path, self.metadata = path, dict(metadata)
-        self.columns = (*_BEFORE, *((name, "double") for name in scores), *_AFTER)
+        self.columns = (*_BEFORE, *((name, "double") for name in scores), *_AFTER, *others.items())
         self.kept: Path | None = None  # where the rows are, once closed
         self.rows = 0
-        self._part = path.with_name(f".{path.name}.part")
+        self._part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")  # two runs, two files
         self._waiting: list[dict[str, Any]] = []
         self._fingerprints: set[str] = set()
         with _writing(path), self._or_nothing():
-            self._sink: _RowSink = (_Parquet if path.suffix.lower() == ".parquet" else _Lines)(self._part, self)
+            self._sink = SINKS[path.suffix.lower()](self._part, self.columns, self.metadata)
 
     def add(self, **row: Any) -> None:
         """Add a row.
@@ -105,7 +112,7 @@ class TableWriter:
         unknown = row.keys() - {name for name, _ in self.columns}
         if unknown:
             raise unknown_name("row", min(unknown), [name for name, _ in self.columns])
-        self._waiting.append({name: _clean(row.get(name), kind) for name, kind in self.columns})
+        self._waiting.append({name: cleaned(row.get(name), kind) for name, kind in self.columns})
         self.rows += 1
         self._compare(row.get("fingerprint"))
         if len(self._waiting) >= ROWS_AT_ONCE:
@@ -120,12 +127,12 @@ class TableWriter:
         with _writing(self.path), self._or_nothing():
             with closing(self._sink):
                 self._flush()
-            if kind is None:
-                self.kept = self._part.replace(self.path)
-            elif self.rows:
-                self.kept = self._part.replace(self.path.with_suffix(f".partial{self.path.suffix}"))
-            else:
+            if kind is not None and not self.rows:
                 self._part.unlink()
+                return
+            kept = self.path if kind is None else self.path.with_suffix(f".partial{self.path.suffix}")
+            write_metadata(kept, self.metadata)
+            self.kept = self._part.replace(kept)
 
     @contextmanager
     def _or_nothing(self) -> Iterator[None]:
@@ -161,61 +168,3 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); choose another place") from error
-
-
-class _RowSink(Protocol):
-    """A file that takes rows."""
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _Parquet:
-    def __init__(self, path: Path, table: TableWriter) -> None:
-        import pyarrow
-        from pyarrow import parquet
-
-        # A list of pairs, since `datasets` does not read map types.
-        reasons = pyarrow.list_(pyarrow.struct([("dimension", pyarrow.string()), ("reason", pyarrow.string())]))
-        types = {"reasons": reasons, "string": pyarrow.string(), "double": pyarrow.float64()}
-        types |= {"int32": pyarrow.int32(), "int64": pyarrow.int64()}
-        fields = [(name, types[kind]) for name, kind in table.columns]
-        metadata = {METADATA_KEY: json.dumps(table.metadata).encode()}
-        self.schema: pyarrow.Schema = pyarrow.schema(fields, metadata=metadata)
-        self.writer = parquet.ParquetWriter(path, self.schema, compression="zstd")
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        import pyarrow
-
-        self.writer.write_table(pyarrow.Table.from_pylist(list(rows), schema=self.schema))
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-class _Lines:
-    def __init__(self, path: Path, table: TableWriter) -> None:
-        self.file: IO[str] = path.open("w", encoding="utf-8")
-        self.metadata = table.metadata
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        for row in rows:
-            self.file.write(json.dumps({**row, "metadata": self.metadata}, ensure_ascii=False, allow_nan=False) + "\n")
-        self.file.flush()
-
-    def close(self) -> None:
-        self.file.close()
-
-
-def _clean(value: Any, kind: str) -> Any:
-    if kind == "reasons":
-        return [{"dimension": dimension, "reason": _text(reason)} for dimension, reason in (value or {}).items()]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return _text(str(value)) if kind == "string" and value is not None else value
-
-
-def _text(text: str) -> str:
-    """Text that can be written as UTF-8: a file's name may be any bytes."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

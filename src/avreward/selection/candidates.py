@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from avreward._display import Shown, ShownAsTable, counted
 from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.scoring.inputs import RULES
 from avreward.scoring.table_reader import ScoredTable
 
-RULES = ("prompt", "video", "parent")
 ODD = "its tracks or its rater's settings differ from those of most of its group, so the scores are not comparable"
 
 
@@ -67,7 +67,8 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
     Args:
         table: see `read_table`.
         reward: the column to choose by. Default: ``reward``.
-        group_by: ``prompt``, ``video``, ``parent`` (the folder), or any column. Default: the column ``group``.
+        group_by: ``prompt``, ``video``, ``parent`` (the folder), ``stem`` (the file's name without its ending), or
+            any column. Default: the column ``group``.
 
     Raises:
         ArgumentError: if the table was not grouped by video and `group_by` is ``video``.
@@ -123,6 +124,8 @@ def _groups(table: ScoredTable, by: str | None) -> tuple[NDArray[np.int64], list
     formed = table.metadata.get("group_by")
     if by == "parent" and formed != "parent":
         return (*_encoded(_parents(table)), "the folder of the clip")
+    if by == "stem" and formed != "stem":
+        return (*_encoded(_stems(table)), "the file's name")
     if by == "video" and formed != "video":
         got = Described(f"{table.path} with groups by {formed or 'another rule'}")
         remedy = "score the clips again with --group-by video (scores in the store are reused)"
@@ -133,6 +136,7 @@ def _groups(table: ScoredTable, by: str | None) -> tuple[NDArray[np.int64], list
         "parent": "the folder of the clip",
         "video": "the video",
         "prompt": "the prompt",
+        "stem": "the file's name",
     }
     rule = words[formed] if column == "group" and formed in words else f"the column {column}"
     return (*_encoded(table.column(column)), rule)
@@ -144,6 +148,13 @@ def _parents(table: ScoredTable) -> object:
     clip = table.column("clip")
     folder = compute.replace_substring_regex(clip, pattern=r"(.)/[^/]*$", replacement=r"\1")
     return compute.if_else(compute.match_substring(clip, "/"), folder, ".")
+
+
+def _stems(table: ScoredTable) -> object:
+    from pyarrow import compute
+
+    name = compute.replace_substring_regex(table.column("clip"), pattern=r"^.*/", replacement="")
+    return compute.replace_substring_regex(name, pattern=r"(.)\.[^.]*$", replacement=r"\1")
 
 
 def _encoded(column: object) -> tuple[NDArray[np.int64], list[str]]:

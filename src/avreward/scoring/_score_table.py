@@ -1,0 +1,183 @@
+"""Score many clips into a table, row by row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from avreward.clip import Clip
+from avreward.errors import ArgumentError, Described, MediaError
+from avreward.raters._environment import environment
+from avreward.raters.base import Rater
+from avreward.raters.scores import as_row
+from avreward.rewards.base import Reward
+from avreward.scoring._streaming import Scored
+from avreward.scoring.inputs import ListedClip, check_rule, group_of
+from avreward.scoring.store.store import Store
+from avreward.scoring.table_writer import TableWriter, covariates
+
+LEADING_ZERO = re.compile(r"[+-]?0\d")  # 007 is a name, not a number
+
+
+@dataclass
+class TableRun:
+    """How scoring into a table went.
+
+    Attributes:
+        path: of the table, or of the rows so far where the run was interrupted; `None` while it is not written.
+        rows: how many clips are in it.
+        failed: how many of them have no score.
+        known: how many were in the store.
+    """
+
+    path: Path | None = None
+    rows: int = 0
+    failed: int = 0
+    known: int = 0
+
+
+def score_table(
+    clips: Sequence[ListedClip],
+    out: Path,
+    raters: Sequence[Rater],
+    reward: Reward | None = None,
+    *,
+    group_by: str | None = None,
+    store: Store | None = None,
+    retry_missing: bool = False,
+    step: Callable[[str], None] = lambda name: None,
+    tell: Callable[[str], None] = lambda problem: None,
+    run: TableRun | None = None,
+) -> TableRun:
+    """Score clips by `raters` and `reward` and write the table `out` with a row a clip, while the run goes on.
+
+    Columns of a manifest that the table does not have itself are copied. On an interrupt the rows so far are kept.
+
+    Args:
+        clips: see `list_clips`.
+        out: the table to write: ``.parquet``, ``.jsonl`` or ``.csv``.
+        raters: at least one; those of the reward too.
+        reward: for the column ``reward`` (*optional*).
+        group_by: see `group_of`. Default: the manifest's column ``group``, the prompt where there is one, the folder.
+        store: where scores are kept (*optional*).
+        retry_missing: see `score_files`.
+        step: called with the name of each clip when it is done.
+        tell: called with a line for each clip that could not be scored.
+        run: is kept up to date, so that a caller knows the counts after an interrupt (*optional*).
+
+    Returns:
+        The counts.
+
+    Raises:
+        ArgumentError: if `group_by` is neither a rule nor a column, or there are no raters.
+        AvrewardError: if the table can't be written.
+    """
+    from avreward.scoring.run import score_files
+
+    if not raters:
+        raise ArgumentError("raters", "at least one rater", Described("none"))
+    formed = group_by or default_rule(clips)
+    check_rule(clips, formed)
+    run = run or TableRun()
+    fingerprint = reward.fingerprint if reward else "+".join(rater.fingerprint for rater in raters)
+    columns = [f"{rater.name}.{dimension.name}" for rater in raters for dimension in rater.dimensions]
+    metadata = {
+        "group_by": formed,
+        "reward": None if reward is None else repr(reward),
+        "raters": {rater.name: rater.fingerprint for rater in raters},
+        "environment": environment(library for rater in raters for library in rater.libraries),
+    }
+    others = _others(clips, columns)
+    table = TableWriter(out, columns, metadata, others)
+    rows = score_files(
+        _opened(clips, store), reward or raters[0], also=raters, store=store, retry_missing=retry_missing
+    )
+    try:
+        with nullcontext() if store is None else store, table, closing(rows):
+            for listed, scored in zip(clips, rows, strict=True):
+                step(listed.path.name)
+                if problem := _problem(scored):
+                    run.failed += 1
+                    tell(problem if problem.startswith(str(listed.path)) else f"{listed.path}: {problem}")
+                row = {name: _typed(listed.columns.get(name), kind) for name, kind in others.items()}
+                table.add(clip=str(listed.path), fingerprint=fingerprint, **(row | _row(scored, listed, formed)))
+                run.rows, run.known = table.rows, run.known + scored.known
+    finally:
+        run.path = table.kept
+    return run
+
+
+def default_rule(clips: Sequence[ListedClip]) -> str:
+    """Return by what clips are grouped if nobody says: the column ``group``, else the prompt, else the folder."""
+    if any("group" in listed.columns for listed in clips):
+        return "group"
+    return "prompt" if any(listed.prompt for listed in clips) else "parent"
+
+
+def _others(clips: Sequence[ListedClip], columns: Sequence[str]) -> dict[str, str]:
+    """Return the columns of manifests that are copied: name → kind. The table's own columns are not."""
+    own = {*columns, *(name for name, _ in TableWriter.COLUMNS), "metadata"}
+    names = dict.fromkeys(name for listed in clips for name in listed.columns if name not in own)
+    return {name: _kind([listed.columns.get(name) for listed in clips]) for name in names}
+
+
+def _kind(values: Sequence[Any]) -> str:
+    """Return the type of a column: numbers if all values are, also as text."""
+    known = [value for value in values if value not in (None, "")]
+    try:
+        numbers = bool([float(value) for value in known]) and not any(LEADING_ZERO.match(str(v)) for v in known)
+    except (TypeError, ValueError):
+        numbers = False
+    return "double" if numbers else "string"
+
+
+def _typed(value: Any, kind: str) -> Any:
+    return None if value in (None, "") else float(value) if kind == "double" else str(value)
+
+
+def _opened(clips: Sequence[ListedClip], store: Store | None) -> Iterator[str | PathLike[str] | Clip]:
+    """Paths, or clips where a prompt is known."""
+    opened = Clip.open if store is None else store.open
+    for listed in clips:
+        try:
+            yield listed.path if listed.prompt is None else opened(listed.path, prompt=listed.prompt)
+        except MediaError:
+            yield listed.path  # so that it fails in its turn
+
+
+def _problem(scored: Scored) -> str | None:
+    """Return why the clip has no reward, or no score at all; `None` where all is well."""
+    why = scored.error or (scored.rewards.reasons[0] if scored.rewards else None)
+    if why or any(bool(scores.present.any()) for scores in scored.scores.values()):
+        return why
+    reasons = dict.fromkeys(why for scores in scored.scores.values() for why in scores.reasons[0].values())
+    return "no score at all: " + "; ".join(reasons)
+
+
+def _row(scored: Scored, listed: ListedClip, formed: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"prompt": listed.prompt, "group": None if formed == "video" else group_of(listed, formed)}
+    seed = listed.columns.get("seed")
+    row["seed"] = int(str(seed)) if re.fullmatch(r"-?\d+", str(seed)) else None
+    reasons: dict[str, str] = {}
+    for rater, scores in scored.scores.items():
+        row |= {f"{rater}.{name}": value for name, value in as_row(scores, 0).items()}
+        reasons |= {f"{rater}.{name}": why for name, why in scores.reasons[0].items()}
+        for covariate in ("loudness", "motion"):  # of the rater that measures it
+            if f"{rater}.{covariate}" in row:
+                row[covariate] = row[f"{rater}.{covariate}"]
+    if scored.error is not None:
+        reasons = {"clip": scored.error}
+    if scored.rewards is not None:
+        row["reward"] = float(scored.rewards.values[0])
+        row["sigma"] = None if scored.rewards.sigma is None else float(scored.rewards.sigma[0])
+    if scored.clip is not None:
+        try:
+            row |= covariates(scored.clip) | {"group": group_of(listed, formed, scored.clip)}
+        except MediaError as error:
+            reasons["clip"] = str(error)
+    return row | {"reasons": reasons}
