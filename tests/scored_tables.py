@@ -49,7 +49,8 @@ def varied(path: Path, prompts: int = 40, n: int = 8, seed: int = 0) -> Path:
                 {
                     "clip": f"clips/p{p}/{i}.mp4", "prompt": f"prompt {p}", "toy.quality": quality,
                     "toy.sync": 0.5 * quality + rng.normal(), "reward": quality + leak, "sigma": 0.2,
-                    "seconds": seconds, "fps": 24.0, "width": width, "height": width // 2, "sample_rate": 16000,
+                    "seconds": seconds, "fps": 24.0,
+                    "frames": int(24 * seconds), "width": width, "height": width // 2, "sample_rate": 16000,
                     "loudness": -23 + 2 * loud, "motion": float(np.exp(motion / 2)), "seed": i, "fingerprint": "f1",
                 }
             )  # fmt: skip

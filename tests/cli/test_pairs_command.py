@@ -94,3 +94,17 @@ def test_pairs_without_a_prompt_are_told(run, tmp_path):
     result = run("pairs", table, "--out", tmp_path / "p", "--format", "trl")
     assert "1 of the pairs have no common prompt" in result.stderr
     assert "no common prompt" not in run("pairs", table, "--out", tmp_path / "q").stderr
+
+
+def test_rows_that_name_local_files_are_not_pushed(run, table, tmp_path):
+    result = run("pairs", table, "--out", tmp_path / "p", "--push-to-hub", "me/pairs")
+    assert result.exit_code == 2
+    assert "--push-to-hub" in result.stderr
+    assert "add --embed or --copy" in result.stderr
+    assert not (tmp_path / "p").exists()
+
+
+def test_paths_as_completions_are_told(run, table, tmp_path):
+    for name in ("trl", "kto", "datasets"):
+        result = run("pairs", table, "--out", tmp_path / name, "--format", name)
+        assert result.stderr.count("--completion COLUMN writes the text that made each clip") == (name != "datasets")

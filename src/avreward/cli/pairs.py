@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -66,6 +66,28 @@ def pairs(
     embed: Annotated[
         bool, typer.Option("--embed", help="Put the media's bytes into the rows (datasets only).")
     ] = False,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy the clips to media/ in the folder, so that it can be moved.")
+    ] = False,
+    root: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where the trainer will find the exported folder (with --copy), or else the current folder.",
+        ),
+    ] = None,
+    completion: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="For trl and kto: the text that made each clip, instead of its path."),
+    ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option("--push-to-hub", metavar="[OWNER/]NAME", help="Also upload the folder, to a private dataset."),
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="… to a public one.")] = False,
+    licence: Annotated[
+        str | None, typer.Option("--license", metavar="ID", help="Of the data, for the card, such as cc-by-4.0.")
+    ] = None,
     label: Annotated[
         list[str] | None,
         typer.Option(metavar="VQ|MQ|TA=COLUMN", help="Which columns VideoAlign's labels come from. Repeatable."),
@@ -87,13 +109,29 @@ def pairs(
     )  # fmt: skip
     labels = dict(_split(text, "--label") for text in label or ())
     found = made(candidates_of(read_table(table), reward, group_by), rule)
-    written = _written(found, out, to, embed, labels)
+    _warn(to, completion, push, embed or copy)
+    written = _written(
+        found, out, to.value, embed=embed, copy=copy, root=root, labels=labels, completion=completion, licence=licence
+    )
     _print(written, out, to)
+    if push:
+        from avreward.selection.pairs import push_pairs
+
+        stdout().print(push_pairs(out, push, private=not public), markup=False, soft_wrap=True)
 
 
-def _written(
-    found: PreferencePairs, out: Path, to: ExportTarget, embed: bool, labels: dict[str, str]
-) -> PreferencePairs:
+def _warn(to: ExportTarget, completion: str | None, push: str | None, movable: bool) -> None:
+    """Refuse to push rows that name local files, and tell that a trainer of text would read paths."""
+    texts = to in (ExportTarget.TRL, ExportTarget.KTO)
+    if push and not movable and completion is None and to is not ExportTarget.DIFFUSION_DPO:
+        message = "the rows would name files of this machine; add --embed or --copy"
+        raise typer.BadParameter(message, param_hint="--push-to-hub")
+    if texts and completion is None:
+        text = "Clips are given by their paths, as text; --completion COLUMN writes the text that made each clip."
+        stderr().print(text, markup=False, soft_wrap=True)
+
+
+def _written(found: PreferencePairs, out: Path, to: str, **options: Any) -> PreferencePairs:
     from avreward.selection.pairs.export import export_pairs
 
     done = 0
@@ -105,7 +143,7 @@ def _written(
             for _ in range(100 * done // len(found) - 100 * before // len(found)):
                 step()
 
-        return export_pairs(found, out, to.value, embed=embed, labels=labels, step=percent)
+        return export_pairs(found, out, to, step=percent, **options)
 
 
 def _matched(texts: list[str]) -> dict[str, float | None]:
@@ -130,7 +168,8 @@ def _split(text: str, option: str) -> tuple[str, str]:
 
 
 def _print(found: PreferencePairs, out: Path, to: ExportTarget) -> None:
-    from avreward.selection.pairs._card import rule_in_words, share_a_prompt
+    from avreward.selection.pairs._card import rule_in_words
+    from avreward.selection.pairs.formats.base import prompted
 
     console = stdout()
     for sentence in rule_in_words(found):
@@ -142,7 +181,7 @@ def _print(found: PreferencePairs, out: Path, to: ExportTarget) -> None:
         who = "all of them tell" if name == "together" else f"{name} alone tells"
         text = f"{who} the chosen one in {_share(before)} without matching, {_share(after)} here."
         console.print(text, markup=False, soft_wrap=True)
-    lone = int((~share_a_prompt(found)).sum())
+    lone = int((~prompted(found)).sum())
     if lone and to is not ExportTarget.DATASETS:
         text = (
             f"{lone} of the pairs have no common prompt: their text is empty. avreward score --prompts FILE gives one."

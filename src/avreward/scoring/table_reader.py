@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 TEXTS = ("clip", "clip_key", "group", "prompt", "fingerprint")
-COVARIATES = ("seconds", "fps", "width", "height", "sample_rate", "loudness", "motion")
-WHOLE = ("seed", "width", "height", "sample_rate")
+COVARIATES = ("seconds", "fps", "frames", "width", "height", "sample_rate", "loudness", "motion")
+WHOLE = ("seed", "frames", "width", "height", "sample_rate")
 NOT_SCORES = {*TEXTS, *COVARIATES, "reward", "sigma", "reasons", "seed", "metadata"}
 LINES_AT_ONCE = 1 << 26  # bytes; a line must fit
 

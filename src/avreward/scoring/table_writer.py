@@ -27,6 +27,7 @@ _AFTER = (
     ("reasons", "reasons"),
     ("seconds", "double"),
     ("fps", "double"),
+    ("frames", "int64"),
     ("width", "int32"),
     ("height", "int32"),
     ("sample_rate", "int32"),
@@ -38,12 +39,13 @@ _AFTER = (
 
 
 def covariates(clip: Clip) -> dict[str, Any]:
-    """Return the columns of a clip besides its scores: key, prompt, length, frame rate, size and sample rate."""
+    """Return the columns of a clip besides its scores: key, prompt, length, frames, size and sample rate."""
     return {
         "clip_key": clip_key(clip),
         "prompt": clip.prompt,
         "seconds": clip.seconds,
         "fps": clip.fps,
+        "frames": len(clip.times) if clip.has_video else None,
         "width": clip.width if clip.has_video else None,
         "height": clip.height if clip.has_video else None,
         "sample_rate": clip.sample_rate if clip.has_audio else None,

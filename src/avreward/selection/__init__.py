@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from avreward.selection.candidates import CandidateTable as CandidateTable
     from avreward.selection.candidates import candidates_of as candidates_of
     from avreward.selection.diverse import diverse_top_k as diverse_top_k
+    from avreward.selection.pairs._hub import push_pairs as push_pairs
     from avreward.selection.pairs._rule import PairRule as PairRule
     from avreward.selection.pairs.export import export_pairs as export_pairs
     from avreward.selection.pairs.export import read_pairs as read_pairs
@@ -65,6 +66,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "candidates": ["CandidateTable", "candidates_of"],
         "diverse": ["diverse_top_k"],
         "pairs.export": ["export_pairs", "read_pairs"],
+        "pairs._hub": ["push_pairs"],
         "pairs._rule": ["PairRule"],
         "pairs.make": ["PreferencePairs", "make_pairs"],
         "search.adaptive": ["AdaptiveN"],

@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 from full_disk import run_limited
@@ -15,7 +18,7 @@ from PIL import Image
 from scored_tables import varied, write
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.scoring.table_reader import read_table
 from avreward.selection.candidates import candidates_of
 from avreward.selection.pairs._rule import PairRule
@@ -48,7 +51,8 @@ def media(tmp_path_factory):
         rows.append(
             {
                 "clip": str(path), "prompt": f"a {'cat' if i < 2 else 'dog'}", "reward": float(i % 2),
-                "toy.quality": float(i), "seconds": 0.75, "fps": 8.0, "width": 48, "height": 32, "sample_rate": 16000,
+                "toy.quality": float(i), "seconds": 0.75, "fps": 8.0, "frames": 6, "width": 48,
+                "height": 32, "sample_rate": 16000,
             }
         )  # fmt: skip
     return make_pairs(candidates_of(read_table(write(folder / "scores.parquet", rows))))
@@ -106,6 +110,9 @@ def test_embedded_media(media, tmp_path):
     assert first["chosen_media"]["path"] == first["chosen"]
     assert first["chosen_media"]["bytes"] == Path(first["chosen"]).read_bytes()
     assert first["rejected_media"]["bytes"] == Path(first["rejected"]).read_bytes()
+    rows = load_dataset(str(tmp_path / "pairs"), cache_dir=str(tmp_path / "cache"))["train"]
+    assert type(rows.features["chosen_media"]).__name__ == "Video"
+    assert rows.column_names[-1] == "rejected_media"
 
 
 @pytest.mark.parametrize("kind", ["DPO", "KTO"])
@@ -148,9 +155,12 @@ def test_video_align(made, tmp_path):
         "path_A", "path_B", "prompt", "VQ", "MQ", "TA", "fps_A", "num_frames_A", "fps_B", "num_frames_B",
     ]  # fmt: skip
     sides = read_pairs(tmp_path / "va").to_pandas()
-    first = found["path_A"] == sides["chosen"]
+    places = [os.path.relpath(path, tmp_path / "va") for path in sides["chosen"]]  # the reader joins --data_dir
+    first = found["path_A"] == places
     assert 0.25 < first.mean() < 0.75  # a place says nothing
-    assert (found["path_B"][first] == sides["rejected"][first]).all()
+    assert [os.path.normpath(tmp_path / "va" / path) for path in found["path_B"][first]] == [
+        os.path.abspath(path) for path in sides["rejected"][first]
+    ]
     better = sides["chosen_toy.quality"] > sides["rejected_toy.quality"]
     assert (found["VQ"] == np.where(better == first, "A", "B")).all()
     assert (found["TA"] == "same").all()
@@ -232,6 +242,127 @@ def test_audio_video_dpo(media, tmp_path):
     numbers = [float(first[name]) for name in ("num_frames", "height", "width", "resolution", "fps", "audio_fps")]
     assert numbers == [6, 32, 48, 32 * 48, 8, 16000]
     assert Clip.open(first["audio_path_reject"]).sample_rate == 16000
+
+
+def test_audio_video_dpo_writes_one_sample_rate_and_counts_frames(tmp_path):
+    """The reader asserts that both sounds of a pair have `audio_fps`, and cuts by the number of frames."""
+    rows = []
+    for i, rate in enumerate((44100, 16000)):
+        sound = torch.linspace(-0.1, 0.1, 3 * rate)[None]  # three times as long as the video
+        Clip(video=torch.full((8, 3, 32, 48), 0.5), fps=8, audio=sound, sample_rate=rate).save(tmp_path / f"{i}.mkv")
+        rows.append({"clip": str(tmp_path / f"{i}.mkv"), "prompt": "x", "reward": float(i), **measured(i, rate)})
+    export_pairs(pairs_of(tmp_path, rows), tmp_path / "av", "av-dpo")
+    with (tmp_path / "av" / "train.csv").open() as file:
+        [row] = csv.DictReader(file)
+    assert {Clip.open(row[name]).sample_rate for name in ("audio_path", "audio_path_reject")} == {16000}
+    assert (row["audio_fps"], row["num_frames"]) == ("16000", "8")
+    assert Path(row["path"]).is_absolute()
+
+
+def measured(i, rate):
+    return {"seconds": 3.0, "fps": 8.0, "width": 48, "height": 32, "sample_rate": rate, "clip_key": f"{i:032x}"}
+
+
+def pairs_of(folder, rows, **rule):
+    return make_pairs(candidates_of(read_table(write(folder / "t.parquet", rows))), PairRule(**rule))
+
+
+@pytest.mark.parametrize("name", ["video-align", "av-dpo"])
+@pytest.mark.parametrize("prompt", [None, "", " "])
+def test_csv_without_a_prompt_is_refused(tmp_path, name, prompt):
+    """Readers of CSV turn an empty prompt into None, and train on it."""
+    rows = [
+        {"prompt": "a" if i < 2 else prompt, "group": "g" if i < 2 else "h", "reward": float(i), **measured(i, 16000)}
+        for i in range(4)
+    ]
+    found = make_pairs(candidates_of(read_table(write(tmp_path / "t.parquet", rows)), group_by="group"))
+    labels = dict.fromkeys(("VQ", "MQ", "TA"), "reward")
+    only = found.only(found.group == found.pool.names.index("h"), "not of h")
+    with pytest.raises(AvrewardError, match=r"1 × no common prompt"):
+        export_pairs(only, tmp_path / "out", name, labels=labels)
+    assert not (tmp_path / "out").exists()
+
+
+def test_copied_media_make_a_folder_that_can_be_moved(media, tmp_path):
+    labels = dict.fromkeys(("VQ", "MQ", "TA"), "reward")
+    for name, column in (("datasets", "chosen"), ("trl", "chosen"), ("video-align", "path_A")):
+        export_pairs(media, tmp_path / name, name, copy=True, labels=labels)
+        moved = (tmp_path / name).rename(tmp_path / f"moved {name}")
+        kept = read_pairs(moved).to_pylist()
+        if name == "datasets":
+            paths = [row[column] for row in kept]
+        elif name == "trl":
+            paths = [json.loads(line)[column] for line in (moved / "train.jsonl").read_text().splitlines()]
+        else:
+            paths = list(pandas.read_csv(moved / "train.csv")[column])
+        assert len(paths) == 2
+        for path, row in zip(paths, kept, strict=True):
+            sources = {Path(row[f"{side}_source"]).read_bytes() for side in ("chosen", "rejected")}
+            assert (moved / path).read_bytes() in sources
+
+
+@pytest.mark.parametrize("name", ["datasets", "trl", "kto", "video-align", "tango-flux", "av-dpo"])
+def test_every_format_can_be_rooted_elsewhere(media, tmp_path, monkeypatch, name):
+    labels = dict.fromkeys(("VQ", "MQ", "TA"), "reward")
+    export_pairs(media, tmp_path / "copied", name, copy=True, root="/data/pairs", labels=labels)
+    [file] = (tmp_path / "copied").glob("train.*") if name != "datasets" else [None]
+    text = file.read_text() if file else json.dumps(read_pairs(tmp_path / "copied").select(["chosen"]).to_pylist())
+    assert "/data/pairs/" in text
+    assert str(tmp_path) not in text
+    monkeypatch.chdir(tmp_path)  # the clips are elsewhere
+    with pytest.raises(ArgumentError, match=r"root: expected files below the current folder, got a clip outside of it"):
+        export_pairs(media, tmp_path / "out", name, root="/data", labels=labels)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_key_that_names_another_folder_is_refused(media, tmp_path):
+    clip = media.pool.table.column("clip")[0].as_py()
+    rows = [{"clip": clip, "prompt": "x", "reward": float(i), **measured(i, 16000), "frames": 6} for i in range(2)]
+    rows[1]["clip_key"] = "../../outside"
+    for name, copy in (("tango-flux", False), ("datasets", True)):
+        with pytest.raises(ArgumentError, match=r"clip_key: expected letters and digits .*, got '\.\./\.\./outside'"):
+            export_pairs(pairs_of(tmp_path, rows), tmp_path / "deep" / "out", name, copy=copy)
+    assert not list(tmp_path.rglob("outside*"))
+
+
+def test_only_regular_files_are_embedded(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    rows = [{"clip": str(tmp_path / "pipe.png"), "prompt": "x", "reward": float(i), "width": 8} for i in range(2)]
+    for options in ({"embed": True}, {"to": "diffusion-dpo"}, {"copy": True}):
+        with pytest.raises(MediaError, match="not a regular file"):
+            export_pairs(pairs_of(tmp_path, rows), tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize("name", ["trl", "kto"])
+def test_completions_are_the_texts_that_made_the_clips(tmp_path, name):
+    table = pyarrow.table({
+        "clip": [f"{i}.mp4" for i in range(5)], "prompt": ["x"] * 5, "group": ["x"] * 5,
+        "reward": [0.0, 1.0, 2.0, 3.0, 4.0], "caption": ["a dog", "a cat", "", None, "a cat"],
+    })  # fmt: skip
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    found = make_pairs(candidates_of(read_table(tmp_path / "t.parquet"), group_by="group"), PairRule("all"))
+    written = export_pairs(found, tmp_path / "out", name, completion="caption")
+    assert written.dropped == {"no text under caption": 7, "the same text under caption": 1}
+    rows = [json.loads(line) for line in (tmp_path / "out" / "train.jsonl").read_text().splitlines()]
+    if name == "trl":
+        assert {(row["chosen"], row["rejected"]) for row in rows} == {("a cat", "a dog")}
+    else:
+        assert {(row["completion"], row["label"]) for row in rows} == {("a cat", True), ("a dog", False)}
+    with pytest.raises(AvrewardError, match=r"column of .*: expected .*captoin"):
+        export_pairs(found, tmp_path / "no", name, completion="captoin")
+
+
+def test_an_empty_split_is_refused(tmp_path):
+    """Groups of both splits exist; the pairs of one have no audio, which the format needs."""
+    rows = [
+        {"prompt": f"{p}", "reward": float(i), "sample_rate": 16000 if p == 0 else None, "seconds": 1.0}
+        for p in range(2)
+        for i in range(2)
+    ]
+    found = pairs_of(tmp_path, rows, test=0.5)
+    with pytest.raises(AvrewardError, match=r"expected pairs in both splits, got [01] for training and [01] for test"):
+        export_pairs(found, tmp_path / "out", "tango-flux")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_a_format_cannot_hold_is_counted(made, tmp_path):

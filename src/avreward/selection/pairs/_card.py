@@ -6,19 +6,29 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from avreward.selection.pairs._hub import LOCAL_PATHS, media_feature
 from avreward.selection.pairs._rule import PairRule
-from avreward.selection.pairs.formats.base import PairFormat
+from avreward.selection.pairs.formats.base import PairFormat, prompted
 from avreward.selection.pairs.make import PreferencePairs
 
 REASONS = 20
 
 
-def card(pairs: PreferencePairs, form: PairFormat | None, embed: bool = False) -> str:
+def card(
+    pairs: PreferencePairs,
+    form: PairFormat | None,
+    *,
+    movable: bool = False,
+    embed: bool = False,
+    copy: bool = False,
+    licence: str | None = None,
+) -> str:
     """Return the data card: Markdown with the metadata that the Hugging Face hub and `datasets` read."""
-    return (
-        "\n".join([*_head(pairs, form), *_how(pairs), *_numbers(pairs), *_matching(pairs), *_columns(form, embed)])
-        + "\n"
-    )
+    parts = (
+        _head(pairs, form, licence), _how(pairs, movable=movable), _numbers(pairs), _matching(pairs),
+        _columns(form, embed=embed, copy=copy),
+    )  # fmt: skip
+    return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def rule_in_words(pairs: PreferencePairs) -> list[str]:
@@ -58,15 +68,31 @@ def _splits(pairs: PreferencePairs) -> dict[str, np.ndarray]:
     return {name: mask for name, mask in found.items() if mask.any()}
 
 
-def _head(pairs: PreferencePairs, form: PairFormat | None) -> Iterator[str]:
-    yield from ("---", "tags:", "- preference", "- avreward", "configs:", "- config_name: default", "  data_files:")
+def _head(pairs: PreferencePairs, form: PairFormat | None, licence: str | None) -> Iterator[str]:
+    yield from ("---", f"license: {_plain(licence or 'unknown')}", f"pretty_name: Preference pairs ({len(pairs)})")
+    yield from ("task_categories:", f"- {_task(pairs)}", "size_categories:", f"- {_size(len(pairs))}")
+    yield from ("tags:", "- preference", "- avreward", "configs:", "- config_name: default", "  data_files:")
     for split in _splits(pairs):
         path = f"data/{split}-*.parquet" if form is None else f"{split}{form.ending}"
         yield from (f"  - split: {split}", f"    path: {path}")
     yield from ("---", "", "# Preference pairs", "")
 
 
-def _how(pairs: PreferencePairs) -> Iterator[str]:
+def _task(pairs: PreferencePairs) -> str:
+    """Return the hub's name of the task whose results are compared."""
+    kind = media_feature(pairs)
+    return {"Audio": "text-to-audio", "Image": "text-to-image"}.get(kind or "", "text-to-video")
+
+
+def _size(count: int) -> str:
+    """Return the hub's class of sizes."""
+    for limit, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M")):
+        if count < limit:
+            return name
+    return "1M<n<10M"
+
+
+def _how(pairs: PreferencePairs, *, movable: bool) -> Iterator[str]:
     pool = pairs.pool
     yield f"Made by avreward from `{_plain(pool.table.path)}`, {len(pool.table)} scored clips."
     yield ""
@@ -80,7 +106,8 @@ def _how(pairs: PreferencePairs) -> Iterator[str]:
             f"- Rater {_plain(name)}: fingerprint `{_plain(fingerprint)}`." for name, fingerprint in raters.items()
         )
     yield "- The preferences are those of a model, not of people."
-    yield "- Media paths are those of the table; relative ones start where the table was made."
+    if not movable:
+        yield LOCAL_PATHS
 
 
 def _numbers(pairs: PreferencePairs) -> Iterator[str]:
@@ -91,7 +118,7 @@ def _numbers(pairs: PreferencePairs) -> Iterator[str]:
         "| split | pairs | groups | median margin | pairs with conflicts | pairs without a common prompt |",
     )
     yield "|---|---|---|---|---|---|"
-    prompts = share_a_prompt(pairs)
+    prompts = prompted(pairs)
     for split, mask in _splits(pairs).items():
         groups, margin = len(np.unique(pairs.group[mask])), float(np.median(pairs.margin[mask]))
         lone = int((~prompts[mask]).sum())
@@ -104,16 +131,6 @@ def _numbers(pairs: PreferencePairs) -> Iterator[str]:
         yield from (f"| {_plain(why)} | {count} {what} |" for why, count, what in out[:REASONS])
         if len(out) > REASONS:
             yield f"| {len(out) - REASONS} other reasons | {sum(count for _, count, _ in out[REASONS:])} |"
-
-
-def share_a_prompt(pairs: PreferencePairs) -> np.ndarray:
-    """Return bool (pairs,), whether both clips have the same prompt."""
-    table = pairs.pool.table
-    if not table.has("prompt"):
-        return np.zeros(len(pairs), dtype=bool)
-    column = table.column("prompt").combine_chunks().dictionary_encode()
-    code = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return (code[pairs.chosen] == code[pairs.rejected]) & (code[pairs.chosen] >= 0)
 
 
 def _matching(pairs: PreferencePairs) -> Iterator[str]:
@@ -131,10 +148,12 @@ def _share(value: float) -> str:
     return f"{value:.3f}" if np.isfinite(value) else "no pair differs"
 
 
-def _columns(form: PairFormat | None, embed: bool) -> Iterator[str]:
+def _columns(form: PairFormat | None, *, embed: bool, copy: bool) -> Iterator[str]:
     yield from ("", "## Columns", "")
     if form is not None:
         yield f"{', '.join(f'`{name}`' for name in form.columns)}: as in {form.where}."
+        if form.use:
+            yield f"Read by: {form.use}."
         yield f"Not included: {form.lost}. All of it is in `sidecar/`, one row per pair, with the key `pair`;"
         several = f" (of {form.per_pair})" if form.per_pair > 1 else ""
         yield f"`row` is the number of the pair's first row{several} here, counted from 0."
@@ -144,7 +163,10 @@ def _columns(form: PairFormat | None, embed: bool) -> Iterator[str]:
     yield "column of the scored table as `chosen_…` and `rejected_…`."
     yield "`avreward.selection.read_pairs(folder)` reads it back."
     if embed:
-        yield "`chosen_media` and `rejected_media` contain the files' `bytes` and `path`; nothing decodes them."
+        yield "`chosen_media` and `rejected_media` contain the files' `bytes` and `path`;"
+        yield "`dataset.cast_column(name, Video())` of `datasets` decodes them."
+    if copy:
+        yield "The clips are in `media/`; `chosen_source` and `rejected_source` are the paths in the table."
 
 
 def _plain(text: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avreward.scoring.table_reader import ScoredTable
+from avreward.errors import MediaError
 from avreward.selection.candidates import CandidateTable
 
 
@@ -20,18 +20,19 @@ class ClipContents:
 
     Attributes:
         names: pyarrow strings (rows,): the clip's key, or a hash of its path where the table has none.
-        code: int64 (rows,), equal for equal names.
+        code: int64 (rows,), equal for equal names, and for copies of one clip in different containers.
     """
 
     names: Any
     code: NDArray[np.int64]
 
 
-def contents_of(table: ScoredTable) -> ClipContents:
-    """Return the content of each row, by its key."""
+def contents_of(pool: CandidateTable) -> ClipContents:
+    """Return the content of each row, by its key, and by its packets where a group has files of several containers."""
     import pyarrow
     from pyarrow import compute
 
+    table = pool.table
     names = table.column("clip").cast("string").combine_chunks()
     keys = (
         table.rows["clip_key"].cast("string").combine_chunks() if table.has("clip_key") else pyarrow.nulls(len(table))
@@ -43,7 +44,44 @@ def contents_of(table: ScoredTable) -> ClipContents:
             found[row] = hashlib.blake2b(str(names[row]).encode(), digest_size=16).hexdigest()
         keys = pyarrow.array(found, pyarrow.string())
     code = keys.dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return ClipContents(keys, code)
+    return ClipContents(keys, _remuxes_joined(pool, code))
+
+
+def _remuxes_joined(pool: CandidateTable, code: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return `code` with one number for the copies of a clip in other containers.
+
+    They have the same packets, and are as long within 0.25 s or 2 %, as a container may lose how much of a sound is an
+    encoder's padding. Only clips of a group with file names of several endings are read; one that cannot be read is
+    left as it is.
+    """
+    from pyarrow import compute
+
+    from avreward.media._keys import packets_key
+
+    names = pool.table.column("clip").cast("string").combine_chunks()
+    endings = compute.utf8_lower(compute.replace_substring_regex(names, r"^.*\.", "")).dictionary_encode().indices
+    mixed = _of_several_endings(pool, endings.to_numpy(zero_copy_only=False).astype(np.int64))
+    seconds = pool.table.numbers("seconds") if pool.table.has("seconds") else np.full(len(code), np.nan)
+    code, first = code.copy(), dict[tuple[int, str], int]()
+    for row in mixed:
+        try:
+            key = (int(pool.group[row]), packets_key(Path(names[row].as_py())))
+        except MediaError:
+            continue
+        earlier = first.setdefault(key, int(row))
+        if not abs(seconds[row] - seconds[earlier]) > max(0.25, 0.02 * seconds[earlier]):
+            code[row] = code[earlier]
+    return code
+
+
+def _of_several_endings(pool: CandidateTable, endings: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows of the groups whose files have several endings."""
+    rows = pool.kept
+    several = np.zeros(len(pool.names), dtype=bool)
+    both = np.unique(np.stack([pool.group[rows], endings[rows]]), axis=1)
+    groups, count = np.unique(both[0], return_counts=True)
+    several[groups[count > 1]] = True
+    return rows[several[pool.group[rows]]]
 
 
 def unkept(pool: CandidateTable) -> NDArray[np.bool_]:

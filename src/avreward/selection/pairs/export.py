@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
-from avreward.scoring.table_writer import METADATA_KEY
 from avreward.selection.pairs._card import card
+from avreward.selection.pairs._files import AT_ONCE_WITH_MEDIA, SHEETS, lossless
+from avreward.selection.pairs._hub import with_media
 from avreward.selection.pairs._table import SIDES, pair_table
 from avreward.selection.pairs.formats import FORMATS
+from avreward.selection.pairs.formats._media import PairMedia
 from avreward.selection.pairs.formats._video_align import label_columns
-from avreward.selection.pairs.formats.base import MediaKind, PairFormat, read_bytes
+from avreward.selection.pairs.formats.base import PairFormat
 from avreward.selection.pairs.make import PreferencePairs, check_any
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 DATASETS = "datasets"  # the lossless format
 NAMES = (DATASETS, *FORMATS)
 AT_ONCE = 32_768  # pairs in memory, and in a row group
-AT_ONCE_WITH_MEDIA = 32
 
 Step = Callable[[int], object]
 
@@ -40,7 +40,11 @@ def export_pairs(
     to: str = DATASETS,
     *,
     embed: bool = False,
+    copy: bool = False,
+    root: str | None = None,
     labels: Mapping[str, str] | None = None,
+    completion: str | None = None,
+    licence: str | None = None,
     step: Step = lambda pairs: None,
 ) -> PreferencePairs:
     """Write pairs into a new folder, with a data card (``README.md``) that says how they were made.
@@ -55,8 +59,15 @@ def export_pairs(
             ``train`` and ``test`` in its columns, and ``sidecar/`` with the contents of ``data/`` and the number of
             each pair's first row.
         embed: for ``"datasets"``: also store the bytes of the media, in the columns ``chosen_media`` and
-            ``rejected_media`` with ``bytes`` and ``path``.
+            ``rejected_media``, which `datasets` reads as `Video` or `Audio`.
+        copy: copy the clips to ``media/``, so that the folder can be moved. Rows then name the copies: from the folder,
+            or by absolute paths for readers that need them.
+        root: the folder by which rows name media on the machine that reads them. It stands for the exported folder if
+            clips are copied, else for the current folder (*optional*).
         labels: for ``"video-align"``: ``VQ``, ``MQ``, ``TA`` → columns of the table (*optional*).
+        completion: for ``"trl"`` and ``"kto"``: the column with the text that made each clip; without it, rows have
+            the clips' paths, which is hardly what a trainer of text wants (*optional*).
+        licence: of the data, for the card: an identifier of the Hugging Face hub such as ``"cc-by-4.0"`` (*optional*).
         step: called with the number of pairs that were written since the last call.
 
     Returns:
@@ -64,9 +75,10 @@ def export_pairs(
 
     Raises:
         UnknownNameError: if the format is unknown.
-        ArgumentError: if `folder` is not new or empty, or `embed` or `labels` do not fit the format.
+        ArgumentError: if `folder` is not new or empty, an option does not fit the format, or media lie outside `root`.
         MediaError: if media cannot be read.
-        AvrewardError: if the format can represent none of the pairs, or the folder cannot be written.
+        AvrewardError: if the format can represent none of the pairs, one of the splits that the rule asks for has no
+            pair, or the folder cannot be written.
 
     Example:
         >>> from avreward.scoring import read_table
@@ -81,17 +93,21 @@ def export_pairs(
     if embed and to != DATASETS:
         got = Described(f"True for {to}, which has no column for media")
         raise ArgumentError("embed", "False", got, f'leave it out, or pass to="{DATASETS}"')
+    if completion and to not in ("trl", "kto"):
+        got = Described(f"{completion} for {to}, which has no completions")
+        raise ArgumentError("completion", "None", got, 'leave it out, or pass to="trl" or "kto"')
     form = FORMATS.get(to)
     named = label_columns(pairs.pool.table, labels or {}) if to == "video-align" else {}
+    named |= {"completion": completion} if completion else {}
     if form:
         pairs = _fitting(pairs, form, named)
+    splits = _splits(pairs)
     with _appearing(folder) as part:
-        media = MediaKind(part, folder, embed, named)
-        splits = {"train": np.flatnonzero(~pairs.test), "test": np.flatnonzero(pairs.test)}
+        media = PairMedia(part, folder, embed, copy, root, form.naming if form else "as given", named)
         for split, which in splits.items():
-            if len(which):
-                _write(pairs, which, split, form, media, step)
-        (part / "README.md").write_text(card(pairs, form, embed), encoding="utf-8")
+            _write(pairs, which, split, form, media, step)
+        about = card(pairs, form, movable=_movable(to, media), embed=embed, copy=copy, licence=licence)
+        (part / "README.md").write_text(about, encoding="utf-8")
     return pairs
 
 
@@ -126,6 +142,23 @@ def _fitting(pairs: PreferencePairs, form: PairFormat, labels: Mapping[str, str]
     return pairs
 
 
+def _movable(to: str, media: PairMedia) -> bool:
+    """Return whether the folder holds all that its rows name, so that it can be moved or shared."""
+    if media.embed or to == "diffusion-dpo" or "completion" in media.labels:
+        return True
+    return media.copy and (media.root is not None or media.naming != "absolute")
+
+
+def _splits(pairs: PreferencePairs) -> dict[str, NDArray[np.int64]]:
+    """Return split → its pairs; refuse a split without pairs, which a trainer would only notice later."""
+    splits = {"train": np.flatnonzero(~pairs.test), "test": np.flatnonzero(pairs.test)}
+    if pairs.rule.test and not all(map(len, splits.values())):
+        got = f"{len(splits['train'])} for training and {len(splits['test'])} for testing"
+        remedy = "use more groups, relax the rule, or make the pairs without a test share"
+        raise AvrewardError(f"{pairs.pool.table.path}: expected pairs in both splits, got {got}; {remedy}")
+    return {split: which for split, which in splits.items() if len(which)}
+
+
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder that is renamed to `folder` at the end, and removed if the work fails."""
@@ -152,16 +185,16 @@ def _appearing(folder: Path) -> Iterator[Path]:
 
 
 def _write(
-    pairs: PreferencePairs, which: NDArray[np.int64], split: str, form: PairFormat | None, media: MediaKind, step: Step
+    pairs: PreferencePairs, which: NDArray[np.int64], split: str, form: PairFormat | None, media: PairMedia, step: Step
 ) -> None:
     """Write one split: the lossless table, and the format's own file."""
     step_size = AT_ONCE_WITH_MEDIA if media.embed else AT_ONCE
-    lossless = media.part / ("data" if form is None else "sidecar") / f"{split}-00000-of-00001.parquet"
+    everything = media.part / ("data" if form is None else "sidecar") / f"{split}-00000-of-00001.parquet"
     with ExitStack() as open_files:
-        add = open_files.enter_context(_parquet(lossless, pairs.pool.table.metadata))
+        add = open_files.enter_context(lossless(everything, pairs.pool.table.metadata))
         sheet = None
         if form is not None:
-            sheet = open_files.enter_context(_SHEETS[form.ending](media.part / f"{split}{form.ending}", form))
+            sheet = open_files.enter_context(SHEETS[form.ending](media.part / f"{split}{form.ending}", form))
         for at in range(0, len(which), step_size):
             some = which[at : at + step_size]
             table = pair_table(pairs, some)
@@ -171,10 +204,10 @@ def _write(
                 sheet(list(_rows(table, form, media, step)))
             else:
                 step(len(some))
-            add(_with_media(table) if media.embed else table)
+            add(_placed(with_media(table, pairs) if media.embed else table, media))
 
 
-def _rows(table: pyarrow.Table, form: PairFormat, media: MediaKind, step: Step) -> Iterator[Mapping[str, Any]]:
+def _rows(table: pyarrow.Table, form: PairFormat, media: PairMedia, step: Step) -> Iterator[Mapping[str, Any]]:
     """Yield the format's rows of some pairs."""
     for pair in _plain(table):
         yield from form.rows(pair, media)
@@ -188,71 +221,16 @@ def _plain(table: pyarrow.Table) -> list[dict[str, Any]]:
     ).to_pylist()
 
 
-def _with_media(table: pyarrow.Table) -> pyarrow.Table:
+def _placed(table: pyarrow.Table, media: PairMedia) -> pyarrow.Table:
+    """Return the lossless table with the paths of copied or re-rooted clips, and where they came from."""
     import pyarrow
 
-    kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    if not media.copy and media.root is None:
+        return table
+    about = replace(media, naming="as given")
+    rows = table.select([name for side in SIDES for name in (side, f"{side}_id")]).to_pylist()
     for side in SIDES:
-        found = [{"bytes": read_bytes(Path(path)), "path": path} for path in table[side].to_pylist()]
-        table = table.append_column(f"{side}_media", pyarrow.array(found, kind))
+        table = table.append_column(f"{side}_source", table[side])
+        paths = pyarrow.array([about.clip(row, side) for row in rows], pyarrow.string())
+        table = table.set_column(table.column_names.index(side), side, paths)
     return table
-
-
-Add = Callable[[Any], None]
-
-
-@contextmanager
-def _parquet(path: Path, metadata: Mapping[str, Any]) -> Iterator[Add]:
-    from pyarrow import parquet
-
-    writer = None
-    path.parent.mkdir(exist_ok=True)
-    try:
-
-        def add(table: pyarrow.Table) -> None:
-            nonlocal writer
-            if writer is None:
-                schema = table.schema.with_metadata({METADATA_KEY: json.dumps(dict(metadata)).encode()})
-                writer = parquet.ParquetWriter(path, schema, compression="zstd")
-            writer.write_table(table.cast(writer.schema))
-
-        yield add
-    finally:
-        if writer is not None:
-            writer.close()
-
-
-@contextmanager
-def _lines(path: Path, form: PairFormat) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
-    with path.open("w", encoding="utf-8") as file:
-
-        def add(rows: Sequence[Mapping[str, Any]]) -> None:
-            file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-
-        yield add
-
-
-@contextmanager
-def _csv(path: Path, form: PairFormat) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(form.columns), lineterminator="\n")
-        writer.writeheader()
-        yield writer.writerows
-
-
-@contextmanager
-def _binary(path: Path, form: PairFormat) -> Iterator[Callable[[Sequence[Mapping[str, Any]]], None]]:
-    import pyarrow
-    from pyarrow import parquet
-
-    schema = pyarrow.schema([(name, pyarrow.type_for_alias(kind)) for name, kind in form.columns.items()])
-    with parquet.ParquetWriter(path, schema) as writer:
-
-        def add(rows: Sequence[Mapping[str, Any]]) -> None:
-            for at in range(0, len(rows), AT_ONCE_WITH_MEDIA):
-                writer.write_table(pyarrow.Table.from_pylist(list(rows[at : at + AT_ONCE_WITH_MEDIA]), schema=schema))
-
-        yield add
-
-
-_SHEETS = {".jsonl": _lines, ".json": _lines, ".csv": _csv, ".parquet": _binary}

@@ -94,7 +94,7 @@ def make_pairs(pool: CandidateTable, rule: PairRule | None = None) -> Preference
         (71, {'a margin of 5 or less': 73})
     """
     rule = PairRule() if rule is None else rule
-    contents = contents_of(pool.table)
+    contents = contents_of(pool)
     gone = unkept(pool)
     pool = replace(pool, group=np.where(gone, -1, pool.group))
     twice = copies(pool, contents)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from avreward.selection.pairs.formats.base import Keep, MediaKind, Pair, PairFormat, has, in_order, text_of
+from avreward.selection.pairs.formats._media import Pair, PairMedia
+from avreward.selection.pairs.formats.base import Keep, PairFormat, has, in_order, text_of
 from avreward.selection.pairs.make import PreferencePairs
 
 
-def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
+def _row(pair: Pair, media: PairMedia) -> Iterator[Mapping[str, Any]]:
     first, second = in_order(pair)
     yield {
         "jpg_0": media.picture(pair, first),
@@ -32,4 +33,6 @@ DIFFUSION_DPO = PairFormat(
     "a video is represented by its middle frame (PNG; an image file is stored unchanged); audio, paths, scores, "
     "margins, conflicts, covariates, seeds and groups are left out",
     _keep,
+    use="accelerate launch train.py --dataset_name=FOLDER --caption_column=caption (not --train_data_dir, which wants "
+    "image files); SalesforceAIResearch/DiffusionDPO at 8d3ee5c (not checked against the original)",
 )

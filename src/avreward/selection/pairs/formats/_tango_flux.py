@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from avreward.selection.pairs.formats.base import Keep, MediaKind, Pair, PairFormat, has, text_of
+from avreward.selection.pairs.formats._media import Pair, PairMedia
+from avreward.selection.pairs.formats.base import Keep, PairFormat, has, text_of
 from avreward.selection.pairs.make import PreferencePairs
 
 
-def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
+def _row(pair: Pair, media: PairMedia) -> Iterator[Mapping[str, Any]]:
     chosen, rejected = media.sound(pair, "chosen"), media.sound(pair, "rejected")
     yield {"captions": text_of(pair), "chosen": chosen, "reject": rejected, "duration": float(pair["chosen_seconds"])}
 
@@ -27,4 +28,7 @@ TANGO_FLUX = PairFormat(
     "video is left out (its audio is a 16-bit WAV file beside the rows); the duration is that of the chosen clip; "
     "scores, margins, conflicts, covariates, seeds and groups are left out",
     _keep,
+    naming="absolute",
+    use="accelerate launch tangoflux/train_dpo.py with train_file: FOLDER/train.json in its configuration; "
+    "declare-lab/TangoFlux (not checked against the original)",
 )

@@ -9,14 +9,14 @@ import numpy as np
 
 from avreward.errors import ArgumentError, Described
 from avreward.scoring.table_reader import ScoredTable
+from avreward.selection.pairs.formats._media import Pair, PairMedia
 from avreward.selection.pairs.formats.base import (
     Keep,
-    MediaKind,
-    Pair,
     PairFormat,
     frames_of,
     has,
     in_order,
+    prompted,
     rate_of,
     text_of,
 )
@@ -48,9 +48,9 @@ def label_columns(table: ScoredTable, labels: Mapping[str, str]) -> dict[str, st
     return found
 
 
-def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
+def _row(pair: Pair, media: PairMedia) -> Iterator[Mapping[str, Any]]:
     sides = in_order(pair)
-    row: dict[str, Any] = {f"path_{letter}": str(pair[side]) for letter, side in zip("AB", sides, strict=True)}
+    row: dict[str, Any] = {f"path_{letter}": media.clip(pair, side) for letter, side in zip("AB", sides, strict=True)}
     row["prompt"] = text_of(pair)
     for name in DIMENSIONS:
         first, second = (pair[f"{side}_{media.labels[name]}"] for side in sides)
@@ -61,9 +61,13 @@ def _row(pair: Pair, media: MediaKind) -> Iterator[Mapping[str, Any]]:
 
 
 def _keep(pairs: PreferencePairs, labels: Mapping[str, str]) -> Sequence[Keep]:
-    shown = has(pairs, "fps") & has(pairs, "seconds")
+    shown = has(pairs, "fps")
     judged = np.logical_and.reduce([has(pairs, column) for column in labels.values()])
-    return [("no video (video-align needs videos)", shown), ("no score for VQ, MQ or TA", judged)]
+    return [
+        ("no video (video-align needs videos)", shown),
+        ("no score for VQ, MQ or TA", judged),
+        ("no common prompt (video-align reads an empty one as None)", prompted(pairs)),
+    ]
 
 
 VIDEO_ALIGN = PairFormat(
@@ -75,6 +79,9 @@ VIDEO_ALIGN = PairFormat(
     _row,
     "https://github.com/KwaiVGI/VideoAlign/tree/main/datasets/train",
     "the order of A and B is independent of the reward; the clip that the reward chose, scores, margins, conflicts, "
-    "covariates other than the frame rate, seeds and groups are left out; the number of frames is length times rate",
+    "covariates other than the frame rate, seeds and groups are left out",
     _keep,
+    naming="relative",
+    use="train_reward.py --meta_data FOLDER/train.csv --data_dir FOLDER (paths are joined with --data_dir); "
+    "KwaiVGI/VideoAlign at 3e5ebc6 (not checked against the original)",
 )
