@@ -26,8 +26,8 @@ def test_parquet(run, toy, files, tmp_path):
     assert table.column_names == [
         "clip", "clip_key", "group", "prompt",
         "toy.power", "toy.brightness", "toy.overall", "toy.peak",
-        "reward", "sigma", "reasons", "seconds", "fps", "frames", "width", "height", "sample_rate", "loudness", "motion",
-        "seed", "fingerprint",
+        "reward", "sigma", "reasons", "seconds", "fps", "frames", "width", "height", "sample_rate", "loudness",
+        "motion", "seed", "fingerprint",
     ]  # fmt: skip
     assert metadata.pop("environment").keys() == {"av", "torch"}
     assert metadata == {"group_by": "parent", "reward": "toy.overall", "raters": {"toy": "toy 1"}}
