@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -57,9 +58,19 @@ def write(
     sound_at: float = 0.0,
     form: str | None = None,
     mux: dict[str, str] | None = None,
+    samples: NDArray[np.float32] | None = None,
+    piped: bool = False,
 ) -> Path:
-    """Write `count` frames of `picture` (none if `codec` is None) and `tones` (none if `sound` is None)."""
-    with av.open(str(path), "w", format=form, options=mux or {}) as container:
+    """Write `count` frames of `picture` (none if `codec` is None) and `tones` (none if `sound` is None).
+
+    `samples` (channels, n) replace the tones. A file that is `piped` is never rewound: what its header should tell
+    about its length stays unknown.
+    """
+    path = Path(path)
+    form = form or (path.suffix[1:] if piped else None)
+    with ExitStack() as stack:
+        target: Any = Pipe(stack.enter_context(path.open("wb"))) if piped else str(path)
+        container = stack.enter_context(av.open(target, "w", format=form, options=mux or {}))
         video = audio = None
         if codec is not None:
             video = container.add_stream(codec, rate=fps)
@@ -88,14 +99,22 @@ def write(
                 container.mux(video.encode(frame))
             container.mux(video.encode())
         if audio is not None:
-            samples, start = tones(seconds, rate, channels), round(sound_at * rate)
+            samples = tones(seconds, rate, channels) if samples is None else samples
+            start = round(sound_at * rate)
             for position in range(0, samples.shape[1], 1000):  # whole milliseconds at 48 kHz
                 piece = np.ascontiguousarray(samples[:, position : position + 1000])
                 frame = av.AudioFrame.from_ndarray(piece, "fltp", audio.layout.name)
                 frame.sample_rate, frame.pts, frame.time_base = rate, start + position, Fraction(1, rate)
                 container.mux(audio.encode(frame))
             container.mux(audio.encode())
-    return Path(path)
+    return path
+
+
+class Pipe:
+    """A file that can only be written on."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
 
 
 def remux(source: Path, path: Path, change: Any) -> Path:

@@ -15,9 +15,10 @@ from avreward.errors import ArgumentError, Described, MediaError
 from avreward.media._checks import check_alone, check_audio_format, check_path, check_texts
 from avreward.media._container import FileStamp, Limits
 from avreward.media._encode import save
+from avreward.media._file_tracks import FileAudio, FileVideo
 from avreward.media._index import MediaIndex, read_index
 from avreward.media._keys import LazyKeys, text_key
-from avreward.media._tracks import AudioTrack, FileAudio, FileVideo, VideoTrack, tensor_audio, tensor_video
+from avreward.media._tracks import AudioTrack, VideoTrack, tensor_audio, tensor_video
 from avreward.media.sampling import AllFrames, FramePlan
 
 
@@ -178,8 +179,11 @@ class Clip:
 
     @property
     def fps(self) -> float | None:
-        """One over the median time between frames; None without video, or if a single frame has no known length."""
-        step = 0.0 if self._picture is None else self._picture.end - float(self._picture.times[-1])
+        """Frames per second: what the file states where its time stamps agree, else by their median step.
+
+        None without video, or if a single frame has no known length.
+        """
+        step = 0.0 if self._picture is None else self._picture.step
         return 1 / step if step > 0 else None
 
     @property

@@ -169,3 +169,30 @@ def test_the_default_track_is_taken(tmp_path: Path) -> None:
         for stream in streams:
             container.mux(stream.encode())
     assert torch.equal(Clip.open(file).audio, torch.full((1, 800), 1000 / 32768))
+
+
+RATES = {
+    "x.mkv": {}, "x.webm": {"codec": "libvpx", "options": {"deadline": "realtime", "cpu-used": "8"}},
+    "x.mp4": {}, "x.avi": {"codec": "mjpeg", "pixels": "yuvj420p"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize("fps", [24, 25, 30, 60, 120])
+def test_fps_is_what_the_file_states(tmp_path: Path, name: str, fps: int) -> None:
+    assert Clip.open(write(tmp_path / name, 31, fps=fps, **RATES[name])).fps == pytest.approx(fps, rel=1e-9)
+
+
+@pytest.mark.parametrize("fps", [24, 25, 30, 50])
+def test_fps_of_a_gif_is_its_mean(tmp_path: Path, fps: int) -> None:  # whose delays are hundredths of a second
+    clip = Clip.open(write(tmp_path / "x.gif", 60, codec="gif", pixels="rgb8", fps=fps))
+    assert clip.fps == pytest.approx(fps, rel=2e-3)
+
+
+def test_fps_of_dropped_and_of_uneven_frames(tmp_path: Path) -> None:
+    kept = [number for number in range(60) if number not in (7, 8, 20, 41)]
+    dropped = write(tmp_path / "dropped.mkv", 56, fps=30, times=[number / 30 for number in kept])
+    assert Clip.open(dropped).fps == pytest.approx(30)
+    uneven = np.cumsum([0.033, 0.047, 0.041, 0.029, 0.044] * 6).tolist()
+    clip = Clip.open(write(tmp_path / "uneven.mkv", 30, fps=30, times=uneven))
+    assert clip.fps == pytest.approx(1 / 0.041)

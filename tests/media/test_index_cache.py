@@ -14,9 +14,9 @@ from media_files import write
 from avreward.clip import Clip
 from avreward.media import _index_cache
 from avreward.media._container import FileStamp, Limits
+from avreward.media._file_tracks import FileAudio, FileVideo
 from avreward.media._index import read_index
 from avreward.media._index_cache import FORMAT, made_by, pack, unpack
-from avreward.media._tracks import FileAudio, FileVideo
 
 KINDS: dict[str, dict[str, Any]] = {
     "a.mp4": {"sound": "aac", "options": {"bf": "2"}},

@@ -47,7 +47,7 @@ def test_dubs_of_one_video_share_its_key(tmp_path: Path) -> None:
 def test_a_key_needs_no_decoding_of_sound_or_more_than_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = Clip.open(write(tmp_path / "x.mp4", sound="aac"))
     assert clip.height  # this takes one frame, for its orientation
-    monkeypatch.setattr("avreward.media._seek._Walk._decoded", None)
+    monkeypatch.setattr("avreward.media._video.seek._Walk._decoded", None)
     monkeypatch.setattr("avreward.media._waveform._decoded", None)
     assert set(dict(clip.keys)) == {"video", "audio"}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import pytest
+import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from media_files import write
@@ -105,8 +106,73 @@ def test_a_stream_of_unknown_length_is_read(tmp_path: Path) -> None:
     file = tmp_path / "live.mkv"
     write(file, sound="aac", mux={"live": "1"})
     used(file)
-    wav = write(tmp_path / "pipe.wav", codec=None, sound="pcm_s16le").read_bytes()
-    place = wav.index(b"data") + 4
-    unknown = b"\xff\xff\xff\xff"
-    (tmp_path / "pipe.wav").write_bytes(wav[:4] + unknown + wav[8:place] + unknown + wav[place + 4 :])
-    used(tmp_path / "pipe.wav")
+
+
+LENGTHS = {  # of the whole and of the samples
+    "sox": (0x7FFFF024, 0x7FFFF000),
+    "signed": (0x7FFFFFFF, 0x7FFFFFDB),
+    "arecord": (0x80000024, 0x80000000),
+    "ffmpeg": (0xFFFFFFFF, 0xFFFFFFFF),
+    "zero": (0, 0),
+}
+
+
+@pytest.mark.parametrize("writer", LENGTHS)
+def test_placeholders_in_wav_are_not_believed(tmp_path: Path, writer: str) -> None:
+    file = write(tmp_path / "x.wav", codec=None, sound="pcm_s16le", seconds=0.5)
+    data, (whole, samples) = bytearray(file.read_bytes()), LENGTHS[writer]
+    place = data.index(b"data")
+    before = Clip.open(file)
+    data[4:8], data[place + 4 : place + 8] = whole.to_bytes(4, "little"), samples.to_bytes(4, "little")
+    (tmp_path / "pipe.wav").write_bytes(data)
+    clip = Clip.open(tmp_path / "pipe.wav")
+    assert clip.seconds == before.seconds == pytest.approx(0.5)
+    assert torch.equal(clip.audio, before.audio)
+
+
+def test_placeholders_in_aiff_are_not_believed(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.aiff", codec=None, sound="pcm_s16be", channels=1, seconds=0.5)
+    data, before = bytearray(file.read_bytes()), Clip.open(file).audio
+    common, samples = data.index(b"COMM"), data.index(b"SSND")
+    for place, length in ((4, 0x7F00002E), (common + 10, 0x7F000000 // 2), (samples + 4, 0x7F000008)):  # as SoX has it
+        data[place : place + 4] = length.to_bytes(4, "big")
+    (tmp_path / "pipe.aiff").write_bytes(data)
+    assert torch.equal(Clip.open(tmp_path / "pipe.aiff").audio, before)
+
+
+PIPED: dict[str, dict[str, Any]] = {
+    "x.avi": {"codec": "mjpeg", "pixels": "yuvj420p", "sound": "pcm_s16le"},
+    "x.wav": {"codec": None, "sound": "pcm_s16le"},
+    "x.nut": {"codec": "mjpeg", "pixels": "yuvj420p", "sound": "pcm_s16le"},
+    "x.webm": {"codec": "libvpx", "sound": "libopus", "options": {"deadline": "realtime", "cpu-used": "8"}},
+    "x.flac": {"codec": None, "sound": "flac"},
+    "x.au": {"codec": None, "sound": "pcm_s16be"},
+}
+
+
+@pytest.mark.parametrize("name", PIPED)
+def test_a_piped_file_is_the_file(tmp_path: Path, name: str) -> None:
+    whole = Clip.open(write(tmp_path / name, **PIPED[name]))
+    piped = Clip.open(write(tmp_path / f"piped{Path(name).suffix}", piped=True, **PIPED[name]))
+    assert piped.seconds == pytest.approx(whole.seconds, abs=1e-3)
+    assert torch.equal(piped.audio, whole.audio)
+    if whole.has_video:
+        assert piped.times.tolist() == pytest.approx(whole.times.tolist())
+        assert torch.equal(piped.video, whole.video)
+
+
+def test_a_short_avi_with_a_length_is_cut(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.avi", 30, codec="mjpeg", pixels="yuvj420p")
+    data = bytearray(file.read_bytes())
+    place = data.index(b"strh") + 40  # of the length in frames
+    assert int.from_bytes(data[place : place + 4], "little") == 30
+    data[place : place + 4] = (90).to_bytes(4, "little")
+    file.write_bytes(data)
+    with pytest.raises(MediaError, match=r"announces 9\.00 s"):
+        Clip.open(file)
+
+
+def test_animated_webp_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.webp").write_bytes(b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\x02" + bytes(15))
+    with pytest.raises(MediaError, match="does not decode animated WebP; convert it"):
+        Clip.open(tmp_path / "x.webp")

@@ -186,3 +186,34 @@ def test_sound_longer_than_the_limit_is_refused(tmp_path: Path) -> None:
     assert Clip.open(file, max_seconds=3.1).audio.shape[1] > 140_000
     with pytest.raises(MediaError, match="max_seconds"):
         Clip.open(file, max_seconds=2).sound()
+
+
+@pytest.mark.parametrize("ending", ["wav", "mkv", "aiff", "caf", "mov"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), 32767.0, -9.0])
+def test_a_bad_sample_is_named_with_its_moment(tmp_path: Path, ending: str, bad: float) -> None:
+    samples = tones(0.5, 16000, 2)
+    samples[1, 4000] = bad
+    codec = "pcm_f32be" if ending in ("aiff", "caf") else "pcm_f32le"
+    clip = Clip.open(write(tmp_path / f"x.{ending}", codec=None, sound=codec, rate=16000, samples=samples))
+    problem = r"values up to .*, far outside \[-1, 1\], at" if abs(bad) < 1e9 else "contains NaN or infinity at"
+    for read in (clip.sound, lambda: clip.sound(8000, 1), lambda: clip.spans([(0.0, 0.4)])):
+        with pytest.raises(MediaError, match=rf"x\.{ending}: its audio .*{problem} 0\.250 s; ") as error:
+            read()
+        assert error.value.source == str(clip.path)
+    with pytest.raises(MediaError, match=r"NaN or infinity|far outside \[-1, 1\]"):  # as of a tensor
+        Clip(audio=torch.from_numpy(samples), sample_rate=16000)
+
+
+def test_a_double_beyond_float32_is_infinity(tmp_path: Path) -> None:
+    file = sound_file(tmp_path / "x.wav", "pcm_f64le", seconds=0.1)
+    data = bytearray(file.read_bytes())
+    data[-8:] = np.float64(1e300).tobytes()
+    file.write_bytes(data)
+    with pytest.raises(MediaError, match=r"NaN or infinity at 0\.100 s"):
+        Clip.open(file).sound()
+
+
+def test_peaks_of_a_loud_mix_are_kept(tmp_path: Path) -> None:
+    loud = 8 * tones(0.1, 48000, 2) / 0.31
+    file = write(tmp_path / "x.wav", codec=None, sound="pcm_f32le", samples=loud)
+    assert torch.equal(Clip.open(file).sound(), torch.from_numpy(loud))

@@ -96,6 +96,21 @@ def check_audio(audio: Tensor, sample_rate: float | None) -> tuple[Tensor, int]:
     return audio[None] if audio.ndim == 1 else audio, int(sample_rate)
 
 
+def check_samples(path: Path, samples: Tensor, start: float, rate: int) -> None:
+    """Raise `MediaError` unless samples of a file, (channels, n) from `start` s on, are finite and about in [-1, 1]."""
+    low, high = _extent(samples)
+    if max(-low, high) <= SOUND_RANGE:  # NaN compares false
+        return
+    bad = ~(samples.abs() <= SOUND_RANGE).all(dim=0)
+    first = int(bad.nonzero()[0])
+    moment, peak = start + first / rate, float(samples[:, first].abs().max())
+    if not peak < float("inf"):
+        problem = f"its audio contains NaN or infinity at {moment:.3f} s"
+        raise MediaError(path, problem, "look for the step that made them")
+    remedy = "divide it by 32768" if peak > 256 else "scale it to [-1, 1]"
+    raise MediaError(path, f"its audio has values up to {peak:.4g}, far outside [-1, 1], at {moment:.3f} s", remedy)
+
+
 def check_times(video: Tensor, fps: float | None, times: Tensor | None) -> Tensor:
     """Return the display times of the frames of `video`, float64 (n,) in s, from one of `fps` and `times`."""
     if (fps is None) == (times is None):

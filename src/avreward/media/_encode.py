@@ -22,8 +22,8 @@ from torch import Tensor
 from avreward.errors import ArgumentError, MediaError
 from avreward.media._container import translated
 from avreward.media._remux import copied_audio, copied_video
-from avreward.media._to_rgb import SCALING
 from avreward.media._tracks import AudioTrack, VideoTrack
+from avreward.media._video.to_rgb import SCALING
 from avreward.media._waveform import resampled
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from avreward.errors import MediaError
 from avreward.media._channels import channel_names, guard
 from avreward.media._container import DAMAGED, FileStamp, Limits, opened, pick_audio, pick_video, reading, translated
 from avreward.media._packets import PacketTimes, read_packets
-from avreward.media._truncation import announced_bytes, has_length_header
+from avreward.media._truncation import PLACEHOLDER, announced_bytes, has_length_header, is_animated_webp
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -28,6 +28,7 @@ _EXACT_LENGTHS = frozenset({"mov", "wav", "avi", "w64", "aiff", "caf"})
 _CUT_SECONDS, _CUT_SHARE = 0.25, 0.02  # what may be missing of it: writers count the last frame differently
 _CUT_FRAME = 0.03  # seconds, where the header counts samples: about a frame of MP3
 _USUAL_RATE = Fraction(25)
+_AVI_CHUNK = 8  # bytes that each frame takes at least
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,21 @@ class IndexedVideo:
         zero = self.origin / self.base  # whole, unless the tracks count in different units
         ticks = torch.tensor([stamp - floor(zero) for stamp in self.stamps], dtype=torch.float64)
         return (ticks - float(zero - floor(zero))) * self.base.numerator / self.base.denominator
+
+    def step(self) -> float:
+        """Return the seconds between frames: as the file states them where its time stamps agree, else their median.
+
+        They agree if each is within a tick of a multiple of the stated interval (containers round them: Matroska to a
+        millisecond, GIF to a hundredth), most steps are one interval, and the rounding errors do not add up.
+        """
+        stamps, median = self.stamps, self.end - float(self.times()[-1])
+        if stamps is None or len(stamps) < 2:
+            return median
+        ticks, parts = (self.interval / self.base).as_integer_ratio()  # an interval is ticks/parts ticks
+        counts = [max(1, (2 * (b - a) * parts + ticks) // (2 * ticks)) for a, b in pairwise(stamps)]
+        errors = [(b - a) * parts - count * ticks for (a, b), count in zip(pairwise(stamps), counts, strict=True)]
+        agree = max(map(abs, errors)) <= parts and abs(sum(errors)) <= parts and 2 * counts.count(1) > len(counts)
+        return float(self.interval) if agree else median
 
     def keyframe_before(self, stamp: int) -> int | None:
         """Return the display time of the last keyframe at or before `stamp`, or None."""
@@ -100,6 +116,9 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
     path = stamp.path
     with opened(path) as file:
         whole, measured = announced_bytes(file, stamp.size), has_length_header(file)
+        animated = is_animated_webp(file)
+    if animated:
+        raise MediaError(path, "FFmpeg does not decode animated WebP", "convert it to GIF, APNG, WebM or MP4")
     if whole > stamp.size:
         raise MediaError(path, f"it is cut short: {stamp.size} of at least {whole} bytes are there", DAMAGED[1])
     with reading(path, limits) as container, translated(path, *DAMAGED):
@@ -110,7 +129,7 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
         if video is not None:
             _check_size(stamp, video, limits)
         streams = [stream for stream in (video, audio) if stream is not None]
-        announced = {stream.index: _announced(container, stream, measured) for stream in streams}
+        announced = {stream.index: _announced(container, stream, measured, stamp.size) for stream in streams}
         for header in announced.values():
             limits.check_seconds(path, header.seconds)
         packets = read_packets(stamp, container, streams, limits)
@@ -184,8 +203,10 @@ class _Announced(NamedTuple):
     from_zero: bool = True
 
 
-def _announced(container: InputContainer, stream: VideoStream | AudioStream, measured: bool) -> _Announced:
+def _announced(container: InputContainer, stream: VideoStream | AudioStream, measured: bool, size: int) -> _Announced:
     formats, seconds = container.format.name.split(","), float((stream.duration or 0) * (stream.time_base or 0))
+    if _is_placeholder(formats, stream, seconds, size):
+        return _Announced(0.0, 0.0)
     if "flac" in formats or ("mp3" in formats and measured):
         return _Announced(seconds, _CUT_FRAME)
     if not _EXACT_LENGTHS.isdisjoint(formats):
@@ -197,6 +218,14 @@ def _announced(container: InputContainer, stream: VideoStream | AudioStream, mea
         return _Announced(0.0, 0.0)
     seconds = hours * 3600 + minutes * 60 + rest
     return _Announced(seconds, max(_CUT_SECONDS, _CUT_SHARE * seconds))
+
+
+def _is_placeholder(formats: list[str], stream: VideoStream | AudioStream, seconds: float, size: int) -> bool:
+    """Return whether the header was written to a pipe, before the length was known: the file cannot hold as much."""
+    if "avi" in formats:
+        return stream.frames * _AVI_CHUNK > size
+    said = seconds * (stream.codec_context.bit_rate or 0) / 8 if {"wav", "aiff"} & set(formats) else 0
+    return said > size and said >= PLACEHOLDER
 
 
 def _check_size(stamp: FileStamp, stream: VideoStream, limits: Limits) -> None:

@@ -9,10 +9,10 @@ from fractions import Fraction
 from typing import Any
 
 from avreward.media._container import FileStamp, Limits
+from avreward.media._file_tracks import FileAudio, FileVideo
 from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
-from avreward.media._to_rgb import Orientation
-from avreward.media._tracks import FileAudio, FileVideo
 from avreward.media._version import VERSION, decoder
+from avreward.media._video.to_rgb import Orientation
 
 FORMAT = 1  # of the bytes: raise it when a field is renamed, added or read in another way
 _FRACTIONS, _TUPLES = ("base", "interval", "origin"), ("stamps", "keyframes", "names")

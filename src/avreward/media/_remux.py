@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from avreward.media._container import DAMAGED, guarded, reading
+from avreward.media._file_tracks import FileAudio, FileVideo
 from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
-from avreward.media._tracks import AudioTrack, FileAudio, FileVideo, VideoTrack
+from avreward.media._tracks import AudioTrack, VideoTrack
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream

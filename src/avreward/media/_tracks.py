@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,23 +13,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avreward.media._checks import check_audio, check_times, check_video
-from avreward.media._decode import decode_images, decode_orientation, decode_views
-from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
-from avreward.media._keys import ContentKey, file_keys, graph_key, tensor_key
+from avreward.media._keys import ContentKey, graph_key
 from avreward.media._resize import resize
-from avreward.media._to_rgb import Orientation
-from avreward.media._waveform import audio_blocks, decode_audio, decode_spans
 from avreward.media.resampling import remix, resample
 from avreward.media.sampling import FramePlan, interval
 
 
 class VideoTrack(Protocol):
-    """Frames and their display times, float64 (n,) in s; `end` is the clip time at which the last one ends."""
+    """Frames and their display times, float64 (n,) in s; `end` is the clip time at which the last one ends.
+
+    `step` is the usual time between frames in seconds, 0 if it is unknown.
+    """
 
     @property
     def times(self) -> Tensor: ...
     @property
     def end(self) -> float: ...
+    @property
+    def step(self) -> float: ...
     @property
     def size(self) -> tuple[int, int]: ...
     @property
@@ -69,8 +69,37 @@ class AudioTrack(Protocol):
     def blocks(self) -> Iterator[Tensor]: ...
 
 
+class _TensorTrack(ABC):
+    """What the tracks of a tensor have in common: their values are the key, and those with a gradient stay apart."""
+
+    attached: Tensor | None
+    _content: ContentKey
+
+    @property
+    @abstractmethod
+    def _parts(self) -> tuple[Tensor, Tensor | int]:
+        """The tensor, and its times or rate."""
+
+    @property
+    def key(self) -> str:
+        return self._content.of(*self._parts)
+
+    @property
+    def work_key(self) -> Hashable:
+        return self.loaded_key if self.attached is not None or self.requires_grad else self.key
+
+    @property
+    def loaded_key(self) -> Hashable:
+        tensor, clock = self._parts
+        return graph_key(tensor, self.attached, clock)
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._parts[0].requires_grad
+
+
 @dataclass(frozen=True, eq=False)
-class TensorVideo:
+class TensorVideo(_TensorTrack):
     """Frames in a tensor, float (n, 3, height, width)."""
 
     video: Tensor
@@ -84,24 +113,16 @@ class TensorVideo:
         return float(self.times[-1]) + self.lasting
 
     @property
+    def step(self) -> float:
+        return self.lasting
+
+    @property
     def size(self) -> tuple[int, int]:
         return self.video.shape[2], self.video.shape[3]
 
     @property
-    def key(self) -> str:
-        return self._content.of(self.video, self.times)
-
-    @property
-    def work_key(self) -> Hashable:
-        return self.loaded_key if self.attached is not None or self.requires_grad else self.key
-
-    @property
-    def loaded_key(self) -> Hashable:
-        return graph_key(self.video, self.attached, self.times)
-
-    @property
-    def requires_grad(self) -> bool:
-        return self.video.requires_grad
+    def _parts(self) -> tuple[Tensor, Tensor]:
+        return self.video, self.times
 
     def detached(self) -> TensorVideo:
         """Return the same frames without their graph."""
@@ -129,7 +150,7 @@ class TensorVideo:
 
 
 @dataclass(frozen=True, eq=False)
-class TensorAudio:
+class TensorAudio(_TensorTrack):
     """A waveform in a tensor, float (channels, samples), that begins at clip time 0."""
 
     audio: Tensor
@@ -146,20 +167,8 @@ class TensorAudio:
         return self.audio.shape[1] / self.rate
 
     @property
-    def key(self) -> str:
-        return self._content.of(self.audio, self.rate)
-
-    @property
-    def work_key(self) -> Hashable:
-        return self.loaded_key if self.attached is not None or self.requires_grad else self.key
-
-    @property
-    def loaded_key(self) -> Hashable:
-        return graph_key(self.audio, self.attached, self.rate)
-
-    @property
-    def requires_grad(self) -> bool:
-        return self.audio.requires_grad
+    def _parts(self) -> tuple[Tensor, int]:
+        return self.audio, self.rate
 
     def detached(self) -> TensorAudio:
         """Return the same waveform without its graph."""
@@ -177,113 +186,6 @@ class TensorAudio:
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform, float (channels, samples), whole."""
         yield self.audio
-
-
-class _FileTrack(ABC):
-    """What the tracks of a file have in common: their content alone is the key, and there is no graph."""
-
-    @property
-    @abstractmethod
-    def key(self) -> str: ...
-
-    @property
-    def work_key(self) -> Hashable:
-        return self.key
-
-    @property
-    def loaded_key(self) -> Hashable:
-        return self.key
-
-    @property
-    def requires_grad(self) -> bool:
-        return False
-
-    def detached(self) -> Self:
-        """Return the track itself."""
-        return self
-
-
-@dataclass(frozen=True, eq=False)
-class FileVideo(_FileTrack):
-    """Video track of a file, decoded on demand; its orientation and key may be known already."""
-
-    index: MediaIndex
-    known_orientation: Orientation | None = None
-    known_key: str | None = None
-
-    @property
-    def track(self) -> IndexedVideo:
-        assert self.index.picture is not None
-        return self.index.picture
-
-    @cached_property
-    def times(self) -> Tensor:
-        return self.track.times()
-
-    @property
-    def end(self) -> float:
-        return self.track.end
-
-    @cached_property
-    def orientation(self) -> Orientation:
-        return self.known_orientation or decode_orientation(self.index)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.orientation.size(self.track.height, self.track.width)
-
-    @property
-    def key(self) -> str:
-        return self.known_key or tensor_key(file_keys(self.index)["video"], repr(self.orientation))
-
-    def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
-        """Return for each plan its frames, float32 (k, 3, height, width), from one pass over the file."""
-        return decode_views(self.index, plans)
-
-    def images(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""
-        return decode_images(self.index)
-
-
-@dataclass(frozen=True, eq=False)
-class FileAudio(_FileTrack):
-    """Audio track of a file, decoded on demand; its key may be known already."""
-
-    index: MediaIndex
-    known_key: str | None = None
-
-    @property
-    def track(self) -> IndexedAudio:
-        assert self.index.sound is not None
-        return self.index.sound
-
-    @property
-    def rate(self) -> int:
-        return self.track.rate
-
-    @property
-    def channels(self) -> int:
-        return self.track.channels
-
-    @property
-    def end(self) -> float:
-        return self.track.end
-
-    @property
-    def key(self) -> str:
-        return self.known_key or file_keys(self.index)["audio"]
-
-    def samples(self, rate: int | None, channels: int | None) -> Tensor:
-        """Return the waveform, float32 (channels, samples)."""
-        return decode_audio(self.index, rate, channels)
-
-    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
-        """Return parts of the waveform, (start, stop) in seconds each, decoded in one pass."""
-        return decode_spans(self.index, spans, rate, channels)
-
-    def blocks(self) -> Iterator[Tensor]:
-        """Yield the waveform in pieces, float32 (channels, samples)."""
-        return audio_blocks(self.index)
 
 
 def tensor_video(video: Tensor, fps: float | None, times: Tensor | None) -> TensorVideo:

@@ -1,4 +1,4 @@
-"""Detect files that were cut short, by the length that their outermost structure announces.
+"""Read what the first bytes of a file tell: a length that shows that it was cut short, and what cannot be decoded.
 
 A file whose index comes last can lose a track by a cut and still open; here such a file is an error. Transport streams,
 Ogg, ADTS and MP3 without a length header do not announce a length.
@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import FileIO
 
-_UNKNOWN = 0xFFFFFFFF  # written to a pipe for a length that is not known yet
+# What writers to a pipe put for a length that they do not know yet begins here: SoX and eSpeak 0x7ffff000 (in AIFF
+# 0x7f000000), others 0x7fffffff, 0x80000000 or 0xffffffff. Files of that length are rarer than such headers.
+PLACEHOLDER = 0x7F000000
 _FIRST_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+_WEBP_ANIMATION = 2  # bit of the flags behind "VP8X"
 _XING_REACH = 256  # bytes from the first MP3 frame in which its length header lies
 
 
@@ -34,6 +37,13 @@ def has_length_header(file: FileIO) -> bool:
     file.seek(skip)
     start = file.read(_XING_REACH)
     return b"Xing" in start or b"Info" in start
+
+
+def is_animated_webp(file: FileIO) -> bool:
+    """Return whether the file is a WebP with more than one frame."""
+    file.seek(0)
+    head = file.read(21)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == 21 and bool(head[20] & _WEBP_ANIMATION)
 
 
 def _boxes(file: FileIO, size: int) -> int:
@@ -76,7 +86,9 @@ def _riff(file: FileIO, size: int) -> int:
     """WAV and AVI: "RIFF" and a length."""
     head = file.read(8)
     length = int.from_bytes(head[4:], "little")
-    return 0 if length == _UNKNOWN else 8 + length - 1  # a last byte of padding may be left out
+    if length >= PLACEHOLDER and length > size:
+        return 0
+    return 8 + length - 1  # a last byte of padding may be left out
 
 
 def _gif(file: FileIO, size: int) -> int:

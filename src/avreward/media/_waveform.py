@@ -16,6 +16,7 @@ from torch import Tensor
 
 from avreward.errors import MediaError
 from avreward.media._channels import guard, is_mixable, usual_order
+from avreward.media._checks import check_samples
 from avreward.media._container import DAMAGED, LIBAV_ERRORS, guarded, reading, reason, translated
 from avreward.media._index import IndexedAudio, MediaIndex
 from avreward.media.resampling import remix, resample
@@ -81,11 +82,20 @@ def _converted(index: MediaIndex, rate: int, channels: int) -> Iterator[Tensor]:
 def audio_blocks(index: MediaIndex) -> Iterator[Tensor]:
     """Yield the native audio from clip time 0, float32 (channels, any) blocks that follow each other without gaps.
 
-    The channels come in FFmpeg's usual order, whatever that of the file.
+    The channels come in FFmpeg's usual order, whatever that of the file. Raise `MediaError` at a sample that `Clip`
+    would not take from a tensor either: NaN, infinity, a scale of integers.
     """
+    here, rate = 0, _track(index).rate
+    for block in _batched(_on_the_clock(index, _track(index))):
+        check_samples(index.stamp.path, block, here / rate, rate)
+        yield block
+        here += block.shape[1]
+
+
+def _batched(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
     batch: list[Tensor] = []
     length = 0
-    for block in _on_the_clock(index, _track(index)):
+    for block in blocks:
         batch.append(block)
         length += block.shape[1]
         if length >= _BATCH:
@@ -223,7 +233,8 @@ def _floats(frame: AudioFrame) -> NDArray[np.float32]:
     data = frame.to_ndarray()  # planar: (channels, samples), packed: (1, samples * channels)
     if not frame.format.is_planar:
         data = data.reshape(-1, frame.layout.nb_channels).T
-    floats: NDArray[np.float32] = np.ascontiguousarray(data, dtype=np.float32)
+    with np.errstate(over="ignore"):  # a double beyond float32 becomes infinity, which is refused later
+        floats: NDArray[np.float32] = np.ascontiguousarray(data, dtype=np.float32)
     if data.dtype == np.uint8:
         floats -= 128
         floats /= 128

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from avreward.clip import Clip
 from avreward.errors import MediaError
 from avreward.media._container import FileStamp, Limits
+from avreward.media._file_tracks import FileAudio, FileVideo
 from avreward.media._index import MediaIndex
 from avreward.media._index_cache import made_by, pack, unpack
-from avreward.media._tracks import FileAudio, FileVideo
 from avreward.scoring.store._tables import FileRow
 
 _SETTLED = 2_000_000_000  # nanoseconds: a file may be written twice within one tick of its disk's clock

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
-from avreward.media import _seek as walk
+from avreward.media._video import seek as walk
 from avreward.media.sampling import AllFrames, FramePlan
 
 

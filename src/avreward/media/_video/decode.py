@@ -17,8 +17,8 @@ from torch import Tensor
 
 from avreward.media._container import translated
 from avreward.media._index import MediaIndex
-from avreward.media._seek import video_track, wanted_frames
-from avreward.media._to_rgb import Orientation, Painter
+from avreward.media._video.seek import video_track, wanted_frames
+from avreward.media._video.to_rgb import Orientation, Painter
 from avreward.media.sampling import AllFrames, FramePlan
 
 _UNCONVERTIBLE = "a frame cannot be converted to RGB", "convert the file to 8-bit BT.709 first"

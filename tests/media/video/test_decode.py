@@ -15,7 +15,7 @@ from media_files import frames, picture, write
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
-from avreward.media import _decode as decode
+from avreward.media._video import decode
 from avreward.media.sampling import AllFrames, FramePlan, Spread, Windows
 
 EXACT: dict[str, Any] = {"codec": "ffv1", "pixels": "bgr0"}

@@ -1,0 +1,131 @@
+"""Video and audio tracks of a file, decoded on demand."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
+from avreward.media._keys import file_keys, tensor_key
+from avreward.media._video.decode import decode_images, decode_orientation, decode_views
+from avreward.media._video.to_rgb import Orientation
+from avreward.media._waveform import audio_blocks, decode_audio, decode_spans
+from avreward.media.sampling import FramePlan
+
+
+class _FileTrack(ABC):
+    """What the tracks of a file have in common: their content alone is the key, and there is no graph."""
+
+    @property
+    @abstractmethod
+    def key(self) -> str: ...
+
+    @property
+    def work_key(self) -> Hashable:
+        return self.key
+
+    @property
+    def loaded_key(self) -> Hashable:
+        return self.key
+
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    def detached(self) -> Self:
+        """Return the track itself."""
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class FileVideo(_FileTrack):
+    """Video track of a file, decoded on demand; its orientation and key may be known already."""
+
+    index: MediaIndex
+    known_orientation: Orientation | None = None
+    known_key: str | None = None
+
+    @property
+    def track(self) -> IndexedVideo:
+        assert self.index.picture is not None
+        return self.index.picture
+
+    @cached_property
+    def times(self) -> Tensor:
+        return self.track.times()
+
+    @property
+    def end(self) -> float:
+        return self.track.end
+
+    @cached_property
+    def step(self) -> float:
+        return self.track.step()
+
+    @cached_property
+    def orientation(self) -> Orientation:
+        return self.known_orientation or decode_orientation(self.index)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.orientation.size(self.track.height, self.track.width)
+
+    @property
+    def key(self) -> str:
+        return self.known_key or tensor_key(file_keys(self.index)["video"], repr(self.orientation))
+
+    def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
+        """Return for each plan its frames, float32 (k, 3, height, width), from one pass over the file."""
+        return decode_views(self.index, plans)
+
+    def images(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""
+        return decode_images(self.index)
+
+
+@dataclass(frozen=True, eq=False)
+class FileAudio(_FileTrack):
+    """Audio track of a file, decoded on demand; its key may be known already."""
+
+    index: MediaIndex
+    known_key: str | None = None
+
+    @property
+    def track(self) -> IndexedAudio:
+        assert self.index.sound is not None
+        return self.index.sound
+
+    @property
+    def rate(self) -> int:
+        return self.track.rate
+
+    @property
+    def channels(self) -> int:
+        return self.track.channels
+
+    @property
+    def end(self) -> float:
+        return self.track.end
+
+    @property
+    def key(self) -> str:
+        return self.known_key or file_keys(self.index)["audio"]
+
+    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+        """Return the waveform, float32 (channels, samples)."""
+        return decode_audio(self.index, rate, channels)
+
+    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+        """Return parts of the waveform, (start, stop) in seconds each, decoded in one pass."""
+        return decode_spans(self.index, spans, rate, channels)
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the waveform in pieces, float32 (channels, samples)."""
+        return audio_blocks(self.index)

@@ -1,0 +1,1 @@
+"""From the packets of a video track to upright 8-bit RGB frames."""
