@@ -144,7 +144,7 @@ PIPED: dict[str, dict[str, Any]] = {
     "x.avi": {"codec": "mjpeg", "pixels": "yuvj420p", "sound": "pcm_s16le"},
     "x.wav": {"codec": None, "sound": "pcm_s16le"},
     "x.nut": {"codec": "mjpeg", "pixels": "yuvj420p", "sound": "pcm_s16le"},
-    "x.webm": {"codec": "libvpx", "sound": "libopus", "options": {"deadline": "realtime", "cpu-used": "8"}},
+    "x.mka": {"codec": None, "sound": "pcm_s16le", "form": "matroska"},
     "x.flac": {"codec": None, "sound": "flac"},
     "x.au": {"codec": None, "sound": "pcm_s16be"},
 }
