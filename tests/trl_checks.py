@@ -17,8 +17,8 @@ def trained(kind: str, folder: Any, functions: Any, callbacks: Any = None, **opt
     model, tokenizer = writer(0)
     config = getattr(trl, f"{kind}Config")(
         output_dir=str(folder), use_cpu=True, bf16=False, max_steps=2, per_device_train_batch_size=8,
-        num_generations=4, max_completion_length=4, report_to=[], save_strategy="no", logging_steps=1,
-        disable_tqdm=True, **options,
+        num_generations=4, max_completion_length=4, save_strategy="no", logging_steps=1, disable_tqdm=True,
+        **{"report_to": [], **options},
     )  # fmt: skip
     dataset = Dataset.from_list([{"prompt": prompt, "scene": "x"} for prompt in PROMPTS] * 2)
     trainer = getattr(trl, f"{kind}Trainer")(

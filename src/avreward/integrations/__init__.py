@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from avreward.integrations.descriptions import read_column as read_column
     from avreward.integrations.elevenlabs import ElevenLabs as ElevenLabs
     from avreward.integrations.elevenlabs import ServiceError as ServiceError
+    from avreward.integrations.trl.clips import ClipLogCallback as ClipLogCallback
     from avreward.integrations.trl.monitor import RewardMonitorCallback as RewardMonitorCallback
     from avreward.integrations.trl.rewards import AsyncTrlReward as AsyncTrlReward
     from avreward.integrations.trl.rewards import TrlReward as TrlReward
@@ -29,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "captions": ["LmmDescriber"],
         "descriptions": ["DescriptionTable", "prompt_of", "read_column"],
         "elevenlabs": ["ElevenLabs", "ServiceError"],
+        "trl.clips": ["ClipLogCallback"],
         "trl.monitor": ["RewardMonitorCallback"],
         "trl.rewards": ["AsyncTrlReward", "TrlReward", "trl_reward", "trl_rewards"],
     },

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.training.clip_log import log_clips as log_clips
+    from avreward.training.clip_log import reward_metrics as reward_metrics
     from avreward.training.losses import pearson_loss as pearson_loss
     from avreward.training.losses import plcc_loss as plcc_loss
     from avreward.training.losses import rank_loss as rank_loss
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "clip_log": ["log_clips", "reward_metrics"],
         "losses": ["pearson_loss", "plcc_loss", "rank_loss", "scaled_rank_loss"],
         "monitor": ["MonitorState", "RewardDivergence", "RewardMonitor"],
     },

@@ -55,7 +55,10 @@ def test_values_and_logs() -> None:
     assert log.extra["avreward/toy.power"] == [pytest.approx(0.25), None, pytest.approx(0.5)]
     assert [bool(why) for why in log.extra["avreward/missing"]] == [False, True, False]
     assert "'loud' isn't a number; write one" in log.extra["avreward/missing"][1]
-    assert log.metrics == {"avreward/missing": pytest.approx(1 / 3), "avreward/toy.power": pytest.approx(0.375)}
+    assert log.metrics == {
+        "avreward/missing": pytest.approx(1 / 3), "avreward/toy.power": pytest.approx(0.375),
+        "avreward/reward": pytest.approx(1.75),
+    }  # fmt: skip
     assert all(len(values) == 3 for values in log.extra.values())
     assert not isinstance(function, nn.Module)
 

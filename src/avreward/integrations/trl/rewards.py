@@ -22,6 +22,7 @@ from avreward.rewards.algebra import WeightedSum
 from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
 from avreward.scoring.evaluator import Evaluator
+from avreward.training.clip_log import reward_metrics
 
 Numbers = list[float | None]
 LogExtra = Callable[[str, list[Any]], None]
@@ -58,6 +59,11 @@ class TrlReward:
                 log_metric(label, value)
         return self._shared.take(self._part, prompts, completions, columns, log_extra, log_metric)
 
+    @property
+    def samples(self) -> ClipSamples:
+        """Clips of a batch that a callback has asked for."""
+        return self._shared.samples
+
     def __repr__(self) -> str:
         return f"TrlReward({self.__name__})"
 
@@ -72,6 +78,11 @@ class AsyncTrlReward:
     async def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **rest: Any) -> Numbers:
         """Return the rewards, as `TrlReward` does."""
         return await asyncio.to_thread(self._function, prompts, completions, **rest)
+
+    @property
+    def samples(self) -> ClipSamples:
+        """Clips of a batch that a callback has asked for."""
+        return self._function.samples
 
     def __repr__(self) -> str:
         return f"AsyncTrlReward({self.__name__})"
@@ -148,6 +159,30 @@ def trl_rewards(
     return ([AsyncTrlReward(f) for f in functions] if asynchronous else functions), weights
 
 
+class ClipSamples:
+    """Some clips of the next batch, for a callback that has asked by setting `wanted`."""
+
+    def __init__(self) -> None:
+        self.wanted = 0
+        self._found: list[tuple[Clip, float, str]] = []
+
+    def offer(self, clips: Sequence[Clip], rewards: Rewards) -> None:
+        """Keep `wanted` clips, spread from the lowest reward to the highest; those without a reward come first."""
+        if not self.wanted or not clips:
+            return
+        values = rewards.values.tolist()
+        order = sorted(range(len(clips)), key=lambda i: (not math.isnan(values[i]), values[i]))
+        count = min(self.wanted, len(order))
+        places = [order[round(k * (len(order) - 1) / max(1, count - 1))] for k in range(count)]
+        self._found = [(clips[i].detached(), values[i], clips[i].prompt or "") for i in places]
+        self.wanted = 0
+
+    def take(self) -> list[tuple[Clip, float, str]]:
+        """Return clip, reward and prompt of what was kept, and forget it."""
+        found, self._found = self._found, []
+        return found
+
+
 class _SharedBatch:
     """Evaluates a batch once for all functions that share it.
 
@@ -160,6 +195,7 @@ class _SharedBatch:
     ) -> None:
         self.reward, self.parts, self.source, self.batch_size, self.name = reward, parts, source, batch_size, name
         self._evaluator = Evaluator([reward, *parts], batch_size=batch_size)
+        self.samples = ClipSamples()
         self._lock = threading.Lock()
         self._batch: Sequence[Any] | None = None
         self._taken: set[int] = set()
@@ -200,6 +236,7 @@ class _SharedBatch:
             warn_ignores_prompt(self.reward, clips)
         rewards, *parts = self._evaluator.evaluate(clips)
         self._evaluator.forget()  # the next batch has other clips, and the step in between needs the memory
+        self.samples.offer(clips, rewards)
         there = rewards.present.tolist()
         judged = [[x if ok else None for x, ok in zip(p.values.tolist(), there, strict=True)] for p in parts]
         terms = {
@@ -212,8 +249,9 @@ class _SharedBatch:
             for label, values in ({"missing": [why or "" for why in reasons]} | terms).items():
                 log_extra(f"{self.name}/{label}", values)
         if log_metric is not None:
-            for label, mean in _means(rewards, terms, reasons).items():
-                log_metric(f"{self.name}/{label}", mean)
+            for label, mean in reward_metrics(rewards, self.name).items():
+                log_metric(label, mean)
+            log_metric(f"{self.name}/missing", sum(why is not None for why in reasons) / max(1, len(reasons)))
         return [_placed(values, found) for values in judged]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -229,18 +267,6 @@ def _placed(values: Numbers, found: Sequence[Clip | str]) -> Numbers:
     """Return the values of the clips in the places of their completions, `None` where there is no clip."""
     rest = iter(values)
     return [next(rest) if isinstance(clip, Clip) else None for clip in found]
-
-
-def _means(rewards: Rewards, terms: Mapping[str, Numbers], reasons: Sequence[str | None]) -> dict[str, float]:
-    """Return what a training curve shows of a batch; a term that no completion has is left out."""
-    found = {"missing": sum(why is not None for why in reasons) / max(1, len(reasons))}
-    for term, values in terms.items():
-        known = [value for value in values if value is not None]
-        if known:
-            found[term] = sum(known) / len(known)
-    if rewards.sigma is not None and rewards.sigma.isfinite().any():
-        found["sigma"] = float(rewards.sigma.nanmean())
-    return found
 
 
 def _monitored(state: Any) -> Mapping[str, float]:
