@@ -249,9 +249,10 @@ class _SharedBatch:
             for label, values in ({"missing": [why or "" for why in reasons]} | terms).items():
                 log_extra(f"{self.name}/{label}", values)
         if log_metric is not None:
-            for label, mean in reward_metrics(rewards, self.name).items():
+            # Of all completions, also those that made no clip. TRL averages what is logged twice under one name.
+            missing = {f"{self.name}/missing": sum(why is not None for why in reasons) / max(1, len(reasons))}
+            for label, mean in (reward_metrics(rewards, self.name) | missing).items():
                 log_metric(label, mean)
-            log_metric(f"{self.name}/missing", sum(why is not None for why in reasons) / max(1, len(reasons)))
         return [_placed(values, found) for values in judged]
 
     def __getstate__(self) -> dict[str, Any]:
