@@ -14,21 +14,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from avreward.cli._common import progress, raters_of, reward_of, stdout
-from avreward.errors import AvrewardError, MediaError
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from avreward import AvrewardError, MediaError, load_rater, load_reward
 from avreward.generators import FolderGenerator, GeneratorStopped
 from avreward.integrations import DescriptionTable, prompt_of, read_column
-from avreward.studies import Agreement, Choices, ChoiceServer, agav_paper, agreement, by_category, of_video, prepare
+from avreward.studies import Choices, ChoiceServer, agav_paper, of_video, prepare, summarize
 
 
 def make(options: argparse.Namespace) -> dict[str, Any]:
     """Dubs, the rater's picks, files to play."""
-    reward = reward_of(options.reward, raters_of(options.rater))
+    raters = [load_rater(name) for name in options.rater or ()]
+    reward = load_reward(options.reward or "overall", {rater.name: rater for rater in raters} or None)
     if options.elevenlabs:
         from avreward.integrations import ElevenLabs
 
@@ -46,11 +48,12 @@ def make(options: argparse.Namespace) -> dict[str, Any]:
     }
     choices = Choices(options.out, about)
     try:
-        with progress("Preparing", len(options.videos)) as step:
-            prepare(choices, options.videos, generate, reward, count, step=step, **tables)
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task("Preparing", total=len(options.videos))
+            prepare(choices, options.videos, generate, reward, count, step=lambda _: bar.advance(task), **tables)
     except GeneratorStopped as error:
         print(f"stopped: {error}", file=sys.stderr)
-    return {"experiment": str(choices.path), **about, **state(choices)}
+    return {"experiment": str(choices.path), **summarize(choices)}
 
 
 def told(path: Path | None, column: str, videos: list[Path]) -> dict[str, str] | None:
@@ -75,26 +78,6 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def state(choices: Choices) -> dict[str, Any]:
-    """Print which videos can be asked about, and why others can't."""
-    videos = choices.videos()
-    rewards = {
-        video.name: sorted((s.reward for s in video.candidates if s.file and s.reward is not None), reverse=True)
-        for video in videos
-    }
-    return {
-        "videos": sum(video.picked is not None for video in videos),
-        "equal_rewards": [name for name, values in rewards.items() if len(values) > 1 and values[0] == values[1]],
-        "left_out": {video.name: video.reason for video in videos if video.picked is None},
-        "missing": {
-            f"{video.name}: {shown.source}": shown.reason
-            for video in videos
-            for shown in video.candidates
-            if shown.reason
-        },
-    }
-
-
 def serve(options: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
     server = ChoiceServer(Choices(options.out), options.host, options.port)
@@ -108,29 +91,13 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def result(options: argparse.Namespace) -> dict[str, Any]:
-    """Print the agreement, in all and by category, beside the paper's."""
-    choices = Choices(options.out)
-    answers = choices.answers()
-    found = {"": agreement(answers)} | {name: part for name, part in by_category(answers).items() if name}
-    return {
-        **choices.about,
-        **state(choices),
-        "all": summary(found.pop("")),
-        "categories": {name: summary(part) for name, part in found.items()},
-        "people": dict(Counter(answer.person for answer in answers)),
-        "paper": {"all": asdict(agav_paper.ALL), **{k: asdict(v) for k, v in agav_paper.CATEGORIES.items()}},
-    }
-
-
-def summary(found: Agreement) -> dict[str, Any]:
-    """Plain numbers."""
-    return asdict(found) | {"by_video": found.by_video, "by_video_interval": found.by_video_interval}
+    """Return the agreement, in all and by category, beside the paper's."""
+    reported = {"all": agav_paper.ALL, **agav_paper.CATEGORIES}
+    return {**summarize(Choices(options.out)), "paper": {name: vars(part) for name, part in reported.items()}}
 
 
 def show(found: dict[str, Any]) -> None:
     """Print the table."""
-    from rich.table import Table
-
     table = Table(title="How often people prefer the pick, with 95 % intervals")
     columns = (
         "",
@@ -155,7 +122,7 @@ def show(found: dict[str, Any]) -> None:
             share(part["by_video"], *part["by_video_interval"]),
             "" if paper is None else share(paper.share, *paper.interval),
         )
-    console = stdout()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     console.print(table)
     everything = found["all"]
     sure = f"Intervals of answers are clustered by {everything['method']}; those of videos hold for these people."
@@ -196,7 +163,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     first.add_argument("--seed", type=int, default=0, help="of orders and places")
     second = commands.add_parser("serve", help="the page")
     second.add_argument("out", type=Path)
-    second.add_argument("--host", default="127.0.0.1", help="this machine alone by default; there is no password")
+    second.add_argument("--host", default="127.0.0.1", help="this machine by default; else the address holds a key")
     second.add_argument("--port", type=int, default=8000)
     third = commands.add_parser("result", help="the agreement")
     third.add_argument("out", type=Path)
@@ -207,16 +174,14 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
-    import typer
-
     options = parsed(arguments)
     try:
         if options.command == "serve":
             serve(options)
             return 0
         found = make(options) if options.command == "prepare" else result(options)
-    except (AvrewardError, OSError, typer.BadParameter) as error:
-        print(f"elevenlabs_experiment: {getattr(error, 'message', error)}", file=sys.stderr)
+    except (AvrewardError, OSError) as error:
+        print(f"elevenlabs_experiment: {error}", file=sys.stderr)
         return 3
     if options.json:
         print(json.dumps(found, ensure_ascii=False, indent=1))

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import threading
 import time
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from elevenlabs_server import KEY, sound_server
 from headless import chromium
 
 from avreward import Clip
-from avreward.studies.choices import Choices
-from avreward.studies.server import ChoiceServer
+from avreward.studies import Choices, ChoiceServer
 
 CATEGORIES = ("Sea", "Fire", "Sea", "Fire", "Sea")
 NAMES = [f"{kind.lower()}{i}" for i, kind in enumerate(CATEGORIES)]
@@ -64,11 +62,8 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(out):
-    running = ChoiceServer(Choices(out))
-    threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
-    yield running
-    running.shutdown()
-    running.server_close()
+    with ChoiceServer(Choices(out)) as running:
+        yield running
 
 
 def until(driver, script: str, seconds: float = 30.0):
@@ -84,7 +79,7 @@ def enter(driver, server, name: str) -> str:
     driver.find_element("name", "name").send_keys(name)
     driver.find_element("css selector", "button").click()
     until(driver, "location.pathname.startsWith('/ask/') && document.readyState == 'complete'")
-    return driver.current_url.rsplit("/", 1)[1]
+    return driver.current_url.split("/")[4]
 
 
 def play(driver) -> None:
@@ -179,7 +174,7 @@ def test_nothing_can_be_answered_before_both_were_heard(browser, server):
         "video.addEventListener('seeked', () => setTimeout(done), {once: true});"
         "video.currentTime = video.duration - 0.05"
     )
-    assert "not heard" in browser.execute_script("return document.querySelectorAll('[data-heard]')[0].textContent")
+    assert "not played" in browser.execute_script("return document.querySelectorAll('[data-heard]')[0].textContent")
     browser.execute_script(f"{first}.loop = true; {first}.play()")
     until(browser, f"!{first}.paused && {first}.currentTime > 0.1")
     browser.execute_script(f"{second}.play()")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from avreward.errors import AvrewardError
+from avreward.studies import Choices, ShownClip, StudyVideo
 from avreward.studies._agreement import agreement
-from avreward.studies.choices import Choices, ShownClip, StudyVideo
 
 
 def video(name: str, picked: int | None = 0, count: int = 2, **changes) -> StudyVideo:
@@ -40,6 +40,7 @@ def test_order_and_places_are_of_each_persons_own_and_stay(choices):
 
 def test_with_two_candidates_nothing_depends_on_the_pick(choices, tmp_path):
     other = Choices(tmp_path / "other", {"seed": 0, "reward": "-overall"})
+    other._secret = choices._secret  # keys are random, and another thing
     for i in range(40):
         other.add(video(f"video {i}", picked=1 - i % 2))
     seen = [[(q.key, q.first, q.second) for q in c.questions(c.person("Anna"))] for c in (choices, other)]
@@ -73,14 +74,27 @@ def test_a_candidate_without_a_file_is_not_shown(tmp_path):
         assert {question.file(0), question.file(1)} == {"a.mp4", "c.mp4"}
 
 
-def test_the_first_answer_counts_whoever_is_faster(choices):
+def test_the_last_answer_counts_and_the_same_one_twice_is_one(choices):
     anna = choices.person("Anna")
     key = choices.questions(anna)[0].key
     with ThreadPoolExecutor(8) as pool:
-        counted = list(pool.map(lambda i: choices.record(anna, key, ("first", "second")[i % 2]), range(16)))
-    assert sum(counted) == 1
-    assert len(choices.answers()) == 1
-    assert choices.answered(anna) == {key}
+        said = list(pool.map(lambda i: choices.record(anna, key, "first"), range(16)))
+    assert sum(said) == 1
+    assert [choices.record(anna, key, choice) for choice in ("second", "second", "none")] == [True, False, True]
+    assert choices.answered(anna) == {key: "none"}
+    assert [answer.agrees for answer in choices.answers()] == [None]
+    assert [row[8] for row in choices.rows()] == [2]
+
+
+def test_keys_tell_nothing_and_cannot_be_computed(choices, tmp_path):
+    again = Choices(tmp_path / "again", choices.about)
+    again.add(video("video 0"))
+    for found in (choices, again):
+        found.person("Anna")
+    assert choices.person("Anna") != again.person("Anna")
+    assert choices.hidden_name("clip") != again.hidden_name("clip")
+    assert Choices(choices.folder).person("Anna") == choices.person("Anna")
+    assert "secret" not in Choices(choices.folder).about
 
 
 def test_answers_say_whether_the_pick_was_preferred(choices):
@@ -195,3 +209,34 @@ def test_scripted_people_of_known_behaviour(tmp_path, behaviour, share):
     assert (found.share == 1) == (behaviour == "agrees")
     if behaviour != "agrees":
         assert 0.05 < found.high - found.low < 0.6
+
+
+def test_a_folder_of_the_first_version_goes_on(tmp_path):
+    with sqlite3.connect(tmp_path / "experiment.sqlite") as database:
+        database.executescript("""
+            CREATE TABLE experiment (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+            CREATE TABLE videos (
+                name TEXT PRIMARY KEY, picked INTEGER, category TEXT NOT NULL, reason TEXT,
+                poster TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL);
+            CREATE TABLE candidates (
+                video TEXT NOT NULL, number INTEGER NOT NULL, source TEXT NOT NULL, reward REAL, reason TEXT, file TEXT,
+                PRIMARY KEY (video, number));
+            CREATE TABLE people (token TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, since REAL NOT NULL);
+            CREATE TABLE answers (
+                person TEXT NOT NULL, video TEXT NOT NULL, first INTEGER NOT NULL, second INTEGER NOT NULL,
+                picked INTEGER NOT NULL, choice TEXT NOT NULL, seconds REAL, at REAL NOT NULL,
+                PRIMARY KEY (person, video));
+            INSERT INTO experiment VALUES ('seed', '0');
+            INSERT INTO videos VALUES ('rain', 0, 'Water', NULL, '', 16, 9), ('sea', 1, '', NULL, '', 16, 9);
+            INSERT INTO candidates VALUES ('rain', 0, 'a', 1.0, NULL, 'a.mp4'), ('rain', 1, 'b', 0.5, NULL, 'b.mp4'),
+                ('sea', 0, 'a', 1.0, NULL, 'c.mp4'), ('sea', 1, 'b', 1.5, NULL, 'd.mp4');
+            INSERT INTO people VALUES ('0123', 'Anna', 1.0);
+            INSERT INTO answers VALUES ('0123', 'rain', 0, 1, 0, 'first', 2.5, 2.0);
+        """)
+    choices = Choices(tmp_path)
+    anna = choices.person("anna")
+    assert choices.name_of(anna) == "Anna"
+    assert [answer.agrees for answer in choices.answers()] == [True]
+    (left,) = [question for question in choices.questions(anna) if question.key not in choices.answered(anna)]
+    assert (left.video.name, left.video.kind) == ("sea", "sound")
+    assert choices.record(anna, left.key, "none")

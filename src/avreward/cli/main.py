@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from avreward.cli import convert, curve, demo, pairs, probe, rank, raters, score, verify
+from avreward.cli import ask, convert, curve, demo, pairs, probe, rank, raters, score, verify
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
@@ -90,6 +90,7 @@ for command in (
     score.score,
     curve.curve,
     pairs.pairs,
+    ask.ask,
     probe.probe,
     raters.raters,
     convert.convert,

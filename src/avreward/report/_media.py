@@ -54,7 +54,7 @@ def media_of(clip: Clip, page: Path, name: str, copy: bool = False) -> PlayableM
     kind = "video" if clip.has_video else "audio"
     try:
         width, height = (clip.width, clip.height) if clip.has_video else (16, 9)
-        url = relative_url(_file_for(clip, page, name, copy), page.parent)
+        url = relative_url(file_for(clip, page, name, copy), page.parent)
     except (AvrewardError, OSError) as error:
         return PlayableMedia("", kind, problem=f"Nothing to play: {error}")
     poster, motion = _seen(clip)
@@ -102,7 +102,8 @@ def own_file(clip: Clip) -> Path | None:
     return clip.path if tracks == dict(there) else None
 
 
-def _file_for(clip: Clip, page: Path, name: str, copy: bool) -> Path:
+def file_for(clip: Clip, page: Path, name: str, copy: bool) -> Path:
+    """Return the file that the page at `page` plays for `clip`; see `media_of`, which doesn't raise."""
     own = own_file(clip)
     playable = own is not None and browser_plays(own)
     if own is not None and playable and not copy:

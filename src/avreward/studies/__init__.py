@@ -6,22 +6,38 @@ from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from avreward.studies._agreement import Agreement as Agreement
+    from avreward.studies._agreement import Answer as Answer
     from avreward.studies._agreement import agreement as agreement
     from avreward.studies._agreement import by_category as by_category
     from avreward.studies._agreement import clustered as clustered
+    from avreward.studies._answers import answers_table as answers_table
+    from avreward.studies._answers import export_answers as export_answers
+    from avreward.studies._answers import summarize as summarize
+    from avreward.studies._pair_rows import PairRow as PairRow
+    from avreward.studies._pair_rows import read_pair_rows as read_pair_rows
     from avreward.studies._prepare import of_video as of_video
     from avreward.studies._prepare import prepare as prepare
+    from avreward.studies._prepare_pairs import prepare_pairs as prepare_pairs
+    from avreward.studies._questions import ShownClip as ShownClip
+    from avreward.studies._questions import StudyQuestion as StudyQuestion
+    from avreward.studies._questions import StudyVideo as StudyVideo
     from avreward.studies.agav_paper import ReportedExperiment as ReportedExperiment
+    from avreward.studies.choice_server import ChoiceServer as ChoiceServer
     from avreward.studies.choices import Choices as Choices
-    from avreward.studies.server import ChoiceServer as ChoiceServer
+    from avreward.studies.server import StudyServer as StudyServer
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "_agreement": ["Agreement", "agreement", "by_category", "clustered"],
+        "_agreement": ["Agreement", "Answer", "agreement", "by_category", "clustered"],
+        "_answers": ["answers_table", "export_answers", "summarize"],
+        "_pair_rows": ["PairRow", "read_pair_rows"],
         "_prepare": ["of_video", "prepare"],
+        "_prepare_pairs": ["prepare_pairs"],
+        "_questions": ["ShownClip", "StudyQuestion", "StudyVideo"],
         "agav_paper": ["ReportedExperiment"],
+        "choice_server": ["ChoiceServer"],
         "choices": ["Choices"],
-        "server": ["ChoiceServer"],
+        "server": ["StudyServer"],
     },
 )

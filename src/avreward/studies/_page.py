@@ -1,31 +1,62 @@
-"""The page on which people choose between two clips of one video, without being told which one a rater picked."""
+"""The page on which people choose between two clips, without being told which one a rater picked."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 from avreward.report.page import HERE as REPORT
 from avreward.report.page import environment
-from avreward.studies.choices import StudyQuestion
+from avreward.studies._questions import StudyQuestion
 
 HERE = Path(__file__).parent
+ASKED = {
+    "sound": "Which sound goes better with the video?",
+    "clip": "Which clip is better?",
+    "video": "Which video is better?",
+    "audio": "Which sound is better?",
+}
+JUDGE = {
+    "sound": "Judge how well the sound fits what you see, and how good it is.",
+    "clip": "Judge how good it looks and sounds, and how well both fit.",
+    "video": "Judge how good it looks.",
+    "audio": "Judge how good it sounds.",
+}
 
 
-def render_start(total: int, trouble: str = "") -> str:
+def render_start(asked: Mapping[str, str], key: str = "", trouble: str = "") -> str:
     """Return the first page: it explains the task and asks for a name.
 
-    >>> "You will see 12 pairs" in render_start(12)
-    True
+    Args:
+        asked: see `Choices.asked`.
+        key: that the address of the form must hold, or empty.
+        trouble: what was wrong with the last name, or empty.
+
+    Example:
+        >>> "You will see 1 pair of" in render_start({"rain": "sound"})
+        True
     """
-    return _render("Which sound goes better?", total=total, trouble=trouble)
+    kinds = sorted(set(asked.values()))
+    title = ASKED[kinds[0]] if len(kinds) == 1 else "Which one is better?"
+    return _render(title, total=len(asked), kinds=kinds, trouble=trouble, key=key)
 
 
-def render_question(question: StudyQuestion, token: str, done: int, total: int) -> str:
-    """Return the page of one question."""
-    return _render(f"{done + 1} of {total}", question=question, token=token, done=done, total=total)
+def render_question(question: StudyQuestion, token: str, place: int, total: int, chosen: str = "") -> str:
+    """Return the page of one question.
+
+    Args:
+        question: what is asked.
+        token: of the person.
+        place: of the question in the person's order, from 1.
+        total: number of questions.
+        chosen: the answer that was given before, or empty.
+    """
+    kind = question.video.kind
+    given = {"asked": ASKED[kind], "judge": JUDGE[kind], "chosen": chosen}
+    return _render(f"{place} of {total}", question=question, token=token, place=place, total=total, **given)
 
 
 def render_thanks(name: str, token: str, total: int) -> str:
@@ -46,7 +77,16 @@ def _render(title: str, **given: object) -> str:
 
     style = (REPORT / "page.css").read_text(encoding="utf-8") + _own("choice.css")
     script = _own("choice.js")
-    empty = {"question": None, "token": "", "name": "", "trouble": "", "total": 0, "done": 0}
+    empty: dict[str, object] = {
+        "question": None,
+        "token": "",
+        "name": "",
+        "trouble": "",
+        "total": 0,
+        "place": 0,
+        "key": "",
+        "kinds": [],
+    }
     own = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - our own files
     return environment(HERE).get_template("choice.html.j2").render(title=title, **(empty | given | own))
 

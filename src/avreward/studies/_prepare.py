@@ -16,7 +16,8 @@ from avreward.report._media import media_of
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import MissingScore, Reward
 from avreward.selection._best_of_n import best_of_n
-from avreward.studies.choices import Choices, ShownClip, StudyVideo
+from avreward.studies._questions import ShownClip, StudyVideo
+from avreward.studies.choices import Choices
 
 PAGE = "clips.html"  # never written: the media lie in the folder that such a page would have
 FEWEST = 2

@@ -4,20 +4,21 @@
   const form = document.querySelector("form.question");
   if (!form) return;
   const enough = 3; // seconds of each, or nearly all of a shorter one
-  const players = [...form.querySelectorAll("video")];
+  const players = [...form.querySelectorAll("video, audio")];
   const next = form.querySelector("button");
   const said = form.querySelectorAll("[data-heard]");
+  const answered = "answered" in form.dataset; // changing an answer asks for no second hearing
   const heard = players.map(() => 0);
   const last = players.map(() => 0);
   const began = performance.now();
   let sent = false;
 
   const whole = (player, i) => player.ended || heard[i] >= Math.min(enough, 0.8 * (player.duration || Infinity));
-  const done = players.map(() => false);
+  const done = players.map(() => answered);
   function paint() {
     players.forEach((player, i) => {
       done[i] = done[i] || whole(player, i);
-      said[i].textContent = done[i] ? "" : "not heard yet";
+      said[i].textContent = done[i] ? "" : "not played yet";
     });
     next.disabled = sent || !done.every(Boolean) || !form.elements.choice.value;
   }
@@ -51,7 +52,7 @@
     if (event.key === "1" || event.key === "2") {
       const player = players[Number(event.key) - 1];
       player.paused ? player.play().catch(() => {}) : player.pause();
-    } else if (choice && !event.target.closest?.("video")) {
+    } else if (choice && !event.target.closest?.("video, audio")) {
       form.querySelector(`[value="${choice}"]`).checked = true;
       paint();
     } else if (event.key === "Enter" && !next.disabled && event.target !== next) {
@@ -59,5 +60,6 @@
     } else return;
     event.preventDefault();
   });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   paint();
 })();

@@ -1,86 +1,34 @@
 """An experiment in which people choose between what a rater picked and another candidate: who saw what, and chose what.
 
 Everything is in one SQLite file. What a person sees, and in which order, follows from the experiment's seed, the
-person's name and the video alone. With two candidates a video, it doesn't depend on the rater in any way.
+person's name and the video alone. With two candidates a video, it doesn't depend on the rater in any way. Keys in
+addresses are random: they can't be computed from names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import sqlite3
+import threading
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.studies._agreement import Answer
+from avreward.studies._database import make_tables, opened
+from avreward.studies._questions import CHOICES, FIRST, NEITHER, SECOND, ShownClip, StudyQuestion, StudyVideo
 
 FILE = "experiment.sqlite"
-FIRST, SECOND, NEITHER = "first", "second", "none"
-CHOICES = (FIRST, SECOND, NEITHER)
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS experiment (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS videos (
-    name TEXT PRIMARY KEY, picked INTEGER, category TEXT NOT NULL, reason TEXT,
-    poster TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS candidates (
-    video TEXT NOT NULL, number INTEGER NOT NULL, source TEXT NOT NULL, reward REAL, reason TEXT, file TEXT,
-    PRIMARY KEY (video, number));
-CREATE TABLE IF NOT EXISTS people (token TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, since REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS answers (
-    person TEXT NOT NULL, video TEXT NOT NULL, first INTEGER NOT NULL, second INTEGER NOT NULL,
-    picked INTEGER NOT NULL, choice TEXT NOT NULL, seconds REAL, at REAL NOT NULL, PRIMARY KEY (person, video));
-"""
-
-
-@dataclass(frozen=True)
-class ShownClip:
-    """One candidate of a video: `number` among its candidates, where it is from, its reward or why it has none.
-
-    `file` is what a browser plays, relative to the experiment's folder; `None` where the candidate isn't shown.
-    """
-
-    number: int
-    source: str
-    reward: float | None = None
-    reason: str | None = None
-    file: str | None = None
-
-
-@dataclass(frozen=True)
-class StudyVideo:
-    """One video with its candidates; `picked` is the number of the rater's pick, `reason` why there is none."""
-
-    name: str
-    candidates: Sequence[ShownClip]
-    picked: int | None
-    category: str = ""
-    reason: str | None = None
-    poster: str = ""
-    width: int = 16
-    height: int = 9
-
-
-@dataclass(frozen=True)
-class StudyQuestion:
-    """What one person is asked about one video; `first` and `second` are numbers of candidates, in the order shown."""
-
-    key: str
-    video: StudyVideo
-    first: int
-    second: int
-
-    def file(self, place: int) -> str:
-        """Return the file shown in the first (0) or second (1) place."""
-        number = (self.first, self.second)[place]
-        return next(str(shown.file) for shown in self.video.candidates if shown.number == number)
+SECRET = "secret"  # noqa: S105 - the key of a row
+_ASKED = """picked IS NOT NULL AND 2 <= (SELECT COUNT(*) FROM candidates
+    WHERE candidates.video = videos.name AND file IS NOT NULL)"""
 
 
 class Choices:
@@ -98,7 +46,7 @@ class Choices:
         >>> choices.add(StudyVideo("rain", dubs, picked=0, category="Water"))
         >>> anna = choices.person("Anna")
         >>> question = choices.questions(anna)[0]
-        >>> choices.record(anna, question.key, "none"), choices.record(anna, question.key, "first")
+        >>> choices.record(anna, question.key, "none"), choices.record(anna, question.key, "none")
         (True, False)
         >>> choices.answers()
         [Answer(video='rain', person='Anna', agrees=None, category='Water')]
@@ -107,6 +55,7 @@ class Choices:
     def __init__(self, folder: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
         self.folder = Path(folder)
         self.path = self.folder / FILE
+        self._writing = threading.Lock()  # one writer at a time waits for no lock of the file
         if about is None and not self.path.is_file():
             raise AvrewardError(f"{self.folder}: holds no experiment; prepare one there first")
         try:
@@ -114,13 +63,16 @@ class Choices:
         except OSError as error:
             why = f"can't be made ({error.strerror or error}); name another folder for the experiment"
             raise AvrewardError(f"{self.folder}: {why}") from error
-        with self._open() as database:
-            database.executescript(_TABLES)
+        with self._writing, self._open() as database:
+            make_tables(database)
             asked = "SELECT 1 FROM videos WHERE picked IS NOT NULL UNION ALL SELECT 1 FROM answers LIMIT 1"
             if about is not None and database.execute(asked).fetchone() is None:
                 for table in ("experiment", "videos", "candidates", "people"):
                     database.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
+            fresh = (SECRET, json.dumps(secrets.token_hex(16)))
+            database.execute("INSERT OR IGNORE INTO experiment VALUES (?, ?)", fresh)
             known = {key: json.loads(value) for key, value in database.execute("SELECT * FROM experiment")}
+            self._secret = str(known.pop(SECRET))
             if about is not None:
                 self._belongs(known, about)
                 rows = [(key, json.dumps(value)) for key, value in about.items()]
@@ -135,9 +87,11 @@ class Choices:
 
     def add(self, video: StudyVideo) -> None:
         """Add a video, all or nothing; one that was there is replaced."""
-        with self._open() as database:
-            row = (video.name, video.picked, video.category, video.reason, video.poster, video.width, video.height)
-            database.execute("INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        with self._writing, self._open() as database:
+            size = (video.poster, video.width, video.height)
+            told = (video.kind, video.prompt, video.group, video.margin)
+            row = (video.name, video.picked, video.category, video.reason, *size, *told)
+            database.execute("INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             database.execute("DELETE FROM candidates WHERE video = ?", (video.name,))
             rows = [(video.name, s.number, s.source, s.reward, s.reason, s.file) for s in video.candidates]
             database.executemany("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", rows)
@@ -149,19 +103,28 @@ class Choices:
             query = "SELECT * FROM candidates WHERE ?1 IS NULL OR video = ?1 ORDER BY video, number"
             for video, *row in database.execute(query, (name,)):
                 of.setdefault(video, []).append(ShownClip(*row))
-            query = "SELECT * FROM videos WHERE ?1 IS NULL OR name = ?1 ORDER BY name"
+            columns = "name, picked, category, reason, poster, width, height, kind, prompt, grouping, margin"
+            query = f"SELECT {columns} FROM videos WHERE ?1 IS NULL OR name = ?1 ORDER BY name"  # noqa: S608
             rows = database.execute(query, (name,)).fetchall()
         return [StudyVideo(row[0], of.get(row[0], []), *row[1:]) for row in rows]
+
+    def asked(self) -> dict[str, str]:
+        """Return what people are asked about: name of a video → its kind."""
+        with self._open() as database:
+            return dict(database.execute(f"SELECT name, kind FROM videos WHERE {_ASKED}"))  # noqa: S608
 
     def person(self, name: str) -> str:
         """Return the token of a person, who is known by name; somebody new is added."""
         name = " ".join(unicodedata.normalize("NFC", name).split())  # one name, whatever keyboard it was typed on
         if not name or len(name) > 80:
             raise ArgumentError("name", "1 to 80 characters", name)
-        token = _hash(self.about.get("seed"), "person", name.casefold())[:16]
-        with self._open() as database:
-            database.execute("INSERT OR IGNORE INTO people VALUES (?, ?, ?)", (token, name, time.time()))
-        return token
+        token = self._hidden("person", name.casefold())
+        with self._writing, self._open() as database:
+            known = dict(database.execute("SELECT name, token FROM people"))
+            there = next((known[other] for other in known if other.casefold() == name.casefold()), None)
+            if there is None:
+                database.execute("INSERT INTO people VALUES (?, ?, ?)", (token, name, time.time()))
+        return there or token
 
     def name_of(self, token: str) -> str | None:
         """Return the name that belongs to a token; `None` for an unknown one."""
@@ -169,31 +132,41 @@ class Choices:
             found = database.execute("SELECT name FROM people WHERE token = ?", (token,)).fetchone()
         return found[0] if found else None
 
+    def order(self, token: str) -> list[str]:
+        """Return the keys of a person's questions, in an order of their own."""
+        person = self._person(token)
+        names = sorted(self.asked(), key=lambda name: self._drawn("order", person, name))
+        return [self._key(token, name) for name in names]
+
     def questions(self, token: str) -> list[StudyQuestion]:
         """Return what a person is asked, in an order of their own: the pick of each video against one other candidate.
 
         Of several others a person meets one, drawn at random, and each video once: a candidate that came back against
         one after the other would give itself away.
         """
-        return sorted((q for video in self.videos() if (q := self._question(token, video))), key=lambda q: q.key)
+        person = self._person(token)
+        found = (self._question(token, person, video) for video in self.videos())
+        asked = {question.key: question for question in found if question is not None}
+        return [asked[key] for key in self.order(token)]
 
     def question(self, token: str, key: str) -> StudyQuestion | None:
         """Return the one of a person's questions that has this key; `None` if there is none."""
-        with self._open() as database:
-            names = [name for (name,) in database.execute("SELECT name FROM videos")]
-        name = next((name for name in names if self._key(token, name) == key), None)
-        return None if name is None else self._question(token, self.videos(name)[0])
+        name = next((name for name in self.asked() if self._key(token, name) == key), None)
+        return None if name is None else self._question(token, self._person(token), self.videos(name)[0])
 
-    def answered(self, token: str) -> set[str]:
-        """Return the keys of the questions that a person has answered."""
+    def answered(self, token: str) -> dict[str, str]:
+        """Return what a person has answered: key of the question → choice."""
         with self._open() as database:
-            rows = database.execute("SELECT video FROM answers WHERE person = ?", (token,)).fetchall()
-        return {self._key(token, video) for (video,) in rows}
+            rows = database.execute("SELECT video, choice FROM answers WHERE person = ?", (token,)).fetchall()
+        return {self._key(token, video): choice for video, choice in rows}
 
     def record(self, token: str, key: str, choice: str, seconds: float | None = None) -> bool:
-        """Store an answer at once and return whether it counts: only the first one to a question does.
+        """Store an answer at once and return whether it says something new: it is the first, or another choice.
 
-        Raises `AvrewardError` for an unknown person, question or choice.
+        The last answer to a question counts; how often it was changed is stored.
+
+        Raises:
+            AvrewardError: for an unknown person, question or choice, or where it can't be stored.
         """
         question = self.question(token, key)
         if choice not in CHOICES or question is None or self.name_of(token) is None:
@@ -201,13 +174,16 @@ class Choices:
             raise ArgumentError("answer", "a choice and a question of this experiment", got, "reload the page")
         picked = question.video.picked
         row = (token, question.video.name, question.first, question.second, picked, choice, seconds, time.time())
-        with self._open() as database:
-            done = database.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-            return done.rowcount == 1
+        query = """INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (person, video) DO UPDATE SET
+            first = excluded.first, second = excluded.second, picked = excluded.picked, choice = excluded.choice,
+            seconds = excluded.seconds, at = excluded.at, changed = changed + 1 WHERE choice <> excluded.choice"""
+        with self._writing, self._open() as database:
+            return database.execute(query, row).rowcount == 1
 
     def answers(self) -> list[Answer]:
-        """All answers, in the order of time."""
-        query = """SELECT answers.video, people.name, first, second, answers.picked, choice, category FROM answers
+        """All answers, in the order of time; `Answer.video` is the group of a pair that has one."""
+        query = """SELECT CASE grouping WHEN '' THEN answers.video ELSE grouping END, people.name, first, second,
+            answers.picked, choice, category FROM answers
             JOIN people ON people.token = answers.person JOIN videos ON videos.name = answers.video ORDER BY at"""
         with self._open() as database:
             rows = database.execute(query).fetchall()
@@ -217,28 +193,43 @@ class Choices:
             for video, person, *shown, picked, choice, category in rows
         ]
 
-    def _question(self, token: str, video: StudyVideo) -> StudyQuestion | None:
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Return a row an answer, in the order of time.
+
+        It holds the video's name, the person's name, the numbers shown first and second and that of the pick, the
+        choice, the seconds that it took, its time, and how often it was changed.
+        """
+        query = """SELECT answers.video, people.name, first, second, answers.picked, choice, seconds, at, changed
+            FROM answers JOIN people ON people.token = answers.person ORDER BY at"""
+        with self._open() as database:
+            return database.execute(query).fetchall()
+
+    def hidden_name(self, *parts: object) -> str:
+        """Return a name for an address or a file that tells nothing of `parts`, the same each time."""
+        return self._hidden("name", *parts)
+
+    def _person(self, token: str) -> str:
+        return (self.name_of(token) or "").casefold()
+
+    def _question(self, token: str, person: str, video: StudyVideo) -> StudyQuestion | None:
         others = [s.number for s in video.candidates if s.file and s.number != video.picked]
         if video.picked is None or not others:
             return None
-        key = self._key(token, video.name)
-        drawn = int(_hash(self.about.get("seed"), "places", key), 16)
+        drawn = int(self._drawn("places", person, video.name), 16)
         pair = sorted((video.picked, others[(drawn >> 1) % len(others)]), reverse=bool(drawn & 1))
-        return StudyQuestion(key, video, *pair)
+        return StudyQuestion(self._key(token, video.name), video, *pair)
 
     def _key(self, token: str, video: str) -> str:
-        return _hash(self.about.get("seed"), "question", token, video)[:16]
+        return self._hidden("question", token, video)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open a connection for this thread; its changes are on disk when the block ends, or not made at all."""
-        try:
-            with closing(sqlite3.connect(self.path, timeout=30.0)) as database, database:
-                yield database
-        except sqlite3.Error as error:
-            raise AvrewardError(
-                f"{self.path}: can't be used ({error}); free some disk space, or name another folder"
-            ) from error
+    def _drawn(self, *parts: object) -> str:
+        return _hash(self.about.get("seed"), *parts)
+
+    def _hidden(self, *parts: object) -> str:
+        return _hash(self._secret, *parts)
+
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return opened(self.path)
 
 
 def _hash(*parts: object) -> str:

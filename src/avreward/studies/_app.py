@@ -1,0 +1,80 @@
+"""The application that a study's server runs: routes behind a guard, and what handlers answer with."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from avreward._extras import extra
+from avreward.errors import AvrewardError
+from avreward.studies._guard import Application, Guard, RequestProblem
+
+with extra("server"):
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
+    from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
+    from starlette.routing import BaseRoute
+
+_HANDLED = (HTTPException, RequestProblem, AvrewardError)
+_TOLD = {404: "There is no such page.", 405: "That can't be done with this page."}
+
+
+def study_app(routes: Sequence[BaseRoute], policy: str, *, local: bool, key: str | None = None) -> Application:
+    """Return the application of a study: its routes behind a `Guard`.
+
+    Args:
+        routes: of the pages; a handler may raise `RequestProblem`, or an `AvrewardError` where it can't store.
+        policy: the Content-Security-Policy.
+        local: whether it is for this machine alone.
+        key: what the first pages ask for (*optional*).
+    """
+
+    async def told(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            status, text = error.status_code, _TOLD.get(error.status_code, "That didn't work.")
+        elif isinstance(error, RequestProblem):
+            status, text = error.status, str(error)
+        else:  # the disk is full, say
+            status, text = 503, f"{error}. Your last answer may not be stored; go back and try again."
+        return PlainTextResponse(text, status, headers={"Connection": "close"})
+
+    app = Starlette(routes=list(routes), exception_handlers=dict.fromkeys(_HANDLED, told))
+    app.router.redirect_slashes = False
+    return Guard(app, policy, local=local, key=key)
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """Return the fields of a form, the first value of each."""
+    text = (await request.body()).decode("utf-8", "replace")
+    try:
+        return {name: values[0] for name, values in parse_qs(text, max_num_fields=20).items()}
+    except ValueError as error:
+        raise RequestProblem(400, "That is not a form of this page.") from error
+
+
+def page(html: str, status: int = 200) -> Response:
+    """Return a page."""
+    return HTMLResponse(html, status)
+
+
+def go_to(path: str) -> Response:
+    """Send the browser to another page, after a form or to where somebody stopped."""
+    return RedirectResponse(path, 303)
+
+
+def media(path: Path, folder: Path) -> Response:
+    """Return a media file, or the part of it that a player asks for; only regular files within `folder` are served."""
+    try:
+        real, root = path.resolve(), folder.resolve()
+        if not (real.is_relative_to(root) and real.is_file()):
+            raise FileNotFoundError(path)
+        status = real.stat()
+    except OSError as error:
+        raise RequestProblem(404, "The clip isn't there any more.") from error
+    kind = mimetypes.guess_type(real.name)[0] or ""
+    if not kind.startswith(("video/", "audio/")):
+        raise RequestProblem(404, "There is no such clip.")
+    return FileResponse(real, media_type=kind, stat_result=status)
