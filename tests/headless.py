@@ -14,19 +14,20 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
-    "--disable-background-networking", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
+    "--disable-background-networking", "--disable-sync", "--mute-audio",
 )  # fmt: skip
+AUTOPLAY = "--autoplay-policy=no-user-gesture-required"
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator[Any]:
-    """A driver; the test is skipped where there is none."""
+def chromium(profile: Path, autoplay: bool = True) -> Iterator[Any]:
+    """A driver; the test is skipped where there is none. Without `autoplay`, sound needs a gesture, as on a phone."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium; pip install 'avreward[dev]'")
     if not CHROMIUM or not CHROMEDRIVER:
         pytest.skip("no Chromium or ChromeDriver; on Debian: apt install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *[AUTOPLAY] * autoplay, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,20 @@ def shown_names() -> dict[str, Any]:
 def one_person(monkeypatch: Any) -> None:
     """Someone answers as soon as the page is served, and the server ends."""
 
+    served = ChoiceServer.serve_forever
+
     def answered(server: ChoiceServer) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return served(server)
         anna = server.choices.person("Anna")
         server.choices.record(anna, server.choices.questions(anna)[0].key, "none")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ChoiceServer, "serve_forever", answered)
     made = ChoiceServer.__init__
-    monkeypatch.setattr(ChoiceServer, "__init__", lambda self, choices, host, port: made(self, choices, host, 0))
+    monkeypatch.setattr(
+        ChoiceServer, "__init__", lambda self, choices, host="127.0.0.1", port=0: made(self, choices, host)
+    )
 
 
 # --- what pages claim beyond running
@@ -250,8 +257,16 @@ def statistics(names: dict[str, Any], printed: str, folder: Path) -> None:
 @checks("docs/guides/experiment.md")
 def experiment(names: dict[str, Any], printed: str, folder: Path) -> None:
     assert len(Choices("try").answers()) == 1
-    assert printed.endswith("None (0.0, 1.0) nothing\n0 0 0 1\n")
     assert callable(names["dub"])
+
+
+@checks("docs/guides/ask.md")
+def ask(names: dict[str, Any], printed: str, folder: Path) -> None:
+    assert len(Choices("pairs-answers").answers()) == 1
+    assert "None (0.0, 1.0) nothing\n0 0 0 1\n" in printed
+    assert "http://127.0.0.1:" in printed
+    assert len(names["mine"].asked()) == 2
+    assert (folder / "answers.csv").is_file()
 
 
 @checks("docs/raters/index.md")

@@ -16,6 +16,8 @@ SIDES = (("chosen", "rejected"), ("first", "second"), ("path_A", "path_B"))
 VERDICTS = {"first": 0, "a": 0, "second": 1, "b": 1, "tie": None, "same": None}
 USUAL = ("picked", "overall", "reward", "preferred")  # columns with a verdict, the first that is there
 SPLITS = ("train", "test")
+READ = ("chosen", "rejected", "group", "prompt", "category", "margin", "chosen_reward", "rejected_reward")
+MEDIA, EMBEDDED = "_media", "_embedded"
 ENDINGS = (".parquet", ".jsonl", ".csv")
 
 
@@ -32,7 +34,7 @@ class PairRow:
         category: for results by category, or empty.
         rewards: of both clips, where they are known.
         margin: difference of the rewards, where it is known.
-        contents: bytes of the clips that the table holds itself, where it does.
+        embedded: the Parquet file and the row that hold the clips themselves, where they do.
     """
 
     files: tuple[Path, Path]
@@ -43,16 +45,31 @@ class PairRow:
     category: str = ""
     rewards: tuple[float | None, float | None] = (None, None)
     margin: float | None = None
-    contents: tuple[bytes | None, bytes | None] = (None, None)
+    embedded: tuple[Path, int] | None = None
+
+    def content(self, side: int) -> bytes | None:
+        """Return the bytes of the first (0) or second (1) clip if the table holds them."""
+        from pyarrow import parquet
+
+        if self.embedded is None:
+            return None
+        file, row = parquet.ParquetFile(self.embedded[0]), self.embedded[1]
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if row < rows:
+                found = file.read_row_group(group, [f"{SIDES[0][side]}{MEDIA}"]).column(0)[row].as_py()
+                return None if found is None else found["bytes"]
+            row -= rows
+        return None
 
 
 def read_pair_rows(pairs: str | PathLike[str], verdict: str | None = None) -> list[PairRow]:
-    """Read pairs from a folder that `export_pairs` wrote, or from a table with a row a comparison.
+    r"""Read pairs from a folder that `export_pairs` wrote, or from a table with a row a comparison.
 
     A table has the columns ``chosen`` and ``rejected``, or ``first`` and ``second`` (``path_A`` and ``path_B``) with a
     column that says which one the rater prefers: first, second or tie (A, B or same). The columns ``group``,
-    ``prompt``, ``category`` and ``margin`` are read where they are there. Paths start in the current folder, in the
-    table's, or in the one above.
+    ``prompt``, ``category`` and ``margin`` are read where they are there. Paths start in the table's folder, in the
+    current one, or in the one above the table's.
 
     Args:
         pairs: the folder, or a file that ends in ``.parquet``, ``.jsonl`` or ``.csv``.
@@ -67,9 +84,10 @@ def read_pair_rows(pairs: str | PathLike[str], verdict: str | None = None) -> li
         AvrewardError: if the table can't be read.
 
     Example:
-        >>> rows = read_pair_rows("pairs")
-        >>> rows[0].sources[rows[0].picked]
-        'dubs/a/0.mp4'
+        >>> _ = Path("pairs.csv").write_text("first,second,picked\ndub1.mp4,dub2.mp4,second\n")
+        >>> (row,) = read_pair_rows("pairs.csv")
+        >>> row.sources[row.picked]
+        'dub2.mp4'
     """
     path = Path(pairs)
     records = list(_records(path))
@@ -81,7 +99,8 @@ def read_pair_rows(pairs: str | PathLike[str], verdict: str | None = None) -> li
         wanted = "a table with the columns chosen and rejected, or first and second"
         raise ArgumentError("pairs", wanted, Described(f"{path} with {', '.join(names) or 'none'}"))
     column = None if sides == SIDES[0] else _verdict_column(path, records, names, verdict)
-    folders = (Path(), path if path.is_dir() else path.parent, path.parent if path.is_dir() else path.parent.parent)
+    own = path if path.is_dir() else path.parent
+    folders = (own, Path(), own.absolute().parent)
     return [_row(record, sides, column, folders) for record in records]
 
 
@@ -98,7 +117,7 @@ def _records(path: Path) -> Iterator[Mapping[str, Any]]:
                 got = Described(f"{path}, which holds no pairs")
                 raise ArgumentError("pairs", "a folder that avreward pairs wrote, or a table of pairs", got)
             for file in found:
-                yield from parquet.read_table(file).to_pylist()
+                yield from _exported(file)
         elif not path.is_file():
             got = Described(f"{path}, which is not there")
             raise ArgumentError("pairs", "a folder of pairs, or a table", got)
@@ -116,6 +135,16 @@ def _records(path: Path) -> Iterator[Mapping[str, Any]]:
         if isinstance(error, ArgumentError):
             raise
         raise AvrewardError(f"{path}: can't be read as a table of pairs ({error}); write it again") from error
+
+
+def _exported(file: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of an exported file, without the media that it may hold."""
+    from pyarrow import parquet
+
+    names = parquet.read_schema(file).names
+    held = f"{SIDES[0][0]}{MEDIA}" in names
+    for number, row in enumerate(parquet.read_table(file, columns=[n for n in READ if n in names]).to_pylist()):
+        yield row | ({EMBEDDED: (file, number)} if held else {})
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -150,7 +179,6 @@ def _known(value: Any) -> bool:
 
 def _row(record: Mapping[str, Any], sides: tuple[str, str], column: str | None, folders: Sequence[Path]) -> PairRow:
     first, second = (_text(record.get(side)) for side in sides)
-    one, other = ((record.get(f"{side}_media") or {}).get("bytes") for side in sides)
     return PairRow(
         files=(_file(first, folders), _file(second, folders)),
         sources=(first, second),
@@ -160,7 +188,7 @@ def _row(record: Mapping[str, Any], sides: tuple[str, str], column: str | None, 
         category=_text(record.get("category")),
         rewards=(_number(record.get(f"{sides[0]}_reward")), _number(record.get(f"{sides[1]}_reward"))),
         margin=_number(record.get("margin")),
-        contents=(one, other),
+        embedded=record.get(EMBEDDED),
     )
 
 

@@ -43,9 +43,10 @@ def prepare_pairs(
         AvrewardError: if the folder holds an experiment with other pairs or another seed.
 
     Example:
-        >>> choices = prepare_pairs(read_pair_rows("pairs"), "asked", limit=50)
-        >>> len(choices.asked()) <= 50
-        True
+        >>> files = Path("dub1.mp4"), Path("dub2.mp4")
+        >>> choices = prepare_pairs([PairRow(files, ("dub1", "dub2"), picked=1)], "asked")
+        >>> choices.asked()
+        {'dub1 / dub2': 'sound'}
     """
     if limit is not None and limit < 1:
         raise ArgumentError("limit", "a positive integer", limit)
@@ -111,9 +112,10 @@ def _study_video(choices: Choices, name: str, row: PairRow) -> StudyVideo:
 
 
 def _opened(choices: Choices, name: str, number: int, row: PairRow, side: int) -> Clip:
-    path, content = row.files[side], row.contents[side]
+    path = row.files[side]
     if path.is_file():
         return Clip.open(path)
+    content = row.content(side)
     if content is None:
         raise MediaError(row.sources[side], "there is no such file", "call from the folder that its path starts in")
     folder = choices.folder / f"{Path(PAGE).stem}_files"

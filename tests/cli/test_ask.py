@@ -1,0 +1,105 @@
+"""`avreward ask`: pairs are prepared and served; what people said is printed and written."""
+
+import json
+import re
+
+import pandas
+import pytest
+import torch
+
+from avreward import Clip
+from avreward.cli._common import NOTHING, SOME_FAILED, USAGE
+from avreward.studies import Choices, ChoiceServer
+
+
+@pytest.fixture
+def pairs(tmp_path, monkeypatch):
+    """A table of three pairs of sounds; the clip of one of them is missing."""
+    monkeypatch.chdir(tmp_path)
+    for name in "abcd":
+        wave = 0.3 * torch.sin(torch.arange(8000) * 0.05 * ord(name))[None]
+        Clip(audio=wave, sample_rate=8000).save(tmp_path / f"{name}.wav")
+    rows = [
+        "first,second,picked,group,category",
+        "a.wav,b.wav,second,x,Sea",
+        "c.wav,d.wav,first,y,Fire",
+        "a.wav,gone.wav,first,y,",
+    ]
+    (tmp_path / "pairs.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "pairs.csv"
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """Two people answer as soon as the page is served, and Ctrl-C is pressed."""
+
+    def answered(server: ChoiceServer) -> None:
+        for name in ("Anna", "Ben"):
+            token = server.choices.person(name)
+            for question in server.choices.questions(token):
+                pick = "first" if question.first == question.video.picked else "second"
+                server.choices.record(token, question.key, pick if name == "Anna" else "none")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ChoiceServer, "serve_forever", answered)
+
+
+def test_pairs_are_served_and_the_answers_are_printed_and_written(run, pairs, answering):
+    result = run("ask", "pairs.csv", "--port", "0", "--export", "answers.csv")
+    assert result.exit_code == SOME_FAILED
+    assert "People choose at http://127.0.0.1:" in result.stderr
+    assert "left out: a.wav / gone.wav: gone.wav: there is no such file" in " ".join(result.stderr.split())
+    assert "100% (" in result.stdout
+    assert "2 pairs, 2 people." in result.stdout
+    for name in ("Sea", "Fire"):
+        assert name in result.stdout
+    table = pandas.read_csv("answers.csv")
+    assert sorted(zip(table["person"], table["pair"], strict=True)) == [
+        ("Anna", "a.wav / b.wav"), ("Anna", "c.wav / d.wav"), ("Ben", "a.wav / b.wav"), ("Ben", "c.wav / d.wav"),
+    ]  # fmt: skip
+    assert (table[table["person"] == "Anna"]["preferred"] == table[table["person"] == "Anna"]["picked"]).all()
+    again = run("ask", "pairs.csv", "--result", "--json")
+    found = json.loads(again.stdout)
+    assert (again.exit_code, found["all"]["answers"], found["all"]["undecided"]) == (0, 2, 2)
+    assert run("ask", str(pairs.parent / "pairs-answers"), "--result", "--json").stdout == again.stdout.replace(
+        '"experiment": "pairs-answers', f'"experiment": "{pairs.parent}/pairs-answers'
+    )
+
+
+def test_a_limit_and_a_folder_of_ones_own(run, pairs, answering):
+    result = run("ask", "pairs.csv", "--out", "mine", "--limit", "1", "--seed", "3", "--port", "0", "--json")
+    found = json.loads(result.stdout)
+    assert found["videos"] + len(found["left_out"]) == 1
+    assert Choices("mine").about["seed"] == 3
+
+
+def test_nothing_to_ask_about(run, pairs, answering):
+    (pairs.parent / "none.csv").write_text("first,second,picked\na.wav,gone.wav,first\n")
+    result = run("ask", "none.csv")
+    assert result.exit_code == NOTHING
+    assert "gone.wav: there is no such file" in " ".join(result.stderr.split())
+    assert "no pair can be asked about" in result.stderr
+
+
+def test_wrong_calls(run, pairs, answering):
+    for arguments, code, told in (
+        (["nowhere"], USAGE, "expected a folder of pairs, or a table, got nowhere, which is not there"),
+        (["pairs.csv", "--verdict", "catgory"], USAGE, "--verdict: expected one of .* did you mean 'category'"),
+        (["pairs.csv", "--port", "90000"], USAGE, "--port: expected a free port, got 90000"),
+        (["pairs.csv", "--host", "no host"], USAGE, "--host: expected an address of this machine"),
+        (["pairs.csv", "--export", "a.xlsx"], USAGE, "end the name in .csv or .jsonl or .parquet"),
+        (["pairs.csv", "--limit", "0"], USAGE, "--limit"),
+        (["pairs.csv", "--result", "--out", "empty"], NOTHING, "empty: holds no experiment"),
+    ):  # fmt: skip
+        result = run("ask", *arguments)
+        assert result.exit_code == code, (arguments, result.stderr)
+
+        assert re.search(told, " ".join(result.stderr.replace("│", " ").split())), (arguments, result.stderr)
+
+
+def test_another_set_of_pairs_needs_another_folder(run, pairs, answering):
+    assert run("ask", "pairs.csv", "--port", "0").exit_code == SOME_FAILED
+    pairs.write_text("first,second,picked\na.wav,b.wav,first\n")
+    result = run("ask", "pairs.csv", "--port", "0")
+    assert result.exit_code == NOTHING
+    assert "name another folder" in result.stderr
