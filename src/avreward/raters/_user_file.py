@@ -9,7 +9,7 @@ from hashlib import blake2b
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avreward.errors import ArgumentError, AvrewardError
 
@@ -35,18 +35,38 @@ def rater_in_file(text: str) -> Rater:
     """
     from avreward.raters.registry import make_rater, maker_of
 
-    match = _CODE.fullmatch(text)
-    if match is None:
-        raise ArgumentError("rater", "FILE.py:NAME", text)
-    file, name = Path(match["file"]).expanduser().resolve(), match["name"]
+    found = object_in_file(text, "a Rater class, a term, or a function that makes a rater")
+    rater = make_rater(text, maker_of(text, found), {})
+    file, name = _parts(text)
+    rater.source = {"rater": f"{file}:{name}"}
+    return rater
+
+
+def object_in_file(text: str, wanted: str = "a function") -> Any:
+    """Import the Python file that ``FILE.py:NAME`` names, and return what NAME is; the file's code runs.
+
+    Args:
+        text: typed by the user, never taken from a file.
+        wanted: what NAME should be, for the error.
+
+    Raises:
+        ArgumentError: for a text of another form.
+        AvrewardError: if there is no such file or name, or the file cannot be imported.
+    """
+    file, name = _parts(text)
     module = _imported(file)
     if not hasattr(module, name):
         near = get_close_matches(name, [key for key in vars(module) if not key.startswith("_")], 1)
-        hint = f"did you mean {near[0]}?" if near else "name a Rater class, a term, or a function that makes a rater"
+        hint = f"did you mean {near[0]}?" if near else f"name {wanted}"
         raise AvrewardError(f"{file}: has no {name}; {hint}")
-    rater = make_rater(text, maker_of(text, getattr(module, name)), {})
-    rater.source = {"rater": f"{file}:{name}"}
-    return rater
+    return getattr(module, name)
+
+
+def _parts(text: str) -> tuple[Path, str]:
+    match = _CODE.fullmatch(text)
+    if match is None:
+        raise ArgumentError("rater", "FILE.py:NAME", text)
+    return Path(match["file"]).expanduser().resolve(), match["name"]
 
 
 def _imported(file: Path) -> ModuleType:

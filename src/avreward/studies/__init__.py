@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from avreward.studies.choice_server import ChoiceServer as ChoiceServer
     from avreward.studies.choices import Choices as Choices
     from avreward.studies.server import StudyServer as StudyServer
+    from avreward.studies.dubbing import Dubbed as Dubbed
+    from avreward.studies.dubbing import SilentVideo as SilentVideo
+    from avreward.studies.dubbing import dub_videos as dub_videos
+    from avreward.studies.dubbing import plan_of as plan_of
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -38,6 +42,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "agav_paper": ["ReportedExperiment"],
         "choice_server": ["ChoiceServer"],
         "choices": ["Choices"],
+        "dubbing": ["Dubbed", "SilentVideo", "dub_videos", "plan_of"],
         "server": ["StudyServer"],
     },
 )
