@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from avreward.studies.agav_paper import ReportedExperiment as ReportedExperiment
     from avreward.studies.choice_server import ChoiceServer as ChoiceServer
     from avreward.studies.choices import Choices as Choices
-    from avreward.studies.server import StudyServer as StudyServer
     from avreward.studies.dubbing import Dubbed as Dubbed
     from avreward.studies.dubbing import SilentVideo as SilentVideo
     from avreward.studies.dubbing import dub_videos as dub_videos
     from avreward.studies.dubbing import plan_of as plan_of
+    from avreward.studies.server import StudyServer as StudyServer
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
