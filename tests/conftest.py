@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from golden_case import Golden
 from hypothesis import settings
 from torch import Tensor
 
@@ -20,34 +20,6 @@ settings.load_profile("avreward")
 
 # Small cases travel with the tests; the variable names the folder of all of them.
 GOLDENS = Path(os.environ.get("AVREWARD_GOLDENS") or Path(__file__).parent / "goldens")
-
-
-@dataclass(frozen=True)
-class Golden:
-    """One reference case: a folder with `case.json` and `tensors.safetensors`."""
-
-    folder: Path
-    data: dict[str, Any]
-
-    def tensors(self) -> dict[str, Tensor]:
-        from safetensors.torch import load_file
-
-        return load_file(self.folder / "tensors.safetensors")
-
-    def numbers(self, tolerance: str) -> list[float]:
-        """The numbers in the sentence that states a tolerance, in order."""
-        return [float(text) for text in re.findall(r"(?<!\w)\d+\.?\d*(?:e-?\d+)?", self.data["tolerances"][tolerance])]
-
-    def check(self, found: Tensor, expected: Tensor, tolerance: str) -> None:
-        """Compare as the sentence says: ``atol A rtol R``, ``atol A``, or ``T relative to the largest entry``."""
-        sentence = self.data["tolerances"][tolerance]
-        if "relative to the largest entry" in sentence:
-            limits = {"atol": self.numbers(tolerance)[0] * float(expected.abs().max()), "rtol": 0.0}
-        else:
-            named = {name: float(value) for name, value in re.findall(r"(atol|rtol) ([\d.e-]+)", sentence)}
-            assert named, f"{tolerance}: {sentence!r} names no tolerance"
-            limits = {"atol": 0.0, "rtol": 0.0} | named
-        torch.testing.assert_close(found.detach(), expected, **limits, msg=lambda text: f"{tolerance}: {text}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -83,7 +55,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     ]
     cases = [pytest.param(case, id=f"golden-{case.folder.name}") for case in cases]
     absent = pytest.mark.skip(f"no case of this kind in {GOLDENS}: AVREWARD_GOLDENS names the folder of all")
-    metafunc.parametrize("golden", cases or [pytest.param(None, id="golden-none", marks=absent)])
+    metafunc.parametrize("golden", cases or [pytest.param(None, id="golden-none", marks=absent)], indirect=True)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Golden:
+    """A reference case, whose comparisons stand in the report of ``--junitxml``."""
+    return replace(request.param, note=record_property)
 
 
 def _wanted(name: str, data: Any, path: str | None = None, case: str | None = None) -> bool:

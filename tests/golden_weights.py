@@ -51,7 +51,7 @@ def structured(seed: int, shape: Sequence[int], scale: float = 1.0) -> Tensor:
     return (pixels + 1.5 * frames + rows + columns) / 2 * scale
 
 
-def worst(found: Tensor, expected: Tensor) -> float:
-    """Return the largest difference as a share of the largest expected value."""
-    assert found.shape == expected.shape
-    return float((found - expected).abs().max() / expected.abs().max())
+def real_tokens(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Return which token ids of a case are no padding, a mask of their shape."""
+    ids = tensors["input_ids"]
+    return tensors["attention_mask"].bool() if "attention_mask" in tensors else torch.ones_like(ids, dtype=torch.bool)

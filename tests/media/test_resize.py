@@ -39,7 +39,7 @@ def test_bicubic_frames_of_agav_rater(golden) -> None:
     tensors = golden.tensors()
     expected = tensors["resized_uint8"]
     out = resize(planes(tensors["frames_uint8"]), expected.shape[-2:], "bicubic", "straight_through")
-    assert torch.equal((out * 255).round(), expected.float())
+    golden.same((out * 255).round(), expected.float())
 
 
 @pytest.mark.golden("tensors.video0_resized")
@@ -49,7 +49,7 @@ def test_bicubic_frames_of_videoreward(golden) -> None:
     for name in (name for name in tensors if name.endswith("_resized")):
         source = planes(tensors[name.replace("_resized", "_uint8")])
         out = to_uint8_levels(resize(source, tensors[name].shape[-2:], "bicubic"))
-        assert float((out * 255 - tensors[name]).abs().max()) <= levels + 1e-3
+        golden.close(out * 255, tensors[name].float(), atol=levels + 1e-3)
 
 
 @pytest.mark.golden("rows.resized_uint8")
@@ -60,7 +60,7 @@ def test_bicubic_frames_of_aigv_assessor(golden) -> None:
             frame, about = noise(*row["frames"]["shape_H_W_C"], seed=row["frames"]["seed"]), row["resized_uint8"]
             out = resize(planes(frame), about["shape"][:2], "bicubic", "straight_through").movedim(0, -1) * 255
             expected = tensors[f"{row['name']}.resized_uint8"].float()
-            assert torch.equal(out.round().flatten()[:: about["flatten_step"]], expected)
+            golden.same(out.round().flatten()[:: about["flatten_step"]], expected)
 
 
 @pytest.mark.golden("rows.clip_indices")
@@ -72,7 +72,7 @@ def test_nearest_frames_of_aigveval(golden) -> None:
             clip, about = noise(*row["frames"]["shape_T_H_W_C"], seed=row["frames"]["seed"]), row["video"]
             out = (resize(planes(clip[row["clip_indices"]]) * 255, about["shape"][-2:], "nearest") - MEAN) / STD
             found = out.transpose(0, 1).flatten()[:: about["flatten_step"]]
-            assert float((found - tensors[f"{row['name']}.video"]).abs().max()) <= tolerance
+            golden.close(found, tensors[f"{row['name']}.video"], atol=tolerance)
 
 
 # ---- the libraries

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 import torch
+from golden_sizes import dover_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -52,11 +56,10 @@ def stamps(frames: int, fps: float = 24.0) -> Tensor:
 
 @pytest.mark.golden("dover.rows")
 def test_dover(golden) -> None:
-    views = {"technical": DoverFrames(), "aesthetic": DoverFrames(length=1, segments=32)}
     for row in golden.data["dover"]["rows"]:
-        for name, view in views.items():
-            rule = DoverFrames(view.length, view.segments, offsets=tuple(row[name]["offsets"]))
-            assert rule(stamps(row["total_frames"])).tolist() == row[name]["indices"]
+        for name, view in dover_frames(golden.data["dover"]).items():
+            rule = replace(view, offsets=tuple(row[name]["offsets"]))
+            golden.same(rule(stamps(row["total_frames"])).tolist(), row[name]["indices"])
 
 
 @pytest.mark.golden("dover.other_parameters")
@@ -64,14 +67,14 @@ def test_dover_with_other_parameters(golden) -> None:
     for row in golden.data["dover"]["other_parameters"]:
         offsets = tuple(offset for drawn in row["offsets"] for offset in drawn)
         rule = DoverFrames(row["fsize_t"], row["fragments_t"], row["frame_interval"], row["num_clips"], offsets)
-        assert rule(stamps(row["total_frames"])).tolist() == row["indices"]
+        golden.same(rule(stamps(row["total_frames"])).tolist(), row["indices"])
 
 
 @pytest.mark.golden("dover.rows")
 def test_dover_draws_from_the_range_of_the_original(golden) -> None:
     generator = torch.Generator().manual_seed(0)
     for row in golden.data["dover"]["rows"]:
-        for name, rule in (("technical", DoverFrames()), ("aesthetic", DoverFrames(length=1, segments=32))):
+        for name, rule in dover_frames(golden.data["dover"]).items():
             low, high = row[name]["draw"] or (0, 1)
             frames = row["total_frames"]
             offsets = [offset for _ in range(20) for offset in rule.drawn(frames, generator).offsets]
@@ -85,33 +88,36 @@ def test_dover_draws_from_the_range_of_the_original(golden) -> None:
 def test_aigv_assessor(golden) -> None:
     table = golden.data["aigv_assessor"]
     for row in table["rows"]:
-        assert AigvAssessorFrames()(stamps(row["total_frames"])).tolist() == row["indices"]
+        rule = AigvAssessorFrames(len(row["indices"]))
+        golden.same(rule(stamps(row["total_frames"])).tolist(), row["indices"])
     for row in table.get("with_bound", []):
-        rule = AigvAssessorFrames(bound=tuple(row["bound_seconds"]))
-        assert rule(stamps(row["total_frames"], row["fps"])).tolist() == row["indices"]
+        rule = AigvAssessorFrames(len(row["indices"]), bound=tuple(row["bound_seconds"]))
+        golden.same(rule(stamps(row["total_frames"], row["fps"])).tolist(), row["indices"])
 
 
 @pytest.mark.golden("aigveval.rows")
 def test_aigveval(golden) -> None:
+    interval = int(re.search(r"frame_interval (\d+)", golden.data["aigveval"]["rule"])[1])
     for row in golden.data["aigveval"]["rows"]:
-        times = stamps(row["total_frames"])
-        assert CentredClip()(times).tolist() == row["clip_test"]
-        assert CentredClip(offset=row["clip_train_offset"][0])(times).tolist() == row["clip_train"]
+        times, count = stamps(row["total_frames"]), len(row["clip_test"])
+        golden.same(CentredClip(count, interval)(times).tolist(), row["clip_test"])
+        trained = CentredClip(count, interval, row["clip_train_offset"][0])
+        golden.same(trained(times).tolist(), row["clip_train"])
         for name in row:
             if name.startswith("uniform"):
-                assert UniformFrames(int(name.removeprefix("uniform")))(times).tolist() == row[name]
+                golden.same(UniformFrames(int(name.removeprefix("uniform")))(times).tolist(), row[name])
 
 
 @pytest.mark.golden("pack_pathway.rows")
 def test_slow_pathway(golden) -> None:
     for row in golden.data["pack_pathway"]["rows"]:
-        assert SlowPathway(AllFrames())(stamps(row["fast_frames"])).tolist() == row["slow_indices"]
+        golden.same(SlowPathway(AllFrames())(stamps(row["fast_frames"])).tolist(), row["slow_indices"])
 
 
 @pytest.mark.golden("frame_index_table")
 def test_agav_rater(golden) -> None:
     for row in golden.data["frame_index_table"]:
-        assert AgavRaterFrames(row["wanted"])(stamps(row["frames"])).tolist() == row["indices"]
+        golden.same(AgavRaterFrames(row["wanted"])(stamps(row["frames"])).tolist(), row["indices"])
 
 
 @pytest.mark.golden("frame_table")
@@ -119,7 +125,7 @@ def test_qwen_frames_of_videoreward(golden) -> None:
     for row in golden.data["frame_table"]:
         if row["indices"] is not None:
             rule = QwenFrames(rate=2.0, nearest=True)
-            assert rule(stamps(row["frames"], row["fps"])).tolist() == row["indices"]
+            golden.same(rule(stamps(row["frames"], row["fps"])).tolist(), row["indices"])
 
 
 def test_qwen_frames_are_rounded_down_today() -> None:

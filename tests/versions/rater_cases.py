@@ -156,12 +156,14 @@ def agav_cases() -> dict[str, Any]:
 
 
 def aigv_assessor_cases() -> dict[str, Any]:
-    """Every text format, with the ReLU of the original and without, with and without a prompt."""
+    """Every text format, with the ReLU of the original and without, more frames, with and without a prompt."""
     out = {}
-    for template, last_relu in (("internlm2-chat", True), ("internvl2_5", False), ("chatml", False)):
-        sizes = tiny_assessor_config(template=template, last_relu=last_relu)
+    kinds = (("internlm2-chat", True, 8), ("internvl2_5", False, 8), ("chatml", False, 8), ("chatml", False, 16))
+    for template, last_relu, frames in kinds:
+        sizes = tiny_assessor_config(template=template, last_relu=last_relu, frames=frames)
         rater = AigvAssessorRater(AssessorBackbone(network(AssessorNetwork(sizes)), TOKENIZER, "none"))
-        out[template] = scores(rater, clip(prompt="a red ball"), clip(12, 0.0))
+        name = template if frames == 8 else f"{template}, {frames} frames"
+        out[name] = scores(rater, clip(prompt="a red ball"), clip(12, 0.0))
     return out
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
 
 import pytest
 import torch
 from accelerate import init_empty_weights
 from assessor_folders import original_config, original_state
-from golden_weights import golden_state, worst
+from golden_weights import golden_state
 from tiny.assessor import MOTION
 
 from avreward.errors import ArgumentError, AvrewardError
@@ -50,18 +50,19 @@ def test_adapters_are_merged_as_the_original_merges_them(golden) -> None:
 
     merged = merge_lora(golden_state(golden.data), bare, scale)
     listed = {name: tuple(shape) for name, shape, _ in golden.data["lora"]["merged_state_dict"]}
-    assert {name: tuple(tensor.shape) for name, tensor in merged.items()} == listed
+    golden.same({name: tuple(tensor.shape) for name, tensor in merged.items()}, listed)
     stored = {n.removeprefix("merged."): t for n, t in golden.tensors().items() if n.startswith("merged.")}
     assert stored
     for name, tensor in stored.items():
-        assert worst(merged[name], tensor) <= golden.data["tolerances"]["max_abs_over_max_abs"]
+        golden.near(merged[name], tensor)
 
 
 @pytest.mark.golden("full_size.motion_mlp")
 def test_all_names_of_the_full_size_have_their_place(golden) -> None:
     """Without weights: on the meta device, with the sizes of InternVL2-8B."""
     case, full = golden.data, golden.data["full_size"]
-    listed = json.loads((golden.folder / "full_size_keys.json").read_text())["state_dict"]
+    listed = golden.file("full_size_keys.json")["state_dict"]
+    inner = next(shape[0] for name, shape in listed if re.search(r"feed_forward\.w1\.(base_layer\.)?weight$", name))
     state = {name: torch.empty(shape, device="meta") for name, shape in listed}
     config = {
         "vision_config": {
@@ -75,7 +76,7 @@ def test_all_names_of_the_full_size_have_their_place(golden) -> None:
         "llm_config": {
             **case["config"]["llm"],
             "hidden_size": full["hidden"],
-            "intermediate_size": 14336,
+            "intermediate_size": inner,
             "num_hidden_layers": full["llm_layers"],
             "num_attention_heads": full["heads"],
             "num_key_value_heads": full["kv_heads"],
@@ -87,7 +88,7 @@ def test_all_names_of_the_full_size_have_their_place(golden) -> None:
     with init_empty_weights():
         network = AssessorNetwork(sizes)
     wanted = {n: tuple(t.shape) for n, t in network.state_dict().items() if not n.startswith("motion.")}
-    assert {name: tuple(tensor.shape) for name, tensor in ours.items()} == wanted
+    golden.same({name: tuple(tensor.shape) for name, tensor in ours.items()}, wanted)
     assert network.motion.widths == (2048, 256)
 
 

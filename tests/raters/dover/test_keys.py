@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from golden_sizes import dover_sizes
 from tiny.dover import CONFIG, tiny_network, write_tiny_dover
 
 from avreward import load_rater
 from avreward.errors import ArgumentError, AvrewardError
-from avreward.raters.dover import DoverConfig
 from avreward.raters.dover._keys import config_from_shapes
 
 
@@ -19,9 +19,9 @@ def shapes_of(state):
 @pytest.mark.golden("config.technical")
 def test_the_original_entries_give_the_published_sizes(golden) -> None:
     shapes = {name: tuple(shape) for name, shape, _ in golden.data["state_dict"]}
-    assert config_from_shapes(shapes, "file") == DoverConfig()
+    golden.same(config_from_shapes(shapes, "file"), dover_sizes(golden.data["config"]))
     lean = {name: shape for name, shape in shapes.items() if not name.endswith("relative_position_index")}
-    assert config_from_shapes(lean, "file") == DoverConfig()
+    golden.same(config_from_shapes(lean, "file"), dover_sizes(golden.data["config"]))
 
 
 def test_other_sizes() -> None:

@@ -34,17 +34,17 @@ def folder(tmp_path):
 
 @pytest.mark.golden(case="dover_plus_plus")
 def test_the_original_scores_and_grades(golden) -> None:
-    limit = float(golden.data["tolerances"]["values"].split()[-1])
+    limit = golden.numbers("values")[-1]
     rater, rows = tiny_dover("dover++"), golden.data["rows"]
     raw = [torch.tensor([row[f"{view}_raw"] for row in rows], dtype=torch.float64) for view in NAMES[:2]]
     values = fused(*raw) * rater.dimension("overall").high
     for column, name in enumerate(NAMES):
-        torch.testing.assert_close(values[:, column].tolist(), [row[name] for row in rows], rtol=0, atol=limit)
+        golden.close(values[:, column], [row[name] for row in rows], atol=limit)
     scores = Scores(values, torch.ones(values.shape, dtype=torch.bool), [{} for _ in rows], dimensions_of("dover++"))
     for name in NAMES:
-        assert rater.grades(scores, name) == [row[f"{name}_grade"] for row in rows]
+        golden.same(rater.grades(scores, name), [row[f"{name}_grade"] for row in rows])
     as_shares = replace(scores, values=values / 100, dimensions=dimensions_of("dover"))
-    assert tiny_dover().grades(as_shares) == [row["overall_grade"] for row in rows]
+    golden.same(tiny_dover().grades(as_shares), [row["overall_grade"] for row in rows])
 
 
 def test_scores_are_those_of_the_network(check_gradient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from golden_sizes import dover_frames
 from tiny.dover import VIEWS
 
 from avreward import Clip
@@ -19,7 +20,7 @@ def clip(*shape: int, seed: int = 0) -> Clip:
 
 @pytest.mark.golden(case="vqa_preprocess")
 def test_the_original_technical_view(golden) -> None:
-    tensors, limit = golden.tensors(), float(golden.data["tolerances"]["default"].split()[-1])
+    tensors, limit = golden.tensors(), golden.numbers("default")[-1]
     for row in golden.data["rows"]:
         if row["kind"] != "dover_technical":
             continue
@@ -27,28 +28,32 @@ def test_the_original_technical_view(golden) -> None:
         levels = torch.randint(0, 256, row["frames"]["shape_T_H_W_C"], generator=generator, dtype=torch.uint8)
         frames = levels.movedim(-1, 1).float()[row["frame_indices"]] / 255
         clips, _, length, *_ = row["clips"]["shape"]
-        cut = Fragments(aligned=length)
         height, width = frames.shape[2:]
+        drawn = tensors[f"{row['name']}.rnd_h"].shape
+        side = row["clips"]["shape"][-1]
+        stale = row.get("stale_size_quirk_applies", False)
+        cut = Fragments(*drawn[:2], side // drawn[0], side // drawn[1], length, stale)
         offsets = cut.offsets(height, width, clips, torch.Generator().manual_seed(row["torch_manual_seed"]))
         found = torch.stack([
             fragment_view(own, cut, "straight_through", tuple(o[..., i : i + 1] for o in offsets))
             for i, own in enumerate(frames.split(length))
         ])  # fmt: skip
-        assert list(found.shape) == row["clips"]["shape"]
-        sampled = found.flatten()[:: row["clips"]["flatten_step"]]
-        assert (sampled - tensors[f"{row['name']}.clips"]).abs().max() < limit
-        assert float(found.mean()) == pytest.approx(row["clips"]["mean"], abs=limit)
-        assert float(found.std()) == pytest.approx(row["clips"]["std"], abs=limit)
+        golden.same(list(found.shape), row["clips"]["shape"])
+        golden.close(found.flatten()[:: row["clips"]["flatten_step"]], tensors[f"{row['name']}.clips"], atol=limit)
+        golden.close(float(found.mean()), row["clips"]["mean"], atol=limit)
+        golden.close(float(found.std()), row["clips"]["std"], atol=limit)
 
 
 @pytest.mark.golden(case="dover_sampling")
 def test_the_original_frames_where_nothing_is_drawn(golden) -> None:
+    technical, aesthetic = dover_frames(golden.data["dover"]).values()
+    views = DoverViews(technical.segments, technical.length, technical.interval, aesthetic_frames=aesthetic.segments)
     for row in golden.data["dover"]["rows"]:
         times = torch.arange(row["total_frames"], dtype=torch.float64) / 24
-        for found, name in zip(DoverViews().indices(times), ("technical", "aesthetic"), strict=True):
+        for found, name in zip(views.indices(times), ("technical", "aesthetic"), strict=True):
             if row[name]["draw"] is None:
-                assert found.tolist() == row[name]["indices"]
-            assert len(found) == len(row[name]["indices"])
+                golden.same(found.tolist(), row[name]["indices"])
+            golden.same(len(found), len(row[name]["indices"]))
 
 
 @pytest.mark.parametrize(

@@ -103,11 +103,14 @@ def pooled_vector(slow: Tensor, fast: Tensor) -> Tensor:
     """Return one vector for each video (batch, channels), pooled as in AIGV-Assessor.
 
     Both are repeated `ALPHA` times in time, so that the classifier's windows (8 and 32 frames by 7 × 7) fit 2 and 8
-    frames, averaged at stride 1 and then over all positions. Above 7 × 7 this is not the plain mean: positions near
-    the centre belong to more windows.
+    frames, averaged at stride 1 and then over all positions. Above 7 × 7, and for more frames than those, this is not
+    the plain mean: positions near the centre belong to more windows.
     """
     vectors = []
-    for features, (_, *window) in zip((slow, fast), POOL, strict=True):
+    for features, (frames, *window) in zip((slow, fast), POOL, strict=True):
+        if features.shape[2] * ALPHA > frames:
+            repeated = features.repeat_interleave(ALPHA, 2)
+            features = nn.functional.avg_pool3d(repeated, (frames, 1, 1), 1)
         size = [min(side, have) for side, have in zip(window, features.shape[3:], strict=True)]
         vectors.append(nn.functional.avg_pool2d(features.mean(2), size, 1).mean((2, 3)))
     return torch.cat(vectors, 1)
