@@ -42,7 +42,7 @@ def test_failures_and_absent_cases_have_rows_and_no_number_is_the_worst() -> Non
     case.add("b", 1e-6, 1e-5, "1e-05")
     lines, well = parity.rows({"dover": case}, ["dover", "other"])
     assert not well
-    assert "| DOVER | `dover` | 2 | nan | 1e-05 | `b` | 1 tests passed |" in lines
+    assert "| DOVER | `dover` | 2 | nan | 1e-05 | `b` | 1 test passed |" in lines
     assert "|  | `other` | 0 | – | – | – | no test reads it |" in lines
     assert "| AIGVEval | `aigveval` | 0 | – | – | – | ABSENT |" in lines
     whole = {name: parity.Case(tests=1) for names in parity.SYSTEMS.values() for name in names}
