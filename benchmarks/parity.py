@@ -117,9 +117,8 @@ def rows(cases: Mapping[str, Case], there: Sequence[str]) -> tuple[list[str], bo
         if case is not None:
             failed = f"FAILED: {', '.join(case.failed)}" if case.failed else "passed"
             sizes = f"{case.error:.2g} | {case.stated} | `{case.test}`" if case.comparisons else "– | – | –"
-            out.append(
-                f"| {system} | `{name}` | {case.comparisons} | {sizes} | {case.tests} test{'s' * (case.tests > 1)} {failed} |"
-            )
+            tests = "1 test" if case.tests == 1 else f"{case.tests} tests"
+            out.append(f"| {system} | `{name}` | {case.comparisons} | {sizes} | {tests} {failed} |")
             well = well and not case.failed
         elif name in there:
             out.append(f"| {system} | `{name}` | 0 | – | – | – | no test reads it |")
