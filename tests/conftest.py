@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ GOLDENS = Path(os.environ.get("AVREWARD_GOLDENS") or Path(__file__).parent / "go
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    kept = config.stash[_STORE] = tempfile.TemporaryDirectory()
+    os.environ["AVREWARD_STORE"] = kept.name  # the store that commands share is nobody's own here
     config.addinivalue_line(
         "markers",
         "golden(path, case=None): runs for each case with an entry at this dotted path (through lists), "
@@ -30,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+_STORE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 _COLLECTED = pytest.StashKey[list[str]]()
 
 

@@ -141,7 +141,7 @@ def clips(names: dict[str, Any], printed: str, folder: Path) -> None:
 
 @checks("docs/guides/store.md")
 def store(names: dict[str, Any], printed: str, folder: Path) -> None:
-    assert (folder / "scores.parquet.store").is_dir()
+    assert (folder / "shared" / "store").is_dir()
     assert all(row is not None for row in names["rows"])
 
 

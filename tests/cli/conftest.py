@@ -32,6 +32,14 @@ def tone(level: float, samples: int = 8000) -> torch.Tensor:
     return level * torch.sin(torch.arange(samples) * 0.3)[None]
 
 
+@pytest.fixture(autouse=True)
+def store(tmp_path_factory, monkeypatch) -> Path:
+    """Give each test a shared store of its own."""
+    folder = tmp_path_factory.mktemp("shared") / "store"
+    monkeypatch.setenv("AVREWARD_STORE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def files(tmp_path_factory) -> Files:
     folder = tmp_path_factory.mktemp("clips")

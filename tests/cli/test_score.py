@@ -40,7 +40,7 @@ def test_parquet(run, toy, files, tmp_path):
     assert silent["toy.power"] is None
     assert silent["sample_rate"] is None
     assert {"dimension": "toy.power", "reason": "no sound track"} in silent["reasons"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.parquet", "scores.parquet.store"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.parquet"]
 
 
 def test_json_lines(run, toy, files, tmp_path):
@@ -236,7 +236,7 @@ def test_an_interrupt_keeps_what_was_done(run, toy, files, tmp_path, monkeypatch
     rows, *_ = read(tmp_path / "scores.partial.parquet")
     assert len(rows) == 2
     assert "scores.partial.parquet" in result.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, f"{out.name}.store", "scores.partial.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "scores.partial.parquet"]
 
 
 FULL = """

@@ -1,4 +1,4 @@
-"""The store of `avreward score`: what a second run finds, and what a person is told."""
+"""The store that commands share: what a second run finds, and what a person is told."""
 
 import json
 import sqlite3
@@ -12,14 +12,14 @@ from avreward.scoring.store.store import Store
 
 
 @pytest.fixture
-def score(run, tmp_path):
+def score(run, tmp_path, store):
     out = tmp_path / "scores.parquet"
 
     def scored(*arguments):
         result = run("score", *arguments, "--out", out)
         return result, parquet.read_table(out).to_pylist()
 
-    scored.store = tmp_path / "scores.parquet.store"
+    scored.store = store
     return scored
 
 
@@ -156,7 +156,7 @@ def test_a_newer_store(run, score, toy, files, tmp_path):
     assert result.exit_code == 3
     assert "version 99" in result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.parquet", "scores.parquet.store"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.parquet"]
 
 
 def test_many_runs_are_merged(score, toy, files, monkeypatch):

@@ -40,6 +40,7 @@ def workplace(given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A folder of its own with these files, as the working directory; published pipelines are small and random."""
     shutil.copytree(given, tmp_path, copy_function=os.link, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AVREWARD_STORE", str(tmp_path / "shared" / "store"))
     monkeypatch.setattr(registry, "_registered", {})  # what a page registers ends with it
     stand_in(monkeypatch)
     return tmp_path

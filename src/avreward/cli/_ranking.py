@@ -1,4 +1,4 @@
-"""One ranking for `rank` and `demo`: judging, the table, JSON, the best file, the page."""
+"""One ranking for `rank` and `demo`: the table, JSON, the best file, the page."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import os
 import shlex
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avreward.cli._common import complain, progress, stderr, stdout
-from avreward.errors import AvrewardError, MediaError
+from avreward.cli._common import progress, stderr, stdout
+from avreward.errors import AvrewardError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,43 +54,6 @@ class Ranking:
     def complete(self) -> bool:
         """Whether every candidate is ranked."""
         return not self.failed and not self.picked.missing
-
-
-def run(candidates: Mapping[str, Callable[[], Clip]], reward: Reward, mixed: bool = False) -> Ranking:
-    """Open, rate and rank candidates: name → what opens it. What fails costs one line on standard error.
-
-    Raises `AvrewardError` where nothing is left to rank.
-    """
-    from avreward.rewards.base import Rewards
-    from avreward.scoring.run import score_files
-    from avreward.selection._best_of_n import select
-
-    started = time.monotonic()
-    failed: dict[str, str] = {}
-    opened: dict[str, Clip] = {}
-    for name, open_clip in candidates.items():
-        try:
-            opened[name] = open_clip()
-        except AvrewardError as error:
-            failed[name] = _reason(error)
-    names, clips, rewards = [], [], []
-    with progress("Rating", len(opened)) as step:
-        for (name, clip), scored in zip(opened.items(), score_files(opened.values(), reward), strict=True):
-            step(name)
-            if scored.error is not None or scored.rewards is None:
-                failed[name] = (scored.error or "not judged").removeprefix(f"{clip.path}: ")
-                continue
-            names.append(name)
-            clips.append(clip)
-            rewards.append(scored.rewards)
-    for name, why in failed.items():
-        complain(f"{name}: {why}")
-    if not clips:
-        problem = "the file could not" if len(candidates) == 1 else f"none of the {len(candidates)} files could"
-        raise AvrewardError(f"{problem} be judged; give at least one that can")
-    picked = select(clips, Rewards.concatenate(rewards), mixed=mixed)
-    in_our_words = {i: why.replace("mixed=True", "--mixed") for i, why in picked.missing.items()}
-    return Ranking(names, replace(picked, missing=in_our_words), failed, reward, time.monotonic() - started)
 
 
 def print_table(ranking: Ranking, page: Path | None = None) -> None:
@@ -141,28 +103,38 @@ def _table(ranking: Ranking, wide: bool) -> Table:
     return table
 
 
+def reward_as_json(reward: Reward) -> dict[str, Any]:
+    """Return what JSON says about the reward of a ranking."""
+    raters = {rater.name: rater.fingerprint for rater in reward.raters}
+    return {"reward": repr(reward), "fingerprint": reward.fingerprint, "raters": raters}
+
+
+def candidates_as_json(ranking: Ranking) -> list[dict[str, Any]]:
+    """Return what JSON says about the ranked candidates, best first."""
+    picked = ranking.picked
+    sigma = picked.rewards.sigma
+    return [
+        {
+            "rank": place,
+            "clip": ranking.names[i],
+            "reward": float(picked.rewards.values[i]),
+            "sigma": None if sigma is None else float(sigma[i]),
+            "basis": list(picked.rewards.basis[i]),
+            **_scores(picked, i),
+        }
+        for place, i in enumerate(picked.order, 1)
+    ]
+
+
 def print_json(ranking: Ranking, page: Path | None = None) -> None:
     """Print the ranking as JSON on standard output, and nothing else."""
     from avreward.report.build import unread_prompt
 
-    picked, reward = ranking.picked, ranking.reward
-    sigma = picked.rewards.sigma
+    reward = ranking.reward
     told = {
-        "reward": repr(reward),
-        "fingerprint": reward.fingerprint,
-        "raters": {rater.name: rater.fingerprint for rater in reward.raters},
-        "best": ranking.names[picked.best_index],
-        "candidates": [
-            {
-                "rank": place,
-                "clip": ranking.names[i],
-                "reward": float(picked.rewards.values[i]),
-                "sigma": None if sigma is None else float(sigma[i]),
-                "basis": list(picked.rewards.basis[i]),
-                **_scores(picked, i),
-            }
-            for place, i in enumerate(picked.order, 1)
-        ],
+        **reward_as_json(reward),
+        "best": ranking.names[ranking.picked.best_index],
+        "candidates": candidates_as_json(ranking),
         "failed": [{"clip": name, "reason": why} for name, why in (ranking.failed | ranking.missing).items()],
         "notes": unread_prompt(reward),
         "report": str(page) if page is not None else None,
@@ -217,11 +189,6 @@ def short_names(names: Sequence[str]) -> list[str]:
     if len(folders) == 1:
         return [os.path.basename(name) for name in names]
     return list(names)
-
-
-def _reason(error: AvrewardError) -> str:
-    """Return an error's text without the file's name in front: it is listed beside the name."""
-    return str(error).removeprefix(f"{error.source}: ") if isinstance(error, MediaError) else str(error)
 
 
 def _number(value: float, dimension: Dimension | None) -> list[str]:

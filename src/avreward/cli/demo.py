@@ -34,8 +34,9 @@ def demo(
     chosen = reward_of("overall", rater_of("signals"))
 
     from avreward.cli import _ranking as ranking
+    from avreward.cli._rating import run
 
-    result = ranking.run({path.name: partial(Clip.open, path) for path in files.values()}, chosen)
+    result = run({path.name: partial(Clip.open, path) for path in files.values()}, chosen)
     captions = {files[defect.name].name: f"Planted: {defect.about}." for defect in DEFECTS}
     captions[files[BEST].name] = "As it was made."
     page = ranking.write_page(result, out / "report.html", captions=captions)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, RaterNames, raters_of, reward_of, shown, writable
+from avreward.cli._common import SOME_FAILED, RaterNames, complain, raters_of, reward_of, shown, writable
+from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, listed
+from avreward.cli._store import NoStore, RetryMissing, StorePath, store_of
 
 if TYPE_CHECKING:
     from avreward.clip import Clip
+    from avreward.scoring.inputs import ListedClip
+    from avreward.scoring.store.store import Store
 
 
 def rank(
     clips: Annotated[
-        list[Path], typer.Argument(help="The candidates: media files; with --video, sound files.", show_default=False)
+        list[Path], typer.Argument(help=f"The candidates (with --video, sounds): {INPUTS}", show_default=False)
     ],
     video: Annotated[
         Path | None, typer.Option(help="The silent video that the sounds belong to; they are laid over it in memory.")
@@ -31,55 +37,125 @@ def rank(
     ] = None,
     rater: RaterNames = None,
     prompt: Annotated[str | None, typer.Option(help="What the candidates were asked for.")] = None,
+    prompts: PromptsFile = None,
+    group_by: GroupRule = None,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Rank candidates with different tracks (with and without sound) together.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the best candidate here, with its sound.")] = None,
+    best_dir: Annotated[
+        Path | None, typer.Option(help="Write the best candidate of each group into this folder, which is made.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Write the scored table, with groups and ranks: .csv, .parquet or .jsonl.")
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write a page to watch: candidates side by side, with sound.")
+        Path | None,
+        typer.Option(help="Write a page to watch: candidates side by side, with sound; groups with search."),
     ] = None,
     copy_media: Annotated[
         bool,
         typer.Option("--copy-media", help="Copy the media beside the report, so that both can be sent to somebody."),
     ] = False,
+    store: StorePath = None,
+    no_store: NoStore = False,
+    retry_missing: RetryMissing = False,
 ) -> None:
     """Rank candidates, best first.
 
     `avreward rank clips/*.mp4` ranks videos,
-    `avreward rank --video silent.mp4 dub1.wav dub2.wav` sounds for one video.
+    `avreward rank --video silent.mp4 dub1.wav dub2.wav` sounds for one video, and
+    `avreward rank dubs --group-by parent --best-dir best` finds the best file of each folder in dubs.
     """
-    endings = (".mp4", ".mkv", ".wav", *({path.suffix.lower() for path in clips} if video is None else ()))
+    from avreward.scoring.inputs import check_rule
+    from avreward.scoring.table_writer import ENDINGS
+
+    found = {shown(one.path): one for one in _candidates(clips, prompt, prompts)}
+    endings = (".mp4", ".mkv", ".wav", *({one.path.suffix.lower() for one in found.values()} if video is None else ()))
     writable(out, "--out", endings)
     writable(report, "--report", (".html", ".htm"))
-    if out is not None and out.resolve() in {path.resolve() for path in [*clips, *([video] if video else [])]}:
+    writable(table, "--table", ENDINGS)
+    inputs = [*(one.path for one in found.values()), *([video] if video else [])]
+    if out is not None and out.resolve() in {path.resolve() for path in inputs}:
         raise typer.BadParameter(f"{out} is one of the inputs; choose another name", param_hint="--out")
-    twice = sorted({str(path) for path in clips if clips.count(path) > 1})
-    if twice:
-        raise typer.BadParameter(f"{twice[0]} is given twice; name each candidate once", param_hint="CLIPS")
+    if out is not None and group_by is not None:
+        raise typer.BadParameter(
+            f"{out} is one file; name a folder: --best-dir {out.parent / 'best'}", param_hint="--out"
+        )
+    if best_dir is not None:
+        _outside(best_dir, clips, inputs)
+    if group_by is not None:
+        check_rule(list(found.values()), group_by)
     chosen = reward_of(reward, raters_of(rater))
 
-    from avreward.cli import _ranking as ranking
+    from avreward.cli import _groups, _ranking
+    from avreward.cli._rating import different_content, rank_table, ranking_of, rate
 
-    result = ranking.run(_candidates(clips, video, prompt), chosen, mixed)
-    if report is not None:
-        ranking.write_page(result, report, copy_media)
-    (ranking.print_json if as_json else ranking.print_table)(result, report)
-    if out is not None:  # last: if the format can't hold the best, the ranking is not lost
-        ranking.save_clip(result.picked.best, out)
-    if not result.complete:
+    kept = store_of(store, no_store, chosen.raters)
+    rated = rate(_openers(found, video, kept), chosen, kept, retry_missing)
+    if group_by is not None:
+        groups = _groups.grouped(found, rated, group_by, mixed)
+        rankings = list(groups.groups.values())
+        if report is not None:
+            _groups.write_pages(groups, report, copy_media)
+        (_groups.print_json if as_json else _groups.print_table)(groups, report)
+        if best_dir is not None:  # last: if a format can't hold the best, the ranking is not lost
+            _groups.save_best(groups, best_dir)
+        complete = groups.complete
+    else:
+        if video is None and (line := different_content(found, rated)):
+            complain(line)
+        single = ranking_of(rated, mixed)
+        rankings, complete = [single], single.complete
+        if report is not None:
+            _ranking.write_page(single, report, copy_media)
+        (_ranking.print_json if as_json else _ranking.print_table)(single, report)
+        if out is not None:
+            _ranking.save_clip(single.picked.best, out)
+        if best_dir is not None:
+            _groups.save_in(best_dir, single, Path(single.names[single.picked.best_index]).stem)
+    if table is not None:
+        rank_table(table, found, rated, rankings, group_by)
+    if not complete:
         raise typer.Exit(SOME_FAILED)
 
 
-def _candidates(paths: list[Path], video: Path | None, prompt: str | None) -> dict[str, Callable[[], Clip]]:
+def _candidates(clips: Sequence[Path], prompt: str | None, prompts: Path | None) -> list[ListedClip]:
+    """Return the candidates, each once, with `prompt` where they have none of their own."""
+    from dataclasses import replace
+
+    found = listed(clips, prompts)
+    counts = Counter(one.path for one in found)
+    twice = min((path for path, count in counts.items() if count > 1), default=None)
+    if twice is not None:
+        raise typer.BadParameter(f"{twice} is given twice; name each candidate once", param_hint="CLIPS")
+    return [replace(one, prompt=prompt) if one.prompt is None else one for one in found]
+
+
+def _outside(folder: Path, inputs: Sequence[Path], candidates: Sequence[Path]) -> None:
+    """Check that the folder of the best is not among the candidates: the next run would rank its files too."""
+    if folder.exists() and not folder.is_dir():
+        raise typer.BadParameter(f"{folder}: this is a file; name a folder", param_hint="--best-dir")
+    own = folder.resolve()
+    searched = [Path(re.split(r"[*?[]", str(path), maxsplit=1)[0] or ".") for path in inputs if str(path) != "-"]
+    searched = [path.resolve() for path in searched if path.is_dir()]
+    if any(own.is_relative_to(place) for place in searched) or own in {path.resolve().parent for path in candidates}:
+        problem = f"{folder}: it is where the candidates are, and the next run would rank its files too; name another"
+        raise typer.BadParameter(problem, param_hint="--best-dir")
+
+
+def _openers(found: Mapping[str, ListedClip], video: Path | None, store: Store | None) -> dict[str, Callable[[], Clip]]:
     from avreward.clip import Clip
 
+    opened = Clip.open if store is None else store.open
     if video is None:
-        return {shown(path): partial(Clip.open, path, prompt=prompt) for path in paths}
-    picture = Clip.open(video, prompt=prompt)
-    if not picture.has_video:
+        return {name: partial(opened, one.path, prompt=one.prompt) for name, one in found.items()}
+    prompts = dict.fromkeys(one.prompt for one in found.values())
+    silent = {prompt: opened(video, prompt=prompt) for prompt in prompts}
+    if not next(iter(silent.values())).has_video:
         raise typer.BadParameter(f"{video} has no picture; name a video", param_hint="--video")
-    return {shown(path): partial(_dubbed, picture, path) for path in paths}
+    return {name: partial(_dubbed, silent[one.prompt], one.path) for name, one in found.items()}
 
 
 def _dubbed(picture: Clip, sound: Path) -> Clip:

@@ -46,8 +46,8 @@ def score(
     or by the folder.
 
     A file that can't be scored is a row with its reason. On Ctrl-C the rows so far are kept, as a table of their
-    own beside the one asked for (`scores.partial.parquet`). Scores are also kept in a store beside the table
-    (`scores.parquet.store`): the same command goes on where a run was interrupted or killed.
+    own beside the one asked for (`scores.partial.parquet`). Scores are also kept in the store that all commands
+    share: the same command goes on where a run was interrupted or killed.
     """
     from avreward.scoring._score_table import TableRun, score_table
     from avreward.scoring.table_writer import ENDINGS
@@ -58,7 +58,7 @@ def score(
     judges = {judge.name: judge for judge in [*asked_for.values(), *(chosen.raters if chosen else ())]}
     found = listed(clips, prompts)
     rule = group_by or ("prompt" if prompts is not None else None)
-    kept = store_of(store, no_store, out, judges.values())
+    kept = store_of(store, no_store, judges.values())
     run = TableRun()
     try:
         with progress("Scoring", len(found)) as step:

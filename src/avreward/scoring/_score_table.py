@@ -105,7 +105,7 @@ def score_table(
                     run.failed += 1
                     tell(problem if problem.startswith(str(listed.path)) else f"{listed.path}: {problem}")
                 row = {name: _typed(listed.columns.get(name), kind) for name, kind in others.items()}
-                table.add(clip=str(listed.path), fingerprint=fingerprint, **(row | _row(scored, listed, formed)))
+                table.add(clip=str(listed.path), fingerprint=fingerprint, **(row | row_of(scored, listed, formed)))
                 run.rows, run.known = table.rows, run.known + scored.known
     finally:
         run.path = table.kept
@@ -159,7 +159,7 @@ def _problem(scored: Scored) -> str | None:
     return "no score at all: " + "; ".join(reasons)
 
 
-def _row(scored: Scored, listed: ListedClip, formed: str) -> dict[str, Any]:
+def row_of(scored: Scored, listed: ListedClip, formed: str) -> dict[str, Any]:
     row: dict[str, Any] = {"prompt": listed.prompt, "group": None if formed == "video" else group_of(listed, formed)}
     seed = listed.columns.get("seed")
     row["seed"] = int(str(seed)) if re.fullmatch(r"-?\d+", str(seed)) else None

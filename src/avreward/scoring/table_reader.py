@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 TEXTS = ("clip", "clip_key", "group", "prompt", "fingerprint")
 COVARIATES = ("seconds", "fps", "frames", "width", "height", "sample_rate", "loudness", "motion")
-WHOLE = ("seed", "frames", "width", "height", "sample_rate")
-NOT_SCORES = {*TEXTS, *COVARIATES, "reward", "sigma", "reasons", "seed", "metadata"}
+WHOLE = ("seed", "rank", "frames", "width", "height", "sample_rate")
+NOT_SCORES = {*TEXTS, *COVARIATES, "reward", "sigma", "reasons", "seed", "rank", "metadata"}
 LINES_AT_ONCE = 1 << 26  # bytes; a line must fit
 
 

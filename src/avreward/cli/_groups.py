@@ -1,0 +1,214 @@
+"""Rankings of groups for `rank --group-by`: the winners' table, JSON, the pages, the folder of the best."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avreward.cli import _ranking
+from avreward.cli._common import progress, stdout
+from avreward.errors import AvrewardError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from avreward.cli._ranking import Ranking
+    from avreward.cli._rating import RatedClips
+    from avreward.report._groups_page import GroupView
+    from avreward.rewards.base import Reward
+    from avreward.scoring.inputs import ListedClip
+
+
+IN_WORDS = {"parent": "folder", "stem": "file name"}
+
+
+@dataclass(frozen=True)
+class GroupedRanking:
+    """A ranking of each group.
+
+    Attributes:
+        by: what the clips of a group share.
+        groups: name of each group → its ranking, in the order of first appearance.
+        failed: name of each clip that is in no ranking → why.
+        reward: what they are ranked by.
+        wall_s: what opening, decoding and judging took.
+    """
+
+    by: str
+    groups: Mapping[str, Ranking]
+    failed: Mapping[str, str]
+    reward: Reward
+    wall_s: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every candidate is ranked."""
+        return not self.failed and all(one.complete for one in self.groups.values())
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Name of each clip that is not ranked → why."""
+        return {**self.failed, **{name: why for one in self.groups.values() for name, why in one.missing.items()}}
+
+
+def grouped(listed: Mapping[str, ListedClip], rated: RatedClips, by: str, mixed: bool = False) -> GroupedRanking:
+    """Rank the rated clips of each group; a clip without a group, and a group without a reward, are listed as failed.
+
+    Raises `AvrewardError` where no group can be ranked.
+    """
+    from avreward.cli._rating import ranking_of
+    from avreward.rewards.results import MissingScore
+    from avreward.scoring.inputs import group_of
+
+    members: dict[str, list[int]] = {}
+    failed = dict(rated.failed)
+    for i, name in enumerate(rated.names):
+        group = group_of(listed[name], by, rated.scored[i].clip)
+        if group is None:
+            failed[name] = f"it has no group: nothing under {by}"
+        else:
+            members.setdefault(group, []).append(i)
+    found: dict[str, Ranking] = {}
+    for group, which in members.items():
+        try:
+            found[group] = ranking_of(rated, mixed, which)
+        except MissingScore:
+            rewards = (rated.scored[i].rewards for i in which)
+            reasons = [(one.reasons[0] if one is not None else None) or "no reward" for one in rewards]
+            failed |= {rated.names[i]: why for i, why in zip(which, reasons, strict=True)}
+    if not found:
+        listed_reasons = "; ".join(dict.fromkeys(failed.values()))
+        raise AvrewardError(f"no group by {by} can be ranked ({listed_reasons}); group by something else")
+    return GroupedRanking(by, found, failed, rated.reward, rated.wall_s)
+
+
+def in_words(ranking: GroupedRanking) -> str:
+    """Return what the clips of a group share, in words."""
+    return IN_WORDS.get(ranking.by, ranking.by)
+
+
+def labels(ranking: GroupedRanking) -> dict[str, str]:
+    """Return each group's name for people: without the folder that all have in common; of a hash its first digits."""
+    names = list(ranking.groups)
+    if ranking.by == "video":
+        return {name: f"video {number}" for number, name in enumerate(names, 1)}
+    short = _ranking.short_names(names) if ranking.by == "parent" else names
+    return dict(zip(names, short, strict=True))
+
+
+def print_table(ranking: GroupedRanking, page: Path | None = None) -> None:
+    """Print the winner of each group, then what is not ranked."""
+    from rich.markup import escape
+
+    from avreward.report.build import unread_prompt
+
+    out = stdout()
+    out.print(_table(ranking))
+    clips = sum(len(one.picked.order) for one in ranking.groups.values())
+    out.print(f"{clips} clips ranked in {len(ranking.groups)} groups by {escape(in_words(ranking))}")
+    out.print(f"Reward: {escape(repr(ranking.reward))}")
+    for name, why in ranking.missing.items():
+        out.print(escape(f"{name}: not ranked: {why}"), style="yellow", soft_wrap=True)
+    for line in unread_prompt(ranking.reward):
+        out.print(escape(line), style="dim", soft_wrap=True)
+    if page is not None:
+        out.print(f"Report: {escape(str(page))}", soft_wrap=True)
+
+
+def _table(ranking: GroupedRanking) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from avreward.report.page import ABSENT, number
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Group", overflow="fold")
+    table.add_column("Best", overflow="fold")
+    for title in ("Reward", "Ahead", "Ranked"):
+        table.add_column(title, justify="right")
+    shown = labels(ranking)
+    for group, one in ranking.groups.items():
+        first, *rest = one.picked.order
+        values = one.picked.rewards.values
+        ahead = number(float(values[first] - values[rest[0]])) if rest else ABSENT
+        name = _ranking.short_names(one.names)[first]
+        cells = (escape(shown[group]), escape(name), number(float(values[first])), ahead, str(len(one.picked.order)))
+        table.add_row(*cells)
+    return table
+
+
+def print_json(ranking: GroupedRanking, page: Path | None = None) -> None:
+    """Print the rankings as JSON on standard output, and nothing else."""
+    from avreward.report.build import unread_prompt
+
+    told = {
+        **_ranking.reward_as_json(ranking.reward),
+        "group_by": ranking.by,
+        "groups": [
+            {
+                "group": group,
+                "best": one.names[one.picked.best_index],
+                "candidates": _ranking.candidates_as_json(one),
+            }
+            for group, one in ranking.groups.items()
+        ],
+        "failed": [{"clip": name, "reason": why} for name, why in ranking.missing.items()],
+        "notes": unread_prompt(ranking.reward),
+        "report": str(page) if page is not None else None,
+        "seconds": round(ranking.wall_s, 3),
+    }
+    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_pages(ranking: GroupedRanking, path: Path, copy_media: bool = False) -> Path:
+    """Write a page with all groups, and a page of each group into a folder beside it."""
+    from avreward.report._groups_page import GroupsPage, file_names, group_view, write_groups
+    from avreward.report.build import Details, settings, unread_prompt
+    from avreward.report.data import FailedFile
+
+    shown = labels(ranking)
+    command = {"Command": shlex.join(["avreward", *sys.argv[1:]])}
+    views: list[GroupView] = []
+    try:
+        with progress("Report", sum(len(one.picked.order) for one in ranking.groups.values())) as step:
+            for (group, one), stem in zip(ranking.groups.items(), file_names(list(shown.values())), strict=True):
+                names = _ranking.short_names(one.names)
+                details = Details(names=names, settings=command, copy_media=copy_media, step=step)
+                views.append(group_view(path, shown[group], stem, one.picked, ranking.reward, details))
+        failures = [FailedFile(name, why) for name, why in ranking.missing.items()]
+        facts = {**settings(ranking.reward), **command}
+        page = GroupsPage(
+            views, in_words(ranking), repr(ranking.reward), failures, unread_prompt(ranking.reward), facts
+        )
+        return write_groups(page, path)
+    except OSError as error:
+        raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); choose another place") from error
+
+
+def save_best(ranking: GroupedRanking, folder: Path) -> None:
+    """Write the best clip of each group into `folder`, under the group's name."""
+    from avreward.report._groups_page import file_names
+
+    names = file_names(list(labels(ranking).values()))
+    for one, name in zip(ranking.groups.values(), names, strict=True):
+        save_in(folder, one, name)
+
+
+def save_in(folder: Path, ranking: Ranking, name: str) -> None:
+    """Write the best clip of a ranking into `folder`, which is made, as `name` with the ending of its file."""
+    from avreward.report._media import own_file
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AvrewardError(f"{folder}: can't be made ({error.strerror or error}); choose another folder") from error
+    clip = ranking.picked.best
+    own = own_file(clip)
+    ending = own.suffix if own is not None else ".mp4" if clip.has_video else ".wav"
+    _ranking.save_clip(clip, folder / f"{name}{ending}")
