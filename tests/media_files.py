@@ -25,6 +25,11 @@ def picture(number: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]
     return np.stack([red, green, blue], axis=-1)
 
 
+def opacity(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
+    """From transparent at the left to opaque at the right, (height, width)."""
+    return np.repeat(np.linspace(0, 255, width).round().astype(np.uint8)[None], height, axis=0)
+
+
 def frames(count: int, height: int = 48, width: int = 64) -> Tensor:
     """The frames of `write`, float (count, 3, height, width)."""
     stack = np.stack([picture(number, height, width) for number in range(count)])
@@ -60,11 +65,12 @@ def write(
     mux: dict[str, str] | None = None,
     samples: NDArray[np.float32] | None = None,
     piped: bool = False,
+    alpha: bool = False,
 ) -> Path:
     """Write `count` frames of `picture` (none if `codec` is None) and `tones` (none if `sound` is None).
 
-    `samples` (channels, n) replace the tones. A file that is `piped` is never rewound: what its header should tell
-    about its length stays unknown.
+    `samples` (channels, n) replace the tones, `alpha` gives the frames the alpha channel `opacity`. A file that is
+    `piped` is never rewound: what its header should tell about its length stays unknown.
     """
     path = Path(path)
     form = form or (path.suffix[1:] if piped else None)
@@ -87,14 +93,17 @@ def write(
             audio.layout = layout or {1: "mono", 2: "stereo", 6: "5.1"}[channels]
         if video is not None:
             for number in range(count):
-                frame = av.VideoFrame.from_ndarray(picture(number, *size), format="rgb24")
+                image, form_of = picture(number, *size), "rgb24"
+                if alpha:
+                    image, form_of = np.dstack([image, opacity(*size)]), "rgba"
+                frame = av.VideoFrame.from_ndarray(image, format=form_of)
                 frame.pts, frame.time_base = number, Fraction(1, fps)
                 if times is not None:
                     frame.pts, frame.time_base = round(times[number] * TICKS), Fraction(1, TICKS)
                 if colours:
                     matrix, span = colours.get("colorspace"), colours.get("color_range")
                     frame = frame.reformat(format=pixels, dst_colorspace=matrix, dst_color_range=span)
-                elif pixels in ("rgb8", "pal8"):
+                elif pixels in ("rgb8", "pal8") or alpha:
                     frame = frame.reformat(format=pixels)
                 container.mux(video.encode(frame))
             container.mux(video.encode())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from media_files import write
+from media_files import tones, write
 
 from avreward import Clip
 from avreward.media import (
@@ -35,6 +36,7 @@ from avreward.media import (
 from avreward.media.resampling import joined_clips
 from versions.inputs import audio, numbers, uniform, video
 
+OPPOSITE = np.concatenate([tones(0.5, 8000, 1), -tones(0.5, 8000, 1)])
 FOLDER = Path(__file__).parent / "media"
 FILES: dict[str, dict[str, Any]] = {
     "h264_aac.mp4": {"sound": "aac", "options": {"bf": "2"}},
@@ -47,6 +49,17 @@ FILES: dict[str, dict[str, Any]] = {
     "turned.mp4": {"count": 4, "turned": 90},
     "mono.wav": {"codec": None, "sound": "pcm_s16le", "rate": 8000, "channels": 1, "seconds": 0.5},
     "surround.flac": {"codec": None, "sound": "flac", "channels": 6, "seconds": 0.1},
+    "pq.mkv": {
+        "codec": "ffv1", "pixels": "yuv420p10le", "count": 2, "size": (24, 32),
+        "colours": {"colorspace": 9, "color_range": 1, "color_trc": 16, "color_primaries": 9},
+    },
+    "hlg.mkv": {
+        "codec": "ffv1", "pixels": "yuv420p10le", "count": 2, "size": (24, 32),
+        "colours": {"colorspace": 9, "color_range": 1, "color_trc": 18, "color_primaries": 9},
+    },
+    "interlaced.mp4": {"count": 4, "options": {"x264-params": "interlaced=1"}},
+    "alpha.mkv": {"codec": "ffv1", "pixels": "bgra", "count": 2, "size": (24, 32), "alpha": True},
+    "opposite.wav": {"codec": None, "sound": "pcm_s16le", "rate": 8000, "samples": OPPOSITE},
     "mp3.mp3": {"codec": None, "sound": "libmp3lame", "seconds": 0.5},
 }  # fmt: skip
 """Files that stand in the folder `media`, so that no encoder has a say, and how they were made."""
