@@ -103,6 +103,8 @@ def write(
                 if colours:
                     matrix, span = colours.get("colorspace"), colours.get("color_range")
                     frame = frame.reformat(format=pixels, dst_colorspace=matrix, dst_color_range=span)
+                    for name in ("color_trc", "color_primaries"):
+                        setattr(frame, name, colours.get(name, 2))
                 elif pixels in ("rgb8", "pal8") or alpha:
                     frame = frame.reformat(format=pixels)
                 container.mux(video.encode(frame))

@@ -95,6 +95,9 @@ class Clip:
         Anything that FFmpeg decodes can be opened, with video, audio or both; cover art does not count as video. Clip
         time 0 is where the first track of the file begins. The limits are part of the clip's keys.
 
+        Frames are read as a player shows them: upright, PQ and HLG mapped to standard dynamic range
+        (`avreward.media.tone_map`), interlaced ones deinterlaced, transparent ones over black.
+
         Args:
             path (`str` or `PathLike`): the file. Addresses and playlists are not followed.
             prompt (`str`, *optional*): as for `Clip`.
@@ -241,11 +244,11 @@ class Clip:
         """Return the audio, float (channels, samples), at `rate` Hz and with 1 or 2 `channels` (None: native).
 
         Sample 0 is clip time 0: audio that starts late is preceded by zeros. Differentiable for tensors; from a file it
-        is float32.
+        is float32. Channels are mixed by `avreward.media.remix`; opposite channels do not become silence.
 
         Raises:
             ArgumentError: if `rate` or `channels` is not a positive integer.
-            MediaError: if there is no audio, or it does not decode.
+            MediaError: if there is no audio, it does not decode, or it contains NaN, infinity or a scale of integers.
 
         Example:
             >>> import torch
@@ -342,6 +345,8 @@ class Clip:
           of odd height or width keep their size: they are stored with full-size colour planes (4:4:4).
         - ``.mkv``: FFV1 and 16-bit PCM, exact for 8-bit frames and 16-bit audio; time stamps are whole milliseconds.
         - ``.wav``, ``.flac``, ``.m4a``: the audio alone, as 16-bit PCM, FLAC, AAC.
+
+        Peaks above full scale are kept by ``.mkv`` and ``.wav``, whose PCM is 32-bit float then; AAC and FLAC clip.
 
         Tracks of a file that the new one can hold as they are (H.264, AAC, …) are copied, without encoding them again.
         The file appears under its name when it is complete; one that was there is replaced.

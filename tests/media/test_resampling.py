@@ -140,3 +140,19 @@ def test_joined_clips_are_pieces_of_the_sound(samples: int, count: int, reach_en
 
 def test_gradient_of_joined_clips(check_gradient) -> None:
     check_gradient(lambda x: joined_clips(x, 10, 3, 2.0, 7.0).pow(3), torch.randn(2, 31))
+
+
+def test_opposite_channels_are_not_silence() -> None:
+    wave = torch.sin(torch.arange(4000, dtype=torch.float64) / 20)
+    opposite = torch.stack([wave, -wave]).requires_grad_()
+    mono = remix(opposite, 1)
+    assert torch.allclose(mono[0], wave)
+    (gradient,) = torch.autograd.grad(mono.square().sum(), opposite)
+    assert torch.allclose(gradient, torch.stack([wave, -wave]))
+    nearly = torch.stack([wave, -wave + 0.02 * wave.roll(7)])  # 40 dB below
+    assert float(remix(nearly, 1).square().mean()) > 0.45
+    unlike = torch.stack([wave, -0.5 * wave])  # 8 dB below: heard in mono, too
+    assert torch.equal(remix(unlike, 1), unlike.mean(0, keepdim=True))
+    assert torch.equal(remix(torch.zeros(2, 9), 1), torch.zeros(1, 9))
+    batch = torch.stack([opposite.detach(), unlike])  # each is judged alone
+    assert torch.allclose(remix(batch, 1), torch.stack([remix(one, 1) for one in batch]))

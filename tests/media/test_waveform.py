@@ -217,3 +217,28 @@ def test_peaks_of_a_loud_mix_are_kept(tmp_path: Path) -> None:
     loud = 8 * tones(0.1, 48000, 2) / 0.31
     file = write(tmp_path / "x.wav", codec=None, sound="pcm_f32le", samples=loud)
     assert torch.equal(Clip.open(file).sound(), torch.from_numpy(loud))
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"), ("m4a", "aac"), ("ac3", "ac3")])
+def test_opposite_channels_in_a_file_are_not_silence(tmp_path: Path, ending: str, codec: str) -> None:
+    wave = tones(1.0, 48000, 1)
+    path = write(tmp_path / f"x.{ending}", codec=None, sound=codec, samples=np.concatenate([wave, -wave]))
+    clip = Clip.open(path)
+    assert float(clip.sound(16000, 1).square().mean()) == pytest.approx(0.045, rel=0.05)
+    tensor = Clip(audio=clip.audio, sample_rate=48000)
+    assert torch.allclose(clip.sound(16000, 1), tensor.sound(16000, 1), atol=1e-6)
+    for ours, theirs in zip(*(c.spans([(0.1, 0.3), (0.5, 0.7)], 16000, 1) for c in (clip, tensor)), strict=True):
+        assert float(ours.square().mean()) > 0.04
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_channels_are_judged_up_to_the_end_of_what_is_asked_for(tmp_path: Path) -> None:
+    wave = tones(1.0, 48000, 1)
+    samples = np.concatenate([wave, -wave])
+    samples[1, 24000:] *= -1  # opposite in the first half, the same in the second
+    clip = Clip.open(write(tmp_path / "x.wav", codec=None, sound="pcm_f32le", samples=samples))
+    tensor = Clip(audio=torch.from_numpy(samples), sample_rate=48000)
+    for either in (clip, tensor):
+        assert float(either.spans([(0.1, 0.5)], 48000, 1)[0].abs().max()) > 0.2
+        whole = either.sound(48000, 1)
+        assert torch.equal(whole, torch.from_numpy(samples).mean(0, keepdim=True))

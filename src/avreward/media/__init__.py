@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from avreward.media.sampling_rules import QwenFrames as QwenFrames
     from avreward.media.sampling_rules import SlowPathway as SlowPathway
     from avreward.media.sampling_rules import UniformFrames as UniformFrames
+    from avreward.media.tone_mapping import tone_map as tone_map
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -46,5 +47,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "SlowPathway",
             "UniformFrames",
         ],
+        "tone_mapping": ["tone_map"],
     },
 )

@@ -159,6 +159,8 @@ def _encoded_audio(container: OutputContainer, sound: AudioTrack, codec: str) ->
         rate = next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])
     if not 1 <= sound.channels <= len(_LAYOUTS):
         raise ValueError(f"{sound.channels} channels")
+    if codec == "pcm_s16le" and any(float(block.detach().abs().amax()) > 1 for block in sound.blocks()):
+        codec = "pcm_f32le"
     stream = cast("AudioStream", container.add_stream(codec, rate=rate))
     stream.layout = _LAYOUTS[sound.channels - 1]
     if codec == "aac":
@@ -183,9 +185,11 @@ def _encode_audio(stream: AudioStream, blocks: Iterator[Tensor]) -> Iterator[tup
 
 
 def _samples(piece: Tensor, stream: AudioStream) -> NDArray:
-    """Return float (channels, samples) in the encoder's format; what exceeds full scale is clipped."""
+    """Return float (channels, samples) in the encoder's format; all but 32-bit float clips what exceeds full scale."""
+    if stream.format.name == "flt":
+        return piece.float().cpu().T.reshape(1, -1).numpy()
     piece = piece.float().cpu().clamp(-1, 1)
-    if stream.format.name == "fltp":
+    if stream.format.name == "fltp":  # of AAC, whose encoder distorts louder ones more than clipping does
         return piece.numpy()
     return (piece * 32768).round().clamp(max=32767).to(torch.int16).T.reshape(1, -1).numpy()
 

@@ -19,6 +19,7 @@ from torch.utils.weak import TensorWeakRef
 from avreward.media._channels import guard
 from avreward.media._container import DAMAGED, Limits, guarded, reading
 from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
+from avreward.media._video.to_rgb import HDR_TRANSFERS
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -209,4 +210,6 @@ def _setup(stream: VideoStream | AudioStream) -> tuple[object, ...]:
     if isinstance(codec, AudioCodecContext):
         form = codec.format.name if codec.format is not None else None  # a damaged header may name none
         return *common, codec.sample_rate, guard(codec.layout).name, form
-    return *common, codec.width, codec.height, codec.pix_fmt, codec.colorspace, codec.color_range
+    # transfer and primaries change the frames of HDR alone
+    light = (codec.color_trc, codec.color_primaries) if codec.color_trc in HDR_TRANSFERS else ()
+    return *common, codec.width, codec.height, codec.pix_fmt, codec.colorspace, codec.color_range, *light

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from avreward.media._checks import check_audio, check_times, check_video
 from avreward.media._keys import ContentKey, graph_key
 from avreward.media._resize import resize
-from avreward.media.resampling import remix, resample
+from avreward.media.resampling import mixed, remix, resample
 from avreward.media.sampling import FramePlan, interval
 
 
@@ -180,7 +181,8 @@ class TensorAudio(_TensorTrack):
 
     def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
         """Return parts of the waveform, (start, stop) in seconds each, in the tensor's graph."""
-        whole = self.samples(rate, channels)
+        reach = ceil(max(stop for _, stop in spans) * self.rate)
+        whole = resample(mixed(self.audio, channels, reach), self.rate, rate)
         return [whole[:, round(start * rate) : round(stop * rate)] for start, stop in spans]
 
     def blocks(self) -> Iterator[Tensor]:

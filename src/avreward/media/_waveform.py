@@ -19,7 +19,7 @@ from avreward.media._channels import guard, is_mixable, usual_order
 from avreward.media._checks import check_samples
 from avreward.media._container import DAMAGED, LIBAV_ERRORS, guarded, reading, reason, translated
 from avreward.media._index import IndexedAudio, MediaIndex
-from avreward.media.resampling import remix, resample
+from avreward.media.resampling import cancels, mono, mono_powers, remix, resample
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -40,7 +40,14 @@ def decode_audio(index: MediaIndex, rate: int | None = None, channels: int | Non
     """
     track = _track(index)
     rate, channels = rate or track.rate, channels or track.channels
-    blocks = _converted(index, rate, channels)
+    mixer = _Mixer(channels)
+    out = _joined(index, rate, mixer)
+    return _joined(index, rate, _Mixer(channels, opposite=True)) if mixer.cancelled else out
+
+
+def _joined(index: MediaIndex, rate: int, mixer: _Mixer) -> Tensor:
+    track, channels = _track(index), mixer.channels
+    blocks = _converted(index, rate, mixer)
     with translated(index.stamp.path, "its audio does not fit in memory", "cut it into shorter files"):
         out = torch.empty(channels, max(1, ceil(track.end * rate)))
     filled = 0
@@ -55,10 +62,16 @@ def decode_audio(index: MediaIndex, rate: int | None = None, channels: int | Non
 
 def decode_spans(index: MediaIndex, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
     """Return parts of what `decode_audio` gives, (start, stop) in seconds each, in one pass that holds only them."""
+    mixer = _Mixer(channels, ceil(max(stop for _, stop in spans) * _track(index).rate))
+    parts = _cut(index, spans, rate, mixer)
+    return _cut(index, spans, rate, _Mixer(channels, opposite=True)) if mixer.cancelled else parts
+
+
+def _cut(index: MediaIndex, spans: Sequence[tuple[float, float]], rate: int, mixer: _Mixer) -> list[Tensor]:
     edges = [(round(start * rate), round(stop * rate)) for start, stop in spans]
     kept: list[list[Tensor]] = [[] for _ in spans]
     here = 0
-    for block in _converted(index, rate, channels):
+    for block in _converted(index, rate, mixer):
         for part, (start, stop) in zip(kept, edges, strict=True):
             inside = block[:, max(0, start - here) : max(0, stop - here)]
             if inside.shape[1]:
@@ -66,16 +79,42 @@ def decode_spans(index: MediaIndex, spans: Sequence[tuple[float, float]], rate: 
         here += block.shape[1]
         if here >= max(stop for _, stop in edges):
             break
-    return [torch.cat(part, dim=1) if part else torch.zeros(channels, 0) for part in kept]
+    return [torch.cat(part, dim=1) if part else torch.zeros(mixer.channels, 0) for part in kept]
 
 
-def _converted(index: MediaIndex, rate: int, channels: int) -> Iterator[Tensor]:
+class _Mixer:
+    """Mixes a track to `channels` block by block, as `mixed` does at once.
+
+    `cancelled` tells afterwards whether the two channels cancel each other in mono, by the first `reach` samples; then
+    mix again with `opposite`.
+    """
+
+    def __init__(self, channels: int, reach: int | None = None, opposite: bool = False) -> None:
+        self.channels, self._reach, self._opposite = channels, reach, opposite
+        self._powers = torch.zeros(2, dtype=torch.float64)
+        self._here = 0
+
+    def __call__(self, block: Tensor) -> Tensor:
+        if self.channels != 1 or len(block) == 1:
+            return remix(block, self.channels)
+        stereo = remix(block, 2)
+        judged = stereo if self._reach is None else stereo[:, : max(0, self._reach - self._here)]
+        self._powers += mono_powers(judged)
+        self._here += block.shape[1]
+        return mono(stereo, self._opposite)
+
+    @property
+    def cancelled(self) -> bool:
+        return bool(cancels(self._powers))
+
+
+def _converted(index: MediaIndex, rate: int, mixer: _Mixer) -> Iterator[Tensor]:
     """Yield the audio from clip time 0, mixed and resampled, block by block."""
-    track = _track(index)
+    track, channels = _track(index), mixer.channels
     if channels != track.channels and not is_mixable(track.names):
         problem = f"no rule to mix {'+'.join(track.names)} to {channels} channels"
         raise MediaError(index.stamp.path, problem, "mix it to mono or stereo first")
-    blocks: Iterator[Tensor] = (remix(block, channels) for block in audio_blocks(index))
+    blocks: Iterator[Tensor] = map(mixer, audio_blocks(index))
     return resampled(blocks, track.rate, rate) if rate != track.rate else blocks
 
 

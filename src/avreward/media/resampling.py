@@ -17,6 +17,7 @@ from avreward.media._precision import full_precision, widened
 _ZEROS, _ROLLOFF = 24, 0.945  # julius' defaults: zero crossings on each side, and cut-off relative to the Nyquist rate
 _LARGEST_KERNEL = 2**22  # taps over all phases (16 MB); rates with no common factor would need gigabytes
 _CHUNK = 2**22  # weights held at once where the kernel isn't
+_CANCELLED = 1e-3  # −30 dB
 _SQRT_HALF = 0.5**0.5
 # Rows left and right over the usual order: L R C [LFE] then pairs of surrounds. BS.775 leaves the LFE out.
 _BS775 = {
@@ -62,14 +63,15 @@ def resample(audio: Tensor, old_rate: int, new_rate: int) -> Tensor:
     return out.to(audio.dtype)
 
 
-@full_precision
 def remix(audio: Tensor, channels: int) -> Tensor:
     """Change the number of channels to one or two, differentiably.
 
     `audio`: float (…, channels, samples) to float (…, `channels`, samples). Mono becomes stereo by repetition, stereo
-    becomes mono as the mean. 5.0, 5.1 and 7.1 audio (L, R, C, LFE, then pairs of surrounds) becomes stereo after ITU-R
-    BS.775: `left = L + C/√2 + Ls/√2`, without the LFE and without attenuation, so that the front keeps its level and
-    the sum may exceed 1; its mono is the mean of that stereo.
+    becomes mono as the mean; where that cancels the channels (it is more than 30 dB below them, as with opposite
+    channels), half of their difference is taken, since what people hear in stereo is not silence. 5.0, 5.1 and 7.1
+    audio (L, R, C, LFE, then pairs of surrounds) becomes stereo after ITU-R BS.775: `left = L + C/√2 + Ls/√2`, without
+    the LFE and without attenuation, so that the front keeps its level and the sum may exceed 1; its mono is that of
+    the stereo.
 
     Raises:
         MediaError: for other layouts, which have no agreed order.
@@ -78,6 +80,12 @@ def remix(audio: Tensor, channels: int) -> Tensor:
         >>> remix(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 1)
         tensor([[0.5000, 0.5000]])
     """
+    return mixed(audio, channels)
+
+
+@full_precision
+def mixed(audio: Tensor, channels: int, reach: int | None = None) -> Tensor:
+    """Return what `remix` does; whether channels cancel is judged by the first `reach` samples (all: None)."""
     have = audio.shape[-2]
     if channels == have:
         return audio
@@ -86,8 +94,27 @@ def remix(audio: Tensor, channels: int) -> Tensor:
     if have in _BS775:
         audio = audio.new_tensor(_BS775[have]) @ audio
     if channels == 1:
-        return audio.mean(dim=-2, keepdim=True)
+        opposite = cancels(mono_powers(audio[..., :reach]))[..., None, None]
+        return torch.where(opposite, mono(audio, opposite=True), mono(audio))
     return audio.repeat_interleave(2, dim=-2) if have == 1 else audio
+
+
+def mono(stereo: Tensor, opposite: bool = False) -> Tensor:
+    """Return the mean of two channels (…, 2, samples), or half of their difference, as (…, 1, samples)."""
+    if opposite:
+        return (stereo[..., :1, :] - stereo[..., 1:, :]) / 2
+    return stereo.mean(dim=-2, keepdim=True)
+
+
+def mono_powers(stereo: Tensor) -> Tensor:
+    """Return the power of the mean of two channels (…, 2, samples) and of the channels, sums over time, (…, 2)."""
+    wide = widened(stereo.detach())
+    return torch.stack([mono(wide).square().sum((-2, -1)), wide.square().sum((-2, -1)) / 2], dim=-1)
+
+
+def cancels(powers: Tensor) -> Tensor:
+    """Return whether two channels of `mono_powers` (…, 2) cancel each other in their mean, (…,)."""
+    return powers[..., 0] < _CANCELLED * powers[..., 1]
 
 
 def joined_clips(

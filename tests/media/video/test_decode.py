@@ -72,8 +72,8 @@ def test_a_file_gives_what_its_tensor_gives(exact: Clip, plan: FramePlan) -> Non
 
 def test_many_plans_take_one_pass(coded: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     passes = []
-    wanted = decode.wanted_frames
-    monkeypatch.setattr(decode, "wanted_frames", lambda *given: passes.append(1) or wanted(*given))
+    wanted = decode.shown_frames
+    monkeypatch.setattr(decode, "shown_frames", lambda *given: passes.append(1) or wanted(*given))
     coded.views([FramePlan(AllFrames(), max_side=32), FramePlan(Spread(2)), FramePlan(Spread(3), crop=16)])
     assert len(passes) == 1
 

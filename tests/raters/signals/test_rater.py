@@ -211,3 +211,11 @@ def test_the_hub_knows_the_default_and_says_what_there_is():
         load_rater("signal")
     with pytest.raises(KeyError, match=r"dimension of signals: expected one of audio_quality.*got 'sharp'"):
         load_rater()["sharp"]
+
+
+def test_opposite_channels_count_as_their_sound() -> None:
+    wave = 0.2 * torch.sin(torch.arange(32000) / 9) * torch.linspace(0, 1, 32000)
+    both, opposite = (Clip(audio=torch.stack([wave, sign * wave]), sample_rate=16000) for sign in (1, -1))
+    scores = SignalsRater()([both, opposite])["audio_quality"]
+    assert torch.isfinite(scores).all()
+    assert float(scores[0]) == pytest.approx(float(scores[1]), abs=1e-4)

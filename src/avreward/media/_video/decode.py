@@ -1,7 +1,8 @@
 """Decode the frames of a video track that plans ask for, in one pass and at their sizes.
 
 Colours follow the file's tags (matrix and range; an untagged file counts as BT.601, limited range, as FFmpeg has it)
-and become 8-bit RGB, high dynamic range without tone mapping. Non-square pixels stay as they are stored, which is what
+and become 8-bit RGB. PQ and HLG are tone-mapped (`tone_map`), interlaced frames are deinterlaced, and what is
+transparent is laid over black, as players show them. Non-square pixels stay as they are stored, which is what
 raters were trained on. A display matrix (rotation, mirroring) is applied.
 """
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from avreward.media._container import translated
 from avreward.media._index import MediaIndex
+from avreward.media._video.fields import shown_frames
 from avreward.media._video.seek import video_track, wanted_frames
 from avreward.media._video.to_rgb import Orientation, Painter
 from avreward.media.sampling import AllFrames, FramePlan
@@ -39,7 +41,7 @@ def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:
             places.setdefault(number, []).append(row)
     painters: dict[FramePlan, Painter] = {}
     views: list[NDArray[np.float32]] = []
-    for number, frame in wanted_frames(index, sorted(set().union(*chosen))):
+    for number, frame in shown_frames(index, sorted(set().union(*chosen))):
         if not views:
             turned = Orientation.of(frame)
             painters = {_geometry(plan): Painter(plan, picture.height, picture.width, turned) for plan in plans}
@@ -62,7 +64,7 @@ def decode_images(index: MediaIndex) -> Iterator[NDArray[np.uint8]]:
     """Yield all frames one by one, upright, as 8-bit RGB (height, width, 3)."""
     picture = video_track(index)
     painter: Painter | None = None
-    for _, frame in wanted_frames(index, range(picture.count)):
+    for _, frame in shown_frames(index, range(picture.count)):
         if painter is None:
             painter = Painter(_NATIVE, picture.height, picture.width, Orientation.of(frame))
         with translated(index.stamp.path, *_UNCONVERTIBLE):

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import torch
 from av.filter import Graph
+from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from avreward.media.sampling import FramePlan
+from avreward.media.tone_mapping import Primaries, Transfer, tone_map
 
 if TYPE_CHECKING:
     from av.buffer import Buffer
-    from av.video.frame import VideoFrame
 
 # Averages over the pixels that one output pixel covers, and interpolates where it enlarges. Accurate rounding
 # (SWS_ACCURATE_RND), since FFmpeg's fast path to RGB is 1.2 levels too dark on average.
 SCALING = Interpolation.AREA | 0x40000
+HDR_TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}  # in FFmpeg's numbering
+_PRIMARIES: dict[int, Primaries] = {1: "bt709", 9: "bt2020", 12: "p3"}
 _PLANES = (2, 0, 1)  # of red, green and blue in FFmpeg's planar "gbrp"
 _MARGIN = 16  # pixels around a crop, so that its edges are interpolated from real pixels
 
@@ -67,10 +71,13 @@ class Painter:
         displayed = orientation.size(height, width)
         self.shape = plan.output_size(*displayed)
         self._box = plan.crop_box(*displayed) if plan.crop is not None else None
-        self._scaler, self._cropper = VideoReformatter(), _Cropper()
+        self._scaler, self._planar = VideoReformatter(), VideoReformatter()
+        self._window = _Filter()
 
     def image(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Return `frame` as 8-bit RGB, (3, *shape)."""
+        if frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
+            frame = self._over_black(frame)
         if self._box is None:
             return self._orientation.upright(self._rgb(frame, self._orientation.size(*self.shape)))
         return self._cropped(frame, self._box)
@@ -84,16 +91,40 @@ class Painter:
             start = max(0, top - _MARGIN), max(0, left - _MARGIN)
             ends = (_up(top + height) + _MARGIN, frame.height), (_up(left + width) + _MARGIN, frame.width)
             size = min(ends[0]) - start[0], min(ends[1]) - start[1]
-            image = self._rgb(self._cropper.crop(frame, *start, *size), size)
+            window = f"w={size[1]}:h={size[0]}:x={start[1]}:y={start[0]}:exact=1"
+            image = self._rgb(self._window(frame, "crop", window), size)
             top, left = top - start[0], left - start[1]
         else:  # rare, so the slow way will do
             image = self._orientation.upright(self._rgb(frame, self._stored))
         return image[:, top : top + height, left : left + width]
 
+    def _over_black(self, frame: VideoFrame) -> VideoFrame:
+        """Return a frame with transparency without it, as 8- or 16-bit RGB."""
+        deep = max(component.bits for component in frame.format.components) > 8
+        form, top = ("gbrap16le", 65535) if deep else ("gbrap", 255)
+        planar = self._planar.reformat(frame, format=form, interpolation=SCALING, threads=1)
+        pixels = planar.to_ndarray().astype(np.uint32)
+        shown = (pixels[..., :3] * pixels[..., 3:] + top // 2) // top
+        opaque = (
+            VideoFrame.from_ndarray(shown.astype(np.uint16), format="gbrp16le")
+            if deep
+            else VideoFrame.from_ndarray(shown.astype(np.uint8), format="gbrp")
+        )
+        opaque.color_trc, opaque.color_primaries = frame.color_trc, frame.color_primaries
+        return opaque
+
     def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-        picture = self._scaler.reformat(frame, size[1], size[0], "gbrp", interpolation=SCALING, threads=1)
-        planes = [np.frombuffer(memoryview(picture.planes[plane]), np.uint8) for plane in _PLANES]
-        return np.stack([plane.reshape(size[0], -1)[:, : size[1]] for plane in planes])
+        transfer = HDR_TRANSFERS.get(frame.color_trc)
+        form, kind = ("gbrp", np.uint8) if transfer is None else ("gbrp16le", np.dtype("<u2"))
+        picture = self._scaler.reformat(frame, size[1], size[0], form, interpolation=SCALING, threads=1)
+        planes = [np.frombuffer(memoryview(picture.planes[plane]), kind) for plane in _PLANES]
+        image = np.stack([plane.reshape(size[0], -1)[:, : size[1]] for plane in planes])
+        if transfer is None:
+            return image
+        signal = torch.from_numpy(image.astype(np.float32) / np.float32(65535))
+        shown = tone_map(signal, transfer, primaries=_PRIMARIES.get(frame.color_primaries, "bt2020"))
+        levels: NDArray[np.uint8] = (shown * 255).round().to(torch.uint8).numpy()
+        return levels
 
 
 def _up(pixels: int) -> int:
@@ -101,24 +132,23 @@ def _up(pixels: int) -> int:
     return -(-pixels // _MARGIN) * _MARGIN
 
 
-class _Cropper:
-    """Cuts a window out of frames without copying pixels."""
+class _Filter:
+    """One of FFmpeg's filters, for frames one by one."""
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._for: tuple[object, ...] = ()
 
-    def crop(self, frame: VideoFrame, top: int, left: int, height: int, width: int) -> VideoFrame:
-        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
+    def __call__(self, frame: VideoFrame, name: str, options: str) -> VideoFrame:
+        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, options)
         if self._graph is None or kind != self._for:
             graph = Graph()
             source = graph.add_buffer(
                 width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
             )
-            window = graph.add("crop", f"w={width}:h={height}:x={left}:y={top}:exact=1")
-            sink = graph.add("buffersink")
-            source.link_to(window)
-            window.link_to(sink)
+            filtered, sink = graph.add(name, options), graph.add("buffersink")
+            source.link_to(filtered)
+            filtered.link_to(sink)
             graph.configure()
             self._graph, self._for = graph, kind
         self._graph.push(frame)

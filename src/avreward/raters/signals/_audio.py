@@ -9,6 +9,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from avreward.media import remix
+
 WINDOW = 0.032  # s; a pitch period of 60 Hz fits twice
 HOP = 0.008  # s
 HIGHEST = 20_000.0  # Hz; the limit of hearing
@@ -25,8 +27,8 @@ class AudioWindow:
 
     @cached_property
     def mono(self) -> Tensor:
-        """The mean of the channels (samples,)."""
-        return self.wave.mean(0)
+        """The channels in one (samples,): their mean, or half of their difference where that cancels them."""
+        return remix(self.wave, 1)[0]
 
     @cached_property
     def frame_times(self) -> Tensor:

@@ -1,0 +1,93 @@
+"""High dynamic range is tone-mapped, and what is transparent lies over black."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from media_files import frames, opacity, picture, write
+
+from avreward.clip import Clip
+from avreward.media import AllFrames, FramePlan, tone_map
+
+SIZE = (48, 64)
+BT2020 = {"colorspace": 9, "color_range": 1, "color_primaries": 9}
+TRANSFERS = {"pq": 16, "hlg": 18}
+
+
+def tagged(path: Path, trc: int, **given: Any) -> Path:
+    return write(path, 2, size=SIZE, colours={**BT2020, "color_trc": trc}, **given)
+
+
+@pytest.mark.parametrize("transfer", TRANSFERS)
+@pytest.mark.parametrize(
+    ("ending", "codec", "pixels"),
+    [("mkv", "ffv1", "yuv444p12le"), ("mp4", "libx265", "yuv420p10le"), ("mov", "prores_ks", "yuv422p10le")],
+)
+def test_hdr_files_are_tone_mapped(tmp_path: Path, transfer: str, ending: str, codec: str, pixels: str) -> None:
+    options = {"x265-params": "log-level=none:qp=1"} if codec == "libx265" else None
+    path = tagged(tmp_path / f"x.{ending}", TRANSFERS[transfer], codec=codec, pixels=pixels, options=options)
+    video = Clip.open(path).video
+    wanted = tone_map(frames(2, *SIZE), transfer)  # type: ignore[arg-type]
+    assert (video - wanted).abs().mean() < (0.01 if codec == "ffv1" else 0.04)
+    assert (video - frames(2, *SIZE)).abs().mean() > 0.05
+    assert torch.equal((video * 255).round(), video * 255)
+
+
+def test_a_small_hdr_frame_is_the_mapped_one_made_small(tmp_path: Path) -> None:
+    clip = Clip.open(tagged(tmp_path / "x.mkv", 16, codec="ffv1", pixels="yuv420p10le"))
+    small = clip.frames(FramePlan(AllFrames(), size=(24, 32)))
+    assert (small - torch.nn.functional.avg_pool2d(clip.video, 2)).abs().mean() < 0.01
+
+
+def test_the_transfer_of_hdr_counts_in_the_key(tmp_path: Path) -> None:
+    made = {trc: Clip.open(tagged(tmp_path / f"{trc}.mkv", trc, codec="ffv1", pixels="yuv420p10le"))
+            for trc in (1, 6, 16, 18)}  # fmt: skip
+    assert made[1].keys["video"] == made[6].keys["video"]  # both are shown alike
+    assert torch.equal(made[1].video, made[6].video)
+    assert len({clip.keys["video"] for clip in made.values()}) == 3
+
+
+def test_hdr_is_saved_as_it_is_seen(tmp_path: Path) -> None:
+    clip = Clip.open(tagged(tmp_path / "x.mkv", 16, codec="ffv1", pixels="yuv420p10le"))
+    clip.save(tmp_path / "encoded.mp4", crf=1)
+    assert (Clip.open(tmp_path / "encoded.mp4").video - clip.video).abs().mean() < 0.02
+    clip.save(tmp_path / "copied.mkv")  # with its tags
+    assert torch.equal(Clip.open(tmp_path / "copied.mkv").video, clip.video)
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "pixels", "bound"),
+    [
+        ("mkv", "ffv1", "bgra", 0.5),
+        ("mov", "qtrle", "argb", 0.5),
+        ("apng", "apng", "rgba", 0.5),
+        ("mkv", "ffv1", "yuva444p", 4),
+        ("mov", "prores_ks", "yuva444p10le", 6),
+    ],
+)
+def test_transparent_pixels_lie_over_black(tmp_path: Path, ending: str, codec: str, pixels: str, bound: float) -> None:
+    video = Clip.open(write(tmp_path / f"x.{ending}", 2, codec=codec, pixels=pixels, size=SIZE, alpha=True)).video
+    wanted = torch.from_numpy(np.stack([picture(0, *SIZE) * (opacity(*SIZE)[..., None] / 255.0)]))
+    assert (video[:1] * 255 - wanted.permute(0, 3, 1, 2)).abs().max() <= bound + 0.01
+    assert float(video[..., 0].max()) < 0.01
+
+
+def test_hidden_colours_do_not_bleed_when_scaled(tmp_path: Path) -> None:
+    clip = Clip.open(write(tmp_path / "x.mkv", 1, codec="ffv1", pixels="bgra", size=SIZE, alpha=True))
+    small = clip.frames(FramePlan(AllFrames(), size=(24, 32)))
+    assert (small - torch.nn.functional.avg_pool2d(clip.video, 2)).abs().max() < 3 / 255
+
+
+@pytest.mark.parametrize("pixels", ["rgb8", "bgr8"])
+def test_an_opaque_palette_is_untouched(tmp_path: Path, pixels: str) -> None:
+    path = write(tmp_path / "x.gif", 2, codec="gif", pixels=pixels, size=SIZE)
+    with av.open(str(path)) as container:
+        wanted = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert torch.equal(
+        (Clip.open(path).video * 255).round(), torch.from_numpy(np.stack(wanted)).permute(0, 3, 1, 2).float()
+    )
