@@ -110,6 +110,7 @@ class Painter:
             if deep
             else VideoFrame.from_ndarray(shown.astype(np.uint8), format="gbrp")
         )
+        opaque.pts, opaque.time_base = frame.pts, frame.time_base
         opaque.color_trc, opaque.color_primaries = frame.color_trc, frame.color_primaries
         return opaque
 
