@@ -69,6 +69,10 @@ def write_media(folder: Path) -> None:
     (folder / "real").mkdir()
     for number, video in enumerate("abc", 1):  # small: a probe makes dozens of variants of each
         os.link(folder / "dubs" / video / "0.mp4", folder / "real" / f"{number}.mp4")
+    for number in range(6):  # two systems, a folder each
+        for system, video in (("base", number // 3), ("tuned", 1)):
+            (folder / system).mkdir(exist_ok=True)
+            os.link(folder / "dubs" / "abc"[video] / f"{number % 3}.mp4", folder / system / f"{number}.mp4")
     (folder / "silent").mkdir()
     media_files.write(folder / "silent" / "rain.mp4", 8)
     (folder / "takes" / "rain").mkdir(parents=True)

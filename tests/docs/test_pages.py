@@ -105,5 +105,5 @@ def test_commands_of_the_readme_are_all_there_are() -> None:
     listed = set(re.findall(r"^[│ ]+(\w+) ", CliRunner().invoke(app, ["--help"]).stdout, re.MULTILINE))
     named = {words[1] for page in PAGES for one in blocks(page) if one.language in SHELL for words in one.commands()
              if words[0] == "avreward"}  # fmt: skip
-    assert {"rank", "score", "pairs", "curve", "probe", "raters", "convert", "verify", "demo"} <= listed
-    assert {"rank", "score", "pairs", "curve", "probe", "raters", "convert", "verify", "demo"} <= named
+    assert {"rank", "score", "compare", "pairs", "curve", "probe", "raters", "convert", "verify", "demo"} <= listed
+    assert {"rank", "score", "compare", "pairs", "curve", "probe", "raters", "convert", "verify", "demo"} <= named

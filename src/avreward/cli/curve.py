@@ -136,13 +136,13 @@ def _shown(last: int) -> list[int]:
 
 def _print_json(found: BestOfKCurve, table: Path) -> None:
     told = {"table": str(table), "prompts": found.prompts, "candidates": found.candidates, **asdict(found)}
-    typer.echo(json.dumps(_finite(told), indent=2, allow_nan=False, ensure_ascii=False))
+    typer.echo(json.dumps(finite(told), indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def _finite(value: Any) -> Any:
-    """`value` with null in the place of numbers that JSON can't hold."""
+def finite(value: Any) -> Any:
+    """Return `value` with null in the place of numbers that JSON can't hold."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): _finite(one) for key, one in value.items()}
-    return [_finite(one) for one in value] if isinstance(value, (list, tuple)) else value
+        return {str(key): finite(one) for key, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, (list, tuple)) else value

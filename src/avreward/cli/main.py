@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from avreward.cli import ask, convert, curve, demo, dub, pairs, probe, rank, raters, score, verify
+from avreward.cli import ask, compare, convert, curve, demo, dub, pairs, probe, rank, raters, score, verify
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
@@ -89,6 +89,7 @@ for command in (
     rank.rank,
     score.score,
     curve.curve,
+    compare.compare,
     pairs.pairs,
     ask.ask,
     dub.dub,

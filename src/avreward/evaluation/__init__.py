@@ -1,4 +1,4 @@
-"""Evaluate raters: agreement with human judgments, confidence intervals, and verification of published scores."""
+"""Evaluate raters (agreement with people, published scores) and compare the systems whose clips they rated."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from avreward.evaluation.correlation import krcc as krcc
     from avreward.evaluation.correlation import plcc as plcc
     from avreward.evaluation.correlation import srcc as srcc
+    from avreward.evaluation.fine_tune import FineTuneVerdict as FineTuneVerdict
+    from avreward.evaluation.fine_tune import judge_fine_tune as judge_fine_tune
     from avreward.evaluation.intervals import wilson as wilson
+    from avreward.evaluation.systems import SystemComparison as SystemComparison
+    from avreward.evaluation.systems import compare_systems as compare_systems
     from avreward.evaluation.verification import Verification as Verification
     from avreward.evaluation.verification import verify as verify
 
@@ -19,7 +23,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "_pair_accuracy": ["PairAccuracy", "pair_accuracy"],
         "correlation": ["krcc", "plcc", "srcc"],
+        "fine_tune": ["FineTuneVerdict", "judge_fine_tune"],
         "intervals": ["wilson"],
+        "systems": ["SystemComparison", "compare_systems"],
         "verification": ["Verification", "verify"],
     },
 )

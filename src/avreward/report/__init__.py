@@ -1,4 +1,4 @@
-"""HTML pages: rankings, reward cards and best-of-N curves."""
+"""HTML pages: rankings, comparisons of systems, reward cards and best-of-N curves."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from avreward.report.card import reward_card as reward_card
     from avreward.report.card import write_card as write_card
     from avreward.report.card_data import RewardCard as RewardCard
+    from avreward.report.compare_page import write_comparison as write_comparison
     from avreward.report.curve_page import write_curve as write_curve
     from avreward.report.data import FailedFile as FailedFile
     from avreward.report.data import Page as Page
@@ -21,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "build": ["Details", "write_report"],
         "card": ["reward_card", "write_card"],
         "card_data": ["RewardCard"],
+        "compare_page": ["write_comparison"],
         "curve_page": ["write_curve"],
         "data": ["FailedFile", "Page"],
         "page": ["write_page"],

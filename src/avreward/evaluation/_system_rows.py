@@ -1,0 +1,236 @@
+"""The rows of a scored table by system and group, and what is left out of a comparison, with the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avreward.errors import ArgumentError, Described, unknown_name
+from avreward.scoring.table_reader import ScoredTable
+
+Array = NDArray[np.float64]
+RULES = ("stem", "parent")
+
+
+@dataclass(frozen=True)
+class LeftOutClip:
+    """A clip that is left out of a comparison of systems.
+
+    Attributes:
+        clip: its path.
+        dimension: the score that it lacks, or empty if it is left out altogether.
+        reason: why.
+    """
+
+    clip: str
+    dimension: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SystemRows:
+    """Rows that can be compared.
+
+    Attributes:
+        systems: names, in order of first appearance.
+        groups: names, in order of first appearance.
+        system: (rows,) index into `systems`.
+        group: (rows,) index into `groups`.
+        values: column → (rows,) its scores, NaN where missing.
+        clips: (rows,) paths.
+        categories: (rows,) the value of the column that categories come from, or `None`.
+        rule: what the clips of a group share, in words.
+        left_out: clips without a score, and why.
+    """
+
+    systems: tuple[str, ...]
+    groups: tuple[str, ...]
+    system: NDArray[np.int64]
+    group: NDArray[np.int64]
+    values: dict[str, Array]
+    clips: tuple[str, ...]
+    categories: tuple[str, ...] | None
+    rule: str
+    left_out: tuple[LeftOutClip, ...]
+
+    def cells(self, column: str, rows: NDArray[np.bool_] | None = None) -> Array:
+        """Return the mean of each system in each group (groups, systems), NaN where there is no score."""
+        total, count = np.zeros((2, len(self.groups), len(self.systems)))
+        used = np.isfinite(self.values[column]) & (True if rows is None else rows)
+        np.add.at(total, (self.group[used], self.system[used]), self.values[column][used])
+        np.add.at(count, (self.group[used], self.system[used]), 1.0)
+        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+    def wins(self, column: str, lower: bool) -> Array:
+        """Return the share of clips of the row's system that beat one of the column's, of the same group; ties half.
+
+        The result is (groups, systems, systems), NaN where a group lacks one of the two.
+        """
+        found = np.full((len(self.groups), len(self.systems), len(self.systems)), np.nan)
+        scores = -self.values[column] if lower else self.values[column]
+        used = np.flatnonzero(np.isfinite(scores))
+        used = used[np.argsort(self.group[used], kind="stable")]
+        starts = np.flatnonzero(np.diff(self.group[used], prepend=-1))
+        for rows in np.split(used, starts[1:]) if len(used) else ():
+            member = np.eye(len(self.systems))[self.system[rows]]  # (clips, systems)
+            here, score = member.sum(axis=0), scores[rows]
+            beats = (score[:, None] > score) + 0.5 * (score[:, None] == score)
+            pairs = np.outer(here, here)
+            shares = np.divide(member.T @ beats @ member, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
+            np.fill_diagonal(shares, np.nan)
+            found[self.group[rows[0]]] = shares
+        return found
+
+
+def system_rows(
+    table: ScoredTable, system: str, group_by: str | None, columns: Sequence[str], by: str | None
+) -> SystemRows:
+    """Return the rows of `table` by system and group; see `compare_systems` for the arguments.
+
+    Raises:
+        ArgumentError: for unknown columns, and if fewer than two systems share a group.
+    """
+    names = [str(name) for name in table.column("clip").to_pylist()]
+    group_by = _grouping(table, system, group_by)
+    owner, place = _keys(table, "system", system, names), _keys(table, "group_by", group_by, names)
+    values = {column: table.numbers(column) for column in columns}
+    reasons = _left_out(table, names, owner, place, values, system, group_by)
+    kept = np.array([row not in reasons for row in range(len(table))])
+    systems, groups = (
+        tuple(dict.fromkeys(k for k, use in zip(keys, kept, strict=True) if use)) for keys in (owner, place)
+    )
+    rows = np.flatnonzero(kept)
+    found = SystemRows(
+        tuple(map(str, systems)),
+        tuple(map(str, groups)),
+        np.array([systems.index(owner[i]) for i in rows], dtype=np.int64),
+        _positions([place[i] for i in rows], groups),
+        {column: numbers[rows] for column, numbers in values.items()},
+        tuple(names[i] for i in rows),
+        None if by is None else tuple(str(key) for key in np.array(_keys(table, "by", by, names), object)[rows]),
+        _words(table, group_by),
+        (*(LeftOutClip(names[i], "", why) for i, why in reasons.items()), *_lacking(table, names, rows, values)),
+    )
+    _check(found, table, system, group_by)
+    return found
+
+
+def _positions(keys: Sequence[str | None], names: Sequence[str | None]) -> NDArray[np.int64]:
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index[key] for key in keys], dtype=np.int64)
+
+
+def _grouping(table: ScoredTable, system: str, group_by: str | None) -> str:
+    formed = table.metadata.get("group_by")
+    if group_by == "video" and formed != "video" and not table.has("video"):
+        got = Described(f"{table.path} with groups by {formed or 'another rule'}")
+        raise ArgumentError("group_by", "a table grouped by video", got, "score the clips again with --group-by video")
+    if group_by is not None:
+        return "group" if group_by == formed and not table.has(group_by) and group_by not in RULES else group_by
+    if system == "parent" and formed in (None, "parent"):
+        return "stem"  # a folder a system, with files of the same names
+    if not table.has("group"):
+        remedy = "name what the clips of a group share: prompt, parent, stem or a column"
+        raise ArgumentError("group_by", "a rule or a column, since the table has no column group", None, remedy)
+    return "group"
+
+
+def _keys(table: ScoredTable, name: str, by: str, clips: Sequence[str]) -> list[str | None]:
+    """Return what each row has under the rule or column `by`; `None` for nothing."""
+    if table.has(by):
+        return [None if key is None or key == "" else str(key) for key in table.column(by).to_pylist()]
+    if by == "stem":
+        return [PurePosixPath(clip).stem for clip in clips]
+    if by == "parent":
+        return [PurePosixPath(clip).parent.as_posix() for clip in clips]
+    raise unknown_name(name, by, [*RULES, *table.rows.column_names])
+
+
+def _words(table: ScoredTable, group_by: str) -> str:
+    formed = table.metadata.get("group_by") if group_by == "group" else group_by
+    known = {
+        "parent": "the folder of the clip",
+        "video": "the video",
+        "prompt": "the prompt",
+        "stem": "the file's name",
+    }
+    return known.get(str(formed), f"the column {group_by}")
+
+
+def _left_out(
+    table: ScoredTable,
+    clips: Sequence[str],
+    owner: Sequence[str | None],
+    place: Sequence[str | None],
+    values: dict[str, Array],
+    system: str,
+    group_by: str,
+) -> dict[int, str]:
+    """Return the rows that are left out altogether → why."""
+    nothing = ~np.any([np.isfinite(numbers) for numbers in values.values()], axis=0)
+    found = {row: _reason(table, row, None) or "it has no score" for row in np.flatnonzero(nothing).tolist()}
+    for row in range(len(clips)):
+        if row not in found and owner[row] is None:
+            found[row] = f"no system: nothing under {system}"
+        elif row not in found and place[row] is None:
+            found[row] = f"no group: nothing under {group_by}"
+    for kinds, why in ((_fingerprints(table), "scored with other settings"), (_tracks(table), "it has other tracks")):
+        rows = [row for row in range(len(clips)) if row not in found]
+        if not rows or not len(kinds):
+            continue
+        kept, first, which, count = np.unique(kinds[rows], return_index=True, return_inverse=True, return_counts=True)
+        most = max(range(len(kept)), key=lambda i: (count[i], -first[i]))
+        for row, kind in zip(rows, which.tolist(), strict=True):
+            if kind != most:
+                found[row] = f"{why} than most clips, so its scores are not comparable"
+    return dict(sorted(found.items()))
+
+
+def _fingerprints(table: ScoredTable) -> NDArray[Any]:
+    return np.array([str(f) for f in table.column("fingerprint").to_pylist()] if table.has("fingerprint") else [])
+
+
+def _tracks(table: ScoredTable) -> NDArray[Any]:
+    there = [np.isfinite(table.numbers(name)) for name in ("width", "sample_rate") if table.has(name)]
+    return np.sum([2**i * one for i, one in enumerate(there)], axis=0) if there else np.array([])
+
+
+def _lacking(
+    table: ScoredTable, names: Sequence[str], rows: NDArray[np.int64], values: dict[str, Array]
+) -> list[LeftOutClip]:
+    """Return the clips that lack one of the scores and have another."""
+    return [
+        LeftOutClip(names[row], column, _reason(table, row, column) or f"no value under {column}")
+        for column, numbers in values.items()
+        for row in rows[~np.isfinite(numbers[rows])].tolist()
+    ]
+
+
+def _reason(table: ScoredTable, row: int, column: str | None) -> str:
+    """Return the reason for a missing score that stands in the table, or an empty text."""
+    if not table.has("reasons"):
+        return ""
+    told = table.rows["reasons"][row].as_py() or ()
+    pairs = [(one["dimension"], one["reason"]) if isinstance(one, dict) else tuple(one) for one in told]
+    fitting = [str(why) for name, why in pairs if column is None or name == column]
+    return "; ".join(dict.fromkeys(fitting))
+
+
+def _check(found: SystemRows, table: ScoredTable, system: str, group_by: str) -> None:
+    """Raise an `ArgumentError` unless systems can be compared within groups."""
+    lost = f" ({len(found.left_out)} clips have no usable score)" if found.left_out else ""
+    if len(found.systems) < 2:
+        got = Described(f"{', '.join(found.systems) or 'none'} in {table.path}{lost}")
+        remedy = f"choose what tells systems apart: stem, parent or a column; now it is {system}"
+        raise ArgumentError("system", "at least two systems with scores", got, remedy)
+    both = np.zeros((len(found.groups), len(found.systems)), dtype=bool)
+    both[found.group, found.system] = True
+    if not (both.sum(axis=1) > 1).any():
+        got = Described(f"none of {len(found.groups)} groups with two systems")
+        remedy = f"choose what the clips of a group share: prompt, parent, stem or a column; now it is {group_by}"
+        raise ArgumentError("group_by", "groups with clips of several systems", got, remedy)
