@@ -23,6 +23,7 @@ from avreward.cli._common import (
     stdout,
 )
 from avreward.cli._inputs import Inputs, PromptsFile, listed
+from avreward.cli._store import NoStore, StorePath, store_of
 
 if TYPE_CHECKING:
     from avreward.studies.dubbing import Dubbed, SilentVideo
@@ -76,7 +77,8 @@ def dub(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be made, and what it may cost.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before money is spent.")] = False,
-    store: Annotated[Path | None, typer.Option(help="Where scores are kept. Default: OUT/scores.store.")] = None,
+    store: StorePath = None,
+    no_store: NoStore = False,
     seed: Annotated[int, typer.Option(help="Of the pairs to ask people about.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
 ) -> None:
@@ -85,7 +87,6 @@ def dub(
     OUT gets candidates/, best/, scores.csv and pairs.csv. Then `avreward ask OUT/pairs.csv` asks people whether they
     prefer the picks, as in AGAV-Rater's experiment with ElevenLabs. A stopped run continues.
     """
-    from avreward.scoring import Store
     from avreward.studies.dubbing import dub_videos
 
     _check(provider, candidates, pipeline, plan)
@@ -99,7 +100,7 @@ def dub(
     total = sum(_count(generate, video, count) for video in asked)
     with progress("Dubbing", total) as step:
         done = dub_videos(
-            asked, generate, chosen, out, count, store=Store(store or out / "scores.store"), seed=seed, step=step
+            asked, generate, chosen, out, count, store=store_of(store, no_store, chosen.raters), seed=seed, step=step
         )
     _print(done, len(asked), as_json)
     if not done.best:
