@@ -12,6 +12,7 @@ import torch
 from media_files import frames, opacity, picture, write
 
 from avreward.clip import Clip
+from avreward.errors import MediaError
 from avreward.media import AllFrames, FramePlan, tone_map
 
 SIZE = (48, 64)
@@ -81,6 +82,23 @@ def test_hidden_colours_do_not_bleed_when_scaled(tmp_path: Path) -> None:
     clip = Clip.open(write(tmp_path / "x.mkv", 1, codec="ffv1", pixels="bgra", size=SIZE, alpha=True))
     small = clip.frames(FramePlan(AllFrames(), size=(24, 32)))
     assert (small - torch.nn.functional.avg_pool2d(clip.video, 2)).abs().max() < 3 / 255
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_bad_pixel_is_an_error(tmp_path: Path, bad: float) -> None:
+    image = np.full((*SIZE, 3), 0.5, np.float32)
+    for value in (0.25, bad):
+        image[3, 5, 1] = value
+        frame = av.VideoFrame.from_ndarray(image, format="gbrpf32le")
+        frame.pts = 0
+        with av.open(str(tmp_path / f"{value}.exr"), "w", format="image2") as container:
+            stream = container.add_stream("exr", rate=1)
+            stream.height, stream.width, stream.pix_fmt = *SIZE, "gbrpf32le"
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    assert float(Clip.open(tmp_path / "0.25.exr").video.min()) < 0.4
+    with pytest.raises(MediaError, match=r"it holds NaN or infinity at 0\.000 s"):
+        _ = Clip.open(tmp_path / f"{bad}.exr").video
 
 
 @pytest.mark.parametrize("pixels", ["rgb8", "bgr8"])

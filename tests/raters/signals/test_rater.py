@@ -1,9 +1,11 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from media_files import tones, write
 
 from avreward.clip import Clip
 from avreward.datasets.synthetic.scenes import scene
@@ -219,3 +221,13 @@ def test_opposite_channels_count_as_their_sound() -> None:
     scores = SignalsRater()([both, opposite])["audio_quality"]
     assert torch.isfinite(scores).all()
     assert float(scores[0]) == pytest.approx(float(scores[1]), abs=1e-4)
+
+
+def test_a_bad_sample_in_a_file_is_a_reason_with_its_moment(tmp_path: Path) -> None:
+    wave = tones(1.0, 16000, 2)
+    good = write(tmp_path / "good.wav", codec=None, sound="pcm_f32le", rate=16000, samples=wave)
+    wave[0, 12000] = float("inf")
+    bad = write(tmp_path / "bad.wav", codec=None, sound="pcm_f32le", rate=16000, samples=wave)
+    scores = SignalsRater()([Clip.open(good), Clip.open(bad)])
+    assert scores.present[:, 0].tolist() == [True, False]
+    assert "its audio contains NaN or infinity at 0.750 s" in str(scores.reasons)

@@ -25,6 +25,7 @@ SCALING = Interpolation.AREA | 0x40000
 HDR_TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}  # in FFmpeg's numbering
 _PRIMARIES: dict[int, Primaries] = {1: "bt709", 9: "bt2020", 12: "p3"}
 _PLANES = (2, 0, 1)  # of red, green and blue in FFmpeg's planar "gbrp"
+_FLOATS = {"f32": np.float32, "f16": np.float16}  # in the names of pixel formats
 _MARGIN = 16  # pixels around a crop, so that its edges are interpolated from real pixels
 
 
@@ -75,7 +76,8 @@ class Painter:
         self._window = _Filter()
 
     def image(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Return `frame` as 8-bit RGB, (3, *shape)."""
+        """Return `frame` as 8-bit RGB, (3, *shape); raise `ValueError` if it holds NaN or infinity."""
+        _check_finite(frame)
         if frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
             frame = self._over_black(frame)
         if self._box is None:
@@ -126,6 +128,19 @@ class Painter:
         shown = tone_map(signal, transfer, primaries=_PRIMARIES.get(frame.color_primaries, "bt2020"))
         levels: NDArray[np.uint8] = (shown * 255).round().to(torch.uint8).numpy()
         return levels
+
+
+def _check_finite(frame: VideoFrame) -> None:
+    """Look for NaN and infinity in floating pixels, which the conversion to 8 bits would turn into black or white."""
+    kind = next((kind for name, kind in _FLOATS.items() if name in frame.format.name), None)
+    if kind is None:
+        return
+    order = ">" if frame.format.name.endswith("be") else "<"
+    for plane in frame.planes:
+        rows = np.frombuffer(memoryview(plane), np.dtype(kind).newbyteorder(order)).reshape(plane.height, -1)
+        parts = len(frame.format.components) if len(frame.planes) == 1 else 1  # packed side by side
+        if not np.isfinite(rows[:, : plane.width * parts]).all():
+            raise ValueError(f"it holds NaN or infinity at {frame.time or 0.0:.3f} s")
 
 
 def _up(pixels: int) -> int:
