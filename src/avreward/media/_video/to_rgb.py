@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -135,7 +135,7 @@ def _check_finite(frame: VideoFrame) -> None:
     kind = next((kind for name, kind in _FLOATS.items() if name in frame.format.name), None)
     if kind is None:
         return
-    order = ">" if frame.format.name.endswith("be") else "<"
+    order: Literal["<", ">"] = ">" if frame.format.name.endswith("be") else "<"
     for plane in frame.planes:
         rows = np.frombuffer(memoryview(plane), np.dtype(kind).newbyteorder(order)).reshape(plane.height, -1)
         parts = len(frame.format.components) if len(frame.planes) == 1 else 1  # packed side by side
