@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from avreward.scoring.inputs import ListedClip
 
 INPUTS = (
-    'Media files, folders (with their subfolders), quoted patterns such as `"dubs/*/*.mp4"`, manifests (CSV, TSV, JSONL, '
-    "JSON, Parquet with the columns clip and prompt), or - for a path a line on standard input."
+    'Media files, folders (with their subfolders), quoted patterns such as `"dubs/*/*.mp4"`, manifests (CSV, TSV, '
+    "JSONL, JSON, Parquet with the columns clip and prompt), or - for a path a line on standard input."
 )
 PROMPTS = "CSV, TSV, JSONL or JSON with the columns clip and prompt, or {clip: prompt}: what each clip was asked for."
 
