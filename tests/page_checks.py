@@ -237,6 +237,7 @@ def search(names: dict[str, Any], printed: str, folder: Path) -> None:
 @checks("docs/guides/pairs.md")
 def pairs(names: dict[str, Any], printed: str, folder: Path) -> None:
     assert read_pairs("pairs").num_rows == 3
+    assert "3 preference pairs" in (folder / "pairs.html").read_text(encoding="utf-8")
     assert (folder / "dpo" / "train.jsonl").exists()
     assert read_pairs("even", "test").num_rows + read_pairs("even").num_rows > 0
     assert len(list((folder / "mine" / "sounds").iterdir())) >= 2

@@ -108,3 +108,15 @@ def test_paths_as_completions_are_told(run, table, tmp_path):
     for name in ("trl", "kto", "datasets"):
         result = run("pairs", table, "--out", tmp_path / name, "--format", name)
         assert result.stderr.count("--completion COLUMN writes the text that made each clip") == (name != "datasets")
+
+
+def test_a_page_to_look_at(run, table, tmp_path):
+    result = run("pairs", table, "--out", tmp_path / "p", "--report", tmp_path / "page.html")
+    assert result.exit_code == 0
+    assert "20 preference pairs" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "wrote" in result.stderr
+    for wrong in ("page.txt", "nowhere/page.html"):
+        result = run("pairs", table, "--out", tmp_path / "q", "--report", tmp_path / wrong)
+        assert result.exit_code == 2
+        assert "--report" in result.stderr
+        assert not (tmp_path / "q").exists()

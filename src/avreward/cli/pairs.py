@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli._common import progress, stderr, stdout
+from avreward.cli._common import progress, stderr, stdout, writable
 from avreward.cli.curve import GroupColumn, RewardColumn, print_missing
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def pairs(
     licence: Annotated[
         str | None, typer.Option("--license", metavar="ID", help="Of the data, for the card, such as cc-by-4.0.")
     ] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write a page with the pairs to look at: .html.")] = None,
     label: Annotated[
         list[str] | None,
         typer.Option(metavar="VQ|MQ|TA=COLUMN", help="Which columns VideoAlign's labels come from. Repeatable."),
@@ -98,6 +99,8 @@ def pairs(
     Candidates are compared within their group: `--group-by`, or as the table was grouped. The folder appears when it is
     complete.
     """
+    writable(report, "--report", (".html", ".htm"))
+
     from avreward.scoring.table_reader import read_table
     from avreward.selection.candidates import candidates_of
     from avreward.selection.pairs import PairRule
@@ -114,6 +117,8 @@ def pairs(
         found, out, to.value, embed=embed, copy=copy, root=root, labels=labels, completion=completion, licence=licence
     )
     _print(written, out, to)
+    if report is not None:
+        _write_page(report, written)
     if push:
         from avreward.selection.pairs import push_pairs
 
@@ -144,6 +149,14 @@ def _written(found: PreferencePairs, out: Path, to: str, **options: Any) -> Pref
                 step()
 
         return export_pairs(found, out, to, step=percent, **options)
+
+
+def _write_page(path: Path, found: PreferencePairs) -> None:
+    from avreward.report.pairs_page import clips_to_prepare, write_pairs_page
+
+    with progress("Preparing the page", clips_to_prepare(found)) as step:
+        write_pairs_page(path, found, step=step)
+    stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)
 
 
 def _matched(texts: list[str]) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""HTML pages: rankings, comparisons of systems, reward cards and best-of-N curves."""
+"""HTML pages: rankings, comparisons of systems, preference pairs, reward cards and best-of-N curves."""
 
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from avreward.report.data import FailedFile as FailedFile
     from avreward.report.data import Page as Page
     from avreward.report.page import write_page as write_page
+    from avreward.report.pairs_page import write_pairs_page as write_pairs_page
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -26,5 +27,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "curve_page": ["write_curve"],
         "data": ["FailedFile", "Page"],
         "page": ["write_page"],
+        "pairs_page": ["write_pairs_page"],
     },
 )
