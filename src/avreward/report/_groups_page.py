@@ -12,7 +12,7 @@ from pathlib import Path
 from avreward.report._media import media_of, relative_url
 from avreward.report.build import Details, facts, write_report
 from avreward.report.data import FailedFile, PlayableMedia
-from avreward.report.page import HERE, policy_of, environment, write_whole
+from avreward.report.page import HERE, _policy, environment, write_whole
 from avreward.rewards.base import Reward
 from avreward.selection._selection import Selection
 
@@ -114,7 +114,7 @@ def render_groups(page: GroupsPage) -> str:
     template = environment().get_template("groups.html.j2")
     # Only files of this package are not escaped.
     own = {"style": Markup(style), "script": Markup(script)}  # noqa: S704
-    return template.render(page=page, policy=policy_of(script), version=version("avreward"), **own)
+    return template.render(page=page, policy=_policy(script), version=version("avreward"), **own)
 
 
 def write_groups(page: GroupsPage, path: Path) -> Path:

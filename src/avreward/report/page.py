@@ -37,7 +37,7 @@ def render(page: Page) -> str:
     template = environment().get_template("page.html.j2")
     # Only these two files of the package are not escaped.
     own = {"style": Markup(style), "script": Markup(script)}  # noqa: S704
-    return template.render(page=page, policy=policy_of(script), version=version("avreward"), **own)
+    return template.render(page=page, policy=_policy(script), version=version("avreward"), **own)
 
 
 def write_page(page: Page, path: str | PathLike[str]) -> Path:
@@ -70,7 +70,7 @@ def write_whole(path: Path, text: str) -> Path:
     return path
 
 
-def policy_of(script: str) -> str:
+def _policy(script: str) -> str:
     """Return the Content-Security-Policy: local images and media and this script, nothing from a network."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     local = "'self' file: data: blob:"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.report._media import media_of, relative_url
-from avreward.report.page import HERE, environment, policy_of, write_whole
+from avreward.report.page import HERE, _policy, environment, write_whole
 from avreward.scoring._torch_threads import one_core
 from avreward.selection.pairs.make import PreferencePairs
 
@@ -87,7 +87,7 @@ def _render(pairs: PreferencePairs, data: dict[str, Any]) -> str:
             bars=_bars(pairs.margin),
             largest=float(pairs.margin.max()),
             data=htmlsafe_json_dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False),
-            policy=policy_of(script),
+            policy=_policy(script),
             version=version("avreward"),
             **own,
         )
