@@ -9,11 +9,13 @@ DOVER are whole. Language models have their full width and two layers; from the 
 time and memory of all layers follow, and such rows are labelled *computed*. With ``--frames`` below 8 the frames'
 encoder sees so many, and its time is computed for eight: frames are independent of each other.
 
-Peaks are those above the loaded network: on a CPU the process's high-water mark, on a GPU that of torch's allocator.
+Times are the process's CPU time on a CPU, of all threads together, which other programs hardly change; on a GPU they
+are seconds. Peaks are those above the loaded network: on a CPU the process's high-water mark, on a GPU that of torch's
+allocator. The columns "of the forward" are ratios to the first row of the part.
 
 ``--files`` compares files with the bare forward: synthesized 480p clips, from tensors in memory to scores, and from
-files to scores with `score_files`. Aim: at least 0.9 of the forward's speed. DOVER has its published size,
-AIGV-Assessor 130 million weights.
+files to scores with `score_files`, one file after the other in both ways, in turn. Aim: at least 0.9 of the forward's
+speed. DOVER and AIGVEval's encoders have their published sizes, AIGV-Assessor 130 million weights.
 """
 
 from __future__ import annotations
@@ -163,7 +165,7 @@ def measured(
     """Seconds and peak memory above what is loaded."""
     given = given.clone().requires_grad_(way != "forward")
     before = reset_peak(device)
-    started = time.perf_counter()
+    started = clock(device)
     with torch.set_grad_enabled(way != "forward"), checkpointed(network, way == "checkpointed"):
         total = forward(given).float().square().mean()
         if way != "forward":
@@ -171,7 +173,12 @@ def measured(
             assert bool(gradient.isfinite().all())
     if device != "cpu":
         torch.cuda.synchronize()
-    return {"seconds": time.perf_counter() - started, "peak": peak(device) - before}
+    return {"seconds": clock(device) - started, "peak": peak(device) - before}
+
+
+def clock(device: str) -> float:
+    """Return the process's CPU time, or the time of day where a GPU computes."""
+    return time.process_time() if device == "cpu" else time.perf_counter()
 
 
 def reset_peak(device: str) -> float:
@@ -194,35 +201,43 @@ def peak(device: str) -> float:
 def table(names: list[str], ways: list[str], device: str, frames: int) -> None:
     """Print a row a part and way."""
     print(f"{machine()}, on {device}, batch 1, {frames} frames to the frames' encoders\n")
-    print("| part | weights | way | time | peak above the loaded network | |")
-    print("|---|---:|---|---:|---:|---|")
+    kind = "CPU time" if device == "cpu" else "time"
+    print(f"| part | weights | way | {kind} | of the forward | peak above the loaded network | of the forward | |")
+    print("|---|---:|---|---:|---:|---:|---:|---|")
     for name in names:
+        first: dict[str, dict[str, float]] = {}
         for way in ways:
             options = ["--part", name, "--ways", way, "--device", device, "--frames", str(frames)]
             done = subprocess.run([sys.executable, __file__, *options], capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{name}, {way}: {done.stderr[-2000:]}")
-            _rows(name, way, json.loads(done.stdout.splitlines()[-1]), frames)
+            for label, weights, numbers, note in sizes(name, json.loads(done.stdout.splitlines()[-1]), frames):
+                if way == "forward":
+                    first[label] = numbers
+                shares = [
+                    f"{numbers[key] / first[label][key]:.1f}" if first.get(label, {}).get(key) else ""
+                    for key in ("seconds", "peak")
+                ]
+                time_text, memory = f"{numbers['seconds']:.1f} s", f"{numbers['peak'] / 1e6:.0f} MB"
+                cells = (label, f"{weights / 1e6:.0f} M", way, time_text, shares[0], memory, shares[1], note)
+                print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def _rows(name: str, way: str, found: dict[str, float], frames: int) -> None:
-    part = PARTS[name]
-    note = f"{frames} of 8 frames" if part.frames and frames != 8 else ""
-    layers = part.layers
-    _row(f"{name}, 2 of {layers} layers" if layers else name, found["weights"], way, found, note or "measured")
+def sizes(name: str, found: dict[str, float], frames: int) -> list[tuple[str, float, dict[str, float], str]]:
+    """Return label, weights, seconds and peak, and how they were found: as measured, and computed for the whole."""
+    part, keys = PARTS[name], ("seconds", "peak")
+    measured = {key: found[key] for key in keys}
+    if part.layers is not None:
+        more = {key: found[key] - found[f"{key} of one layer"] for key in keys}
+        whole = {key: found[key] + (part.layers - 2) * max(0.0, more[key]) for key in keys}
+        weights = found["weights"] + (part.layers - 2) * found["layer"]
+        label = f"{name}, 2 of {part.layers} layers"
+        return [(label, found["weights"], measured, "measured"), (name, weights, whole, "*computed*")]
     if part.frames and frames != 8:
-        _row(
-            name, found["weights"], way, {"seconds": found["seconds"] * 8 / frames, "peak": float("nan")}, "*computed*"
-        )
-    if layers is not None:
-        more = {key: found[key] - found[f"{key} of one layer"] for key in ("seconds", "peak")}
-        whole = {key: found[key] + (layers - 2) * max(0.0, more[key]) for key in more}
-        _row(name, found["weights"] + (layers - 2) * found["layer"], way, whole, "*computed*")
-
-
-def _row(name: str, weights: float, way: str, found: dict[str, float], note: str) -> None:
-    memory = "" if found["peak"] != found["peak"] else f"{found['peak'] / 1e6:.0f} MB"
-    print(f"| {name} | {weights / 1e6:.0f} M | {way} | {found['seconds']:.1f} s | {memory} | {note} |", flush=True)
+        whole = {key: found[key] * 8 / frames for key in keys}
+        label = f"{name}, {frames} of 8 frames"
+        return [(label, found["weights"], measured, "measured"), (name, found["weights"], whole, "*computed*")]
+    return [(name, found["weights"], measured, "measured")]
 
 
 def from_files(names: list[str], count: int) -> None:

@@ -21,6 +21,8 @@ from avreward.raters.checkpoints._looks import looks_like
         (["model.layers.0.self_attn.q_proj.weight", "rm_head.weight"], "a checkpoint of VideoReward"),
         (["model.layers.0.self_attn.q_proj.weight"], "a language model"),
         (["layers.0.attn.wqkv.lora_A.default.weight"], "an adapter alone"),
+        (["language.norm.weight", "motion_positions.weight"], "a checkpoint of AIGVEval"),
+        (["connector.sampler.0.weight", "language.norm.weight"], "a checkpoint of AGAV-Rater"),
         (["z.weight", "conv1.weight"], "another network, whose first entry is conv1.weight"),
         ([], "a file without entries"),
     ],

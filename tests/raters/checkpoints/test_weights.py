@@ -91,7 +91,7 @@ def _run() -> dict:
 def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, content) -> None:
     Recorded.ran = False
     torch.save(content, tmp_path / "pytorch_model.bin")
-    with pytest.raises(AvrewardError, match=r"pytorch_model.bin: can't be read safely as weights \(Weights only load"):
+    with pytest.raises(AvrewardError, match=r"pytorch_model.bin: can't be read safely as weights, since it holds more"):
         read_weights(weight_files(tmp_path))
     assert not Recorded.ran
 
@@ -105,7 +105,9 @@ def test_what_is_no_state_dict(tmp_path, content) -> None:
 
 def test_a_text_that_is_called_weights(tmp_path) -> None:
     (tmp_path / "pytorch_model.bin").write_text("version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(AvrewardError, match=r"pytorch_model.bin: can't be read safely"):
+    with pytest.raises(
+        AvrewardError, match=r"pytorch_model.bin: expected a complete file of weights, got a damaged or"
+    ):
         read_weights(weight_files(tmp_path))
 
 
@@ -168,6 +170,18 @@ def test_differences_are_listed() -> None:
         "FOLDER: 1 of a different shape: two.weight (4, 4) instead of (1, 2); 1 missing: one.bias; 2 unexpected: "
         "four, three; is it another model? Pass allow=['NAME'] to accept a name"
     )
+
+
+def test_a_file_of_which_most_is_missing_is_recognised() -> None:
+    state = {"technical_backbone.norm.weight": torch.zeros(2)}
+    with pytest.raises(AvrewardError, match=r"; it looks like a checkpoint of DOVER\. Pass allow=\['NAME'\]"):
+        load_matching(module(), state)
+
+
+def test_integers_are_no_weights() -> None:
+    state = full() | {"one.bias": torch.zeros(2, dtype=torch.int8)}
+    with pytest.raises(AvrewardError, match=r"1 not of floating-point numbers: one\.bias \(int8\); is it"):
+        load_matching(module(), state)
 
 
 def test_a_long_list_is_cut() -> None:

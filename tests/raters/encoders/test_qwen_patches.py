@@ -29,7 +29,7 @@ def test_sizes_are_those_of_videoreward(golden) -> None:
 
 @pytest.mark.golden("resize_table")
 def test_patches_are_those_of_videoreward(golden) -> None:
-    tensors, stated = golden.tensors(), golden.data["config"]["preprocess"]
+    tensors, stated = golden.tensors(), golden.data.get("preprocess") or golden.data["config"]["preprocess"]
     cut = QwenPatches(least=stated["min_pixels"], most=stated["max_pixels"], total=PUBLISHED.total)
     given = tensors["pixel_values_videos"].split([t * h * w for t, h, w in golden.data["video_grid_thw"]])
     for number, (expected, shape) in enumerate(zip(given, golden.data["video_grid_thw"], strict=True)):

@@ -82,7 +82,9 @@ def original_to_ours(name: str) -> str:
             for one, other in inner.items():
                 rest = rest.replace(one, other)
             return new + rest
-    raise AvrewardError(f"checkpoint: AIGV-Assessor has no entry {name}; pass one of its checkpoints")
+    raise AvrewardError(
+        f"checkpoint: AIGV-Assessor has no entry {name}; pass one of its checkpoints, or allow=[{name!r}] to accept it"
+    )
 
 
 def to_ours(state: Mapping[str, Tensor], config: AssessorConfig, scales: Mapping[str, float]) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from avreward.raters.aigv_assessor._card import Range, dimensions
 from avreward.raters.aigv_assessor._network import AssessorConfig, AssessorNetwork, ScoreHead
 from avreward.raters.aigv_assessor._version import VERSION
 from avreward.raters.base import Work
-from avreward.raters.checkpoints._weights import load_matching, read_weights, shapes, weight_files
+from avreward.raters.checkpoints._weights import load_matching, not_allowed, read_weights, shapes, weight_files
 from avreward.raters.lmm._decoding import read
 from avreward.raters.lmm.prompt import Slot
 from avreward.raters.lmm.rater import LmmRater, Question
@@ -227,7 +227,7 @@ def load(
         sizes, state = AssessorConfig.from_dict(config["network"]), read_weights(weight_files(folder))
         mos_range = mos_range or config.get("options", {}).get("mos_range")
     else:
-        sizes, state = _original(folder, config, lora_scale, slowfast)
+        sizes, state = _original(folder, config, loading.allow, lora_scale, slowfast)
     with init_empty_weights(include_buffers=False):
         network = AssessorNetwork(sizes, loading.attention)
     fill(network, state, loading.allow, folder)
@@ -250,7 +250,11 @@ def fill(network: AssessorNetwork, state: Mapping[str, Tensor], allow: Sequence[
 
 
 def _original(
-    folder: Path, config: Mapping[str, Any], lora_scale: float, slowfast: str | PathLike[str] | None
+    folder: Path,
+    config: Mapping[str, Any],
+    allow: Sequence[str],
+    lora_scale: float,
+    slowfast: str | PathLike[str] | None,
 ) -> tuple[AssessorConfig, dict[str, Tensor]]:
     """Return sizes and weights, by our names, of a folder in the original's layout."""
     from avreward.raters.aigv_assessor import _keys
@@ -260,6 +264,7 @@ def _original(
     remedy = "pass a folder of AIGV-Assessor, or start from this one with avreward.raters.aigv_assessor.new_assessor"
     _keys.check_system(known, _keys.ASSESSOR, folder, remedy)
     state = read_weights(files)
+    state = {name: state[name] for name in not_allowed(state, allow)}
     scales = dict.fromkeys(("vision_model", "language_model"), lora_scale)
     if slowfast is None:
         if not any(name.startswith(_keys.SLOWFAST) for name in known):

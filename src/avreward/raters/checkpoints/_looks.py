@@ -15,8 +15,12 @@ _MARKS = {
     "mlpscore.": "a checkpoint of AIGV-Assessor",
     "finetune_blip_proj": "a checkpoint of AIGVEval",
     "slowfast_proj.": "a checkpoint of AIGVEval",
+    "motion_positions.": "a checkpoint of AIGVEval",  # our names
+    "technical_projector.": "a checkpoint of AIGVEval",
+    "vision_projector.": "a checkpoint of AIGVEval",
     "mm_projector_a.": "a checkpoint of AGAV-Rater",
     "lm_head_reg.": "a checkpoint of AGAV-Rater",
+    "connector.sampler.": "a checkpoint of AGAV-Rater",  # our name
     "rm_head.": "a checkpoint of VideoReward",
     "netcnnlip.": "a checkpoint of SyncNet",
     "mlp1.": "InternVL as OpenGVLab publishes it",

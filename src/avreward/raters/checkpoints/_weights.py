@@ -8,12 +8,14 @@ from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from math import prod
 from pathlib import Path
+from pickle import UnpicklingError
 from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
 
 from avreward.errors import AvrewardError
+from avreward.raters.checkpoints._looks import looks_like
 
 _FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 LISTED = 8  # names that an error shows before it counts the rest
@@ -123,7 +125,8 @@ def load_matching(
         source: what the error names.
 
     Raises:
-        AvrewardError: if entries are missing, unexpected or of a different shape; it lists them.
+        AvrewardError: if entries are missing, unexpected, of a different shape, or integers where the network computes
+            with floating-point numbers; it lists them, and says what the entries look like if most are missing.
 
     Example:
         >>> load_matching(nn.Linear(1, 1), {"weight": torch.zeros(1, 1)}, allow=["bias"])
@@ -136,12 +139,17 @@ def load_matching(
         for name, tensor in renamed.items()
         if name in wanted and tensor.shape != wanted[name].shape
     ])  # fmt: skip
-    problems += listed("missing", not_allowed(wanted.keys() - renamed.keys(), allowed))
+    problems += listed("not of floating-point numbers", [
+        f"{name} ({str(tensor.dtype).removeprefix('torch.')})"
+        for name, tensor in sorted(renamed.items())
+        if name in wanted and wanted[name].is_floating_point() and not tensor.is_floating_point()
+    ])  # fmt: skip
+    absent = wanted.keys() - renamed.keys()
+    problems += listed("missing", not_allowed(absent, allowed))
     problems += listed("unexpected", not_allowed(renamed.keys() - wanted.keys(), allowed))
     if problems:
-        raise AvrewardError(
-            f"{source}: {'; '.join(problems)}; is it another model? Pass allow=['NAME'] to accept a name"
-        )
+        guess = f"it looks like {looks_like(state)}." if 2 * len(absent) > len(wanted) else "is it another model?"
+        raise AvrewardError(f"{source}: {'; '.join(problems)}; {guess} Pass allow=['NAME'] to accept a name")
     module.load_state_dict({name: t for name, t in renamed.items() if name in wanted}, strict=False, assign=True)
 
 
@@ -155,9 +163,14 @@ def _read(file: Path) -> dict[str, Tensor]:
         mapped = is_zipfile(file)  # files older than torch 1.6 are not zip files and can't be mapped
         loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a pickle can fail in any way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, UnpicklingError) and "Unsupported operand" not in str(error):
+            raise AvrewardError(
+                f"{file}: can't be read safely as weights, since it holds more than tensors; convert it to safetensors "
+                "where it was made"
+            ) from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0].partition(". ")[0]
         raise AvrewardError(
-            f"{file}: can't be read safely as weights ({reason}); convert it to safetensors where it was made"
+            f"{file}: expected a complete file of weights, got a damaged or another one ({reason}); download it again"
         ) from error
     state = loaded
     for wrapper in ("state_dict", "model_state"):  # the second is that of PyTorchVideo's files

@@ -12,6 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from avreward.raters.encoders._inputs import check_videos
+
 EPS = 1e-6
 
 
@@ -45,8 +47,13 @@ class ConvNext3d(nn.Module):
         """Return the features (batch, channels, frames/2, height/32, width/32).
 
         Args:
-            video: (batch, 3, frames, height, width), normalised.
+            video: (batch, 3, frames, height, width), normalised, of at least two frames and 32 pixels a side (with four
+                stages).
+
+        Raises:
+            ArgumentError: for another tensor.
         """
+        check_videos(video, frames=2, side=4 * 2 ** (len(self.stages) - 1))
         for shrink, stage in zip(self.downsample_layers, self.stages, strict=True):
             video = stage(shrink(video))
         return self.norm(video.movedim(1, -1)).movedim(-1, 1)

@@ -13,6 +13,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from avreward.errors import ArgumentError
+from avreward.raters.encoders._inputs import check_videos
+
 ALPHA = 4  # frames of the fast pathway for one of the slow pathway
 POOL = ((8, 7, 7), (32, 7, 7))  # time, height, width of the public head's pooling, slow and fast
 
@@ -76,13 +79,23 @@ class SlowFast(nn.Module):
         Args:
             slow: normalised frames (batch, 3, T, height, width).
             fast: the same video at `ALPHA` times the rate (batch, 3, 4T, height, width).
+
+        Raises:
+            ArgumentError: for other tensors.
         """
+        check_videos(slow, "slow")
+        check_videos(fast, "fast")
         for block in self.features:
             slow, fast = block(slow, fast)
         return slow, fast
 
     def fast(self, frames: Tensor) -> Tensor:
-        """Return the features of the fast pathway alone; it does not depend on the slow one."""
+        """Return the features of the fast pathway alone; it does not depend on the slow one.
+
+        Raises:
+            ArgumentError: unless `frames` is (batch, 3, frames, height, width).
+        """
+        check_videos(frames, "frames")
         for block in self.features:
             frames = block.multipathway_blocks[1](frames)
         return frames
@@ -94,7 +107,13 @@ class SlowFast(nn.Module):
 
 
 def slow_frames(fast: Tensor) -> Tensor:
-    """Return the frames of the slow pathway (batch, 3, T/4, …) from those of the fast one (batch, 3, T, …)."""
+    """Return the frames of the slow pathway (batch, 3, T/4, …) from those of the fast one (batch, 3, T, …).
+
+    Raises:
+        ArgumentError: for a tensor without frames.
+    """
+    if fast.ndim < 3 or not fast.shape[2]:
+        raise ArgumentError("fast", "a tensor (batch, 3, frames, height, width)", tuple(fast.shape))
     count = fast.shape[2]
     return fast.index_select(2, torch.linspace(0, count - 1, max(1, count // ALPHA), device=fast.device).long())
 

@@ -16,6 +16,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from avreward.raters.encoders._inputs import check_videos
+
 Size = tuple[int, int, int]
 COUNTED = ("*relative_position_index",)
 """Entries of a checkpoint that follow from the sizes."""
@@ -66,7 +68,11 @@ class Swin3d(nn.Module):
 
         Args:
             video: (batch, 3, frames, height, width) of any size; borders are padded with zeros.
+
+        Raises:
+            ArgumentError: for another tensor.
         """
+        check_videos(video)
         x = self.patch_embed(video)
         for layer in self.layers:
             x = layer(x)
