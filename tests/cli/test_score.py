@@ -30,6 +30,7 @@ def test_parquet(run, toy, files, tmp_path):
         "motion", "seed", "fingerprint",
     ]  # fmt: skip
     assert metadata.pop("environment").keys() == {"av", "torch"}
+    assert list(metadata.pop("dimensions")) == ["toy.power", "toy.brightness", "toy.overall", "toy.peak"]
     assert metadata == {"group_by": "parent", "reward": "toy.overall", "raters": {"toy": "toy 1"}}
     loud, silent = rows
     assert loud["clip"] == str(files.loud)

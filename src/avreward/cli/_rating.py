@@ -129,16 +129,12 @@ def rank_table(
     path: Path, listed: Mapping[str, ListedClip], rated: RatedClips, rankings: Sequence[Ranking], by: str | None
 ) -> None:
     """Write the scored table of all candidates, with the column ``rank`` inside their group."""
-    from avreward.scoring._score_table import row_of
+    from avreward.scoring._score_table import metadata_of, row_of
     from avreward.scoring.table_writer import TableWriter
 
     places = {one.names[i]: place for one in rankings for place, i in enumerate(one.picked.order, 1)}
     raters = rated.reward.raters
-    metadata = {
-        "group_by": by or "ranking",
-        "reward": repr(rated.reward),
-        "raters": {rater.name: rater.fingerprint for rater in raters},
-    }
+    metadata = metadata_of(raters, rated.reward, by or "ranking")
     columns = [f"{rater.name}.{dimension.name}" for rater in raters for dimension in rater.dimensions]
     scored = dict(zip(rated.names, rated.scored, strict=True))
     with TableWriter(path, columns, metadata, {"rank": "int64"}) as table:

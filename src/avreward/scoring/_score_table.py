@@ -17,6 +17,7 @@ from avreward.raters.base import Rater
 from avreward.raters.scores import as_row
 from avreward.rewards.base import Reward
 from avreward.scoring._streaming import Scored
+from avreward.scoring._table_rewards import DIMENSIONS, described
 from avreward.scoring.inputs import ListedClip, check_rule, group_of
 from avreward.scoring.store.store import Store
 from avreward.scoring.table_writer import TableWriter, covariates
@@ -86,12 +87,7 @@ def score_table(
     run = run or TableRun()
     fingerprint = reward.fingerprint if reward else "+".join(rater.fingerprint for rater in raters)
     columns = [f"{rater.name}.{dimension.name}" for rater in raters for dimension in rater.dimensions]
-    metadata = {
-        "group_by": formed,
-        "reward": None if reward is None else repr(reward),
-        "raters": {rater.name: rater.fingerprint for rater in raters},
-        "environment": environment(library for rater in raters for library in rater.libraries),
-    }
+    metadata = metadata_of(raters, reward, formed)
     others = _others(clips, columns)
     table = TableWriter(out, columns, metadata, others)
     rows = score_files(
@@ -110,6 +106,17 @@ def score_table(
     finally:
         run.path = table.kept
     return run
+
+
+def metadata_of(raters: Sequence[Rater], reward: Reward | None, group_by: str) -> dict[str, Any]:
+    """Return the metadata of a scored table."""
+    return {
+        "group_by": group_by,
+        "reward": None if reward is None else repr(reward),
+        "raters": {rater.name: rater.fingerprint for rater in raters},
+        DIMENSIONS: described(raters),
+        "environment": environment(library for rater in raters for library in rater.libraries),
+    }
 
 
 def default_rule(clips: Sequence[ListedClip]) -> str:

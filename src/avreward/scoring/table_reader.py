@@ -20,6 +20,8 @@ from avreward.scoring._table_files import ENDINGS, METADATA_KEY, read_metadata
 if TYPE_CHECKING:
     import pyarrow
 
+    from avreward.rewards._as_reward import RewardLike
+
 TEXTS = ("clip", "clip_key", "group", "prompt", "fingerprint")
 COVARIATES = ("seconds", "fps", "frames", "width", "height", "sample_rate", "loudness", "motion")
 WHOLE = ("seed", "rank", "frames", "width", "height", "sample_rate")
@@ -95,6 +97,36 @@ class ScoredTable(ShownAsTable):
             got = Described(f"no {finite}value in the column {name}")
             raise ArgumentError(f"column of {self.path}", "one with scores", got, remedy)
         return name
+
+    def with_reward(self, reward: RewardLike) -> ScoredTable:
+        """Return the table with another column ``reward``, computed from its scores; nothing is rated.
+
+        Args:
+            reward: an expression over the columns, the file or folder of a reward, or a reward.
+
+        Raises:
+            ArgumentError: if it needs scores that the table does not have.
+            AvrewardError: if the expression is wrong.
+
+        Example:
+            >>> table = read_table("scores.parquet").with_reward("audio_quality - 10*clipping")
+            >>> table.metadata["reward"]
+            'signals.audio_quality - 10*signals.clipping'
+        """
+        from avreward.scoring._table_rewards import with_reward  # late, since it needs torch
+
+        return with_reward(self, reward)
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the table, in the format of the ending, and return the path.
+
+        Raises:
+            ArgumentError: if the ending is not ``.parquet``, ``.jsonl`` or ``.csv``.
+            AvrewardError: if it can't be written.
+        """
+        from avreward.scoring.table_writer import save_table
+
+        return save_table(self, Path(path))
 
     def _check(self, column: str) -> None:
         if not self.has(column):

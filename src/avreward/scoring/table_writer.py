@@ -10,11 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.scoring._table_files import ENDINGS, METADATA_KEY, SINKS, cleaned, write_metadata
+
+if TYPE_CHECKING:
+    from avreward.scoring.table_reader import ScoredTable
 
 __all__ = ["ENDINGS", "METADATA_KEY", "TableWriter", "clip_key", "covariates"]
 
@@ -161,6 +164,25 @@ class TableWriter:
             with _writing(self.path):
                 self._sink.write(self._waiting)
             self._waiting = []
+
+
+def save_table(table: ScoredTable, path: Path) -> Path:
+    """Write a table that was read; see `ScoredTable.save`."""
+    from pyarrow import types
+
+    own = {name for name, _ in TableWriter.COLUMNS}
+    others = {
+        field.name: "int64" if types.is_integer(field.type) else "string"
+        for field in table.rows.schema
+        if field.name not in own and field.name not in table.scores and not types.is_nested(field.type)
+    }
+    with TableWriter(path, table.scores, table.metadata, others) as writer:
+        for batch in table.rows.to_batches(max_chunksize=ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                reasons = {one["dimension"]: one["reason"] for one in row.pop("reasons", None) or ()}
+                known = {name: value for name, value in row.items() if name in own | set(table.scores) | set(others)}
+                writer.add(**known, reasons=reasons)
+    return path
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from avreward._display import Shown, ShownAsTable, counted
 from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.rewards.io import reward_file
 from avreward.scoring.inputs import RULES
 from avreward.scoring.table_reader import ScoredTable
 
@@ -66,7 +68,7 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
 
     Args:
         table: see `read_table`.
-        reward: the column to choose by. Default: ``reward``.
+        reward: the column to choose by, or an expression over the columns of scores. Default: ``reward``.
         group_by: ``prompt``, ``video``, ``parent`` (the folder), ``stem`` (the file's name without its ending), or
             any column. Default: the column ``group``.
 
@@ -74,6 +76,8 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
         ArgumentError: if the table was not grouped by video and `group_by` is ``video``.
         AvrewardError: if a column does not exist, or no candidates are left.
     """
+    if reward is not None and not table.has(reward) and _computed(table, reward):
+        table, reward = table.with_reward(reward), None
     name = table.reward_column(reward)
     values = table.numbers(name)
     group, names, rule = _groups(table, group_by)
@@ -93,6 +97,12 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
             "score them, or group by another column"
         )
     return CandidateTable(table, name, values, group, names, rule, dict(why.most_common()))
+
+
+def _computed(table: ScoredTable, reward: str) -> bool:
+    """Return whether a reward that is no column is computed from columns, and not just a misspelt name of one."""
+    short = any(column.rpartition(".")[2] == reward for column in table.scores if "." in column)
+    return short or reward_file(reward) is not None or re.fullmatch(r"[\w.]+", reward) is None
 
 
 Sized = list[tuple[NDArray[np.int64], NDArray[np.float64]]]
