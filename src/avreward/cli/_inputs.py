@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import complain, shown
+from avreward.cli._common import complain, progress, raters_of, reward_of, shown
+from avreward.cli._store import store_of
 
 if TYPE_CHECKING:
     from avreward.scoring.inputs import ListedClip
+    from avreward.scoring.table_reader import ScoredTable
 
 INPUTS = (
     'Media files, folders (with their subfolders), quoted patterns such as `"dubs/*/*.mp4"`, manifests (CSV, TSV, '
@@ -20,7 +22,10 @@ INPUTS = (
 )
 PROMPTS = "CSV, TSV, JSONL or JSON with the columns clip and prompt, or {clip: prompt}: what each clip was asked for."
 
+TABLE = "A scored table (.parquet, .jsonl, .csv), or clips, which are scored first: "
+
 Inputs = Annotated[list[Path], typer.Argument(help=INPUTS, show_default=False)]
+TableOrClips = Annotated[list[Path], typer.Argument(metavar="TABLE|CLIPS", help=TABLE + INPUTS, show_default=False)]
 PromptsFile = Annotated[Path | None, typer.Option("--prompts", help=PROMPTS)]
 GroupRule = Annotated[
     str | None,
@@ -51,6 +56,77 @@ def listed(inputs: Sequence[Path], prompts: Path | None = None) -> list[ListedCl
             raise typer.BadParameter(problem, param_hint="--prompts")
         found.append(clip if prompt == clip.prompt else replace(clip, prompt=prompt))
     return found
+
+
+def scored_table(inputs: Sequence[Path], own: bool = False) -> ScoredTable | None:
+    """Return the scored table that is the only input; `None` for clips, and for a manifest without scores.
+
+    Args:
+        inputs: as given.
+        own: whether any column of numbers counts as scores, as in tables of other software; else ``RATER.DIMENSION``.
+
+    Raises:
+        AvrewardError: if it is neither a table that can be read nor a manifest.
+    """
+    from avreward.errors import AvrewardError
+    from avreward.scoring._manifest import read_manifest
+    from avreward.scoring.table_reader import read_table
+    from avreward.scoring.table_writer import ENDINGS
+
+    if len(inputs) != 1 or inputs[0].suffix.lower() not in ENDINGS or inputs[0].is_dir():
+        return None
+    try:
+        table = read_table(inputs[0])
+    except AvrewardError as error:
+        try:
+            read_manifest(inputs[0])
+        except AvrewardError:
+            raise error from None
+        return None
+    scores = [name for name in table.scores if own or "." in name]
+    return table if scores or (own and table.has("reward")) else None
+
+
+def rows_as_clips(table: ScoredTable) -> list[ListedClip]:
+    """Return the clips of a scored table, with its columns; how it was grouped stands under the rule's name, too."""
+    from avreward.scoring.inputs import list_clips
+
+    clips = list_clips(table.path)
+    if table.metadata.get("group_by") != "video":
+        return clips
+    return [replace(clip, columns={**clip.columns, "video": clip.columns.get("group")}) for clip in clips]
+
+
+def table_of(
+    inputs: Sequence[Path],
+    reward: str | None,
+    rater: Sequence[str] | None = None,
+    prompts: Path | None = None,
+    group_by: str | None = None,
+) -> tuple[ScoredTable, str | None, str | None]:
+    """Return a scored table, the column of its reward, and by what it is grouped; clips are scored first.
+
+    What is in the shared store is not scored again. With a table, `reward` and `group_by` come back as they are.
+    """
+    if not rater and (table := scored_table(inputs, own=True)) is not None:
+        return table, reward, group_by
+
+    import tempfile
+
+    from avreward.scoring._score_table import score_table
+    from avreward.scoring.table_reader import read_table
+
+    asked_for = raters_of(list(rater) if rater else None)
+    chosen = reward_of(reward, asked_for)
+    judges = {judge.name: judge for judge in [*asked_for.values(), *chosen.raters]}
+    found = listed(inputs, prompts)
+    kept = store_of(None, False, judges.values())
+    with tempfile.TemporaryDirectory() as folder, progress("Scoring", len(found)) as step:
+        out = Path(folder) / "scores.parquet"
+        raters = list(judges.values())
+        score_table(found, out, raters, chosen, group_by=group_by, store=kept, step=step, tell=complain)
+        table = read_table(out)
+    return replace(table, path=inputs[0]), None, None
 
 
 def prompts_of(clips: Sequence[Path], file: Path | None) -> dict[Path, str]:

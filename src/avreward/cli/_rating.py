@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from avreward.scoring._streaming import Scored
     from avreward.scoring.inputs import ListedClip
     from avreward.scoring.store.store import Store
+    from avreward.scoring.table_reader import ScoredTable
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,18 @@ def rate(
     return RatedClips(list(found), list(found.values()), failed, reward, time.monotonic() - started)
 
 
+def rated_in(table: ScoredTable, names: Sequence[str], reward: str | None) -> RatedClips:
+    """Return the clips of a scored table as rated: by `reward`, or else by the reward that the table has."""
+    from avreward.scoring._streaming import Scored
+    from avreward.scoring._table_rewards import rewards_of, table_reward
+
+    started = time.monotonic()
+    chosen = table_reward(table, reward)
+    rows = rewards_of(table, chosen).split()
+    scored = [Scored(Path(name), None, row.scores, row, None, True) for name, row in zip(names, rows, strict=True)]
+    return RatedClips(list(names), scored, {}, chosen, time.monotonic() - started)
+
+
 def ranking_of(rated: RatedClips, mixed: bool = False, among: Sequence[int] | None = None) -> Ranking:
     """Rank rated candidates, or those of them in `among`; only a ranking of all has those that failed."""
     from avreward.rewards.results import Rewards
@@ -86,7 +99,7 @@ def ranking_of(rated: RatedClips, mixed: bool = False, among: Sequence[int] | No
 
     which = range(len(rated.names)) if among is None else among
     rewards = [one.rewards for i in which if (one := rated.scored[i]).rewards is not None]
-    clips = [one.clip for i in which if (one := rated.scored[i]).clip is not None]
+    clips = [rated.scored[i].clip or Path(rated.names[i]) for i in which]  # files of a table are opened on access
     picked = select(clips, Rewards.concatenate(rewards), mixed=mixed)
     in_our_words = {i: why.replace("mixed=True", "--mixed") for i, why in picked.missing.items()}
     failed = rated.failed if among is None else {}
@@ -104,6 +117,9 @@ def different_content(listed: Mapping[str, ListedClip], rated: RatedClips) -> st
     prompts = {one.prompt for one in listed.values() if one.prompt}
     if len(prompts) > 1:
         return f"these clips have {len(prompts)} different prompts; --group-by prompt ranks those of each by themselves"
+    groups = {one.columns.get("group") for one in listed.values()}
+    if len(groups) > 1:
+        return f"these clips are of {len(groups)} groups; --group-by group ranks those of each by themselves"
     videos = Counter(one.clip.keys["video"] for one in rated.scored if one.clip is not None and one.clip.has_video)
     if 1 < len(videos) < videos.total():
         many = f"{len(videos)} different videos"
@@ -136,10 +152,12 @@ def rank_table(
     raters = rated.reward.raters
     metadata = metadata_of(raters, rated.reward, by or "ranking")
     columns = [f"{rater.name}.{dimension.name}" for rater in raters for dimension in rater.dimensions]
+    described = ("clip_key", "seconds", "fps", "frames", "width", "height", "sample_rate", "loudness", "motion")
     scored = dict(zip(rated.names, rated.scored, strict=True))
     with TableWriter(path, columns, metadata, {"rank": "int64"}) as table:
         for name, one in listed.items():
-            row: dict[str, Any] = {"clip": name, "fingerprint": rated.reward.fingerprint, "rank": places.get(name)}
+            row: dict[str, Any] = {k: one.columns[k] for k in described if k in one.columns}
+            row |= {"clip": name, "fingerprint": rated.reward.fingerprint, "rank": places.get(name)}
             if name in scored:
                 row |= row_of(scored[name], one, by or "parent")
             else:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli._common import stderr, stdout, writable
+from avreward.cli._common import RaterNames, stderr, stdout, writable
+from avreward.cli._inputs import PromptsFile, TableOrClips, table_of
 
 if TYPE_CHECKING:
     from avreward.selection.best_of_k._curve import BestOfKCurve
@@ -27,13 +28,20 @@ GroupColumn = Annotated[
     ),
 ]
 RewardColumn = Annotated[
-    str | None, typer.Option("--reward", metavar="COLUMN", help="The column that counts. Default: reward.")
+    str | None,
+    typer.Option(
+        "--reward",
+        metavar="COLUMN|EXPRESSION",
+        help="What counts: a column, or an expression over the scores; nothing is scored again. Default: reward.",
+    ),
 ]
 
 
 def curve(
-    table: Annotated[Path, typer.Argument(help="A scored table: .parquet, .jsonl or .csv.", show_default=False)],
+    inputs: TableOrClips,
     reward: RewardColumn = None,
+    rater: RaterNames = None,
+    prompts: PromptsFile = None,
     second: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="A score not used for choosing: how much of the gain does it see?"),
@@ -54,21 +62,21 @@ def curve(
     writable(report, "--report", (".html", ".htm"))
 
     from avreward.report.curve_page import write_curve
-    from avreward.scoring.table_reader import read_table
     from avreward.selection.best_of_k._curve import best_of_k_curve as measured
     from avreward.selection.candidates import candidates_of
 
-    found = measured(candidates_of(read_table(table), reward, group_by), second, gain, level, resamples, seed)
+    table, reward, group_by = table_of(inputs, reward, rater, prompts, group_by)
+    found = measured(candidates_of(table, reward, group_by), second, gain, level, resamples, seed)
     if report is not None:
         from avreward.errors import AvrewardError
 
         try:
-            write_curve(found, str(table), report)
+            write_curve(found, str(table.path), report)
         except OSError as error:
             why = error.strerror or str(error)
             raise AvrewardError(f"{report}: can't be written ({why}); choose another place") from error
         stderr().print(f"wrote {report}", style="dim", markup=False, soft_wrap=True)
-    _print_json(found, table) if as_json else _print(found)
+    _print_json(found, table.path) if as_json else _print(found)
 
 
 def _print(found: BestOfKCurve) -> None:

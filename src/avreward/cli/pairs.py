@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli._common import progress, stderr, stdout, writable
+from avreward.cli._common import RaterNames, progress, stderr, stdout, writable
+from avreward.cli._inputs import PromptsFile, TableOrClips, table_of
 from avreward.cli.curve import GroupColumn, RewardColumn, print_missing
 
 if TYPE_CHECKING:
@@ -48,12 +49,14 @@ DIMENSION = "A column in which the chosen clip should not be worse (larger is be
 
 
 def pairs(
-    table: Annotated[Path, typer.Argument(help="A scored table: .parquet, .jsonl or .csv.", show_default=False)],
+    inputs: TableOrClips,
     out: Annotated[Path, typer.Option(help="The folder to write: new or empty.", show_default=False)],
     to: Annotated[
         ExportTarget, typer.Option("--format", help="datasets loses nothing; the others have a sidecar.")
     ] = ExportTarget.DATASETS,
     reward: RewardColumn = None,
+    rater: RaterNames = None,
+    prompts: PromptsFile = None,
     group_by: GroupColumn = None,
     which: Annotated[WhichPairs, typer.Option("--pairs", help="One a group, or every one.")] = WhichPairs.BEST_WORST,
     margin: Annotated[float, typer.Option(help="The rewards differ by more than this.")] = 0.0,
@@ -101,7 +104,6 @@ def pairs(
     """
     writable(report, "--report", (".html", ".htm"))
 
-    from avreward.scoring.table_reader import read_table
     from avreward.selection.candidates import candidates_of
     from avreward.selection.pairs import PairRule
     from avreward.selection.pairs.make import make_pairs as made
@@ -111,7 +113,8 @@ def pairs(
         tuple(dimension or ()), conflicts.value, test, seed,
     )  # fmt: skip
     labels = dict(_split(text, "--label") for text in label or ())
-    found = made(candidates_of(read_table(table), reward, group_by), rule)
+    table, reward, group_by = table_of(inputs, reward, rater, prompts, group_by)
+    found = made(candidates_of(table, reward, group_by), rule)
     _warn(to, completion, push, embed or copy)
     written = _written(
         found, out, to.value, embed=embed, copy=copy, root=root, labels=labels, completion=completion, licence=licence

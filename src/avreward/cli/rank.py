@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avreward.cli._common import SOME_FAILED, RaterNames, complain, raters_of, reward_of, shown, writable
-from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, listed
+from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, listed, rows_as_clips, scored_table
 from avreward.cli._store import NoStore, RetryMissing, StorePath, store_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 def rank(
     clips: Annotated[
-        list[Path], typer.Argument(help=f"The candidates (with --video, sounds): {INPUTS}", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="CLIPS|TABLE",
+            help=f"The candidates (with --video, sounds): {INPUTS} A scored table is ranked by its scores.",
+            show_default=False,
+        ),
     ],
     video: Annotated[
         Path | None, typer.Option(help="The silent video that the sounds belong to; they are laid over it in memory.")
@@ -67,11 +72,14 @@ def rank(
     `avreward rank clips/*.mp4` ranks videos,
     `avreward rank --video silent.mp4 dub1.wav dub2.wav` sounds for one video, and
     `avreward rank dubs --group-by parent --best-dir best` finds the best file of each folder in dubs.
+    A scored table is ranked by its scores, also by another `--reward`, and nothing is rated.
     """
     from avreward.scoring.inputs import check_rule
     from avreward.scoring.table_writer import ENDINGS
 
-    found = {shown(one.path): one for one in _candidates(clips, prompt, prompts)}
+    scores = None if rater or video or prompts or retry_missing else scored_table(clips)
+    given = listed(clips, prompts) if scores is None else rows_as_clips(scores)
+    found = {shown(one.path): one for one in _once(given, prompt)}
     endings = (".mp4", ".mkv", ".wav", *({one.path.suffix.lower() for one in found.values()} if video is None else ()))
     writable(out, "--out", endings)
     writable(report, "--report", (".html", ".htm"))
@@ -87,13 +95,15 @@ def rank(
         _outside(best_dir, clips, inputs)
     if group_by is not None:
         check_rule(list(found.values()), group_by)
-    chosen = reward_of(reward, raters_of(rater))
-
     from avreward.cli import _groups, _ranking
-    from avreward.cli._rating import different_content, rank_table, ranking_of, rate
+    from avreward.cli._rating import different_content, rank_table, ranking_of, rate, rated_in
 
-    kept = store_of(store, no_store, chosen.raters)
-    rated = rate(_openers(found, video, kept), chosen, kept, retry_missing)
+    if scores is not None:
+        rated = rated_in(scores, list(found), reward)
+    else:
+        chosen = reward_of(reward, raters_of(rater))
+        kept = store_of(store, no_store, chosen.raters)
+        rated = rate(_openers(found, video, kept), chosen, kept, retry_missing)
     if group_by is not None:
         groups = _groups.grouped(found, rated, group_by, mixed)
         rankings = list(groups.groups.values())
@@ -121,11 +131,10 @@ def rank(
         raise typer.Exit(SOME_FAILED)
 
 
-def _candidates(clips: Sequence[Path], prompt: str | None, prompts: Path | None) -> list[ListedClip]:
-    """Return the candidates, each once, with `prompt` where they have none of their own."""
+def _once(found: Sequence[ListedClip], prompt: str | None) -> list[ListedClip]:
+    """Return the candidates with `prompt` where they have none; one that is given twice is a usage error."""
     from dataclasses import replace
 
-    found = listed(clips, prompts)
     counts = Counter(one.path for one in found)
     twice = min((path for path, count in counts.items() if count > 1), default=None)
     if twice is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,12 +19,15 @@ from avreward.cli._common import (
     stderr,
     writable,
 )
-from avreward.cli._inputs import GroupRule, Inputs, PromptsFile, listed
+from avreward.cli._inputs import GroupRule, PromptsFile, TableOrClips, listed, scored_table
 from avreward.cli._store import NoStore, RetryMissing, StorePath, store_of
+
+if TYPE_CHECKING:
+    from avreward.scoring.table_reader import ScoredTable
 
 
 def score(
-    clips: Inputs,
+    clips: TableOrClips,
     out: Annotated[Path, typer.Option(help="The table: .parquet, .jsonl or .csv.", show_default=False)],
     reward: Annotated[
         str | None,
@@ -45,6 +48,8 @@ def score(
     Groups are formed by `--group-by`; without it by the manifest's column group, by the prompt where there are prompts,
     or by the folder.
 
+    A scored table with `--reward` and without `--rater` is re-weighted: its scores stay, and nothing is rated.
+
     A file that can't be scored is a row with its reason. On Ctrl-C the rows so far are kept, as a table of their
     own beside the one asked for (`scores.partial.parquet`). Scores are also kept in the store that all commands
     share: the same command goes on where a run was interrupted or killed.
@@ -53,6 +58,9 @@ def score(
     from avreward.scoring.table_writer import ENDINGS
 
     writable(out, "--out", ENDINGS)
+    if reward is not None and not rater and (table := scored_table(clips)) is not None:
+        _reweigh(table, reward, out, group_by)
+        return
     asked_for = raters_of(rater or (["signals"] if reward is None else None))
     chosen = None if reward is None else reward_of(reward, asked_for)
     judges = {judge.name: judge for judge in [*asked_for.values(), *(chosen.raters if chosen else ())]}
@@ -82,3 +90,18 @@ def score(
     stderr().print(summary, markup=False, soft_wrap=True)
     if run.failed:
         raise typer.Exit(NOTHING if run.failed == run.rows else SOME_FAILED)
+
+
+def _reweigh(table: ScoredTable, reward: str, out: Path, group_by: str | None) -> None:
+    if group_by is not None:
+        problem = f"{table.path} keeps its groups; give --group-by to rank, curve or pairs"
+        raise typer.BadParameter(problem, param_hint="--group-by")
+    import numpy as np
+
+    found = table.with_reward(reward)
+    there = int(np.isfinite(found.numbers("reward")).sum())
+    found.save(out)
+    summary = f"{there} of {len(found)} clips have the reward {found.metadata['reward']}, in {out}; nothing was rated"
+    stderr().print(summary, markup=False, soft_wrap=True)
+    if there < len(found):
+        raise typer.Exit(SOME_FAILED if there else NOTHING)
