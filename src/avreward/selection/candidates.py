@@ -100,7 +100,7 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
 
 
 def _computed(table: ScoredTable, reward: str) -> bool:
-    """Return whether a reward without a column of its name is computed from columns, and not just a misspelt name of one."""
+    """Return whether a reward that names no column is an expression over columns, and not a misspelt name of one."""
     short = any(column.rpartition(".")[2] == reward for column in table.scores if "." in column)
     return short or reward_file(reward) is not None or re.fullmatch(r"[\w.]+", reward) is None
 
