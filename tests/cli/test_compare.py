@@ -100,6 +100,50 @@ def test_files(run, table, tmp_path):
     assert r"\begin{tabular}{lrr}" in paper.read_text()
 
 
+@pytest.fixture
+def generated(files, tmp_path):
+    """Seven prompts by two generators, a folder each; the loud one is better in power. One file is broken."""
+    for system, clip in (("base", files.soft), ("tuned", files.loud)):
+        (tmp_path / system).mkdir()
+        for prompt in range(7):
+            (tmp_path / system / f"{prompt}.mp4").hardlink_to(clip)
+    (tmp_path / "base" / "7.mp4").write_text("not media")
+    return tmp_path
+
+
+def test_folders_are_scored(run, toy, generated):
+    base = str(generated / "base")
+    options = ("--system", "parent", "--score", "reward", "--score", "toy.brightness", "--json")
+    result = run("compare", base, generated / "tuned", *options, "--reward", "power", "--before", base)
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["clips"], told["groups"], told["rule"]) == (1, 14, 7, "the file's name")
+    assert told["differences"][0]["difference"] == pytest.approx(0.3, abs=0.05)  # 0.8² / 2 − 0.2² / 2
+    assert told["fine_tunes"][0]["outcome"] == "helps"
+    assert "7.mp4: " in result.stderr
+    rated = len(toy.calls)
+    run("compare", base, generated / "tuned", *options)
+    assert len(toy.calls) == rated  # from the store
+
+
+def test_a_manifest_names_systems_groups_and_categories(run, toy, generated):
+    rows = [f"{s}/{p}.mp4,{s},prompt {p},{'music' if p < 3 else 'speech'}" for p in range(7) for s in ("base", "tuned")]
+    manifest = generated / "clips.csv"
+    manifest.write_text("\n".join(["clip,generator,prompt,kind", *rows]) + "\n")
+    told = json.loads(run("compare", manifest, "--system", "generator", "--by", "kind", "--json").stdout)
+    assert (told["table"], told["systems"], told["rule"]) == (str(manifest), ["tuned", "base"], "the prompt")
+    assert [(one["category"], one["groups"]) for one in told["categories"][:1]] == [("music", 3)]
+
+
+def test_what_cannot_be_scored_or_is_scored_already(run, table, toy, tmp_path):
+    result = run("compare", tmp_path / "none")
+    assert result.exit_code == NOTHING
+    assert "none of 1 clip could be scored" in result.stderr
+    for option in (("--rater", "signals"), ("--reward", "overall"), ("--prompts", "p.csv")):
+        result = run("compare", table, *option)
+        assert result.exit_code == 2
+        assert "is scored already" in result.stderr
+
+
 def test_names_are_shown_as_they_are(run, tmp_path):
     rows = [
         {"clip": f"{g}/{s}.mp4", "group": str(g), "a[bold]b": g + len(s)} for g in range(6) for s in ("[red]x", "y")

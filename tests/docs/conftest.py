@@ -73,6 +73,9 @@ def write_media(folder: Path) -> None:
         for system, video in (("base", number // 3), ("tuned", 1)):
             (folder / system).mkdir(exist_ok=True)
             os.link(folder / "dubs" / "abc"[video] / f"{number % 3}.mp4", folder / system / f"{number}.mp4")
+    kinds = ["music", "speech"]
+    clips = [f"{s}/{n}.mp4,{s},prompt {n},{kinds[n // 3]}" for n in range(6) for s in ("base", "tuned")]
+    (folder / "generated.csv").write_text("\n".join(["clip,generator,prompt,category", *clips]) + "\n")
     (folder / "silent").mkdir()
     media_files.write(folder / "silent" / "rain.mp4", 8)
     (folder / "takes" / "rain").mkdir(parents=True)

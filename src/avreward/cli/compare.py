@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import complain, shown, stderr, stdout, writable
-from avreward.cli.curve import finite
+from avreward.cli._common import SOME_FAILED, RaterNames, complain, shown, stderr, writable
+from avreward.cli._inputs import PromptsFile
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from avreward.evaluation._system_dimension import SystemDifference
     from avreward.evaluation.fine_tune import FineTuneVerdict
     from avreward.evaluation.systems import SystemComparison
 
 LISTED = 10  # clips that are left out
+CLIPS = "media files, folders, quoted patterns, or a manifest, whose columns can name systems and categories."
 
 
 def compare(
-    table: Annotated[Path, typer.Argument(help="A scored table: .parquet, .jsonl or .csv.", show_default=False)],
+    clips: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="TABLE|CLIPS",
+            help=f"A scored table (.parquet, .jsonl or .csv), or what to score: {CLIPS}",
+            show_default=False,
+        ),
+    ],
     system: Annotated[
         str,
         typer.Option(
@@ -33,7 +36,7 @@ def compare(
     group_by: Annotated[
         str | None,
         typer.Option(
-            metavar="prompt|parent|stem|COLUMN",
+            metavar="prompt|video|parent|stem|COLUMN",
             help="What the clips of a group share. Default: as the table was grouped; where folders are systems, the "
             "file's name.",
         ),
@@ -57,6 +60,11 @@ def compare(
         list[str] | None,
         typer.Option(metavar="COLUMN", help="With --before: a score that was trained on. Repeatable."),
     ] = None,
+    rater: RaterNames = None,
+    reward: Annotated[
+        str | None, typer.Option(metavar="EXPRESSION", help="Of clips: also compare this reward of their scores.")
+    ] = None,
+    prompts: PromptsFile = None,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the random exchanges.")] = 0,
     out: Annotated[
@@ -80,9 +88,12 @@ def compare(
     if trained and before is None:
         raise typer.BadParameter("name the system before the fine-tune with --before", param_hint="--trained")
 
+    from avreward.cli._comparison import print_comparison, print_json
+    from avreward.cli._scored import scored_table
     from avreward.evaluation.fine_tune import judge_fine_tune
     from avreward.evaluation.systems import compare_systems
 
+    table, scored = scored_table(clips, rater, reward, prompts, group_by)
     found = compare_systems(
         table, system, group_by=group_by, columns=columns or None, lower=lower or (), by=by, level=level, seed=seed
     )
@@ -92,18 +103,21 @@ def compare(
         raise unknown_name("before", before, found.systems)
     others = [name for name in found.systems if name != before] if before is not None else []
     verdicts = [judge_fine_tune(found, str(before), trained or (), after) for after in others]
-    _write(found, verdicts, table, out, differences, report, copy_media)
-    _print_json(found, verdicts, table) if as_json else _print(found, verdicts)
+    _write(found, verdicts, str(table.path), out, differences, report, copy_media)
+    print_json(found, verdicts, str(table.path)) if as_json else print_comparison(found, verdicts)
     for one in found.left_out[:LISTED]:
-        complain(f"left out: {shown(Path(one.clip))}: {one.dimension + ': ' if one.dimension else ''}{one.reason}")
+        why = one.reason.removeprefix(f"{one.clip}: ")
+        complain(f"left out: {shown(Path(one.clip))}: {one.dimension + ': ' if one.dimension else ''}{why}")
     if len(found.left_out) > LISTED:
         complain(f"left out: {len(found.left_out) - LISTED} more; --json names all")
+    if found.left_out and scored:
+        raise typer.Exit(SOME_FAILED)
 
 
 def _write(
     found: SystemComparison,
     verdicts: list[FineTuneVerdict],
-    table: Path,
+    source: str,
     out: Path | None,
     differences: Path | None,
     report: Path | None,
@@ -116,7 +130,7 @@ def _write(
     def page(path: Path) -> None:
         from avreward.report.compare_page import write_comparison
 
-        write_comparison(found, str(table), path, verdicts, copy_media)
+        write_comparison(found, source, path, verdicts, copy_media)
 
     def of_systems(path: Path) -> None:
         write_whole(path, (systems_latex if path.suffix.lower() == ".tex" else systems_csv)(found))
@@ -133,116 +147,3 @@ def _write(
             why = error.strerror or str(error)
             raise AvrewardError(f"{path}: can't be written ({why}); choose another place") from error
         stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)
-
-
-def _print(found: SystemComparison, verdicts: list[FineTuneVerdict]) -> None:
-    from avreward.evaluation._system_words import amount
-    from avreward.report.compare_page import size_of
-
-    out = stdout()
-
-    def say(text: str) -> None:
-        out.print(text, markup=False, soft_wrap=True)
-
-    say(f"{size_of(found)}.")
-    for verdict in verdicts:
-        say(f"{verdict.after}: {verdict.text}." if len(verdicts) > 1 else f"{verdict.text}.")
-    for sentence in () if verdicts else found.verdicts:
-        say(f"{sentence}.")
-    names = [f"{name} ↓" if name in found.lower else name for name in found.dimensions]
-    means = _table("System", *names)
-    for system in found.systems:
-        cells = [found.score(dimension, system) for dimension in found.dimensions]
-        means.add_row(_plain(system), *(f"{amount(one.mean)} [{amount(one.low)}, {amount(one.high)}]" for one in cells))
-    out.print(means)
-    first = found.dimensions[0]
-    chosen = [found.difference(name, v.after, v.before) for v in verdicts for name in found.dimensions]
-    pairs = [one for one in chosen if one is not None] or [
-        one for one in found.differences if one.dimension == first or found.differs(one)
-    ]
-    out.print(_differences(pairs))
-    if len(found.systems) > 2:
-        out.print(_wins(found, first))
-    if found.categories:
-        rows = _table("Category", "System", "Groups", *found.dimensions)
-        for row in found.category_rows():
-            rows.add_row(
-                _plain(row[0].category), _plain(row[0].system), str(row[0].groups), *(amount(c.mean) for c in row)
-            )
-        out.print(rows)
-    hidden = len(found.differences) - len(pairs)
-    if hidden and not verdicts:
-        say(
-            f"{hidden} differences in other scores are not shown to differ from 0; --differences FILE.csv has them all."
-        )
-    say(f"Brackets: {found.level:.0%} intervals over groups. Corrected: for all pairs and scores.")
-    for note in found.notes:
-        say(note)
-
-
-def _differences(pairs: Sequence[SystemDifference]) -> Table:
-    from avreward.evaluation._system_words import amount, p_text, span
-    from avreward.report.compare_page import percent
-
-    rows = _table("Difference", "Score", "Groups", "[interval]", "Wins", "p", "p, corrected", "Smallest shown")
-    for one in pairs:
-        least = f"needs {one.needed} groups" if one.groups < one.needed else amount(one.smallest)
-        cells = (str(one.groups), span(one), percent(one.wins), p_text(one.p), p_text(one.corrected), least)
-        rows.add_row(*map(_plain, (f"{one.first} − {one.second}", one.dimension, *cells)))
-    return rows
-
-
-def _wins(found: SystemComparison, dimension: str) -> Table:
-    """Return the win matrix of a dimension, with strengths."""
-    from avreward.evaluation._system_words import amount, signed
-    from avreward.report.compare_page import percent
-
-    rows = _table(f"{dimension}: row beats column", *found.systems, "Strength")
-    for system in found.systems:
-        pairs = [None if other == system else found.difference(dimension, system, other) for other in found.systems]
-        score = found.score(dimension, system)
-        strength = f"{signed(score.strength)} [{amount(score.strength_low)}, {amount(score.strength_high)}]"
-        rows.add_row(_plain(system), *(percent(one.wins) if one else "" for one in pairs), _plain(strength))
-    return rows
-
-
-def _table(first: str, *heads: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    rows.add_column(_plain(first), no_wrap=True)
-    for head in heads:
-        rows.add_column(_plain(head), justify="right")
-    return rows
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _print_json(found: SystemComparison, verdicts: list[FineTuneVerdict], table: Path) -> None:
-    from dataclasses import asdict
-
-    parts = ("scores", "differences", "categories", "left_out")
-    told = {
-        "table": str(table),
-        "systems": found.systems,
-        "dimensions": found.dimensions,
-        "lower": sorted(found.lower),
-        "clips": found.clips,
-        "groups": found.groups,
-        "rule": found.rule,
-        "level": found.level,
-        "verdicts": found.verdicts,
-        "notes": found.notes,
-        "fine_tunes": [
-            {"before": v.before, "after": v.after, "outcome": v.outcome, "text": v.text, "trained": v.trained,
-             "held_out": v.held_out, "changes": dict(v.changes)}
-            for v in verdicts
-        ],
-        **{part: [asdict(one) for one in getattr(found, part)] for part in parts},
-    }  # fmt: skip
-    typer.echo(json.dumps(finite(told), indent=2, allow_nan=False, ensure_ascii=False))
