@@ -91,17 +91,19 @@ class _Mixer:
 
     def __init__(self, channels: int, reach: int | None = None, opposite: bool = False) -> None:
         self.channels, self._reach, self._opposite = channels, reach, opposite
-        self._powers = torch.zeros(2, dtype=torch.float64)
+        self._powers = torch.zeros(3, dtype=torch.float64)
         self._here = 0
 
     def __call__(self, block: Tensor) -> Tensor:
         if self.channels != 1 or len(block) == 1:
             return remix(block, self.channels)
         stereo = remix(block, 2)
-        judged = stereo if self._reach is None else stereo[:, : max(0, self._reach - self._here)]
-        self._powers += mono_powers(judged)
+        if self._opposite:
+            return mono(stereo, opposite=True)
+        mean, reach = mono(stereo), None if self._reach is None else max(0, self._reach - self._here)
+        self._powers += mono_powers(stereo[:, :reach], mean[:, :reach])
         self._here += block.shape[1]
-        return mono(stereo, self._opposite)
+        return mean
 
     @property
     def cancelled(self) -> bool:

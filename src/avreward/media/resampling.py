@@ -94,8 +94,9 @@ def mixed(audio: Tensor, channels: int, reach: int | None = None) -> Tensor:
     if have in _BS775:
         audio = audio.new_tensor(_BS775[have]) @ audio
     if channels == 1:
-        opposite = cancels(mono_powers(audio[..., :reach]))[..., None, None]
-        return torch.where(opposite, mono(audio, opposite=True), mono(audio))
+        mean = mono(audio)
+        opposite = cancels(mono_powers(audio[..., :reach], mean[..., :reach]))[..., None, None]
+        return torch.where(opposite, mono(audio, opposite=True), mean)
     return audio.repeat_interleave(2, dim=-2) if have == 1 else audio
 
 
@@ -106,15 +107,15 @@ def mono(stereo: Tensor, opposite: bool = False) -> Tensor:
     return stereo.mean(dim=-2, keepdim=True)
 
 
-def mono_powers(stereo: Tensor) -> Tensor:
-    """Return the power of the mean of two channels (…, 2, samples) and of the channels, sums over time, (…, 2)."""
-    wide = widened(stereo.detach())
-    return torch.stack([mono(wide).square().sum((-2, -1)), wide.square().sum((-2, -1)) / 2], dim=-1)
+def mono_powers(stereo: Tensor, mean: Tensor) -> Tensor:
+    """Return sums of squares (…, 3): of the mean (…, 1, samples) of two channels, and of each (…, 2, samples)."""
+    parts = [widened(part.detach()) for part in (mean, stereo)]
+    return torch.cat([torch.linalg.vecdot(part, part) for part in parts], dim=-1)
 
 
 def cancels(powers: Tensor) -> Tensor:
-    """Return whether two channels of `mono_powers` (…, 2) cancel each other in their mean, (…,)."""
-    return powers[..., 0] < _CANCELLED * powers[..., 1]
+    """Return whether two channels of `mono_powers` (…, 3) cancel each other in their mean, (…,)."""
+    return powers[..., 0] < _CANCELLED * (powers[..., 1] + powers[..., 2]) / 2
 
 
 def joined_clips(
