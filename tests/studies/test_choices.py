@@ -240,3 +240,13 @@ def test_a_folder_of_the_first_version_goes_on(tmp_path):
     (left,) = [question for question in choices.questions(anna) if question.key not in choices.answered(anna)]
     assert (left.video.name, left.video.kind) == ("sea", "sound")
     assert choices.record(anna, left.key, "none")
+
+
+def test_another_process_adds_videos_and_orders_follow(choices):
+    anna = choices.person("Anna")
+    before = choices.order(anna)
+    Choices(choices.folder).add(video("new one"))
+    after = choices.order(anna)
+    assert [key for key in after if key in before] == before
+    (new,) = set(after) - set(before)
+    assert choices.question(anna, new).video.name == "new one"

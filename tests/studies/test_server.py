@@ -248,3 +248,18 @@ def test_where_it_cannot_listen(server, tmp_path):
 def test_it_is_on_this_machine_alone_by_default(server):
     assert server.server_address[0] == "127.0.0.1"
     assert server.url == f"http://127.0.0.1:{server.server_address[1]}/"
+
+
+def test_somebody_who_takes_nothing_of_an_answer_is_let_go(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(TimedProtocol, "stalled_after", 0.3)
+    with (tmp_path / "served" / "long.mp4").open("wb") as file:
+        file.truncate(200_000_000)  # more than the buffers of both sides hold
+    state = server._server.server_state
+    with socket.create_connection(server.server_address, timeout=20) as connection:
+        connection.sendall(b"GET /file/long.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        end = time.monotonic() + 20
+        while state.connections or state.tasks:
+            assert time.monotonic() < end, "the connection is still held"
+            time.sleep(0.05)
+    assert ask(server, "GET", "/")[0] == 200

@@ -13,7 +13,6 @@ LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 ENTRIES = frozenset({"/", "/start"})  # where people who have no address of their own yet come in
 LARGEST = 10_000  # bytes of a form
 DEADLINE = 30.0  # seconds until an answer begins
-STALLED = 60.0  # seconds that a browser may take none of an answer
 _DROPPED = (b"etag", b"last-modified")  # when and by whom a file was written is not for everyone
 
 Message = MutableMapping[str, Any]
@@ -69,8 +68,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 begun = True
                 message = {**message, "headers": self._with_headers(message.get("headers", ()))}
-            async with asyncio.timeout(STALLED):
-                await send(message)
+            await send(message)
 
         async def answer_in_time(message: Message) -> None:
             clock.reschedule(None)

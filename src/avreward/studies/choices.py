@@ -16,6 +16,7 @@ import time
 import unicodedata
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from avreward.studies._database import make_tables, opened
 from avreward.studies._questions import CHOICES, FIRST, NEITHER, SECOND, ShownClip, StudyQuestion, StudyVideo
 
 FILE = "experiment.sqlite"
-SECRET = "secret"  # noqa: S105 - the key of a row
+SECRET = "secret"  # noqa: S105 - the key of a row, as the next one
+CHANGES = "changes"  # to the videos
+PLANS = 64  # people whose order is kept in memory
 _ASKED = """picked IS NOT NULL AND 2 <= (SELECT COUNT(*) FROM candidates
     WHERE candidates.video = videos.name AND file IS NOT NULL)"""
 
@@ -56,6 +59,7 @@ class Choices:
         self.folder = Path(folder)
         self.path = self.folder / FILE
         self._writing = threading.Lock()  # one writer at a time waits for no lock of the file
+        self._plan = lru_cache(PLANS)(self._planned)
         if about is None and not self.path.is_file():
             raise AvrewardError(f"{self.folder}: holds no experiment; prepare one there first")
         try:
@@ -73,6 +77,7 @@ class Choices:
             database.execute("INSERT OR IGNORE INTO experiment VALUES (?, ?)", fresh)
             known = {key: json.loads(value) for key, value in database.execute("SELECT * FROM experiment")}
             self._secret = str(known.pop(SECRET))
+            known.pop(CHANGES, None)
             if about is not None:
                 self._belongs(known, about)
                 rows = [(key, json.dumps(value)) for key, value in about.items()]
@@ -95,6 +100,8 @@ class Choices:
             database.execute("DELETE FROM candidates WHERE video = ?", (video.name,))
             rows = [(video.name, s.number, s.source, s.reward, s.reason, s.file) for s in video.candidates]
             database.executemany("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", rows)
+            changed = "INSERT INTO experiment VALUES (?, '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
+            database.execute(changed, (CHANGES,))
 
     def videos(self, name: str | None = None) -> list[StudyVideo]:
         """All videos in the order of their names, or the one called `name`; without a pick they aren't asked about."""
@@ -134,9 +141,7 @@ class Choices:
 
     def order(self, token: str) -> list[str]:
         """Return the keys of a person's questions, in an order of their own."""
-        person = self._person(token)
-        names = sorted(self.asked(), key=lambda name: self._drawn("order", person, name))
-        return [self._key(token, name) for name in names]
+        return list(self._plan(token, self._changes()))
 
     def questions(self, token: str) -> list[StudyQuestion]:
         """Return what a person is asked, in an order of their own: the pick of each video against one other candidate.
@@ -151,7 +156,7 @@ class Choices:
 
     def question(self, token: str, key: str) -> StudyQuestion | None:
         """Return the one of a person's questions that has this key; `None` if there is none."""
-        name = next((name for name in self.asked() if self._key(token, name) == key), None)
+        name = self._plan(token, self._changes()).get(key)
         return None if name is None else self._question(token, self._person(token), self.videos(name)[0])
 
     def answered(self, token: str) -> dict[str, str]:
@@ -207,6 +212,17 @@ class Choices:
     def hidden_name(self, *parts: object) -> str:
         """Return a name for an address or a file that tells nothing of `parts`, the same each time."""
         return self._hidden("name", *parts)
+
+    def _planned(self, token: str, changes: int) -> dict[str, str]:
+        """Return key of a question → name of the video, in a person's order; `changes` tells plans from older ones."""
+        person = self._person(token)
+        names = sorted(self.asked(), key=lambda name: self._drawn("order", person, name))
+        return {self._key(token, name): name for name in names}
+
+    def _changes(self) -> int:
+        with self._open() as database:
+            found = database.execute("SELECT value FROM experiment WHERE key = ?", (CHANGES,)).fetchone()
+        return int(found[0]) if found else 0
 
     def _person(self, token: str) -> str:
         return (self.name_of(token) or "").casefold()
