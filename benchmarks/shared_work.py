@@ -14,6 +14,8 @@ taken in turn; the scores of all ways must agree to 1e-4.
 A second table is about AIGV-Assessor (130 million weights, 2049 tokens of video and motion), which reads one text a
 question: four questions about one video, eight prompts for one video (one question each), and eight dubs of one video
 (four questions each, the same for all). One by one means a call for each question of each clip.
+
+Times are CPU time of all threads together, which other programs on the machine hardly change.
 """
 
 from __future__ import annotations
@@ -146,9 +148,9 @@ def _assessor_row(rater: AigvAssessorRater, label: str, clips: Sequence[Sample],
     limit = single * len(texts) / (common + different * (single - common))
     alone = together = float("inf")
     for _ in range(runs):
-        started = time.perf_counter()
+        started = time.process_time()
         expected = apart(ALONE)
-        alone = min(alone, (time.perf_counter() - started) * len(texts) / ALONE)
+        alone = min(alone, (time.process_time() - started) * len(texts) / ALONE)
         seconds, found = _timed(shared, rater, clips)
         together = min(together, seconds)
         scores = found[:, : len(rater.questions)].flatten()
@@ -180,9 +182,9 @@ def _row(rater: AgavRater, tokens: int, count: int, limit: float, runs: int) -> 
 def _timed(
     way: Callable[..., Tensor], rater: AgavRater | AigvAssessorRater, samples: Sequence[Sample]
 ) -> tuple[float, Tensor]:
-    started = time.perf_counter()
+    started = time.process_time()
     found = way(rater, samples)
-    return time.perf_counter() - started, found
+    return time.process_time() - started, found
 
 
 if __name__ == "__main__":
