@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from avreward.cli import ask, compare, convert, curve, demo, dub, pairs, probe, rank, raters, score, verify
+from avreward.cli import ask, compare, convert, curve, demo, dub, filter, pairs, probe, rank, raters, score, verify
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
@@ -88,6 +88,7 @@ for command in (
     demo.demo,
     rank.rank,
     score.score,
+    filter.filter,
     curve.curve,
     compare.compare,
     pairs.pairs,

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from avreward.selection._best_of_n import best_of_n as best_of_n
     from avreward.selection._best_of_n import select as select
     from avreward.selection._candidate import Candidate as Candidate
+    from avreward.selection._filter import FilteredTable as FilteredTable
+    from avreward.selection._filter import filter_table as filter_table
     from avreward.selection._pareto import ParetoFront as ParetoFront
     from avreward.selection._pareto import pareto_front as pareto_front
     from avreward.selection._selection import Selection as Selection
@@ -58,6 +60,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "pairs.matching": ["Covariate"],
         "_best_of_n": ["best_of_n", "select"],
         "_candidate": ["Candidate"],
+        "_filter": ["FilteredTable", "filter_table"],
         "_pareto": ["ParetoFront", "pareto_front"],
         "_selection": ["Selection"],
         "_sorting": ["repeats_needed", "sorting_error"],

@@ -129,6 +129,11 @@ def columns(sized: Sized) -> NDArray[np.float64]:
     return table
 
 
+def group_codes(table: ScoredTable, by: str | None) -> NDArray[np.int64]:
+    """Return (rows,) a number for each row's group, -1 for none; `by` as in `candidates_of`."""
+    return _groups(table, by)[0]
+
+
 def _groups(table: ScoredTable, by: str | None) -> tuple[NDArray[np.int64], list[str], str]:
     """Return each row's group (-1 for none), the names of the groups, and the rule in words."""
     formed = table.metadata.get("group_by")
