@@ -2,10 +2,15 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pandas
 import pytest
 import torch
+from study_requests import answered, key_in, question_at, started
 
 from avreward import Clip
 from avreward.cli._common import NOTHING, SOME_FAILED, USAGE
@@ -103,3 +108,27 @@ def test_another_set_of_pairs_needs_another_folder(run, pairs, answering):
     result = run("ask", "pairs.csv", "--port", "0")
     assert result.exit_code == NOTHING
     assert "name another folder" in result.stderr
+
+
+def test_a_missing_extra_is_told_before_anything_is_prepared(run, pairs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = run("ask", "pairs.csv")
+    assert result.exit_code == NOTHING
+    assert "uvicorn: this package is not installed; run pip install 'avreward[server]'" in result.stderr
+    assert not (pairs.parent / "pairs-answers").exists()
+    assert run("ask", "pairs.csv", "--result").exit_code == NOTHING  # needs no server
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_server_and_the_answers_are_printed(pairs):
+    command = [sys.executable, "-m", "avreward", "ask", "pairs.csv", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stderr.readline()
+        server = SimpleNamespace(server_address=re.search(r"http://(.*?):(\d+)/", line).groups())
+        where = started(server)
+        answered(server, where, key_in(question_at(server, where)[1]), "none")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == SOME_FAILED, err
+    assert "2 pairs, 1 person." in out
+    assert "Traceback" not in err

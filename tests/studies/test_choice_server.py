@@ -173,3 +173,17 @@ def test_a_clip_that_is_gone_and_a_disk_that_refuses(server, monkeypatch):
     status, _, body = ask(server, "POST", where.replace("ask", "answer"), {"question": key_in(page), "choice": "first"})
     assert status == 503
     assert b"can't be used" in body
+
+
+def test_another_machine_comes_in_with_the_key_alone(tmp_path):
+    with ChoiceServer(experiment(tmp_path / "experiment"), "0.0.0.0") as server:
+        assert server.url.endswith(f"/?key={server.key}")
+        assert ask(server, "GET", "/")[0] == 403
+        page = ask(server, "GET", f"/?key={server.key}")[2]
+        action = re.search(rb'action="([^"]+)"', page)[1].decode()
+        assert action == f"/start?key={server.key}"
+        assert ask(server, "POST", "/start", {"name": "Anna"})[0] == 403
+        assert ask(server, "POST", action, {"name": " "})[2].count(server.key.encode()) == 1
+        status, headers, _ = ask(server, "POST", action, {"name": "Anna"})
+        assert status == 303
+        assert question_at(server, headers["Location"])[0] == f"{headers['Location']}/1"

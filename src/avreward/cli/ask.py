@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from avreward._extras import extra
 from avreward.cli._common import NOTHING, SOME_FAILED, progress, stderr, stdout, writable
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ def ask(
     from avreward.studies._answers import ENDINGS
 
     writable(export, "--export", ENDINGS)
+    if not result:
+        with extra("server"):  # before clips are prepared
+            import starlette  # noqa: F401
+            import uvicorn  # noqa: F401
     choices = _choices(pairs, out, limit, verdict, seed, result)
     if not result:
         if not choices.asked():
