@@ -20,7 +20,7 @@ from avreward.errors import AvrewardError
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "avreward"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-USED_BY_USERS = {"diffusers", "trl", "datasets"}  # objects of theirs come in; src/ imports none of them
+USED_BY_USERS = {"diffusers", "trl"}  # objects of theirs come in; src/ imports none of them
 CORE_RATERS = (
     "avreward.raters.base",
     "avreward.raters.hub",

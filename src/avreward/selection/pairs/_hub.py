@@ -87,7 +87,8 @@ def with_media(table: pyarrow.Table, pairs: PreferencePairs) -> pyarrow.Table:
     feature = media_feature(pairs)
     if feature is None or find_spec("datasets") is None:  # the columns are then read as bytes and paths
         return table
-    from datasets import Features  # type: ignore[import-untyped]
+    with extra("datasets"):
+        from datasets import Features  # type: ignore[import-untyped]
 
     features = Features.from_arrow_schema(table.schema).to_dict()
     features |= {f"{side}_media": {"decode": False, "_type": feature} for side in SIDES}
