@@ -134,7 +134,7 @@ def main() -> None:
         print(__doc__)
         return
     folder = Path(os.environ.get("AVREWARD_GOLDENS") or ROOT / "tests" / "goldens").resolve()
-    there = sorted(path.parent.name for path in folder.glob("*/case.json"))
+    there = sorted(re.sub(r"\W", "_", path.parent.name) for path in folder.glob("*/case.json"))
     lines, well = rows(ran(folder, sys.argv[1:]), there)
     print(f"{len(there)} cases; {machine()}\n")
     print("| system | case | comparisons | largest error | tolerance | in | result |")

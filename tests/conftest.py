@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from golden_case import Golden
+from golden_case import Golden, case_id
 from hypothesis import settings
 from torch import Tensor
 
@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = [
         Golden(folder, data) for folder, data in found if _wanted(folder.name, data, *marker.args, **marker.kwargs)
     ]
-    cases = [pytest.param(case, id=f"golden-{case.folder.name}") for case in cases]
+    cases = [pytest.param(case, id=f"golden-{case_id(case.folder)}") for case in cases]
     absent = pytest.mark.skip(f"no case of this kind in {GOLDENS}: AVREWARD_GOLDENS names the folder of all")
     metafunc.parametrize("golden", cases or [pytest.param(None, id="golden-none", marks=absent)], indirect=True)
 

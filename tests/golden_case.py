@@ -15,6 +15,11 @@ from torch import Tensor
 Values = Tensor | Sequence[Any] | float
 
 
+def case_id(folder: Path) -> str:
+    """Return the name of a case in the ids of tests: letters, digits and underscores."""
+    return re.sub(r"\W", "_", folder.name)
+
+
 def _forget(name: str, value: object) -> None:
     """Note nothing."""
 
