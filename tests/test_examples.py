@@ -77,7 +77,13 @@ def files(clips, tmp_path_factory) -> Path:
     columns = ("signals.overall", "signals.audio_quality")
     drawn = np.random.default_rng(0).normal(60, 5, (96, 2))
     rows = [
-        {"prompt": f"prompt {i // 4}", "reward": a, "sigma": 1.0, **dict(zip(columns, (a, b), strict=True))}
+        {
+            "prompt": f"prompt {i // 4}",
+            "seed": i % 4,
+            "reward": a,
+            "sigma": 1.0,
+            **dict(zip(columns, (a, b), strict=True)),
+        }
         for i, (a, b) in enumerate(drawn)
     ]
     scored_tables.write(folder / "scores.parquet", rows, columns)

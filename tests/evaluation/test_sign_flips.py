@@ -60,6 +60,8 @@ def test_the_smallest_difference_has_the_power_that_it_states():
     flips, smallest = SignFlips(10, 99, 0), smallest_shown(2.0, 10, 0.05)
     shown = np.mean([flips.p(rng.normal(smallest, 2.0, 10)) <= 0.05 for _ in range(600)])
     assert shown == pytest.approx(0.8, abs=0.05)
+    few, seven = SignFlips(7, 99, 0), smallest_shown(2.0, 7, 0.02)  # all of one sign: 1/64 is the only such p-value
+    assert np.mean([few.p(rng.normal(seven, 2.0, 7)) <= 0.02 for _ in range(600)]) == pytest.approx(0.8, abs=0.05)
     assert smallest_shown(2.0, 40, 0.05) < smallest / 1.9
     assert smallest_shown(2.0, 10, 0.005) > smallest
     assert smallest_shown(0.0, 10, 0.05) == 0

@@ -246,6 +246,12 @@ def test_unknown_names(table):
             call()
 
 
+def test_names_of_clips_are_not_systems(table):
+    made = rows(np.random.default_rng(0).normal(size=(20, 2)))
+    with pytest.raises(ArgumentError, match=r"system: expected at most 30 systems, got 40, such as dubs/0/a\.mp4"):
+        compare_systems(table(made), "clip")
+
+
 def test_no_scores_at_all(table):
     made = [
         {"clip": f"dubs/{g}/{s}.mp4", "group": str(g), "reasons": {"clip": "broken"}} for g in range(3) for s in "ab"

@@ -29,7 +29,7 @@ def corrected_p(cells: Array, single: Mapping[Pair, float], draws: int, seed: in
     Args:
         cells: (groups, systems), NaN where a system is missing in a group.
         single: pair of systems → its p-value by itself, for the pairs that share a group.
-        draws: random exchanges for each set of systems.
+        draws: random exchanges of each set of systems.
         seed: of the draws.
     """
     groups, systems = cells.shape

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 ENUMERATED = 12  # groups up to which all 2**n signs are used; beyond, random ones
-NORMAL = 2000  # groups from which the sum of signed differences is taken for normal
+NORMAL = 500  # groups from which the sum of signed differences is taken for normal
 TOLERANCE = 1e-9  # equal statistics differ by rounding
 
 
@@ -88,14 +88,17 @@ def fewest_groups(alpha: float) -> int:
 def smallest_shown(spread: float, groups: int, alpha: float, power: float = 0.8) -> float:
     """Return the difference that a test at `alpha` finds with probability `power`.
 
-    From the noncentral t distribution, for differences of standard deviation `spread` between groups: for normal
-    differences the sign-flip test has nearly the power of the t-test at the p-value that so many groups can reach.
+    For normal differences of standard deviation `spread` between groups. Where only the smallest p-value of the exact
+    test is small enough, all differences must have one sign; else, the test has nearly the power of the t-test
+    (noncentral t distribution) at the largest p-value that it can have below `alpha`.
     """
     from scipy import optimize, stats
 
     if spread == 0:
         return 0.0
     free, steps = groups - 1, 2.0 ** min(groups - 1, 40)  # a p-value of the exact test is a multiple of 1/steps
+    if 1 <= alpha * steps + 1e-9 < 2:
+        return spread * NormalDist().inv_cdf(power ** (1 / groups))
     alpha = max(math.floor(alpha * steps + 1e-9), 1) / steps
     critical = float(stats.t.isf(alpha / 2, free))
 

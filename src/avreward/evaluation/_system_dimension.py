@@ -13,6 +13,8 @@ from avreward.evaluation._sign_flips import Array, SignFlips, fewest_groups, sma
 from avreward.evaluation._system_rows import SystemRows
 from avreward.evaluation._win_strengths import win_strengths
 
+EXCHANGES = 5  # random signs of a pair for each random exchange of several systems, which takes longer
+
 
 @dataclass(frozen=True)
 class SystemScore:
@@ -88,7 +90,7 @@ def of_dimension(
     cells, wins = rows.cells(column), rows.wins(column, lower)
     signs = Signs(settings)
     single = pair_p(cells, signs)
-    corrected = corrected_p(cells, single, settings.draws, settings.seed)
+    corrected = corrected_p(cells, single, settings.draws // EXCHANGES, settings.seed)
     closed = len(rows.systems) <= MOST_SYSTEMS and len(rows.groups) <= MOST_GROUPS
     alpha = (1 - settings.level) / (dimensions * max(len(single), 1))
     needed = fewest_groups((1 - settings.level) / dimensions if closed else alpha)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,6 +16,7 @@ from avreward.scoring.table_reader import ScoredTable
 
 Array = NDArray[np.float64]
 RULES = ("stem", "parent")
+MOST = 30  # systems: more are clips that the rule does not bring together
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,11 @@ class SystemRows:
         used = used[np.argsort(self.group[used], kind="stable")]
         starts = np.flatnonzero(np.diff(self.group[used], prepend=-1))
         for rows in np.split(used, starts[1:]) if len(used) else ():
-            member = np.eye(len(self.systems))[self.system[rows]]  # (clips, systems)
-            here, score = member.sum(axis=0), scores[rows]
-            beats = (score[:, None] > score) + 0.5 * (score[:, None] == score)
-            pairs = np.outer(here, here)
-            shares = np.divide(member.T @ beats @ member, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
-            np.fill_diagonal(shares, np.nan)
-            found[self.group[rows[0]]] = shares
+            mine = {int(s): np.sort(scores[rows[self.system[rows] == s]]) for s in np.unique(self.system[rows])}
+            for (a, first), (b, second) in combinations(mine.items(), 2):
+                below = np.searchsorted(second, first, "left") + np.searchsorted(second, first, "right")
+                share = float(below.mean()) / 2 / len(second)
+                found[self.group[rows[0]], [a, b], [b, a]] = share, 1 - share
         return found
 
 
@@ -228,6 +228,10 @@ def _check(found: SystemRows, table: ScoredTable, system: str, group_by: str) ->
         got = Described(f"{', '.join(found.systems) or 'none'} in {table.path}{lost}")
         remedy = f"choose what tells systems apart: stem, parent or a column; now it is {system}"
         raise ArgumentError("system", "at least two systems with scores", got, remedy)
+    if len(found.systems) > MOST:
+        got = Described(f"{len(found.systems)}, such as {', '.join(found.systems[:3])}")
+        remedy = f"choose what tells systems apart: stem, parent or a column; now it is {system}"
+        raise ArgumentError("system", f"at most {MOST} systems", got, remedy)
     both = np.zeros((len(found.groups), len(found.systems)), dtype=bool)
     both[found.group, found.system] = True
     if not (both.sum(axis=1) > 1).any():

@@ -76,8 +76,9 @@ def judge_fine_tune(
         ArgumentError: for an unknown name, if `after` is missing among several, and if all columns were trained on.
 
     Example:
-        >>> found = compare_systems("tuned.parquet", "parent", columns=["signals.overall", "signals.av_consistency"])
-        >>> judge_fine_tune(found, before="clips/base", trained=["signals.overall"]).outcome
+        >>> from avreward.evaluation import compare_systems
+        >>> found = compare_systems("scores.parquet", "seed", columns=["signals.overall", "signals.audio_quality"])
+        >>> judge_fine_tune(found, before="0", after="3", trained=["signals.overall"]).outcome
         'no evidence'
     """
     others = [name for name in found.systems if name != before]

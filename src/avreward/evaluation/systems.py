@@ -187,7 +187,7 @@ def compare_systems(
     Example:
         >>> found = compare_systems("scores.parquet", "seed", group_by="prompt", columns=["signals.overall"])
         >>> len(found.systems), found.groups
-        (8, 12)
+        (4, 24)
     """
     read = table if isinstance(table, ScoredTable) else read_table(table)
     if not 0 < level < 1:
