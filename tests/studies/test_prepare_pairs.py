@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import media_files
 import pytest
@@ -78,6 +79,8 @@ def test_a_limit_takes_one_of_each_group_first_and_more_later(clips, tmp_path):
     assert set(prepare_pairs(rows, tmp_path / "other", limit=3, seed=1).asked()) != few
     with pytest.raises(AvrewardError, match="expected an experiment with pairs"):
         prepare_pairs(rows[:5], tmp_path / "asked")
+    with pytest.raises(AvrewardError, match="name another folder"):  # another rater's picks
+        prepare_pairs([replace(one, picked=1 - one.picked) for one in rows], tmp_path / "asked")
     with pytest.raises(AvrewardError, match="limit: expected a positive integer, got 0"):
         prepare_pairs(rows, tmp_path / "asked", limit=0)
 

@@ -40,7 +40,7 @@ def prepare_pairs(
 
     Raises:
         ArgumentError: if `limit` is not positive.
-        AvrewardError: if the folder holds an experiment with other pairs or another seed.
+        AvrewardError: if the folder holds an experiment with other pairs, other picks or another seed.
 
     Example:
         >>> files = Path("dub1.mp4"), Path("dub2.mp4")
@@ -51,8 +51,9 @@ def prepare_pairs(
     if limit is not None and limit < 1:
         raise ArgumentError("limit", "a positive integer", limit)
     named = {name: row for row in reversed(pairs) for name in [_name(row)]}
-    whole = hashlib.blake2b(repr(sorted(named)).encode(), digest_size=8).hexdigest()
-    choices = Choices(folder, {"seed": seed, "pairs": whole})
+    picks = sorted((name, None if row.picked is None else row.sources[row.picked]) for name, row in named.items())
+    digest = hashlib.blake2b(repr(picks).encode(), digest_size=8).hexdigest()
+    choices = Choices(folder, {"seed": seed, "pairs": f"{len(named)} ({digest})"})
     done = {video.name for video in choices.videos() if video.picked is not None}
     for name in _drawn(named, seed)[:limit]:
         if name not in done:
