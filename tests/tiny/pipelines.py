@@ -174,3 +174,23 @@ def audioldm2() -> Case:
         "audio_length_in_s": 0.062, "num_inference_steps": 2, "guidance_scale": 1.0,
     }  # fmt: skip
     return Case(quiet(pipeline), call, {"seconds": 0.062})
+
+
+def _of_two(name: str) -> Case:
+    from tiny_diffusers import build
+
+    tiny = build(name)
+    rows = {key: torch.cat([value, value.flip(-1)]) for key, value in tiny.call.items() if isinstance(value, Tensor)}
+    return Case(tiny.pipeline, tiny.call | rows | {"num_inference_steps": 2}, {"fps": tiny.fps})
+
+
+def cogvideox() -> Case:
+    return _of_two("CogVideoXPipeline")
+
+
+def hunyuan() -> Case:
+    return _of_two("HunyuanVideoPipeline")
+
+
+def mochi() -> Case:
+    return _of_two("MochiPipeline")

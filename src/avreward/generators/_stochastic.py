@@ -55,6 +55,6 @@ def stochastic_step(
 
 
 def row_noise(like: Tensor, generators: list[torch.Generator]) -> Tensor:
-    """Draw standard normal noise of the shape of `like`, each row from its own generator on the CPU."""
-    rows = [torch.randn(like.shape[1:], generator=own) for own in generators]
-    return torch.stack(rows).to(like.device, like.dtype)
+    """Draw standard normal noise of the shape of `like`, each part of its rows from its own generator on the CPU."""
+    shape = (len(like) // len(generators), *like.shape[1:])
+    return torch.cat([torch.randn(shape, generator=own) for own in generators]).to(like.device, like.dtype)

@@ -178,6 +178,10 @@ class Sampler(Protocol):
 
     Attributes:
         name: identifies the generator and its settings, so that an interrupted run is resumed with the same one.
+
+    A sampler may also have ``rows(batch_size) -> int``, the number of candidates that it can make together, and methods
+    that raise `ArgumentError` before anything is generated: ``check(condition)`` for a call that cannot work,
+    ``check_steering()`` if candidates cannot be exchanged between steps.
     """
 
     name: str

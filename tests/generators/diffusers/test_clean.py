@@ -154,7 +154,7 @@ def test_tokens_of_different_noise() -> None:
     shares = (times / 1000)[..., None]
     scheduler._init_step_index(scheduler.timesteps[0])
     sample = (1 - shares) * clean + shares * noise
-    found, _, _ = predicted_clean(scheduler, noise - clean, scheduler.timesteps[0], sample, times)
+    found, _, _ = predicted_clean(scheduler, clean - noise, scheduler.timesteps[0], sample, times)
     torch.testing.assert_close(found, clean, atol=1e-5, rtol=0)
 
 

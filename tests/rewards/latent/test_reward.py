@@ -23,7 +23,7 @@ from avreward.rewards.latent.reward import LatentReward
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
-FAMILIES = ("wan", "ltx", "ltx2", "stable_audio", "audioldm2")
+FAMILIES = ("wan", "ltx", "ltx2", "cogvideox", "hunyuan", "mochi", "stable_audio", "audioldm2")
 
 
 def look(clips: list[Clip]) -> Tensor:

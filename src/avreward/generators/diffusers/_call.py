@@ -13,12 +13,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from avreward.generators.base import Noise, NoiseStream
+from avreward.generators.diffusers._support import repeated
 from avreward.raters.shared import Shared
 
 PER_PROMPT = ("num_videos_per_prompt", "num_images_per_prompt", "num_waveforms_per_prompt")
 TEXTS = ("prompt", "negative_prompt", "transcription")  # arguments that begin so have one text per candidate
-# Arguments that end so have one row per candidate; a single row is repeated.
-BATCHED = ("embeds", "attention_mask", "embeds_mask", "image_embeds")
+# Tensors with these in their names have one row per candidate; a single row is repeated.
+BATCHED = ("embeds", "attention_mask")
+# Conditions of which pipelines take one per candidate.
+SHOWN = ("image", "last_image", "video", "control_video", "ref_image", "mask_video", "conditioning_frames")
 
 
 class MixedNoise(TorchFunctionMode):
@@ -129,16 +132,31 @@ def prepared(pipeline: Any) -> Any:
 
 
 def arguments_of(pipeline: Any, call: Mapping[str, Any], rows: int, steps: int | None) -> dict[str, Any]:
-    """Return the arguments of a call for `rows` candidates of one condition; texts and their features are repeated."""
+    """Return the arguments of a call for `rows` candidates of one condition, which is repeated."""
     accepted = inspect.signature(type(pipeline).__call__).parameters
-    found = dict(call)
-    for name, value in call.items():
-        if isinstance(value, str) and rows > 1 and name.startswith(TEXTS):
-            found[name] = [value] * rows
-        elif isinstance(value, Tensor) and name.endswith(BATCHED) and len(value) == 1:
-            found[name] = value.repeat_interleave(rows, 0)
+    found = (
+        {name: _repeat(name, value, rows, repeated(pipeline)) for name, value in call.items()}
+        if rows > 1
+        else dict(call)
+    )
+    if rows > 1 and "batch_size" in accepted:  # Dance Diffusion, which reads no prompt
+        found["batch_size"] = rows
     if "output_type" in accepted:
         found.setdefault("output_type", "pt")
     if steps is not None:
         found["num_inference_steps"] = steps
     return found
+
+
+def _repeat(name: str, value: Any, rows: int, shown: bool) -> Any:
+    if name.startswith(TEXTS) and isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str) and name.startswith(TEXTS):
+        return [value] * rows
+    if isinstance(value, Tensor) and name.endswith("cu_seqlens"):  # where each prompt of Kandinsky 5 ends
+        return torch.cat([value[:1], value.diff().repeat(rows).cumsum(0).to(value.dtype)])
+    if isinstance(value, Tensor) and any(part in name for part in BATCHED) and len(value) == 1:
+        return value.repeat_interleave(rows, 0)
+    if name in SHOWN and shown:
+        return value.repeat_interleave(rows, 0) if isinstance(value, Tensor) and len(value) == 1 else [value] * rows
+    return value

@@ -63,7 +63,12 @@ def check_scheduler(scheduler: Any) -> None:
 
 
 def predicted_clean(
-    scheduler: Any, output: Tensor, time: Any, sample: Tensor, per_token: Tensor | None = None
+    scheduler: Any,
+    output: Tensor,
+    time: Any,
+    sample: Tensor,
+    per_token: Tensor | None = None,
+    given: Tensor | None = None,
 ) -> Prediction:
     """Return the clean sample predicted at a step, and the levels of noise before and after the step.
 
@@ -73,6 +78,7 @@ def predicted_clean(
         time: the timestep.
         sample: (batch, …) before the step.
         per_token: (batch, tokens) timesteps, if those of a sample (batch, tokens, features) differ (*optional*).
+        given: the clean sample, if the pipeline passes it to the step (*optional*).
 
     Raises:
         ArgumentError: if the scheduler is not supported.
@@ -83,7 +89,8 @@ def predicted_clean(
         return _flow(scheduler, output, sample, per_token)
     if kind in VARIANCE_EXPLODING:
         now, after = (float(scheduler.sigmas[scheduler.step_index + i]) for i in (0, 1))
-        return _exploding(scheduler, output, sample, now), NoiseLevel(1.0, now), NoiseLevel(1.0, after)
+        clean = _exploding(scheduler, output, sample, now) if given is None else given
+        return clean, NoiseLevel(1.0, now), NoiseLevel(1.0, after)
     if kind in VARIANCE_PRESERVING:
         return _preserving(scheduler, output, int(time), sample)
     levels = [_converted(scheduler, scheduler.step_index + i) for i in (0, 1)]
@@ -95,8 +102,13 @@ def _flow(scheduler: Any, output: Tensor, sample: Tensor, per_token: Tensor | No
     sample = sample.float()
     if scheduler.config.get("invert_sigmas", False):  # Mochi: sigma is the share of the clean sample
         return sample + (1 - now) * output, NoiseLevel(now, 1 - now), NoiseLevel(after, 1 - after)
-    share = now if per_token is None else (per_token / scheduler.config.num_train_timesteps)[..., None]
-    return sample - share * output, NoiseLevel(1 - now, now), NoiseLevel(1 - after, after)
+    if per_token is not None:  # then the step goes in the direction of the output, not against it
+        output, now_of = -output, (per_token / scheduler.config.num_train_timesteps)[..., None]
+        return sample - now_of * output, NoiseLevel(1 - now, now), NoiseLevel(1 - after, after)
+    clean = sample - now * output
+    if float(scheduler.sigmas.max()) > 1:  # Cosmos 2 takes the same steps, but adds noise to the whole sample
+        return clean, NoiseLevel(1.0, now), NoiseLevel(1.0, after)
+    return clean, NoiseLevel(1 - now, now), NoiseLevel(1 - after, after)
 
 
 def _exploding(scheduler: Any, output: Tensor, sample: Tensor, sigma: float) -> Tensor:

@@ -29,7 +29,7 @@ class DiffusersRun:
     Args:
         pipeline: a copy with its own scheduler.
         call: runs the pipeline and returns clips.
-        decode: decodes the latents of one candidate, one tensor per track, to a clip.
+        decode: decodes the latents of one candidate, one tensor per track, to a clip; also gets its row.
         generators: one per candidate.
         total: denoising steps to take.
         cost: the work of the run is added here.
@@ -39,7 +39,7 @@ class DiffusersRun:
         self,
         pipeline: Any,
         call: Callable[[], list[Clip]],
-        decode: Callable[[list[Tensor]], Clip],
+        decode: Callable[[list[Tensor], int], Clip],
         generators: list[torch.Generator],
         total: int,
         cost: Cost,
@@ -85,17 +85,22 @@ class DiffusersRun:
             raise AvrewardError("preview: expected at least one step taken, got none; call advance() first")
         self._cost.decodes += 1
         with torch.no_grad():
-            return self._decode([seen.clean()[0][row : row + 1] for seen in self._iteration])
+            return self._decode([seen.clean()[0][self._rows(seen.result, row)] for seen in self._iteration], row)
 
     def take(self, row: int) -> list[Tensor]:
         """Return the latents of one row, one tensor per track."""
-        return [track[row].clone() for track in self._now]
+        return [track[self._rows(track, row)].clone() for track in self._now]
 
     def put(self, row: int, state: list[Tensor]) -> None:
         """Set the latents of one row."""
         self._put.setdefault(row, self.take(row))
         for track, latents in zip(self._now, state, strict=True):
-            track[row] = latents  # in place: the pipeline gets this very tensor
+            track[self._rows(track, row)] = latents  # in place: the pipeline gets this very tensor
+
+    def _rows(self, track: Tensor, row: int) -> slice:
+        """Return the rows of a candidate: one, or one per frame in a pipeline that denoises frames as a batch."""
+        count = max(1, len(track) // self.rows)
+        return slice(row * count, (row + 1) * count)
 
     def finish(self) -> list[Clip]:
         """Take the remaining steps and return the clips."""
@@ -139,6 +144,7 @@ class DiffusersRun:
         if self._stop:
             raise _RunStopped
         if seen.track == 0:
+            self.total = self.step + seen.left  # a pipeline that starts from a video skips the first ones
             self._last, self._iteration, self._held = self._now, [], self._put
             self._now, self._put = [], {}
         self._check_exchanged(seen)
@@ -162,7 +168,8 @@ class DiffusersRun:
         them. But it is nearer to them than to the earlier ones.
         """
         for row, before in self._held.items():
-            after, sample = (track[row].float() for track in (self._last[seen.track], seen.sample))
+            rows = self._rows(seen.sample, row)
+            after, sample = (track[rows].float() for track in (self._last[seen.track], seen.sample))
             if float((sample - after).norm()) > float((sample - before[seen.track].float()).norm()):
                 raise AvrewardError(
                     "pipeline: expected latents that its scheduler's steps return, got a pipeline that keeps its own, "

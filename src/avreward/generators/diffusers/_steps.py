@@ -20,12 +20,14 @@ class ObservedStep(NamedTuple):
 
     Attributes:
         track: 0 for the pipeline's scheduler, 1 for the first copy that the pipeline made of it (audio), …
+        left: number of steps up to the end of the schedule, with this one.
         sample: before the step.
         result: after it.
         clean: computes the predicted clean sample and the levels before and after the step.
     """
 
     track: int
+    left: int
     sample: Tensor
     result: Tensor
     clean: Callable[[], tuple[Tensor, NoiseLevel, NoiseLevel]]
@@ -69,13 +71,17 @@ class ObservedScheduler:
         if "generator" in self.__signature__.parameters and given.get("generator") is None and self.generators:
             given["generator"] = self.generators if len(self.generators) > 1 else self.generators[0]
         sample, output, time = given["sample"], given["model_output"], given["timestep"]
-        tokens = given.get("per_token_timesteps")
+        known = given.get("per_token_timesteps"), given.get("pred_original_sample")
         place = copy.copy(self.scheduler)  # the state before the step, which changes it
         if hasattr(place, "_init_step_index") and place.step_index is None:
             place._init_step_index(time)
         result = type(self.scheduler).step(self.scheduler, *bound.args, **bound.kwargs)
         seen = ObservedStep(
-            self.track, sample, result[0], partial(predicted_clean, place, output, time, sample, tokens)
+            self.track,
+            _steps_left(place, time),
+            sample,
+            result[0],
+            partial(predicted_clean, place, output, time, sample, *known),
         )
         changed = self.listener(seen)
         if changed is result[0]:
@@ -84,3 +90,12 @@ class ObservedScheduler:
             return (changed, *result[1:])
         result.prev_sample = changed
         return result
+
+
+def _steps_left(scheduler: Any, time: Any) -> int:
+    times = scheduler.timesteps
+    place = getattr(scheduler, "step_index", None)
+    if place is None:
+        found = (times == time).nonzero()
+        place = int(found[0]) if len(found) else 0
+    return len(times) - place

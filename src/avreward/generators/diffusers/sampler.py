@@ -10,6 +10,7 @@ The modules: `_output` (output to clips), `_call` (noise and prompts), `_steps` 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +26,16 @@ from avreward.generators.diffusers._clean import check_scheduler
 from avreward.generators.diffusers._output import clips_of, frame_rate
 from avreward.generators.diffusers._run import DiffusersRun
 from avreward.generators.diffusers._steps import ObservedScheduler, ObservedStep
+from avreward.generators.diffusers._support import (
+    alone,
+    check_exchangeable,
+    check_pausable,
+    check_usable,
+    decoded,
+)
 from avreward.rewards.latent.reward import LatentReward
 
+MOVING = ("num_frames", "video_length", "frames", "segment_frame_length")  # arguments of pipelines that make video
 Preview = Callable[[list[Tensor]], list[Clip]]
 
 
@@ -73,6 +82,7 @@ class DiffusersSampler:
         if "generator" not in self._parameters:
             remedy = "wrap it in a callable generate(condition, seed) -> Clip"
             raise ArgumentError("pipeline", "one whose call takes a generator", Described(f"a {kind}"), remedy)
+        check_usable(pipeline)
         self.pipeline, self.fps, self.sample_rate = pipeline, fps, sample_rate
         self._preview, self.preview_frames = preview, preview_frames
         self._prompts = EncodedPrompts()
@@ -93,6 +103,8 @@ class DiffusersSampler:
             cost.steps += len(noises) if seen.track == 0 else 0
             return seen.result
 
+        if alone(self.pipeline) and len(noises) > 1:
+            return [clip for noise in noises for clip in self.make(condition, [noise], cost, steps)]
         if getattr(own, "scheduler", None) is not None:
             own.scheduler.step = ObservedScheduler(own.scheduler, count, call.generators)
         clips = call()
@@ -107,6 +119,7 @@ class DiffusersSampler:
         Raises:
             ArgumentError: if the pipeline has no scheduler, or a rate is not known.
         """
+        check_pausable(self.pipeline)
         own, call = self._call(condition, noises, steps)
         total = steps or self.steps(condition)
         if getattr(own, "scheduler", None) is None:
@@ -115,8 +128,8 @@ class DiffusersSampler:
 
         check_scheduler(own.scheduler)
 
-        def decode(latents: list[Tensor]) -> Clip:
-            return self.decode(latents, condition)[0]
+        def decode(latents: list[Tensor], row: int) -> Clip:
+            return self.decode(latents, condition, noises[row], cost)
 
         return DiffusersRun(own, call, decode, call.generators, total, cost)
 
@@ -131,18 +144,48 @@ class DiffusersSampler:
             raise ArgumentError("num_inference_steps", "an integer", count)
         return count
 
-    def decode(self, latents: list[Tensor], condition: Condition) -> list[Clip]:
-        """Decode clean latents to clips, one tensor per track, in the layout of the denoising loop."""
-        call, given = condition.arguments, condition.clip
+    def rows(self, batch_size: int) -> int:
+        """Return how many candidates of a batch can be generated together: all, or one."""
+        return 1 if alone(self.pipeline) else batch_size
+
+    def check_steering(self) -> None:
+        """Raise `ArgumentError` if candidates cannot be exchanged between denoising steps."""
+        check_pausable(self.pipeline)
+        check_exchangeable(self.pipeline)
+
+    def decode(self, latents: list[Tensor], condition: Condition, noise: Noise, cost: Cost) -> Clip:
+        """Decode the clean latents of one candidate, one tensor per track, in the layout of the denoising loop.
+
+        Pipelines whose latents `LatentReward` decodes are left out of it; any other is called in one step that returns
+        the latents, so that it decodes them itself. Its network then runs once more, which is counted in `cost`.
+        """
         if self._preview is not None:
-            clips = self._preview(latents)
+            [clip] = self._preview(latents)
+        elif decoded(self.pipeline):
+            [clip] = self._decoder(condition.arguments).clips(latents[0], latents[1] if len(latents) > 1 else None)
         else:
-            clips = self._decoder(call).clips(latents[0], latents[1] if len(latents) > 1 else None)
+            return self._through_pipeline(latents, condition, noise, cost)
+        call, given = condition.arguments, condition.clip
         prompt = call.get("prompt")
         prompt = prompt if isinstance(prompt, str) else None if given is None else given.prompt
-        if given is not None and given.has_video:
-            clips = [clip if clip.has_video else given.with_audio(clip) for clip in clips]
-        return [clip.with_prompt(prompt) for clip in clips]
+        if given is not None and given.has_video and not clip.has_video:
+            clip = given.with_audio(clip)
+        return clip.with_prompt(prompt)
+
+    def _through_pipeline(self, latents: list[Tensor], condition: Condition, noise: Noise, cost: Cost) -> Clip:
+        """Return the clip of a call in one step, whose result is replaced by `latents`."""
+        left_out = ("timesteps", "sigmas", "callback", "callback_on_step_end")
+        arguments = {name: value for name, value in condition.arguments.items() if name not in left_out}
+        strength = self._argument(arguments, "strength")  # a pipeline that starts from a video skips 1 - strength
+        steps = math.ceil(1 / strength) if isinstance(strength, float) and 0 < strength < 1 else 1
+        own, call = self._call(Condition(condition.clip, arguments), [noise], steps)
+
+        def replace(seen: ObservedStep) -> Tensor:
+            cost.steps += 1 if seen.track == 0 else 0
+            return latents[seen.track].to(seen.result.dtype)
+
+        own.scheduler.step = ObservedScheduler(own.scheduler, replace, call.generators)
+        return call()[0]
 
     def difference(self, *seeds: int, condition: Clip | None = None, **arguments: Any) -> float:
         """Return the largest difference of a sample or pixel between candidates made in one batch and one by one.
@@ -177,7 +220,7 @@ class DiffusersSampler:
 
     def _check_rate(self, condition: Condition) -> None:
         """Raise if the frame rate is not known, before the video is generated rather than after."""
-        if "num_frames" in self._parameters or "video_length" in self._parameters:
+        if any(name in self._parameters for name in MOVING):
             frame_rate(self.pipeline, condition.arguments, self.fps)
 
     def _argument(self, call: Mapping[str, Any], name: str) -> Any:
@@ -188,7 +231,7 @@ class DiffusersSampler:
     def _decoder(self, call: Mapping[str, Any]) -> LatentReward:
         sides = [self._argument(call, name) for name in ("num_frames", "height", "width")]
         size = (sides[0], sides[1], sides[2]) if all(isinstance(side, int) for side in sides) else None
-        moving = "num_frames" in self._parameters
+        moving = self.fps is not None or any(name in self._parameters for name in MOVING)
         seconds = self._argument(call, "audio_length_in_s")
         if (end := self._argument(call, "audio_end_in_s")) is not None:
             seconds = end - (self._argument(call, "audio_start_in_s") or 0.0)

@@ -14,6 +14,7 @@ from avreward.errors import ArgumentError, Described
 from avreward.rewards.latent._frames import FrameGrid
 
 Size = tuple[int, int, int]
+ENDINGS = ("", "Wan", "LTXVideo", "LTX2Video", "CogVideoX", "HunyuanVideo", "Mochi")  # of the autoencoders of video
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ def decoders(pipeline: Any, size: Size | None) -> tuple[VideoLatentDecoder | Non
         case "AutoencoderKLLTX2Video":
             audio = _ltx2_audio(pipeline) if getattr(pipeline, "audio_vae", None) is not None else None
             return _ltx(pipeline, vae, size, unpacked_is_normal=False), audio
+        case "AutoencoderKLCogVideoX":
+            return _cogvideox(vae, size), None
+        case "AutoencoderKLHunyuanVideo":
+            return _hunyuan(vae), None
+        case "AutoencoderKLMochi":
+            return _mochi(vae), None
         case "AutoencoderOobleck":
             return None, _waveform(vae)
         case "AutoencoderKL" if getattr(pipeline, "vocoder", None) is not None:
@@ -69,7 +76,7 @@ def decoders(pipeline: Any, size: Size | None) -> tuple[VideoLatentDecoder | Non
         case "AutoencoderKL":
             return _frames(vae), None
         case other:
-            known = "AutoencoderKL, AutoencoderKLWan, AutoencoderKLLTXVideo, AutoencoderKLLTX2Video, AutoencoderOobleck"
+            known = ", ".join(f"AutoencoderKL{end}" for end in ENDINGS) + ", AutoencoderOobleck"
             remedy = "decode the latents yourself and pass clips to the reward"
             raise ArgumentError("pipeline", f"one with an autoencoder of {known}", Described(other), remedy)
 
@@ -92,6 +99,45 @@ def _wan(vae: Any) -> VideoLatentDecoder:
         return latents * std + mean
 
     grid = FrameGrid(vae.config.scale_factor_temporal, before=None, after=0)
+    return VideoLatentDecoder(prepare, partial(_sample, vae), grid, (vae.decoder,))
+
+
+def _cogvideox(vae: Any, size: Size | None) -> VideoLatentDecoder:
+    """CogVideoX: frames come first, and are decoded in pairs of latents that are normalized together."""
+
+    def prepare(latents: Tensor) -> Tensor:
+        _check(latents, 5, "(batch, frames, channels, height, width)")
+        if size is not None:  # version 1.5 pads at the start up to a whole number of patches
+            kept = (size[0] - 1) // vae.config.temporal_compression_ratio + 1
+            latents = latents[:, max(0, latents.shape[1] - kept) :]
+        return latents.transpose(1, 2) / vae.config.scaling_factor
+
+    grid = FrameGrid(vae.config.temporal_compression_ratio, before=None, after=None)
+    return VideoLatentDecoder(prepare, partial(_sample, vae), grid, (vae.decoder,))
+
+
+def _hunyuan(vae: Any) -> VideoLatentDecoder:
+    """HunyuanVideo: all frames are normalized together."""
+
+    def prepare(latents: Tensor) -> Tensor:
+        _check(latents, 5, "(batch, channels, frames, height, width)")
+        return latents / vae.config.scaling_factor
+
+    grid = FrameGrid(vae.config.temporal_compression_ratio, before=None, after=None)
+    return VideoLatentDecoder(prepare, partial(_sample, vae), grid, (vae.decoder,))
+
+
+def _mochi(vae: Any) -> VideoLatentDecoder:
+    """Mochi: causal, and each frame is normalized alone."""
+
+    def prepare(latents: Tensor) -> Tensor:
+        _check(latents, 5, "(batch, channels, frames, height, width)")
+        mean, std = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
+        if mean is None or std is None:
+            return latents / vae.config.scaling_factor
+        return latents * _across(std, latents, 5) / vae.config.scaling_factor + _across(mean, latents, 5)
+
+    grid = FrameGrid(vae.temporal_compression_ratio, before=None, after=0)
     return VideoLatentDecoder(prepare, partial(_sample, vae), grid, (vae.decoder,))
 
 

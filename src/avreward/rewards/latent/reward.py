@@ -35,9 +35,9 @@ class LatentReward:
     at a time, and within a slice one call of the decoder at a time (a tile, a frame of Wan, an image).
 
     Args:
-        pipeline: a diffusers pipeline of Wan, LTX, LTX-2, Stable Audio, AudioLDM 2 or an image `AutoencoderKL`; its
-            autoencoder; or an object with ``vae`` and, depending on the family, ``audio_vae`` and ``vocoder``. Its
-            networks are frozen and put in evaluation mode.
+        pipeline: a diffusers pipeline of Wan, LTX, LTX-2, CogVideoX, HunyuanVideo, Mochi, Stable Audio, AudioLDM 2 or
+            an image `AutoencoderKL`; its autoencoder; or an object with ``vae`` and, depending on the family,
+            ``audio_vae`` and ``vocoder``. Its networks are frozen and put in evaluation mode.
         reward: clips → (clips,), such as a `Reward`, or an expression over `signals`.
         fps (`float`, *optional*): frames per second of the video; required unless each sample is a single image.
         frames: which frames the reward sees: ``"all"``, ``"first"``, ``"last"``, or `count` of them, ``"uniform"`` or

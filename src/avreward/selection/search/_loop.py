@@ -103,8 +103,16 @@ class SearchLoop:
         if isinstance(self.sampler, CallableSampler):
             raise self.sampler.no_mixes()
 
+    def check_steering(self) -> None:
+        """Raise `ArgumentError` if the generator cannot exchange candidates between steps."""
+        check = getattr(self.sampler, "check_steering", None)
+        if check is not None:
+            check()
+
     def start(self, noises: Sequence[Noise], rows: int) -> list[SamplingRun]:
-        """Start runs for `noises`, with `rows` candidates each."""
+        """Start runs for `noises`, with `rows` candidates each, or one where a pipeline has no batches."""
+        together = getattr(self.sampler, "rows", None)
+        rows = rows if together is None else together(rows)
         return [
             self.sampler.start(self.condition, noises[at : at + rows], self.cost) for at in range(0, len(noises), rows)
         ]

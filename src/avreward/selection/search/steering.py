@@ -26,6 +26,7 @@ class Particles:
     """
 
     def __init__(self, loop: SearchLoop, count: int, spread: float) -> None:
+        loop.check_steering()
         self.loop, self.spread, self.labels = loop, spread, list(range(count))
         self.runs = loop.start([Noise.of(loop.seed + i) for i in range(count)], loop.batch_size)
         self.places = [(run, row) for run in self.runs for row in range(run.rows)]
