@@ -53,7 +53,7 @@ def power(clip: Clip) -> torch.Tensor:
 
 
 def outcome(sampler: DiffusersSampler, reward: Any, strategy: Strategy, call: dict[str, Any]) -> str:
-    """Return what became of a search: yes, refused, or its error."""
+    """Return "yes", "refused" or the error of a search."""
     try:
         found = Search(sampler, reward, strategy, batch_size=2, keep=2)(**call)
     except ArgumentError:
