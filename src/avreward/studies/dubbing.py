@@ -108,7 +108,7 @@ def dub_videos(
         >>> from avreward.generators import FolderGenerator
         >>> Clip.open("dub1.mp4").save("rain.mp4")
         >>> for number in (1, 2):
-        ...     Clip.open(f"dub{number}.mp4").save(f"rain_{number}.wav")
+        ...     Clip.open(f"dub{number}.mp4").save(f"rain_{number}.mp4")
         >>> done = dub_videos([SilentVideo(Path("rain.mp4"))], FolderGenerator("."), rater["audio_quality"], "dubbed")
         >>> [path.as_posix() for path in done.best.values()], done.pairs
         (['dubbed/best/rain.mp4'], 1)
