@@ -55,8 +55,8 @@ class SystemDifference:
         wins: share of comparisons within groups that `first` wins, a tie being half.
         p: p-value of "no difference" for this pair by itself.
         corrected: p-value corrected for the number of pairs and of dimensions.
-        smallest: the difference that is found in about 80 % of such experiments after the correction; infinite where so few
-            groups can show none.
+        smallest: the difference that is found in about 80 % of such experiments after the correction; infinite where so
+            few groups can show none.
         needed: groups without which no difference can be shown.
     """
 
