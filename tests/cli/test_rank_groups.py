@@ -155,3 +155,14 @@ def test_without_a_place_for_the_store_all_goes_on(run, toy, files, tmp_path, mo
     result = run("rank", files.loud)
     assert result.exit_code == 0
     assert "scores are not kept" in result.stderr
+
+
+def test_names_cannot_control_the_terminal(run, toy, files, tmp_path):
+    odd = tmp_path / "a\x1b]0;owned\x07\u202e.mp4"
+    shutil.copyfile(files.loud, odd)
+    bad = tmp_path / "b\x1b[2J.mp4"
+    bad.write_text("no video")
+    result = run("rank", odd, bad, "--table", tmp_path / "t.csv")
+    assert "owned" in result.stdout
+    assert not {"\x1b", "\x07", "\u202e"} & {*result.stdout, *result.stderr}
+    assert str(odd) in read_table(tmp_path / "t.csv").column("clip").to_pylist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,9 @@ SOME_FAILED = 1  # the rest was judged
 USAGE = 2  # the command was called wrongly, as typer itself reports it
 NOTHING = 3  # no file could be judged, or the result could not be written
 INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+# Escape sequences would reach the terminal, and marks of direction would show a name in another order.
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 RaterNames = Annotated[
     list[str] | None,
@@ -77,13 +81,14 @@ def stdout() -> Console:
 
 
 def shown(path: Path) -> str:
-    """Return a path as it can be printed: a file's name may be any bytes."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """Return a path as it can be printed: a file's name may be any bytes, also those that control a terminal."""
+    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", os.fsencode(path).decode("utf-8", "replace"))
 
 
 def complain(text: str) -> None:
     """One line on standard error."""
-    print(f"avreward: {' '.join(text.split())}", file=sys.stderr)  # as it is: a file name is not markup
+    line = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
+    print(f"avreward: {line}", file=sys.stderr)  # as it is: a file name is not markup
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def rate(
     return RatedClips(list(found), list(found.values()), failed, reward, time.monotonic() - started)
 
 
-def rated_in(table: ScoredTable, names: Sequence[str], reward: str | None) -> RatedClips:
+def rated_in(table: ScoredTable, listed: Mapping[str, ListedClip], reward: str | None) -> RatedClips:
     """Return the clips of a scored table as rated: by `reward`, or else by the reward that the table has."""
     from avreward.scoring._streaming import Scored
     from avreward.scoring._table_rewards import rewards_of, table_reward
@@ -88,8 +88,9 @@ def rated_in(table: ScoredTable, names: Sequence[str], reward: str | None) -> Ra
     started = time.monotonic()
     chosen = table_reward(table, reward)
     rows = rewards_of(table, chosen).split()
-    scored = [Scored(Path(name), None, row.scores, row, None, True) for name, row in zip(names, rows, strict=True)]
-    return RatedClips(list(names), scored, {}, chosen, time.monotonic() - started)
+    clips = zip(listed.values(), rows, strict=True)
+    scored = [Scored(clip.path, None, row.scores, row, None, True) for clip, row in clips]
+    return RatedClips(list(listed), scored, {}, chosen, time.monotonic() - started)
 
 
 def ranking_of(rated: RatedClips, mixed: bool = False, among: Sequence[int] | None = None) -> Ranking:
@@ -99,7 +100,8 @@ def ranking_of(rated: RatedClips, mixed: bool = False, among: Sequence[int] | No
 
     which = range(len(rated.names)) if among is None else among
     rewards = [one.rewards for i in which if (one := rated.scored[i]).rewards is not None]
-    clips = [rated.scored[i].clip or Path(rated.names[i]) for i in which]  # files of a table are opened on access
+    # Clips of a table are files, which are opened on access.
+    clips = [rated.scored[i].clip or rated.scored[i].path or Path(rated.names[i]) for i in which]
     picked = select(clips, Rewards.concatenate(rewards), mixed=mixed)
     in_our_words = {i: why.replace("mixed=True", "--mixed") for i, why in picked.missing.items()}
     failed = rated.failed if among is None else {}
@@ -157,7 +159,7 @@ def rank_table(
     with TableWriter(path, columns, metadata, {"rank": "int64"}) as table:
         for name, one in listed.items():
             row: dict[str, Any] = {k: one.columns[k] for k in described if k in one.columns}
-            row |= {"clip": name, "fingerprint": rated.reward.fingerprint, "rank": places.get(name)}
+            row |= {"clip": str(one.path), "fingerprint": rated.reward.fingerprint, "rank": places.get(name)}
             if name in scored:
                 row |= row_of(scored[name], one, by or "parent")
             else:

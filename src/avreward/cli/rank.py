@@ -99,7 +99,7 @@ def rank(
     from avreward.cli._rating import different_content, rank_table, ranking_of, rate, rated_in
 
     if scores is not None:
-        rated = rated_in(scores, list(found), reward)
+        rated = rated_in(scores, found, reward)
     else:
         chosen = reward_of(reward, raters_of(rater))
         kept = store_of(store, no_store, chosen.raters)

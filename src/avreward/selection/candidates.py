@@ -70,7 +70,7 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
         table: see `read_table`.
         reward: the column to choose by, or an expression over the columns of scores. Default: ``reward``.
         group_by: ``prompt``, ``video``, ``parent`` (the folder), ``stem`` (the file's name without its ending), or
-            any column. Default: the column ``group``.
+            any column. Default: the column ``group``, or in a table without one the prompt, or else the folder.
 
     Raises:
         ArgumentError: if the table was not grouped by video and `group_by` is ``video``.
@@ -137,6 +137,8 @@ def group_codes(table: ScoredTable, by: str | None) -> NDArray[np.int64]:
 def _groups(table: ScoredTable, by: str | None) -> tuple[NDArray[np.int64], list[str], str]:
     """Return each row's group (-1 for none), the names of the groups, and the rule in words."""
     formed = table.metadata.get("group_by")
+    if by is None and not table.has("group"):
+        by = "prompt" if table.has("prompt") else "parent"
     if by == "parent" and formed != "parent":
         return (*_encoded(_parents(table)), "the folder of the clip")
     if by == "stem" and formed != "stem":
