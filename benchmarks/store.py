@@ -194,7 +194,7 @@ def resume_table(folder: Path, count: int, distinct: int) -> Iterator[str]:
     time.sleep(SETTLED)
     reward = load_rater("signals")["overall"]
     list(score_files(originals[:2], reward))  # warm up
-    stored = folder / "all.parquet.store"
+    stored = folder / "store"
     with Store(stored) as store:
         scoring = Spent.by(lambda: list(score_files(originals, reward, store=store)))
         fill(store, count)
@@ -202,7 +202,7 @@ def resume_table(folder: Path, count: int, distinct: int) -> Iterator[str]:
         moved = Spent.by(lambda: all_known(paths, store))
         resumed = Spent.by(lambda: all_known(paths, store))
     avreward = [str(Path(sys.executable).with_name("avreward")), "score"]
-    options = ["--reward", "overall", "--out", str(folder / "all.parquet")]
+    options = ["--reward", "overall", "--out", str(folder / "all.parquet"), "--store", str(stored)]
 
     def command(some: Sequence[Path]) -> Spent:
         line = [*avreward, *map(str, some), *options]

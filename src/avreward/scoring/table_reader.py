@@ -109,9 +109,9 @@ class ScoredTable(ShownAsTable):
             AvrewardError: if the expression is wrong.
 
         Example:
-            >>> table = read_table("scores.parquet").with_reward("audio_quality - 10*clipping")
+            >>> table = read_table("scores.parquet").with_reward("overall + 0.5*audio_quality")
             >>> table.metadata["reward"]
-            'signals.audio_quality - 10*signals.clipping'
+            'signals.overall + 0.5*signals.audio_quality'
         """
         from avreward.scoring._table_rewards import with_reward  # late, since it needs torch
 

@@ -140,6 +140,7 @@ def filter_table(
         AvrewardError: if a column does not exist.
 
     Example:
+        >>> from avreward.scoring import read_table
         >>> found = filter_table(read_table("scores.parquet"), "audio_quality > 20", top="50%", per="prompt")
         >>> len(found.kept) + len(found.dropped) == len(found.table)
         True
