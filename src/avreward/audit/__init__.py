@@ -1,13 +1,17 @@
-"""Audit rewards: probes with degenerate inputs, gradient ascent and gradient noise."""
+"""Audit rewards: probes with degenerate inputs, gradient ascent, gradient noise, and what a reward depends on."""
 
 from typing import TYPE_CHECKING
 
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.audit._attribute import attribute as attribute
     from avreward.audit.ascent import Ascent as Ascent
     from avreward.audit.ascent import ascend as ascend
     from avreward.audit.ascent import climb as climb
+    from avreward.audit.attribution import Attribution as Attribution
+    from avreward.audit.attribution import MomentEffects as MomentEffects
+    from avreward.audit.attribution import RegionEffects as RegionEffects
     from avreward.audit.gradient_noise import gradient_snr as gradient_snr
     from avreward.audit.inputs import Probe as Probe
     from avreward.audit.probes import ProbeResults as ProbeResults
@@ -16,7 +20,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_attribute": ["attribute"],
         "ascent": ["Ascent", "ascend", "climb"],
+        "attribution": ["Attribution", "MomentEffects", "RegionEffects"],
         "gradient_noise": ["gradient_snr"],
         "inputs": ["Probe"],
         "probes": ["ProbeResults", "run_probes"],

@@ -177,11 +177,12 @@ def whole_clip(clip: Clip) -> Clip:
     return Clip(audio=clip.sound(), sample_rate=clip.sample_rate, prompt=clip.prompt, texts=clip.texts)
 
 
-def gradient_clip(clip: Clip) -> Clip:
-    """Return the clip as `whole_clip` does, scaled down if its frames would take more than 128 MiB."""
-    if not clip.has_video or _bytes(clip) <= GRADIENT_BYTES:
+def gradient_clip(clip: Clip, most: int | None = None) -> Clip:
+    """Return the clip as `whole_clip` does, scaled down if its frames would take more than `most` bytes (128 MiB)."""
+    most = GRADIENT_BYTES if most is None else most
+    if not clip.has_video or _bytes(clip) <= most:
         return whole_clip(clip)
-    side = int(max(clip.height, clip.width) * math.sqrt(GRADIENT_BYTES / _bytes(clip)))
+    side = int(max(clip.height, clip.width) * math.sqrt(most / _bytes(clip)))
     video = clip.frames(FramePlan(AllFrames(), max_side=side))
     small = Clip(video=video, times=clip.times, prompt=clip.prompt, texts=clip.texts)
     return small.with_audio(clip.sound(), clip.sample_rate) if clip.has_audio else small

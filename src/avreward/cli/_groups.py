@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avreward.cli import _ranking
 from avreward.cli._common import progress, stdout
@@ -17,6 +17,7 @@ from avreward.errors import AvrewardError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from avreward.audit.attribution import Attribution
     from avreward.cli._ranking import Ranking
     from avreward.cli._rating import RatedClips
     from avreward.report._groups_page import GroupView
@@ -143,8 +144,10 @@ def _table(ranking: GroupedRanking) -> Table:
     return table
 
 
-def print_json(ranking: GroupedRanking, page: Path | None = None) -> None:
-    """Print the rankings as JSON on standard output, and nothing else."""
+def print_json(
+    ranking: GroupedRanking, page: Path | None = None, more: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Print the rankings as JSON on standard output, and nothing else; `more` is added to each group."""
     from avreward.report.build import unread_prompt
 
     told = {
@@ -155,6 +158,7 @@ def print_json(ranking: GroupedRanking, page: Path | None = None) -> None:
                 "group": group,
                 "best": one.names[one.picked.best_index],
                 "candidates": _ranking.candidates_as_json(one),
+                **(more or {}).get(group, {}),
             }
             for group, one in ranking.groups.items()
         ],
@@ -166,7 +170,12 @@ def print_json(ranking: GroupedRanking, page: Path | None = None) -> None:
     sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_pages(ranking: GroupedRanking, path: Path, copy_media: bool = False) -> Path:
+def write_pages(
+    ranking: GroupedRanking,
+    path: Path,
+    copy_media: bool = False,
+    attributions: Mapping[str, Mapping[int, Attribution]] | None = None,
+) -> Path:
     """Write a page with all groups, and a page of each group into a folder beside it."""
     from avreward.report._groups_page import GroupsPage, file_names, group_view, write_groups
     from avreward.report.build import Details, settings, unread_prompt
@@ -179,7 +188,8 @@ def write_pages(ranking: GroupedRanking, path: Path, copy_media: bool = False) -
         with progress("Report", sum(len(one.picked.order) for one in ranking.groups.values())) as step:
             for (group, one), stem in zip(ranking.groups.items(), file_names(list(shown.values())), strict=True):
                 names = _ranking.short_names(one.names)
-                details = Details(names=names, settings=command, copy_media=copy_media, step=step)
+                details = Details(names=names, settings=command, copy_media=copy_media, step=step,
+                                  attributions=(attributions or {}).get(group, {}))  # fmt: skip
                 views.append(group_view(path, shown[group], stem, one.picked, ranking.reward, details))
         failures = [FailedFile(name, why) for name, why in ranking.missing.items()]
         facts = {**settings(ranking.reward), **command}

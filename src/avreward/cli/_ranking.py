@@ -18,6 +18,7 @@ from avreward.errors import AvrewardError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from avreward.audit.attribution import Attribution
     from avreward.clip import Clip
     from avreward.raters.scores import Dimension
     from avreward.rewards.base import Reward
@@ -126,8 +127,8 @@ def candidates_as_json(ranking: Ranking) -> list[dict[str, Any]]:
     ]
 
 
-def print_json(ranking: Ranking, page: Path | None = None) -> None:
-    """Print the ranking as JSON on standard output, and nothing else."""
+def print_json(ranking: Ranking, page: Path | None = None, more: Mapping[str, Any] | None = None) -> None:
+    """Print the ranking, and `more`, as JSON on standard output, and nothing else."""
     from avreward.report.build import unread_prompt
 
     reward = ranking.reward
@@ -135,6 +136,7 @@ def print_json(ranking: Ranking, page: Path | None = None) -> None:
         **reward_as_json(reward),
         "best": ranking.names[ranking.picked.best_index],
         "candidates": candidates_as_json(ranking),
+        **(more or {}),
         "failed": [{"clip": name, "reason": why} for name, why in (ranking.failed | ranking.missing).items()],
         "notes": unread_prompt(reward),
         "report": str(page) if page is not None else None,
@@ -144,7 +146,11 @@ def print_json(ranking: Ranking, page: Path | None = None) -> None:
 
 
 def write_page(
-    ranking: Ranking, path: Path, copy_media: bool = False, captions: Mapping[str, str] | None = None
+    ranking: Ranking,
+    path: Path,
+    copy_media: bool = False,
+    captions: Mapping[str, str] | None = None,
+    attributions: Mapping[int, Attribution] | None = None,
 ) -> Path:
     """Write the page of a ranking; `captions` maps a candidate's name to a line about it."""
     from avreward.report.build import Details, write_report
@@ -159,6 +165,7 @@ def write_page(
             wall_s=ranking.wall_s,
             copy_media=copy_media,
             step=step,
+            attributions=attributions or {},
         )
         try:
             return write_report(path, ranking.picked, ranking.reward, details)

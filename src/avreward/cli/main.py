@@ -9,7 +9,22 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from avreward.cli import ask, compare, convert, curve, demo, dub, filter, pairs, probe, rank, raters, score, verify
+from avreward.cli import (
+    ask,
+    compare,
+    convert,
+    curve,
+    demo,
+    dub,
+    explain,
+    filter,
+    pairs,
+    probe,
+    rank,
+    raters,
+    score,
+    verify,
+)
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
@@ -87,6 +102,7 @@ app = typer.Typer(
 for command in (
     demo.demo,
     rank.rank,
+    explain.explain,
     score.score,
     filter.filter,
     curve.curve,

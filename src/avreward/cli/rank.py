@@ -59,6 +59,14 @@ def rank(
         Path | None,
         typer.Option(help="Write a page to watch: candidates side by side, with sound; groups with search."),
     ] = None,
+    why: Annotated[
+        bool,
+        typer.Option(
+            "--why",
+            help="Say why the best one won: differences to the runner-up and to the mean; with --report also the "
+            "moments and regions that raise or lower the reward of the two.",
+        ),
+    ] = False,
     copy_media: Annotated[
         bool,
         typer.Option("--copy-media", help="Copy the media beside the report, so that both can be sent to somebody."),
@@ -95,7 +103,7 @@ def rank(
         _outside(best_dir, clips, inputs)
     if group_by is not None:
         check_rule(list(found.values()), group_by)
-    from avreward.cli import _groups, _ranking
+    from avreward.cli import _groups, _ranking, _why
     from avreward.cli._rating import different_content, rank_table, ranking_of, rate, rated_in
 
     if scores is not None:
@@ -107,9 +115,15 @@ def rank(
     if group_by is not None:
         groups = _groups.grouped(found, rated, group_by, mixed)
         rankings = list(groups.groups.values())
+        whys = {name: _why.why_of(one) for name, one in groups.groups.items() if why}
         if report is not None:
-            _groups.write_pages(groups, report, copy_media)
-        (_groups.print_json if as_json else _groups.print_table)(groups, report)
+            drawn = {name: _why.attributions_of(one) for name, one in groups.groups.items() if why}
+            _groups.write_pages(groups, report, copy_media, drawn)
+        if as_json:
+            _groups.print_json(groups, report, {name: _why.told(whys, name) for name in whys})
+        else:
+            _groups.print_table(groups, report)
+            _why.print_sentences(_groups.labels(groups), whys)
         if best_dir is not None:  # last: if a format can't hold the best, the ranking is not lost
             _groups.save_best(groups, best_dir)
         complete = groups.complete
@@ -118,9 +132,15 @@ def rank(
             complain(line)
         single = ranking_of(rated, mixed)
         rankings, complete = [single], single.complete
+        whys = {"": _why.why_of(single)} if why else {}
         if report is not None:
-            _ranking.write_page(single, report, copy_media)
-        (_ranking.print_json if as_json else _ranking.print_table)(single, report)
+            attributions = _why.attributions_of(single) if why else {}
+            _ranking.write_page(single, report, copy_media, attributions=attributions)
+        if as_json:
+            _ranking.print_json(single, report, _why.told(whys, ""))
+        else:
+            _ranking.print_table(single, report)
+            _why.print_why(whys.get(""))
         if out is not None:
             _ranking.save_clip(single.picked.best, out)
         if best_dir is not None:

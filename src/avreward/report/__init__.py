@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.report._why import Why as Why
+    from avreward.report._why import why_it_won as why_it_won
     from avreward.report.build import Details as Details
     from avreward.report.build import write_report as write_report
     from avreward.report.card import reward_card as reward_card
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_why": ["Why", "why_it_won"],
         "build": ["Details", "write_report"],
         "card": ["reward_card", "write_card"],
         "card_data": ["RewardCard"],

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from avreward.audit._statistics import Difference, median, sd
 from avreward.report.card_data import CardCurve, ProbeRow, RewardCard
 from avreward.report.page import ABSENT, HERE, environment, number
+from avreward.report.page import signed as signed
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 420, 210, 44, 12, 14, 34  # of a chart, in its own units
 SAID = {
@@ -44,19 +45,6 @@ def render_card(card: RewardCard) -> str:
         version=version("avreward"),
         style=Markup(style),  # noqa: S704  # our own two files go in as they are
     )
-
-
-def signed(value: float | None, unit: str = "") -> str:
-    """Return a difference with its sign.
-
-    Example:
-        >>> signed(1.25), signed(-0.5, " sd"), signed(None)
-        ('+1.2', '−0.5 sd', '–')
-    """
-    if value is None or not math.isfinite(value):
-        return ABSENT
-    value = float(f"{value:.2g}") if abs(value) < 1 else round(value, 1)
-    return f"{'+' if value > 0 and number(value) != '0' else ''}{number(value)}{unit}"
 
 
 def interval(difference: Difference | None) -> str:

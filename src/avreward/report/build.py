@@ -11,11 +11,14 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from avreward.audit.attribution import Attribution
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, level_of
+from avreward.report._attribution import AttributionView, view_of
 from avreward.report._measured import costliest, measured
 from avreward.report._media import media_of
 from avreward.report.data import Bar, CandidateView, FailedFile, MeasurementView, Page, PlayableMedia
@@ -24,6 +27,9 @@ from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 from avreward.scoring._torch_threads import one_core
 from avreward.selection._selection import Selection
+
+if TYPE_CHECKING:
+    from avreward.report._why import Why
 
 TICKS = 24  # other candidates drawn in one bar; of more, an even selection keeps large pages small
 THREADS = 4  # candidates encoded in parallel; libav uses threads of its own
@@ -41,6 +47,7 @@ class Details:
         wall_s: the time that the run took, in seconds.
         copy_media: copy every file beside the page, so that the folder can be shared.
         step: called with the name of each candidate when its media are ready.
+        attributions: index of a candidate → which of its moments and regions the reward depends on.
     """
 
     names: Sequence[str] = ()
@@ -50,6 +57,7 @@ class Details:
     wall_s: float | None = None
     copy_media: bool = False
     step: Callable[[str], None] = lambda name: None
+    attributions: Mapping[int, Attribution] = field(default_factory=dict)
 
 
 def write_report(
@@ -79,8 +87,9 @@ def write_report(
     names = list(details.names) or _names(picked, clips)
     ranked = list(clips.values())
     prompts = {clip.prompt for clip in ranked}
+    candidates = _candidates(path, picked, clips, reward, names, details)
     page = Page(
-        candidates=_candidates(path, picked, clips, reward, names, details),
+        candidates=candidates,
         failures=[*(FailedFile(names[i], why) for i, why in picked.missing.items()), *details.failures],
         expression=repr(reward),
         prompt=(next(iter(prompts)) or "") if len(prompts) == 1 else "",
@@ -89,8 +98,18 @@ def write_report(
         same_picture=_share_picture(ranked),
         own=own[1].name if (own := own_dimension(reward)) else "",
         wall_s=details.wall_s,
+        why=_why(picked, reward, names, candidates),
     )
     return write_page(page, path)
+
+
+def _why(picked: Selection, reward: Reward, names: Sequence[str], candidates: Sequence[CandidateView]) -> Why | None:
+    from avreward.report._why import why_it_won  # late, since it builds on this file
+
+    if len(candidates) < 2:
+        return None
+    measurements = {i: candidate.measurements for i, candidate in zip(picked.order, candidates, strict=True)}
+    return why_it_won(picked, reward, names, measurements)
 
 
 def _names(picked: Selection, clips: Mapping[int, Clip]) -> list[str]:
@@ -133,9 +152,14 @@ def _candidates(
             basis=() if one_basis else rewards.basis[i],
             caption=details.captions.get(names[i]) or ("" if one_prompt else clips[i].prompt) or "",
             level=bars[i][0].level if own else None,
+            attribution=_drawn(details.attributions.get(i), clips[i], media),
         )
         for i, (media, measurements) in zip(picked.order, drawn, strict=True)
     ]
+
+
+def _drawn(found: Attribution | None, clip: Clip, media: PlayableMedia) -> AttributionView | None:
+    return None if found is None else view_of(found, clip.seconds, media.width, media.height)
 
 
 def unread_prompt(reward: Reward) -> list[str]:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from avreward.report._attribution import AttributionView
+    from avreward.report._why import Why
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,8 @@ class CandidateView:
 
     `facts` are short strings such as ``"640 × 360"``; `basis` are the dimensions that the reward was made of, if they
     differ between candidates; `caption` is a line about this one, such as its prompt if prompts differ; `level` is the
-    reward's level, if the reward is one calibrated dimension; `reasons` are the measurements that cost most.
+    reward's level, if the reward is one calibrated dimension; `reasons` are the measurements that cost most;
+    `attribution` draws which moments and regions the reward depends on.
     """
 
     name: str
@@ -105,6 +111,7 @@ class CandidateView:
     caption: str = ""
     level: str | None = None
     reasons: Sequence[MeasurementView] = ()
+    attribution: AttributionView | None = None
 
     @property
     def cost_ms(self) -> float:
@@ -134,6 +141,7 @@ class Page:
         same_picture: whether candidates are dubs of one video; then the playback position is kept when switching.
         own: the dimension that equals the reward, or empty.
         wall_s: the time for opening, decoding and rating, in seconds.
+        why: what sets the best candidate apart; `None` for a single one.
     """
 
     candidates: Sequence[CandidateView]
@@ -145,6 +153,7 @@ class Page:
     same_picture: bool = False
     own: str = ""
     wall_s: float | None = None
+    why: Why | None = None
 
     @property
     def title(self) -> str:

@@ -44,8 +44,7 @@
   function paint() {
     if (!current) return;
     const share = current.duration ? (100 * current.currentTime) / current.duration : 0;
-    const head = cardOf(current).querySelector(".playhead");
-    if (head) head.style.left = `${share}%`;
+    for (const head of cardOf(current).querySelectorAll(".playhead")) head.style.left = `${share}%`;
     if (where) where.textContent = clock(current.currentTime);
     if (!current.paused) requestAnimationFrame(paint);
   }
@@ -75,8 +74,7 @@
       const text = "This browser can't play the file. If the page was moved, move its media folder too.";
       if (player.getAttribute("src")) player.parentElement.insertAdjacentHTML("beforeend", `<p class="unplayable">${text}</p>`);
     }, { once: true });
-    const strip = cardOf(player).querySelector(".strip");
-    if (strip) strip.addEventListener("click", (event) => {
+    for (const strip of cardOf(player).querySelectorAll(".strip")) strip.addEventListener("click", (event) => {
       const box = strip.getBoundingClientRect();
       const share = (event.clientX - box.left) / box.width;
       const go = () => { started(player); player.currentTime = share * player.duration; play(player); };

@@ -33,10 +33,10 @@ def render(page: Page) -> str:
 
     from markupsafe import Markup
 
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    style, more, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "why.css", "page.js"))
     template = environment().get_template("page.html.j2")
-    # Only these two files of the package are not escaped.
-    own = {"style": Markup(style), "script": Markup(script)}  # noqa: S704
+    # Only these files of the package are not escaped.
+    own = {"style": Markup(style + more), "script": Markup(script)}  # noqa: S704
     return template.render(page=page, policy=_policy(script), version=version("avreward"), **own)
 
 
@@ -90,7 +90,7 @@ def environment(*folders: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (number, words, lower_first, milliseconds, points, coordinate, area, by_name, groups)
+    filters = (number, signed, words, lower_first, milliseconds, points, coordinate, area, by_name, groups)
     environment.filters.update({f.__name__: f for f in filters})
     return environment
 
@@ -106,6 +106,19 @@ def number(value: float) -> str:
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, ABSENT)
     text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
     return text.replace("-", "−").removeprefix("−") if float(text) == 0 else text.replace("-", "−")
+
+
+def signed(value: float | None, unit: str = "") -> str:
+    """Return a difference with its sign.
+
+    Example:
+        >>> signed(1.25), signed(-0.5, " sd"), signed(None)
+        ('+1.2', '−0.5 sd', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    value = float(f"{value:.2g}") if abs(value) < 1 else round(value, 1)
+    return f"{'+' if value > 0 and number(value) != '0' else ''}{number(value)}{unit}"
 
 
 def words(name: str) -> str:
