@@ -20,7 +20,6 @@ GOLDENS = Path(os.environ.get("AVREWARD_GOLDENS") or TESTS / "goldens")
 # Case (with its variants, CASE_NAME) → what will read it. A case that is neither tested nor planned fails, and so does
 # one that is both.
 PLANNED = {
-    "audiobox_aesthetics": "AVBench's audio quality",
     "avbench_total": "AVBench's total",
     "awm_loss": "advantage-weighted matching",
     "ddpo_logprob": "denoising diffusion policy optimization",
@@ -30,10 +29,8 @@ PLANNED = {
     "flow_solvers": "solvers of flow models",
     "krippendorff_alpha": "agreement of several people's ratings",
     "mixgrpo_window": "MixGRPO",
-    "nisqa": "AVBench's speech quality",
     "p910_mos": "mean opinion scores with biased subjects",
     "siglip_aesthetic": "AVBench's aesthetic score",
-    "speech_realism": "AVBench's speech realism",
     "speech_text": "AVBench's match of speech and text",
     "syncnet": "AVBench's lip sync",
     "syncnet_tracks": "AVBench's face tracks",

@@ -71,13 +71,20 @@ def _log_mel(audio: Tensor, bins: int, samples: int | None) -> Tensor:
     return ((level + 4.0) / 4.0).reshape(*audio.shape[:-1], *level.shape[-2:]).to(audio.dtype)
 
 
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)  # what is kept must serve later calls with gradients
 def _triangles(bins: int) -> Tensor:
-    """Return float64 (bins, 201): triangles in Hz between peaks that are even in Slaney's mel, each of area one."""
-    hertz = torch.linspace(0, _RATE / 2, _POINTS // 2 + 1, dtype=torch.float64)
+    return slaney_triangles(bins, _POINTS, _RATE, _RATE / 2)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept must serve later calls with gradients
+def slaney_triangles(bins: int, points: int, rate: int, top_hertz: float) -> Tensor:
+    """Return float64 (bins, points // 2 + 1): triangles in Hz between peaks that are even in Slaney's mel.
+
+    They reach from 0 to `top_hertz`, each of area one; `points` and `rate` are those of the Fourier transform.
+    """
+    hertz = torch.linspace(0, rate / 2, points // 2 + 1, dtype=torch.float64)
     # Slaney's scale: linear up to 1 kHz, which is mel 15; above, 27 mel for each factor of 6.4
-    top = 15 + 27 * log(_RATE / 2 / 1000) / log(6.4)
+    top = 15 + 27 * log(top_hertz / 1000) / log(6.4)
     mel = torch.linspace(0, top, bins + 2, dtype=torch.float64)
     edges = torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp((mel - 15) * log(6.4) / 27))[:, None]
     left, peak, right = edges[:-2], edges[1:-1], edges[2:]

@@ -5,12 +5,27 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.raters.avbench._audiobox import AudioboxRater as AudioboxRater
+    from avreward.raters.avbench._audiobox_network import AudioboxConfig as AudioboxConfig
+    from avreward.raters.avbench._audiobox_network import AudioboxNetwork as AudioboxNetwork
+    from avreward.raters.avbench._df_arena import DfArenaRater as DfArenaRater
+    from avreward.raters.avbench._df_arena_network import DfArenaConfig as DfArenaConfig
+    from avreward.raters.avbench._df_arena_network import DfArenaNetwork as DfArenaNetwork
+    from avreward.raters.avbench._nisqa import NisqaRater as NisqaRater
+    from avreward.raters.avbench._nisqa_network import NisqaConfig as NisqaConfig
+    from avreward.raters.avbench._nisqa_network import NisqaNetwork as NisqaNetwork
     from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
     from avreward.raters.avbench.rater import load_avbench as load_avbench
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_audiobox": ["AudioboxRater"],
+        "_audiobox_network": ["AudioboxConfig", "AudioboxNetwork"],
+        "_df_arena": ["DfArenaRater"],
+        "_df_arena_network": ["DfArenaConfig", "DfArenaNetwork"],
+        "_nisqa": ["NisqaRater"],
+        "_nisqa_network": ["NisqaConfig", "NisqaNetwork"],
         "rater": ["AvBenchRater", "load_avbench"],
     },
 )

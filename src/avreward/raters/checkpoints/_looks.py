@@ -23,6 +23,9 @@ _MARKS = {
     "connector.sampler.": "a checkpoint of AGAV-Rater",  # our name
     "rm_head.": "a checkpoint of VideoReward",
     "netcnnlip.": "a checkpoint of SyncNet",
+    "time_dependency.model.": "a checkpoint of NISQA",
+    "backbone.conformer.": "a checkpoint of DF Arena",
+    "proj_layer.CE.": "a checkpoint of Audiobox Aesthetics",
     "mlp1.": "InternVL as OpenGVLab publishes it",
     "multi_modal_projector.": "a vision-language model in the layout of transformers",
     "multipathway_blocks.": "SlowFast alone",

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from math import prod
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 from zipfile import is_zipfile
 
 import torch
@@ -159,9 +160,18 @@ def _read(file: Path) -> dict[str, Tensor]:
 
         with _reading(file):
             return load_file(file)
+    return state_dict_of(read_pickle(file), file)
+
+
+def read_pickle(file: Path) -> Any:
+    """Read a file that `torch.save` wrote, with ``weights_only=True``: tensors, numbers, texts and containers of them.
+
+    Raises:
+        AvrewardError: if it is damaged or holds other objects.
+    """
     try:
         mapped = is_zipfile(file)  # files older than torch 1.6 are not zip files and can't be mapped
-        loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a pickle can fail in any way
         if isinstance(error, UnpicklingError) and "Unsupported operand" not in str(error):
             raise AvrewardError(
@@ -172,8 +182,16 @@ def _read(file: Path) -> dict[str, Tensor]:
         raise AvrewardError(
             f"{file}: expected a complete file of weights, got a damaged or another one ({reason}); download it again"
         ) from error
+
+
+def state_dict_of(loaded: Any, file: Path) -> dict[str, Tensor]:
+    """Return the named tensors in what `read_pickle` returned, alone or under a usual name.
+
+    Raises:
+        AvrewardError: if it holds anything but named tensors.
+    """
     state = loaded
-    for wrapper in ("state_dict", "model_state"):  # the second is that of PyTorchVideo's files
+    for wrapper in ("state_dict", "model_state", "model_state_dict"):  # the latter: PyTorchVideo's files, NISQA's
         state = state.get(wrapper, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise AvrewardError(
