@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from avreward.raters.aigveval._training import aigveval_lora as aigveval_lora
     from avreward.raters.aigveval._training import mos_curve as mos_curve
     from avreward.raters.aigveval.rater import AigvEvalRater as AigvEvalRater
+    from avreward.raters.avbench._audiobox import AudioboxRater as AudioboxRater
+    from avreward.raters.avbench._df_arena import DfArenaRater as DfArenaRater
+    from avreward.raters.avbench._nisqa import NisqaRater as NisqaRater
     from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
     from avreward.raters.avbench.rater import load_avbench as load_avbench
     from avreward.raters.base import Rater as Rater
@@ -61,6 +64,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "aigv_assessor.rater": ["AigvAssessorRater"],
         "aigveval._training": ["aigveval_lora", "mos_curve"],
         "aigveval.rater": ["AigvEvalRater"],
+        "avbench._audiobox": ["AudioboxRater"],
+        "avbench._df_arena": ["DfArenaRater"],
+        "avbench._nisqa": ["NisqaRater"],
         "avbench.rater": ["AvBenchRater", "load_avbench"],
         "base": ["Rater", "Sample", "Track", "Work"],
         "checkpoints.loading": ["Loading"],
