@@ -31,7 +31,6 @@ PLANNED = {
     "mixgrpo_window": "MixGRPO",
     "p910_mos": "mean opinion scores with biased subjects",
     "siglip_aesthetic": "AVBench's aesthetic score",
-    "speech_text": "AVBench's match of speech and text",
     "syncnet": "AVBench's lip sync",
     "syncnet_tracks": "AVBench's face tracks",
 }

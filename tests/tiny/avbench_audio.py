@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tiny_tokenizer import tiny_tokenizer
 from torch import nn
 
 from avreward.raters.avbench import (
@@ -19,6 +20,7 @@ from avreward.raters.avbench import (
     NisqaConfig,
     NisqaNetwork,
     NisqaRater,
+    SpeechContentRater,
 )
 
 NISQA = NisqaConfig(
@@ -68,3 +70,37 @@ def tiny_audiobox(**options: Any) -> AudioboxRater:
 def tiny_df_arena(**options: Any) -> DfArenaRater:
     """DF Arena on two narrow layers and one block."""
     return DfArenaRater(seeded(lambda: DfArenaNetwork(DF_ARENA), 1.0), **options)
+
+
+WHISPER_SPECIAL = [
+    "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|transcribe|>", "<|translate|>", "<|notimestamps|>",
+]  # fmt: skip
+
+
+def tiny_whisper(multilingual: bool = True, longest: int = 12) -> SpeechContentRater:
+    """Whisper with one narrow layer on each side, and a few tokens a window."""
+    from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
+
+    tokenizer = tiny_tokenizer(WHISPER_SPECIAL)
+    end, start, en, de, transcribe, translate, plain = tokenizer.convert_tokens_to_ids(WHISPER_SPECIAL)
+    config = WhisperConfig(
+        vocab_size=len(tokenizer), num_mel_bins=80, d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24,
+        max_target_positions=64, pad_token_id=end, bos_token_id=end, eos_token_id=end, decoder_start_token_id=start,
+        begin_suppress_tokens=None, suppress_tokens=None,
+    )  # fmt: skip
+    network = seeded(lambda: WhisperForConditionalGeneration(config), 3.0)
+    network.generation_config = GenerationConfig(
+        decoder_start_token_id=start, eos_token_id=end, pad_token_id=end, bos_token_id=end, max_length=longest,
+        is_multilingual=multilingual, no_timestamps_token_id=plain, lang_to_id={"<|en|>": en, "<|de|>": de},
+        task_to_id={"transcribe": transcribe, "translate": translate}, return_timestamps=False,
+    )  # fmt: skip
+    return SpeechContentRater(network, tokenizer)
+
+
+def write_tiny_whisper(folder: Path) -> Path:
+    """Write a tiny checkpoint as it is published, and return its folder."""
+    rater = tiny_whisper()
+    rater.network.save_pretrained(folder)
+    rater.tokenizer.save_pretrained(folder)
+    return folder

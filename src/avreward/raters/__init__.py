@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from avreward.raters.avbench._audiobox import AudioboxRater as AudioboxRater
     from avreward.raters.avbench._df_arena import DfArenaRater as DfArenaRater
     from avreward.raters.avbench._nisqa import NisqaRater as NisqaRater
+    from avreward.raters.avbench._speech_content import SpeechContentRater as SpeechContentRater
     from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
     from avreward.raters.avbench.rater import load_avbench as load_avbench
     from avreward.raters.base import Rater as Rater
@@ -67,6 +68,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "avbench._audiobox": ["AudioboxRater"],
         "avbench._df_arena": ["DfArenaRater"],
         "avbench._nisqa": ["NisqaRater"],
+        "avbench._speech_content": ["SpeechContentRater"],
         "avbench.rater": ["AvBenchRater", "load_avbench"],
         "base": ["Rater", "Sample", "Track", "Work"],
         "checkpoints.loading": ["Loading"],

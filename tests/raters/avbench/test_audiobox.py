@@ -178,7 +178,7 @@ def test_the_published_files_and_a_saved_rater(tmp_path: Path) -> None:
     loaded = load_rater(folder)
     assert isinstance(loaded, AudioboxRater)
     assert loaded.module.config == AudioboxConfig(**{**AUDIOBOX.to_dict(), "max_distance": 800})
-    (folder / "config.json").write_text(json.dumps({"use_weighted_layer_sum": True, "target_transform": targets}))
+    (folder / "config.json").write_text(json.dumps({"proj_num_layer": 5, "target_transform": targets}))
     shifted = load_rater(folder)
     low, high = (one([clip()])["production_quality"] for one in (loaded, shifted))
     torch.testing.assert_close((low - 6.57505) / 1.51466, (high - 5) / 2, rtol=1e-4, atol=1e-5)
@@ -189,6 +189,6 @@ def test_the_published_files_and_a_saved_rater(tmp_path: Path) -> None:
 
 def test_other_files(tmp_path: Path) -> None:
     save_file({"backbone.conformer.class_token": torch.zeros(2)}, tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text('{"use_weighted_layer_sum": true}')
+    (tmp_path / "config.json").write_text('{"proj_num_layer": 5}')
     with pytest.raises(AvrewardError, match=r"expected a checkpoint of Audiobox Aesthetics .* got a checkpoint of DF"):
         load_rater(tmp_path)

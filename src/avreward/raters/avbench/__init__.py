@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from avreward.raters.avbench._nisqa import NisqaRater as NisqaRater
     from avreward.raters.avbench._nisqa_network import NisqaConfig as NisqaConfig
     from avreward.raters.avbench._nisqa_network import NisqaNetwork as NisqaNetwork
+    from avreward.raters.avbench._speech_content import SpeechContentRater as SpeechContentRater
+    from avreward.raters.avbench._speech_text import SpeechMatch as SpeechMatch
+    from avreward.raters.avbench._speech_text import speech_match as speech_match
+    from avreward.raters.avbench._speech_text import word_accuracy as word_accuracy
     from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
     from avreward.raters.avbench.rater import load_avbench as load_avbench
 
@@ -26,6 +30,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_df_arena_network": ["DfArenaConfig", "DfArenaNetwork"],
         "_nisqa": ["NisqaRater"],
         "_nisqa_network": ["NisqaConfig", "NisqaNetwork"],
+        "_speech_content": ["SpeechContentRater"],
+        "_speech_text": ["SpeechMatch", "speech_match", "word_accuracy"],
         "rater": ["AvBenchRater", "load_avbench"],
     },
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avreward.raters.card import Layout, RaterCard
+from avreward.raters.card import SAME_AS_CHECKPOINT, Layout, RaterCard
 from avreward.raters.scores import Dimension
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ AUDIOBOX_SCORES = (
 
 
 def _has_audiobox(folder: Path, config: Mapping[str, Any]) -> bool:
-    return "use_weighted_layer_sum" in config or _has_entry(folder, "proj_layer.CE.")
+    return "proj_num_layer" in config or _has_entry(folder, "proj_layer.CE.")
 
 
 def _audiobox() -> Callable[..., Rater]:
@@ -94,6 +94,45 @@ DF_ARENA = RaterCard(
 )
 
 
+SPEECH = "speech"
+"""Name of the text that holds the words to be said."""
+
+
+def _said(name: str, description: str, detail: bool = False) -> Dimension:
+    """Return a dimension of a transcript, which no gradient reaches."""
+    needs = frozenset({"audio", f"texts.{SPEECH}"})
+    return Dimension(name, 0, 100, needs, detail=detail, description=description, streams=())
+
+
+SPEECH_SCORES = (
+    _said("speech_content", "AVBench's match of characters said and to be said"),
+    _said("word_accuracy", "100·(1 − word error rate)"),
+    _said("completeness", "characters to be said that are said", detail=True),
+    _said("accuracy", "similarity of both texts", detail=True),
+    _said("no_hallucination", "characters said that were to be said", detail=True),
+)
+"""AVBench's score, the share of words, and the parts of AVBench's score."""
+
+
+def _is_whisper(folder: Path, config: Mapping[str, Any]) -> bool:
+    return config.get("model_type") == "whisper"
+
+
+def _whisper() -> Callable[..., Rater]:
+    from avreward.raters.avbench._speech_content import load
+
+    return load
+
+
+WHISPER = RaterCard(
+    "whisper",
+    SPEECH_SCORES,
+    licence=SAME_AS_CHECKPOINT,
+    checkpoint="Whisper, such as openai/whisper-large-v3",
+    layout=Layout("Whisper (model_type whisper)", _is_whisper, _whisper),
+)
+
+
 def _has_entry(folder: Path, prefix: str) -> bool:
     """Return whether the files with weights in `folder` hold an entry that begins with `prefix`."""
     from avreward.errors import AvrewardError
@@ -105,5 +144,5 @@ def _has_entry(folder: Path, prefix: str) -> bool:
         return False
 
 
-AUDIO_CARDS = (NISQA, AUDIOBOX, DF_ARENA)
+AUDIO_CARDS = (NISQA, AUDIOBOX, DF_ARENA, WHISPER)
 """Cards of the networks that rate the audio."""

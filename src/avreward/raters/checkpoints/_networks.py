@@ -54,7 +54,7 @@ def load_network(name: str, folder: str | PathLike[str], config: Mapping[str, An
     where = loading.device_map if loading.device_map is not None else {"": str(loading.torch_device)}
     source = None if "state_dict" in arguments else folder
     try:
-        with _quiet():  # _check reports the same differences, but shorter
+        with quiet():  # _check reports the same differences, but shorter
             module, info = network_class.from_pretrained(
                 source,
                 device_map=where,
@@ -93,7 +93,7 @@ def load_tokenizer(folder: str | PathLike[str]) -> PreTrainedTokenizerBase:
         from transformers import AutoTokenizer
 
     try:
-        with _quiet():  # it also reads config.json, and warns about a model type that it doesn't know
+        with quiet():  # it also reads config.json, and warns about a model type that it doesn't know
             return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -133,7 +133,7 @@ def with_adapter(module: nn.Module, path: str | PathLike[str], allow: Sequence[s
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Let `transformers` log errors only, and show progress on a terminal only."""
     with extra("lmm"):
         from transformers.utils import logging
