@@ -291,7 +291,7 @@ def avbench(names: dict[str, Any], printed: str, folder: Path) -> None:
     scores = names["rater"]([names["clip"]])
     assert scores.present[0, :3].all()
     assert not scores.present[0, 3:].any()
-    assert all(name in printed for name in ("speech_quality", "audio_aesthetics", "speech_realism"))
+    assert all(name in printed for name in ("speech_quality", "audio_aesthetics", "speech_realism", "word_accuracy"))
 
 
 @checks("docs/raters/aigveval.md")

@@ -92,7 +92,7 @@ def write_checkpoints(folder: Path) -> None:
     """Tiny raters with random weights where the hub's names lead: a folder of that name comes first."""
     from tiny.aigveval import tiny_aigveval
     from tiny.assessor import tiny_assessor
-    from tiny.avbench_audio import tiny_audiobox, tiny_df_arena, tiny_nisqa
+    from tiny.avbench_audio import tiny_audiobox, tiny_df_arena, tiny_nisqa, write_tiny_whisper
     from tiny.dover import tiny_dover
     from tiny.embedding import tiny_siglip
     from tiny.qwen2_audio import tiny_qwen2_audio
@@ -107,6 +107,7 @@ def write_checkpoints(folder: Path) -> None:
     tiny_dover().save_pretrained(folder / "checkpoints" / "dover")
     for rater in (tiny_nisqa(), tiny_audiobox(), tiny_df_arena()):
         rater.save_pretrained(folder / "checkpoints" / rater.name)
+    write_tiny_whisper(folder / "openai" / "whisper-large-v3")
     omni, audio, siglip = tiny_qwen2_5_omni(), tiny_qwen2_audio(), tiny_siglip()
     save(omni.module, omni.tokenizer, folder / "Qwen" / "Qwen2.5-Omni-7B")
     for name in ("audio_video", "video_text"):

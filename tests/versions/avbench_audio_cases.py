@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiny.avbench_audio import AUDIOBOX, DF_ARENA, NISQA
+from tiny.avbench_audio import AUDIOBOX, DF_ARENA, NISQA, tiny_whisper
 
 from avreward import Clip
 from avreward.raters.avbench import (
@@ -15,7 +15,7 @@ from avreward.raters.avbench import (
     NisqaNetwork,
     NisqaRater,
 )
-from versions.inputs import audio, clip, network, scores
+from versions.inputs import audio, clip, filled, network, scores
 
 
 def avbench_audio_cases() -> dict[str, Any]:
@@ -31,4 +31,7 @@ def avbench_audio_cases() -> dict[str, Any]:
         "audiobox": AudioboxRater(network(AudioboxNetwork(AUDIOBOX))),  # type: ignore[arg-type]
         "df_arena": DfArenaRater(network(DfArenaNetwork(DF_ARENA))),  # type: ignore[arg-type]
     }
-    return {name: scores(rater, *clips) for name, rater in raters.items()}
+    whisper = tiny_whisper()
+    filled(whisper.module)
+    said = [clip(0, 0.5, texts={"speech": text}) for text in ("Good, is it?", "The quality of 好 audio")]
+    return {name: scores(rater, *clips) for name, rater in raters.items()} | {"whisper": scores(whisper, *said)}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny.avbench_audio import tiny_audiobox, tiny_df_arena, tiny_nisqa
+from tiny.avbench_audio import tiny_audiobox, tiny_df_arena, tiny_nisqa, tiny_whisper
 
 from avreward import Clip, list_raters
 from avreward.raters._loop import rate
 
-RATERS = {"nisqa": tiny_nisqa, "audiobox": tiny_audiobox, "df_arena": tiny_df_arena}
+RATERS = {"nisqa": tiny_nisqa, "audiobox": tiny_audiobox, "df_arena": tiny_df_arena, "whisper": tiny_whisper}
 
 
 @pytest.mark.parametrize("name", RATERS)
@@ -18,7 +18,7 @@ def test_a_card_and_its_rater(name: str) -> None:
     rater = RATERS[name]()
     assert rater.name == name
     assert rater.dimensions == card.dimensions
-    assert card.needs == {"audio"}
+    assert card.needs == {"audio"} | ({"texts.speech"} if name == "whisper" else set())
     assert rater.versions.keys() == {"media", "avbench"}
 
 
@@ -38,7 +38,8 @@ def test_the_main_scores_have_avbenchs_names_and_ranges() -> None:
 
 @torch.no_grad()
 def test_audio_is_decoded_once_for_all(monkeypatch) -> None:
-    clip = Clip(audio=torch.rand(1, 6000) - 0.5, sample_rate=16000)
+    texts = {"speech": "good dog"}
+    clip = Clip(audio=torch.rand(1, 6000) - 0.5, sample_rate=16000, texts=texts)
     raters = [make() for make in RATERS.values()]
     calls: list[int] = []
     sound = Clip.sound
