@@ -184,7 +184,9 @@ class Sampler(Protocol):
     ``check_steering()`` if candidates cannot be exchanged between steps.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Identifies the generator."""
 
     def make(self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None) -> list[Clip]:
         """Generate one clip from each of `noises`, in `steps` denoising steps (default: as the condition says).

@@ -375,3 +375,60 @@ def test_latents_that_a_pipeline_rounds_or_a_callback_edits(strategy: Any, edit:
         search = Search(DiffusersSampler(tiny_wan(), fps=8), Toy()["brightness"], strategy, batch_size=batch, keep=4)
         found = search(**call)
         assert [c.reason for c in found.candidates] == [None] * 4
+
+
+@pytest.mark.parametrize("strategy", ["best_of_n", Halving(2, (0.5,)), Steering(2, (0.5,))])
+def test_the_settings_of_the_callers_thread_hold(strategy: Any) -> None:
+    pipe, seen = tiny_wan(), []
+
+    def look(*_: Any) -> None:
+        flags = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"), torch.is_inference_mode_enabled()
+        seen.append((*flags, torch.get_default_device().type))
+
+    pipe.transformer.register_forward_pre_hook(look)
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        Search(pipe, Toy()["brightness"], strategy, fps=8)(prompt="x", **CALL)
+    assert set(seen) == {(True, torch.bfloat16, True, "cpu")}
+    seen.clear()
+    Search(pipe, Toy()["brightness"], strategy, fps=8)(prompt="x", **CALL)
+    assert {(cast, inference) for cast, _, inference, _ in seen} == {(False, False)}
+
+
+def test_default_device_and_dtype_hold_in_a_runs_thread() -> None:
+    from avreward.generators.diffusers._settings import ThreadSettings
+
+    with torch.device("meta"), torch.no_grad():
+        settings = ThreadSettings()
+    with settings:
+        assert torch.zeros(1).device.type == "meta"
+        assert not torch.is_grad_enabled()
+    assert torch.zeros(1).device.type == "cpu"
+    assert torch.is_grad_enabled()
+
+
+def test_the_name_follows_weights_and_adapters() -> None:
+    from peft import LoraConfig
+
+    pipe = tiny_wan()
+    sampler = DiffusersSampler(pipe, fps=8)
+    names = [sampler.name]
+    assert sampler.name == names[0]
+    pipe.transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q"], init_lora_weights=False), "one")
+    names.append(sampler.name)
+    pipe.transformer.set_adapters(["one"], [0.5])
+    names.append(sampler.name)
+    pipe.transformer.disable_adapters()
+    names.append(sampler.name)
+    pipe.transformer.delete_adapters("one")
+    assert sampler.name == names[0]
+    next(pipe.transformer.parameters()).data.flatten()[0].add_(1)
+    names.append(sampler.name)
+    assert len(set(names)) == 5
+
+
+def test_several_outputs_are_never_one_clip() -> None:
+    waves, pictures = torch.rand(2, 80) - 0.5, torch.rand(2, 3, 8, 6)
+    for output in (Output(audios=waves), Output(audio=waves.numpy()), Output(images=pictures)):
+        with pytest.raises(AvrewardError, match="pipeline: expected 1 candidates, got 2; make the call return one"):
+            read(output)
+    assert read(Output(sound=waves))[0].channels == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,8 +45,12 @@ def clips_of(
         ArgumentError: if the frame rate or sample rate is not known.
         AvrewardError: if the output has neither video nor audio, or the wrong number of candidates.
     """
-    videos = _rows(_first(output, VIDEOS), rows, _videos)
-    audios = _rows(_first(output, AUDIOS), rows, _audios)
+    parameters = inspect.signature(type(pipeline).__call__).parameters if callable(pipeline) else {}
+    moving = "num_frames" in parameters or "video_length" in parameters
+    name, value = _first(output, VIDEOS)
+    videos = _rows(value, rows, partial(_videos, images=name == "images" and not moving))
+    name, value = _first(output, AUDIOS)
+    audios = _rows(value, rows, partial(_audios, channels=name == "sound"))
     if videos is None and audios is None:
         expected = f"an output with one of {', '.join((*VIDEOS, *AUDIOS))}"
         raise ArgumentError(type(pipeline).__name__, expected, Described(f"a {type(output).__name__} without them"))
@@ -105,8 +110,8 @@ def sample_rate(pipeline: Any, given: int | None) -> int:
     return int(found)
 
 
-def _first(output: Any, names: tuple[str, ...]) -> Any:
-    return next((found for name in names if (found := getattr(output, name, None)) is not None), None)
+def _first(output: Any, names: tuple[str, ...]) -> tuple[str, Any]:
+    return next(((name, found) for name in names if (found := getattr(output, name, None)) is not None), ("", None))
 
 
 def _rows(value: Any, rows: int, split: Any) -> list[Tensor] | None:
@@ -114,19 +119,29 @@ def _rows(value: Any, rows: int, split: Any) -> list[Tensor] | None:
         return None
     found: list[Tensor] = split(value, rows)
     if len(found) != rows:
-        raise AvrewardError(f"pipeline: expected {rows} candidates, got {len(found)}; use batch_size=1")
+        remedy = "use batch_size=1" if rows > 1 else "make the call return one"
+        raise AvrewardError(f"pipeline: expected {rows} candidates, got {len(found)}; {remedy}")
     # A copy: a row of a batch would keep the whole batch in memory.
     return [row.detach().to("cpu", torch.float32, copy=True) for row in found]
 
 
-def _videos(value: Any, rows: int) -> list[Tensor]:
-    """Return videos (frames, 3, height, width) in [0, 1], from tensors, arrays or PIL images, batched or not."""
+def _videos(value: Any, rows: int, images: bool) -> list[Tensor]:
+    """Return videos (frames, 3, height, width) in [0, 1], from tensors, arrays or PIL images, batched or not.
+
+    Several `images` are several candidates, not the frames of one.
+    """
     if isinstance(value, list | tuple):
-        if rows == 1 and not isinstance(value[0], list | tuple) and _tensor(value[0]).ndim == 3 and len(value) > 1:
+        if (
+            rows == 1
+            and not images
+            and not isinstance(value[0], list | tuple)
+            and _tensor(value[0]).ndim == 3
+            and len(value) > 1
+        ):
             value = [value]  # the frames of one video
         return [_video(item) for item in value]
     value = _tensor(value)
-    if value.ndim == 4 and rows == 1 and len(value) > 1:  # one video without a batch dimension
+    if value.ndim == 4 and rows == 1 and len(value) > 1 and not images:  # one video without a batch dimension
         value = value[None]
     return [_video(item) for item in value]
 
@@ -139,12 +154,15 @@ def _video(value: Any) -> Tensor:
     return value / 255 if value.dtype == torch.uint8 else value
 
 
-def _audios(value: Any, rows: int) -> list[Tensor]:
-    """Return audio (channels, samples), from (rows, samples), (rows, channels, samples) or (channels, samples)."""
+def _audios(value: Any, rows: int, channels: bool) -> list[Tensor]:
+    """Return audio (channels, samples), from (rows, samples), (rows, channels, samples) or (channels, samples).
+
+    Two dimensions are rows and samples, since several waves are several candidates, unless they are `channels`.
+    """
     if isinstance(value, list | tuple):
         return [_tensor(item) for item in value]
     value = _tensor(value)
-    if value.ndim == 1 or (value.ndim == 2 and rows == 1 and len(value) != 1):
+    if value.ndim == 1 or (value.ndim == 2 and channels and rows == 1):
         value = value[None]
     return list(value)
 

@@ -13,6 +13,7 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.generators._stochastic import row_noise, stochastic_step
 from avreward.generators.base import Cost
+from avreward.generators.diffusers._settings import ThreadSettings
 from avreward.generators.diffusers._steps import ObservedScheduler, ObservedStep
 
 
@@ -50,6 +51,7 @@ class DiffusersRun:
         pipeline.scheduler.step = self._stepper
         self._go, self._paused = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._work, daemon=True)
+        self._settings = ThreadSettings()
         self._stop, self._through = False, False  # end at the next step; run on without waiting
         self._clips: list[Clip] | None = None
         self._error: BaseException | None = None
@@ -131,7 +133,8 @@ class DiffusersRun:
 
     def _work(self) -> None:
         try:
-            self._clips = self._call()
+            with self._settings:
+                self._clips = self._call()
         except _RunStopped:
             pass
         except BaseException as error:

@@ -22,6 +22,7 @@ from avreward.errors import ArgumentError, Described
 from avreward.generators._identity import run_key
 from avreward.generators.base import Condition, Cost, Noise
 from avreward.generators.diffusers._call import EncodedPrompts, arguments_of, generators_of, prepared
+from avreward.generators.diffusers._check import check_call
 from avreward.generators.diffusers._clean import check_scheduler
 from avreward.generators.diffusers._output import clips_of, frame_rate
 from avreward.generators.diffusers._run import DiffusersRun
@@ -33,6 +34,7 @@ from avreward.generators.diffusers._support import (
     check_usable,
     decoded,
 )
+from avreward.generators.diffusers._weights import weights_key
 from avreward.rewards.latent.reward import LatentReward
 
 MOVING = ("num_frames", "video_length", "frames", "segment_frame_length")  # arguments of pipelines that make video
@@ -86,10 +88,15 @@ class DiffusersSampler:
         self.pipeline, self.fps, self.sample_rate = pipeline, fps, sample_rate
         self._preview, self.preview_frames = preview, preview_frames
         self._prompts = EncodedPrompts()
+
+    @property
+    def name(self) -> str:
+        """The pipeline with its scheduler, weights and adapters as they are now, so that no other one resumes a run."""
+        pipeline = self.pipeline
         scheduler = getattr(pipeline, "scheduler", None)
-        settings = run_key(type(scheduler).__name__, _settings(scheduler), fps, sample_rate)
+        parts = (type(scheduler).__name__, _settings(scheduler), self.fps, self.sample_rate, weights_key(pipeline))
         path = getattr(pipeline, "name_or_path", None) or getattr(pipeline, "_name_or_path", None) or ""
-        self.name = " ".join(filter(None, (kind, str(path), settings)))
+        return " ".join(filter(None, (type(pipeline).__name__, str(path), run_key(*parts))))
 
     def make(self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None) -> list[Clip]:
         """Call the pipeline once, with a row for each noise; see `Sampler.make`.
@@ -213,13 +220,14 @@ class DiffusersSampler:
         if steps is not None and "num_inference_steps" not in self._parameters:
             expected = f"none, as {type(self.pipeline).__name__} takes no num_inference_steps"
             raise ArgumentError("steps", expected, steps)
-        self._check_rate(condition)
+        self.check(condition)
         own = prepared(self.pipeline)
         self._prompts.attach(own)
         return own, _Call(self, own, condition, noises, steps)
 
-    def _check_rate(self, condition: Condition) -> None:
-        """Raise if the frame rate is not known, before the video is generated rather than after."""
+    def check(self, condition: Condition) -> None:
+        """Raise `ArgumentError` for a call that cannot work, or whose frame rate is not known."""
+        check_call(self.pipeline, condition.arguments)
         if any(name in self._parameters for name in MOVING):
             frame_rate(self.pipeline, condition.arguments, self.fps)
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from avreward.clip import Clip
@@ -19,9 +17,9 @@ from avreward.generators.base import Condition, Cost, GeneratorStopped, Noise, S
 from avreward.rewards.base import Reward
 from avreward.scoring.evaluator import Evaluator
 from avreward.selection._candidate import Candidate, Judged
-from avreward.selection.search._chosen import FAILED
+from avreward.selection.search._alike import Failures
 from avreward.selection.search._judging import judge
-from avreward.selection.search._run_log import RunLog
+from avreward.selection.search._run_log import RunLog, file_name, record_key
 
 
 class SearchLoop:
@@ -56,6 +54,7 @@ class SearchLoop:
         self.candidates: list[Candidate] = []
         self.kept: dict[int, Clip] = {}
         self.cost = Cost()
+        self.failures = Failures()
 
     def seeds(self, count: int) -> list[Noise]:
         """Return the noises of the `count` seeds from ``seed`` on."""
@@ -128,7 +127,10 @@ class SearchLoop:
                 except MediaError as error:
                     lost[row] = Judged(None, f"its preview could not be decoded: {describe(error)}")
         judged = iter(judge(self.evaluator, clips, self.cost, full=False) if clips else [])
-        return [lost[row] if row in lost else next(judged) for row in range(run.rows)]
+        looks = [lost[row] if row in lost else next(judged) for row in range(run.rows)]
+        for row, look in enumerate(looks):
+            self.failures.rated(look, f"preview {len(self.candidates) + row}")
+        return looks
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -149,18 +151,18 @@ class SearchLoop:
         except GeneratorStopped:
             raise
         except Exception as error:
-            for candidate in batch:
-                candidate.reason = failed(error)
+            self.failures.of_call(batch, error)
         self._add(batch, clips, time.perf_counter() - began)
         return batch
 
-    def lost(self, noise: Noise | None, error: Exception) -> None:
-        """Record a candidate that failed before it was finished; raise `error` if it is a `GeneratorStopped`."""
+    def lost(self, noises: Sequence[Noise | None], error: Exception) -> None:
+        """Record the candidates of a run that failed before its end; raise `error` if it is a `GeneratorStopped`."""
         if isinstance(error, GeneratorStopped):
             raise error
-        candidate = self._new(noise, None, True)
-        candidate.reason = failed(error)
-        self.step(candidate.name)
+        batch = [self._new(noise, None, True) for noise in noises]
+        for candidate in batch:
+            self.step(candidate.name)
+        self.failures.of_steps(batch, error)
 
     def given_up(self, noise: Noise | None, why: str) -> None:
         """Record a candidate that was abandoned because others were better."""
@@ -211,7 +213,7 @@ class SearchLoop:
         except Exception as error:
             if len(batch) > 1:
                 return [clip for candidate in batch for clip in self._generate([candidate])]
-            batch[0].reason = failed(error)
+            self.failures.of_call(batch, error)
             return [None]
 
     def _add(self, batch: Sequence[Candidate], clips: Sequence[Clip | None], seconds: float) -> None:
@@ -226,6 +228,8 @@ class SearchLoop:
                 candidate.judged = next(rated)
                 candidate.reason = candidate.judged.reason
                 candidate.rated = spent / len(there)
+                self.failures.made()
+                self.failures.rated(candidate.judged, candidate.name)
                 self._record(candidate)
                 self._keep(candidate, clip)
             self.step(candidate.name)
@@ -264,39 +268,23 @@ class SearchLoop:
             del self.journal.records[self._key(candidate)]
             return False
         candidate.judged, (candidate.made, candidate.rated), candidate.known = judged, times, True
+        self.failures.made()
+        self.failures.rated(judged, candidate.name)
         if (clip := self._saved(candidate)) is not None:
             self._keep(candidate, clip)
         self.step(candidate.name)
         return True
 
     def _saved(self, candidate: Candidate) -> Clip | None:
-        if self.journal.folder is None:
+        prompt = candidate.judged.row.get("prompt") if candidate.judged else None
+        found = self.journal.find(self._file_name(candidate), prompt)
+        if found is None:
             return None
-        for ending in (".mkv", ".wav"):
-            path = self.journal.folder / f"{self._file_name(candidate)}{ending}"
-            if path.exists():
-                prompt = candidate.judged.row.get("prompt") if candidate.judged else None
-                try:
-                    clip = Clip.open(path, prompt=prompt)
-                except MediaError:  # generated again when needed
-                    return None
-                candidate.file = Path(path)
-                return clip
-        return None
+        clip, candidate.file = found
+        return clip
 
     def _key(self, candidate: Candidate) -> str:
-        if candidate.noise is None:
-            return json.dumps(["together", self.strategy, self.seed, candidate.index])
-        return json.dumps([candidate.noise.parts, candidate.steps])
+        return record_key(candidate, self.strategy, self.seed)
 
     def _file_name(self, candidate: Candidate) -> str:
-        hashed = hashlib.blake2b(self._key(candidate).encode(), digest_size=6).hexdigest()
-        if candidate.noise is None:
-            return f"together-{candidate.index}-{hashed}"
-        name = f"mix-{hashed}" if candidate.seed is None else f"seed-{candidate.seed}"
-        return name if candidate.steps is None else f"{name}-steps-{candidate.steps}"
-
-
-def failed(error: Exception) -> str:
-    """Return the reason of a candidate whose generator failed."""
-    return f"{FAILED}{describe(error)}"
+        return file_name(candidate, self._key(candidate))

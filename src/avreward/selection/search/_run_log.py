@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
+from avreward.selection._candidate import Candidate
 
 LINES = "candidates.jsonl"
 HEADER = '{"run": "'
@@ -105,6 +107,19 @@ class RunLog:
             return None
         return path
 
+    def find(self, name: str, prompt: str | None) -> tuple[Clip, Path] | None:
+        """Return a clip that an earlier run saved, and its file; `None` if there is none that can be read."""
+        if self.folder is None:
+            return None
+        for ending in (".mkv", ".wav"):
+            path = self.folder / f"{name}{ending}"
+            if path.exists():
+                try:
+                    return Clip.open(path, prompt=prompt), path
+                except MediaError:  # generated again when needed
+                    return None
+        return None
+
     def _write(self, record: Mapping[str, Any] | None) -> None:
         if self.failed or self.folder is None:
             return
@@ -122,3 +137,19 @@ class RunLog:
             "free disk space, or pass another folder next time",
             stacklevel=2,
         )
+
+
+def record_key(candidate: Candidate, strategy: str, seed: int) -> str:
+    """Return the key of a candidate's record: its noise and steps, or its place in a run of dependent candidates."""
+    if candidate.noise is None:
+        return json.dumps(["together", strategy, seed, candidate.index])
+    return json.dumps([candidate.noise.parts, candidate.steps])
+
+
+def file_name(candidate: Candidate, key: str) -> str:
+    """Return the name of a candidate's file, without ending."""
+    hashed = hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
+    if candidate.noise is None:
+        return f"together-{candidate.index}-{hashed}"
+    name = f"mix-{hashed}" if candidate.seed is None else f"seed-{candidate.seed}"
+    return name if candidate.steps is None else f"{name}-steps-{candidate.steps}"

@@ -79,8 +79,9 @@ class Halving:
                     run.advance()
         except Exception as error:
             run.close()
-            loop.lost(noise, error)
+            loop.lost([noise], error)
             return False
+        loop.failures.went_on()
         return True
 
 

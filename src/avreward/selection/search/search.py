@@ -47,7 +47,7 @@ class Search:
         sample_rate (`int`, *optional*): of the audio in Hz, for a pipeline that does not report it.
         out: a folder (*optional*) to which records and the kept clips (8-bit video, 16-bit audio) are written
             immediately. The same call resumes an interrupted search. The folder belongs to one generator, condition and
-            reward; a generator is identified by its name and settings, not by its weights.
+            reward; a diffusers pipeline is identified by its scheduler, weights and adapters, too.
 
     Without a folder, a second call of the same object after Ctrl-C resumes, too, and generates the best clip again when
     it is needed. Strategies that pause between steps (steering, beam, halving) start again.
@@ -96,10 +96,14 @@ class Search:
             arguments: of the pipeline's or the callable's call: ``prompt=…``.
 
         Raises:
-            MissingScore: with the reasons, if all candidates are missing.
+            MissingScore: with the reasons, if all candidates are missing, or the first two fail alike.
+            ArgumentError: for an argument with which a pipeline makes no clip per candidate, before anything is made.
             GeneratorStopped: if the generator cannot continue; the search can be resumed, as after Ctrl-C.
         """
         asked = Condition(condition, arguments)
+        check = getattr(self.sampler, "check", None)
+        if check is not None:
+            check(asked)
         journal = self._journal(asked)
         with _progress(repr(self.strategy), self.strategy.total) as step, Evaluator(self.reward) as evaluator:
             settings = (self.batch_size, self.keep, self.seed, step, repr(self.strategy))

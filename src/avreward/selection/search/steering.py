@@ -56,8 +56,9 @@ class Particles:
             except Exception as error:
                 run.close()
                 self.runs.remove(run)
-                for _ in rows:
-                    self.loop.lost(None, error)
+                self.loop.lost([None] * len(rows), error)
+            else:
+                self.loop.failures.went_on()
         left = [i for i, (run, _) in enumerate(before) if run in self.runs]
         self.places, self.labels = [before[i] for i in left], [self.labels[i] for i in left]
         return left
