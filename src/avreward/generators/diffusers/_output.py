@@ -131,13 +131,8 @@ def _videos(value: Any, rows: int, images: bool) -> list[Tensor]:
     Several `images` are several candidates, not the frames of one.
     """
     if isinstance(value, list | tuple):
-        if (
-            rows == 1
-            and not images
-            and not isinstance(value[0], list | tuple)
-            and _tensor(value[0]).ndim == 3
-            and len(value) > 1
-        ):
+        single = rows == 1 and len(value) > 1 and not images
+        if single and not isinstance(value[0], list | tuple) and _tensor(value[0]).ndim == 3:
             value = [value]  # the frames of one video
         return [_video(item) for item in value]
     value = _tensor(value)
