@@ -31,8 +31,6 @@ PLANNED = {
     "mixgrpo_window": "MixGRPO",
     "p910_mos": "mean opinion scores with biased subjects",
     "siglip_aesthetic": "AVBench's aesthetic score",
-    "syncnet": "AVBench's lip sync",
-    "syncnet_tracks": "AVBench's face tracks",
 }
 
 # What the tests find a case by, beside its name.

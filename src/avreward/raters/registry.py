@@ -18,6 +18,7 @@ from avreward.raters.aigv_assessor._card import CARD as AIGV_ASSESSOR
 from avreward.raters.aigveval._card import CARD as AIGVEVAL
 from avreward.raters.avbench._audio_cards import AUDIO_CARDS
 from avreward.raters.avbench._card import CARD as AVBENCH
+from avreward.raters.avbench._video_cards import VIDEO_CARDS
 from avreward.raters.card import UNKNOWN, RaterCard
 from avreward.raters.dover._card import CARD as DOVER
 from avreward.raters.embedding._card import CARD as EMBEDDING
@@ -32,7 +33,7 @@ ENTRY_POINTS = "avreward.raters"
 """The group of entry points in which an installed package names its raters."""
 
 # The order in which layouts are tried: a folder of VideoReward may also say that it is a Qwen2-VL.
-CARDS = (SIGNALS, VIDEO_REWARD, AVBENCH, AGAV, AIGV_ASSESSOR, DOVER, AIGVEVAL, PUBLIC, EMBEDDING, *AUDIO_CARDS)
+CARDS = (SIGNALS, VIDEO_REWARD, AVBENCH, AGAV, AIGV_ASSESSOR, DOVER, AIGVEVAL, PUBLIC, EMBEDDING, *AUDIO_CARDS, *VIDEO_CARDS)
 """The raters that come with the package."""
 
 _registered: dict[str, tuple[RaterCard, object]] = {}  # name → card, and what it was made from

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from avreward.raters.avbench._speech_text import SpeechMatch as SpeechMatch
     from avreward.raters.avbench._speech_text import speech_match as speech_match
     from avreward.raters.avbench._speech_text import word_accuracy as word_accuracy
+    from avreward.raters.avbench._face_tracks import FaceDetector as FaceDetector
+    from avreward.raters.avbench._face_tracks import FaceTrack as FaceTrack
+    from avreward.raters.avbench._face_tracks import FaceTracks as FaceTracks
+    from avreward.raters.avbench._sync_offset import Synchrony as Synchrony
+    from avreward.raters.avbench._syncnet import SyncNetRater as SyncNetRater
+    from avreward.raters.avbench._syncnet_network import SyncNet as SyncNet
+    from avreward.raters.avbench._syncnet_network import SyncNetConfig as SyncNetConfig
     from avreward.raters.avbench.rater import AvBenchRater as AvBenchRater
     from avreward.raters.avbench.rater import load_avbench as load_avbench
 
@@ -32,6 +39,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_nisqa_network": ["NisqaConfig", "NisqaNetwork"],
         "_speech_content": ["SpeechContentRater"],
         "_speech_text": ["SpeechMatch", "speech_match", "word_accuracy"],
+        "_face_tracks": ["FaceDetector", "FaceTrack", "FaceTracks"],
+        "_sync_offset": ["Synchrony"],
+        "_syncnet": ["SyncNetRater"],
+        "_syncnet_network": ["SyncNet", "SyncNetConfig"],
         "rater": ["AvBenchRater", "load_avbench"],
     },
 )

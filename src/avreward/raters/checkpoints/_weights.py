@@ -191,7 +191,7 @@ def state_dict_of(loaded: Any, file: Path) -> dict[str, Tensor]:
         AvrewardError: if it holds anything but named tensors.
     """
     state = loaded
-    for wrapper in ("state_dict", "model_state", "model_state_dict"):  # the latter: PyTorchVideo's files, NISQA's
+    for wrapper in ("state_dict", "model_state", "model_state_dict", "model"):  # PyTorchVideo's and NISQA's files
         state = state.get(wrapper, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise AvrewardError(
