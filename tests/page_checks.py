@@ -292,6 +292,8 @@ def avbench(names: dict[str, Any], printed: str, folder: Path) -> None:
     assert scores.present[0, :3].all()
     assert not scores.present[0, 3:].any()
     assert all(name in printed for name in ("speech_quality", "audio_aesthetics", "speech_realism", "word_accuracy"))
+    assert names["scores"].present.all()
+    assert names["wave"].grad.any()
 
 
 @checks("docs/raters/aigveval.md")

@@ -10,7 +10,7 @@ from golden_weights import golden_weight
 
 from avreward.raters.avbench import SyncNet, SyncNetConfig, SyncNetRater
 
-SYNCNET = SyncNetConfig((3, 4, 4, 4, 4, 6), (3, 4, 4, 4, 4, 6), 8, 6)
+SYNCNET = SyncNetConfig((3, 4, 4, 4, 4, 6), (2, 2, 2, 2, 2, 4), 8, 6)
 
 
 def tiny_syncnet(**options: Any) -> SyncNetRater:

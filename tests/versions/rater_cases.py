@@ -50,6 +50,7 @@ from avreward.raters.signals.rater import SignalsRater
 from avreward.raters.video_reward.rater import NORMS, VideoRewardRater, backbone_options, with_tokens
 from avreward.raters.zero_shot.rater import PublicRater
 from versions.avbench_audio_cases import avbench_audio_cases
+from versions.avbench_video_cases import avbench_video_cases
 from versions.inputs import audio, clip, filled, network, numbers, scores, video
 
 TEXTS = {"audio_prompt": "A dog barks.", "speech": "Good dog."}
@@ -192,7 +193,7 @@ def avbench_cases() -> dict[str, Any]:
     rater = AvBenchRater(audio_video=omni, video_text=seer, audio_text=listener)
     texts: Sequence[Mapping[str, str] | None] = (TEXTS, {"audio_prompt": "rain"}, None)
     given = [clip(12, 3.0, fps=4, prompt="a dog", texts=text) for text in texts]
-    return {"all": scores(rater, *given), **avbench_audio_cases()}
+    return {"all": scores(rater, *given), **avbench_audio_cases(), **avbench_video_cases()}
 
 
 def dover_cases() -> dict[str, Any]:

@@ -33,7 +33,19 @@ ENTRY_POINTS = "avreward.raters"
 """The group of entry points in which an installed package names its raters."""
 
 # The order in which layouts are tried: a folder of VideoReward may also say that it is a Qwen2-VL.
-CARDS = (SIGNALS, VIDEO_REWARD, AVBENCH, AGAV, AIGV_ASSESSOR, DOVER, AIGVEVAL, PUBLIC, EMBEDDING, *AUDIO_CARDS, *VIDEO_CARDS)
+CARDS = (
+    SIGNALS,
+    VIDEO_REWARD,
+    AVBENCH,
+    AGAV,
+    AIGV_ASSESSOR,
+    DOVER,
+    AIGVEVAL,
+    PUBLIC,
+    EMBEDDING,
+    *AUDIO_CARDS,
+    *VIDEO_CARDS,
+)
 """The raters that come with the package."""
 
 _registered: dict[str, tuple[RaterCard, object]] = {}  # name → card, and what it was made from

@@ -209,7 +209,9 @@ def test_no_face_and_several_faces_have_a_reason(faces, why) -> None:
 def test_gradients_reach_the_pixels_of_a_face(check_gradient) -> None:
     face = partial(resized, rounding="none")
     frame = torch.rand(3, 30, 44, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    check_gradient(lambda f: cropped(f, 30.5, 8.2, 11.0, face, "none")[:, ::9, ::9], frame)  # reaches beyond the frame
+    check_gradient(
+        lambda f: cropped(f, (30.5, 8.2, 11.0), face, "none")[:, ::9, ::9], frame
+    )  # reaches beyond the frame
 
 
 @torch.no_grad()
@@ -243,13 +245,13 @@ def test_wrong_arguments(tmp_path) -> None:
     with pytest.raises(ArgumentError, match="adapter: expected no such option for SyncNet"):
         load_rater(folder, adapter="somewhere")
     torch.save({"conv.weight": torch.zeros(1)}, folder / "syncnet_v2.model")
-    with pytest.raises(AvrewardError, match="expected SyncNet .*, got another network"):
+    with pytest.raises(AvrewardError, match=r"expected SyncNet .*, got another network"):
         load_rater(folder)
 
 
 def test_it_is_listed_and_checkpointing_changes_no_gradient() -> None:
     (card,) = list_raters("syncnet")
-    assert [d.name for d in card.dimensions][0] == "lip_sync"
+    assert card.dimensions[0].name == "lip_sync"
     found = []
     for checkpointing in (False, True):
         wave = noise(7680).requires_grad_()

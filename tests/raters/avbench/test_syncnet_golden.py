@@ -182,7 +182,7 @@ def test_crops_of_faces(golden) -> None:
             sizes.append(window.shape[2:])
             return resized(window, "exact")
 
-        found = cropped(image, row["x"], row["y"], row["s"], noted, "exact").permute(1, 2, 0) * 255
+        found = cropped(image, (row["x"], row["y"], row["s"]), noted, "exact").permute(1, 2, 0) * 255
         top, bottom, left, right = row["window_in_padded_image_top_bottom_left_right"]
         golden.same(tuple(sizes[0]), (bottom - top, right - left))
         step = golden.data["samples"][key]["flatten_step"]

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from avreward.raters.avbench._df_arena import DfArenaRater as DfArenaRater
     from avreward.raters.avbench._df_arena_network import DfArenaConfig as DfArenaConfig
     from avreward.raters.avbench._df_arena_network import DfArenaNetwork as DfArenaNetwork
+    from avreward.raters.avbench._face_tracks import FaceDetector as FaceDetector
+    from avreward.raters.avbench._face_tracks import FaceTrack as FaceTrack
+    from avreward.raters.avbench._face_tracks import FaceTracks as FaceTracks
     from avreward.raters.avbench._nisqa import NisqaRater as NisqaRater
     from avreward.raters.avbench._nisqa_network import NisqaConfig as NisqaConfig
     from avreward.raters.avbench._nisqa_network import NisqaNetwork as NisqaNetwork
@@ -18,9 +21,6 @@ if TYPE_CHECKING:
     from avreward.raters.avbench._speech_text import SpeechMatch as SpeechMatch
     from avreward.raters.avbench._speech_text import speech_match as speech_match
     from avreward.raters.avbench._speech_text import word_accuracy as word_accuracy
-    from avreward.raters.avbench._face_tracks import FaceDetector as FaceDetector
-    from avreward.raters.avbench._face_tracks import FaceTrack as FaceTrack
-    from avreward.raters.avbench._face_tracks import FaceTracks as FaceTracks
     from avreward.raters.avbench._sync_offset import Synchrony as Synchrony
     from avreward.raters.avbench._syncnet import SyncNetRater as SyncNetRater
     from avreward.raters.avbench._syncnet_network import SyncNet as SyncNet

@@ -121,17 +121,16 @@ def _filled(track: Sequence[Box]) -> FaceTrack:
     return FaceTrack(torch.from_numpy(frames), torch.from_numpy(np.stack(columns, 1)))
 
 
-def cropped(
-    frame: Tensor, x: float, y: float, half: float, resized: Callable[[Tensor], Tensor], rounding: Rounding
-) -> Tensor:
+def cropped(frame: Tensor, place: Sequence[float], resized: Callable[[Tensor], Tensor], rounding: Rounding) -> Tensor:
     """Return the face and what is below it, at the size of `resized`, with grey outside the frame; differentiable.
 
     Args:
         frame: float (3, height, width) in [0, 1].
-        x, y, half: centre of the face and half of its longer side, smoothed, in pixels.
-        resized: makes the size, of (1, 3, height, width).
+        place: centre x, centre y and half the longer side of the face, as `FaceTrack.smoothed` gives them.
+        resized: brings (1, 3, height, width) to its size.
         rounding: of pixels to 8 bits.
     """
+    x, y, half = place
     height, width = frame.shape[1:]
     margin = int(half * (1 + 2 * _SCALE))
     top, bottom = int(y + margin - half), int(y + margin + half * (1 + 2 * _SCALE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -61,7 +62,7 @@ def one_at_a_time(clip: Clip, chosen: Tensor, faces: FaceDetector, following: Fa
         size, count = f"{following.least_side:g} pixels", following.least_frames
         why = f"no face of more than {size} is tracked for more than {count} frames"
         raise UnusableTrack(clip.path or "clip", why, "give a clip with a face, or rate the whole frame")
-    for one, other in zip(tracks, tracks[1:], strict=False):
+    for one, other in pairwise(tracks):
         if int(other.frames[0]) <= int(one.frames[-1]):
             why = f"{len(tracks)} faces are tracked, two of them at the same time: it is unknown which one speaks"
             raise UnusableTrack(clip.path or "clip", why, "give a clip with one face at a time")
@@ -74,7 +75,7 @@ def followed(clip: Clip, chosen: Tensor, track: FaceTrack, rounding: Rounding) -
     crops: list[Tensor] = []
     for part in chosen[track.frames.to(chosen.device)].split(_AT_ONCE):
         for frame in widened(clip.frames(_plan(part))):
-            crops.append(cropped(frame, *places[len(crops)], partial(resized, rounding=rounding), rounding))
+            crops.append(cropped(frame, places[len(crops)], partial(resized, rounding=rounding), rounding))
     start = float(clip.times[0]) + int(track.frames[0]) / FPS
     return LipFrames(start, lip_pixels(torch.stack(crops)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from avreward.media.sampling_rules import PerSecond
 from avreward.raters.avbench._face_tracks import FaceDetector, FaceTracks
 from avreward.raters.avbench._lip_frames import FPS, LipFrames, followed, one_at_a_time, whole_frame
 from avreward.raters.avbench._mfcc import RATE, mfcc
+from avreward.raters.avbench._sound_rater import refuse_options, silent
 from avreward.raters.avbench._sync_offset import Synchrony, grade, sync_score, synchrony
 from avreward.raters.avbench._syncnet_network import LIP_FRAMES, SyncNet, SyncNetConfig
 from avreward.raters.avbench._version import VERSION
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 _SAMPLES_A_FRAME = RATE // FPS
 _LEAST_FRAMES = LIP_FRAMES + 1  # the original drops the last window
-_QUIETEST = 2.0**-16  # below it every 16-bit sample is 0
 SOFTNESS = 0.5
 TRACKS = FaceTracks()
 
@@ -43,14 +43,14 @@ class SyncNetRater(NetworkRater):
 
     `lip_sync` is AVBench's 100·σ(0.5·(confidence − 5))·exp(−|offset|/3). `offset` is the shift with the smallest mean
     distance, a whole number of frames without a gradient; `confidence` is the median of the mean distances minus the
-    smallest. `soft_offset` is the mean shift under softmax(−distance/(temperature·σ)), and `soft_lip_sync` the same score
-    of it: its gradient moves the audio (or the lips) towards sync. The soft mean leaves out comparisons with zeros
-    outside the clip, which the hard one counts.
+    smallest. `soft_offset` is the mean shift under softmax(−distance/(temperature·σ)), and `soft_lip_sync` is the
+    score of it, whose gradient moves the audio (or the lips) towards sync. The soft mean leaves out comparisons with
+    zeros outside the clip, which the hard one counts.
 
-    Without `faces` the network sees the whole frame, squashed to 224 × 224: AVBench's way, with little meaning where the
-    face does not fill the frame. With a detector it sees the tracked face, as in SyncNet's own evaluation. Tracks that
-    follow each other count alike: the mean of their confidences and offsets. Where two faces are tracked at the same
-    time nothing says which one speaks, so the scores are missing.
+    Without `faces` the network sees the whole frame, squashed to 224 × 224: AVBench's way, with little meaning where
+    the face does not fill the frame. With a detector it sees the tracked face, as in SyncNet's own evaluation. Tracks
+    that follow each other count alike: the mean of their confidences and offsets. Where two faces are tracked at the
+    same time nothing says which one speaks, so the scores are missing.
 
     Args:
         module: the network.
@@ -109,9 +109,8 @@ class SyncNetRater(NetworkRater):
     def origin(self) -> dict[str, Any]:
         """What loading needs beside the weights, as JSON."""
         if self.faces is not None:
-            raise AvrewardError(
-                "syncnet: expected no face detector, which a file cannot name; save it without, and pass faces= to load_rater"
-            )
+            what = "syncnet: expected no face detector, which a file cannot name"
+            raise AvrewardError(f"{what}; save it without, and pass faces= to load_rater")
         options = {"temperature": self.temperature}
         return {"rater": self.name, "network": self.module.config.to_dict(), "options": options}
 
@@ -184,8 +183,7 @@ class SyncNetRater(NetworkRater):
     def _unusable(self, wave: Tensor) -> str | None:
         if len(wave) < _LEAST_FRAMES * _SAMPLES_A_FRAME:
             return _too_short("audio", len(wave) / RATE)
-        silent = not bool((wave.detach().abs() >= _QUIETEST).any())
-        return "the audio is silent throughout, so there is no speech for lips to follow" if silent else None
+        return "the audio is silent throughout, so there is no speech for lips to follow" if silent(wave) else None
 
     def _compared(self, sample: Sample, work: Work) -> list[Synchrony] | str:
         """Return how lips and speech agree in each track, or why that cannot be said."""
@@ -258,11 +256,3 @@ def load(
         rounding=loading.rounding,
         checkpointing=loading.checkpointing,
     )
-
-
-def refuse_options(loading: Loading, system: str) -> None:
-    """Raise `ArgumentError` for options that a network without a language model does not have."""
-    for field in fields(loading):
-        if field.name in ("attention", "adapter") and getattr(loading, field.name) != field.default:
-            got = getattr(loading, field.name)
-            raise ArgumentError(field.name, f"no such option for {system}", got, "leave it out")
