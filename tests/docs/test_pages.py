@@ -17,6 +17,8 @@ from page_runner import PAGES, ROOT, SHELL, SHOWN, blocks, run, run_command
 from typer.testing import CliRunner
 
 from avreward import list_raters
+from avreward.raters.avbench._audio_cards import AUDIO_CARDS
+from avreward.raters.avbench._video_cards import VIDEO_CARDS
 
 DOCS = ROOT / "docs"
 
