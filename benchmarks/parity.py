@@ -32,6 +32,10 @@ SYSTEMS = {
     "AIGVEval": ("aigveval", "swin3d_t", "fragments", "vqa_losses"),
     "DOVER": ("dover", "dover_sampling"),
     "DOVER++": ("dover_plus_plus",),
+    "NISQA": ("nisqa",),
+    "Audiobox Aesthetics": ("audiobox_aesthetics",),
+    "DF Arena": ("speech_realism",),
+    "AVBench": ("speech_text",),
 }
 """System → the cases that cover it; the last two of AIGV-Assessor and the last three of AIGVEval serve several."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading
 
 WINDOW = 10 * RATE
-AT_ONCE = 16  # windows in one pass of the network, so that an hour of audio fits into memory
+AT_ONCE = 8  # windows in one pass of the network, so that an hour of audio fits into memory
 
 
 class AudioboxRater(SoundRater):
