@@ -54,7 +54,7 @@ def test_what_is_missing() -> None:
     assert scores.reasons[0] == {
         "bright": "no video was given",
         "wordy": "no prompt was given; pass prompt=… with the clip, or --prompt",
-        "spoken": "no texts.speech was given; pass texts={'speech': …}",
+        "spoken": "no texts.speech was given; pass texts={'speech': …}, or a manifest with the column texts.speech",
     }
     assert scores.reasons[1].keys() == {"wordy", "spoken"}
 

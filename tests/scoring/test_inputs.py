@@ -79,6 +79,13 @@ def written(path: Path) -> Path:
     return path
 
 
+def test_columns_with_other_texts(tmp_path):
+    (tmp_path / "list.csv").write_text("file,texts.speech,texts.audio_prompt\na.wav,Good dog.,\nb.wav,,a bark\n")
+    first, second = list_clips(tmp_path / "list.csv")
+    assert first.texts == {"speech": "Good dog."}
+    assert second.texts == {"audio_prompt": "a bark"}
+
+
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet"])
 def test_manifests(dubs, ending):
     first, second = list_clips(written(Path(f"list.{ending}")))

@@ -100,7 +100,7 @@ def _opened(paths: list[Path], prompts: Path | None) -> tuple[dict[str, Clip], d
     for clip in clips:
         name = shown(clip.path)
         try:
-            opened[name] = Clip.open(clip.path, prompt=clip.prompt)
+            opened[name] = Clip.open(clip.path, prompt=clip.prompt, texts=clip.texts)
         except AvrewardError as error:
             failed[name] = str(error).removeprefix(f"{clip.path}: ")
             complain(f"{name}: {failed[name]}")

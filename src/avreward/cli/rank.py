@@ -179,15 +179,15 @@ def _openers(found: Mapping[str, ListedClip], video: Path | None, store: Store |
 
     opened = Clip.open if store is None else store.open
     if video is None:
-        return {name: partial(opened, one.path, prompt=one.prompt) for name, one in found.items()}
+        return {name: partial(opened, one.path, prompt=one.prompt, texts=one.texts) for name, one in found.items()}
     prompts = dict.fromkeys(one.prompt for one in found.values())
     silent = {prompt: opened(video, prompt=prompt) for prompt in prompts}
     if not next(iter(silent.values())).has_video:
         raise typer.BadParameter(f"{video} has no picture; name a video", param_hint="--video")
-    return {name: partial(_dubbed, silent[one.prompt], one.path) for name, one in found.items()}
+    return {name: partial(_dubbed, silent[one.prompt], one) for name, one in found.items()}
 
 
-def _dubbed(picture: Clip, sound: Path) -> Clip:
+def _dubbed(picture: Clip, dub: ListedClip) -> Clip:
     from avreward.clip import Clip
 
-    return picture.with_audio(Clip.open(sound))
+    return picture.with_audio(Clip.open(dub.path)).with_prompt(dub.prompt, dub.texts)

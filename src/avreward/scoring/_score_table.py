@@ -148,11 +148,12 @@ def _typed(value: Any, kind: str) -> Any:
 
 
 def _opened(clips: Sequence[ListedClip], store: Store | None) -> Iterator[str | PathLike[str] | Clip]:
-    """Paths, or clips where a prompt is known."""
+    """Paths, or clips where a prompt or another text is known."""
     opened = Clip.open if store is None else store.open
     for listed in clips:
         try:
-            yield listed.path if listed.prompt is None else opened(listed.path, prompt=listed.prompt)
+            known = listed.prompt is not None or listed.texts
+            yield opened(listed.path, prompt=listed.prompt, texts=listed.texts) if known else listed.path
         except MediaError:
             yield listed.path  # so that it fails in its turn
 

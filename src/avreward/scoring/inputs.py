@@ -38,6 +38,12 @@ class ListedClip:
     prompt: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """Other texts of the clip: what its row says in columns named ``texts.NAME``."""
+        named = {name.removeprefix("texts."): text for name, text in self.columns.items() if name.startswith("texts.")}
+        return {name: str(text) for name, text in named.items() if name and text not in (None, "")}
+
 
 def list_clips(inputs: Sequence[str | PathLike[str]] | str | PathLike[str]) -> list[ListedClip]:
     """Return the clips that `inputs` name, in their order.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from rater_uses import Uses
-from tiny.avbench_audio import NISQA, seeded, tiny_nisqa, write_tiny_nisqa
+from rater_uses import Uses, run
+from tiny.avbench_audio import NISQA, seeded, tiny_nisqa, write_tiny_nisqa, write_tiny_whisper
 
-from avreward import Clip
+from avreward import Clip, load_rater
 from avreward.raters.avbench import NisqaNetwork, NisqaRater
 
 
@@ -38,6 +39,22 @@ def test_an_expression_an_ensemble_best_of_n_and_trl(uses) -> None:
 
 def test_probe(uses, tmp_path) -> None:
     uses.check_probe(tmp_path)
+
+
+def test_the_words_to_be_said_stand_in_a_manifest(uses, tmp_path) -> None:
+    folder = write_tiny_whisper(tmp_path / "whisper")
+    said = ["excellent audio", "is it good", "The quality"]
+    lines = [f"{path},{text}" for path, text in zip(uses.files, said, strict=True)]
+    (tmp_path / "list.csv").write_text("\n".join(["file,texts.speech", *lines]) + "\n")
+    table = tmp_path / "scores.jsonl"
+    run("score", tmp_path / "list.csv", "--rater", folder, "--out", table, "--no-store")
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    expected = load_rater(folder)([Clip.open(p, texts={"speech": t}) for p, t in zip(uses.files, said, strict=True)])
+    assert [row["whisper.speech_content"] for row in rows] == pytest.approx(expected["speech_content"].tolist())
+    ranked = json.loads(run("rank", table, "--reward", "whisper.speech_content", "--json"))
+    again = json.loads(run("rank", tmp_path / "list.csv", "--rater", folder, "--reward", "speech_content", "--json"))
+    assert len(ranked["candidates"]) == 3
+    assert [one["clip"] for one in again["candidates"]] == [one["clip"] for one in ranked["candidates"]]
 
 
 def test_the_audio_does_not_move_the_video() -> None:

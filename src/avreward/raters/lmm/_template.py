@@ -131,5 +131,7 @@ def text_of(clip: Clip, name: str) -> str:
 
 def why_no_text(name: str) -> str:
     """Return why a score is missing that needs the text called `name`."""
-    how = "prompt=… with the clip, or --prompt" if name == "prompt" else f"texts={{{name.removeprefix('texts.')!r}: …}}"
-    return f"no {name} was given; pass {how}"
+    if name == "prompt":
+        return "no prompt was given; pass prompt=… with the clip, or --prompt"
+    short = name.removeprefix("texts.")
+    return f"no {name} was given; pass texts={{{short!r}: …}}, or a manifest with the column texts.{short}"
