@@ -30,7 +30,6 @@ PLANNED = {
     "krippendorff_alpha": "agreement of several people's ratings",
     "mixgrpo_window": "MixGRPO",
     "p910_mos": "mean opinion scores with biased subjects",
-    "siglip_aesthetic": "AVBench's aesthetic score",
 }
 
 # What the tests find a case by, beside its name.

@@ -93,7 +93,7 @@ def write_checkpoints(folder: Path) -> None:
     from tiny.aigveval import tiny_aigveval
     from tiny.assessor import tiny_assessor
     from tiny.avbench_audio import tiny_audiobox, tiny_df_arena, tiny_nisqa, write_tiny_whisper
-    from tiny.avbench_video import write_tiny_syncnet
+    from tiny.avbench_video import write_tiny_aesthetic, write_tiny_syncnet
     from tiny.dover import tiny_dover
     from tiny.embedding import tiny_siglip
     from tiny.qwen2_audio import tiny_qwen2_audio
@@ -110,6 +110,7 @@ def write_checkpoints(folder: Path) -> None:
         rater.save_pretrained(folder / "checkpoints" / rater.name)
     write_tiny_whisper(folder / "openai" / "whisper-large-v3")
     write_tiny_syncnet(folder / "checkpoints" / "syncnet")
+    write_tiny_aesthetic(folder / "checkpoints" / "aesthetic", folder / "checkpoints" / "siglip")
     omni, audio, siglip = tiny_qwen2_5_omni(), tiny_qwen2_audio(), tiny_siglip()
     save(omni.module, omni.tokenizer, folder / "Qwen" / "Qwen2.5-Omni-7B")
     for name in ("audio_video", "video_text"):

@@ -41,10 +41,10 @@ CARDS = (
     AIGV_ASSESSOR,
     DOVER,
     AIGVEVAL,
+    *VIDEO_CARDS,  # before EMBEDDING: SigLIP may stand beside the head
     PUBLIC,
     EMBEDDING,
     *AUDIO_CARDS,
-    *VIDEO_CARDS,
 )
 """The raters that come with the package."""
 

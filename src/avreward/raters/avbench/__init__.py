@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.raters.avbench._aesthetic import AestheticRater as AestheticRater
+    from avreward.raters.avbench._aesthetic_network import AestheticConfig as AestheticConfig
+    from avreward.raters.avbench._aesthetic_network import AestheticNetwork as AestheticNetwork
     from avreward.raters.avbench._audiobox import AudioboxRater as AudioboxRater
     from avreward.raters.avbench._audiobox_network import AudioboxConfig as AudioboxConfig
     from avreward.raters.avbench._audiobox_network import AudioboxNetwork as AudioboxNetwork
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_aesthetic": ["AestheticRater"],
+        "_aesthetic_network": ["AestheticConfig", "AestheticNetwork"],
         "_audiobox": ["AudioboxRater"],
         "_audiobox_network": ["AudioboxConfig", "AudioboxNetwork"],
         "_df_arena": ["DfArenaRater"],

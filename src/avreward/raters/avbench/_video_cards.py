@@ -44,5 +44,34 @@ SYNCNET = RaterCard(
     layout=Layout("SyncNet (syncnet_v2.model)", _has_syncnet, _syncnet),
 )
 
-VIDEO_CARDS = (SYNCNET,)
+AESTHETIC_FILE = "aesthetic_predictor_v2_5.pth"
+AESTHETIC_SCORES = (
+    Dimension("video_aesthetic", 1, 10, frozenset({"video"}), description="aesthetics of the frames, as in AVBench"),
+    Dimension(
+        "spread", 0, float("inf"), frozenset({"video"}), higher_is_better=None, detail=True,
+        description="standard deviation over the frames",
+    ),
+)  # fmt: skip
+"""Mean and spread over the frames."""
+
+
+def _has_aesthetic(folder: Path, config: Mapping[str, Any]) -> bool:
+    return (folder / AESTHETIC_FILE).is_file()
+
+
+def _aesthetic() -> Callable[..., Rater]:
+    from avreward.raters.avbench._aesthetic import load
+
+    return load
+
+
+AESTHETIC = RaterCard(
+    "siglip_aesthetic",
+    AESTHETIC_SCORES,
+    licence="AGPL-3.0 (repository of the head)",
+    checkpoint="aesthetic_predictor_v2_5.pth beside google/siglip-so400m-patch14-384",
+    layout=Layout("the aesthetic predictor v2.5 (aesthetic_predictor_v2_5.pth)", _has_aesthetic, _aesthetic),
+)
+
+VIDEO_CARDS = (SYNCNET, AESTHETIC)
 """Cards of the networks that rate lips and frames."""
