@@ -132,7 +132,8 @@ def load(
     if config.get("format") == "avreward":
         sizes, state = AestheticConfig.from_dict(config["network"]), read_weights(weight_files(folder))
         source, saved = folder, config["options"]["pictures"]
-        pictures = Pictures(**{key: tuple(v) if isinstance(v, list) else v for key, v in saved.items()})
+        given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in saved.items()}
+        pictures = Pictures(**given)
     else:
         source = folder / AESTHETIC_FILE
         head = read_weights([source])
