@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from avreward.generators.base import Noise as Noise
     from avreward.generators.base import Sampler as Sampler
     from avreward.generators.base import SamplingRun as SamplingRun
+    from avreward.generators.diffusers.guidance import RewardGuidance as RewardGuidance
     from avreward.generators.diffusers.sampler import DiffusersSampler as DiffusersSampler
     from avreward.generators.folder import FolderGenerator as FolderGenerator
 
@@ -28,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "Sampler",
             "SamplingRun",
         ],
+        "diffusers.guidance": ["RewardGuidance"],
         "diffusers.sampler": ["DiffusersSampler"],
         "folder": ["FolderGenerator"],
     },
