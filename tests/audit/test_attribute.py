@@ -205,3 +205,13 @@ def test_rows_and_files(tmp_path):
         found.save(tmp_path / "a.txt")
     assert "-3" in repr(found).splitlines()[2]
     assert "&lt;a&gt;" in found._repr_html_()
+
+
+def test_words_of_peaks_follow_the_sign():
+    """Where every moment lowers the reward, the one that stands out above lowers it least."""
+    moments = MomentEffects("audio", (0.0, 1.0, 2.0, 3.0), (1.0, 2.0, 3.0, 4.0), (-5.0, -5.1, -4.9, -0.7))
+    said = Attribution("clip", "toy.power", 1.0, "occlusion", {"audio": moments}).summary()
+    assert said == ["audio: lowers the reward least from 3.00 to 4.00 s (−0.7)"]
+    moments = MomentEffects("audio", (0.0, 1.0, 2.0, 3.0), (1.0, 2.0, 3.0, 4.0), (5.0, 5.1, 4.9, 0.7))
+    said = Attribution("clip", "toy.power", 1.0, "occlusion", {"audio": moments}).summary()
+    assert said == ["audio: raises the reward least from 3.00 to 4.00 s (+0.7)"]

@@ -132,3 +132,23 @@ def test_ctrl_c_ends_the_server_and_the_answers_are_printed(pairs):
     assert process.returncode == SOME_FAILED, err
     assert "2 pairs, 1 person." in out
     assert "Traceback" not in err
+
+
+def test_the_current_folder_and_endings_in_capitals(run, pairs, answering, tmp_path):
+    """`.` has no name of its own; the answers lie beside the folder, not in it."""
+    for place in (".", "..", tmp_path):
+        wrong = run("ask", place)
+        assert wrong.exit_code == USAGE
+        assert "holds no pairs" in wrong.stderr
+    done = run("ask", pairs, "--export", "A.CSV")
+    assert done.exit_code == SOME_FAILED, done.stderr
+    assert len(pandas.read_csv(tmp_path / "A.CSV")) > 0
+
+
+def test_options_that_an_experiment_cannot_follow(run, pairs, answering):
+    run("ask", pairs)
+    folder = pairs.with_name("pairs-answers")
+    for option in (("--limit", "1"), ("--out", "elsewhere")):
+        refused = run("ask", folder, *option)
+        assert refused.exit_code == USAGE
+        assert option[0] in refused.stderr

@@ -260,3 +260,16 @@ def test_no_scores_at_all(table):
         compare_systems(table(made))
     with pytest.raises(ArgumentError, match=r"at least two systems with scores, got none in .* \(6 clips have no"):
         compare_systems(table(made), columns=["toy.quality"])
+
+
+def test_equal_systems_do_not_lead(tmp_path):
+    import pandas
+
+    rows = [
+        {"clip": f"g{g}/{system}.mp4", "group": f"g{g}", "system": system, "reward": 1.0}
+        for g in range(10)
+        for system in "abc"
+    ]
+    pandas.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    found = compare_systems(tmp_path / "t.csv", system="system", group_by="group", columns=["reward"])
+    assert found.verdicts == ("reward: all 3 systems are equal in every group",)

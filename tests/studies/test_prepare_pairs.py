@@ -13,6 +13,7 @@ from avreward import Clip
 from avreward.errors import AvrewardError
 from avreward.selection import candidates_of, export_pairs, make_pairs
 from avreward.studies import Choices, PairRow, prepare_pairs, read_pair_rows
+from avreward.studies._prepare_pairs import _kind
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +119,20 @@ def test_clips_that_the_rows_hold_themselves(clips, tmp_path, monkeypatch):
     for video in choices.videos():
         for shown in video.candidates:
             assert Clip.open(choices.folder / shown.file).keys == Clip.open(clips / shown.source).keys
+
+
+def test_a_video_that_was_encoded_anew_is_the_same_video(tmp_path):
+    """So that people are asked about the sound; another take of equal length is another video."""
+    still = torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.avg_pool2d(still[None], 9, 1, 4)[0]
+    smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())
+    moving = torch.stack([smooth.roll(2 * i, -1) for i in range(12)])
+    other = torch.stack([smooth.roll(-2 * i, -1).flip(-2) for i in range(12)])
+    tone = 0.2 * torch.sin(torch.arange(8000) * 0.1)[None]
+    clips = []
+    for name, video, crf in (("a", moving, 18), ("b", moving, 32), ("c", other, 18)):
+        Clip(video=video, fps=12, audio=tone, sample_rate=8000).save(tmp_path / f"{name}.mp4", crf=crf)
+        clips.append(Clip.open(tmp_path / f"{name}.mp4"))
+    first, again, another = clips
+    assert first.keys["video"] != again.keys["video"]
+    assert [_kind(first, clip) for clip in (first, again, another)] == ["sound", "sound", "clip"]

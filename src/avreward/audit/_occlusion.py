@@ -25,7 +25,7 @@ Variant = tuple[str, Callable[[], Clip]]  # what it lacks, and what makes it
 
 @dataclass(frozen=True)
 class MomentWindows:
-    """MomentWindows of equal length that overlap by half and cover a stretch of time, in s."""
+    """Windows of equal length that overlap by half and cover a stretch of time, in s."""
 
     start: tuple[float, ...]
     stop: tuple[float, ...]

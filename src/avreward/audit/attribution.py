@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from avreward import _display
+from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -182,12 +183,8 @@ class Attribution(_display.ShownAsTable):
             text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         else:
             text = self.to_frame().to_csv(index=False, lineterminator="\n")
-        temporary = target.with_name(f".{target.name}.part")
-        try:
-            temporary.write_text(text, encoding="utf-8", errors="replace")
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(target) as part:
+            part.write_text(text, encoding="utf-8", errors="replace")
         return target
 
     def summary(self) -> list[str]:
@@ -232,8 +229,13 @@ def signed(value: float) -> str:
 
 
 def _sentence(name: str, part: MomentEffects | RegionEffects) -> str:
-    peaks = (("lowers", part.lowest), ("raises", part.highest))
-    said = [f"{verb} the reward most {peak.where} ({signed(peak.effect)})" for verb, peak in peaks if peak is not None]
+    # Peaks stand out from the median: in a clip that is bad everywhere the highest one may still lower the reward.
+    said = []
+    for peak, side in ((part.lowest, -1), (part.highest, 1)):
+        if peak is not None:
+            most = "most" if side * peak.effect >= 0 else "least"
+            verb = "raises" if peak.effect > 0 else "lowers"
+            said.append(f"{verb} the reward {most} {peak.where} ({signed(peak.effect)})")
     if said:
         return f"{name}: {'; '.join(said)}"
     which = "moment" if isinstance(part, MomentEffects) else "region"

@@ -90,8 +90,12 @@ def _choices(pairs: Path, out: Path | None, limit: int | None, verdict: str | No
     from avreward.studies.choices import FILE
 
     if (pairs / FILE).is_file():
+        if out is not None or limit is not None:
+            message = "an experiment that is there keeps its folder and its pairs; leave the option out"
+            raise typer.BadParameter(message, param_hint="--out" if out is not None else "--limit")
         return Choices(pairs)
-    folder = out or pairs.with_name(f"{pairs.resolve().stem if pairs.is_file() else pairs.resolve().name}-answers")
+    named = pairs if pairs.name not in ("", "..") else pairs.resolve()
+    folder = out or named.with_name(f"{named.stem if named.is_file() else named.name}-answers")
     if result:
         return Choices(folder)
     rows = read_pair_rows(pairs, verdict)

@@ -31,6 +31,8 @@ def verdict_of(found: SystemComparison, dimension: str) -> str:
     if len(ranked) == 2:
         text = f"no evidence of a difference between {best} and {close[0]}"
         return f"{dimension}: {text}{''.join(f' ({span(one)})' for one in pairs)}{_can_show(pairs)}"
+    if all(one.difference == 0 and one.low == one.high == 0 for one in pairs) and len(pairs) == len(ranked) - 1:
+        return f"{dimension}: all {len(ranked)} systems are equal in every group"
     which = f"the {len(close)} others" if len(close) == len(ranked) - 1 and len(close) > 2 else listed(close)
     compared = [one for name, one in against.items() if name in close and one is not None]
     return f"{dimension}: {best} leads, but {which} cannot be told apart from it{_can_show(compared)}"
@@ -62,6 +64,8 @@ def notes_of(found: SystemComparison) -> list[str]:
             f"{counted(found.groups, 'group')} cannot show any difference at the level of {found.level:.0%}; at least "
             f"{needed} are needed. Intervals without an end are shown as ∞."
         )
+        if len(found.dimensions) > 1:
+            lines.append("Fewer groups are needed for fewer scores: name the one that counts (--score COLUMN).")
     elif found.groups < FEW:
         lines.append(f"Only {found.groups} groups: the intervals are wide.")
     unequal = sorted({one.system for one in found.scores if 0 < one.groups < found.groups})

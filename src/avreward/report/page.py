@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avreward._whole_files import whole_file
 from avreward.report.data import Bar, MeasurementView, Page
 
 if TYPE_CHECKING:
@@ -59,14 +60,8 @@ def write_page(page: Page, path: str | PathLike[str]) -> Path:
 def write_whole(path: Path, text: str) -> Path:
     """Write all of `text` to `path` or nothing; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")  # file names may not be valid UTF-8
-        temporary.replace(path)
-    except OSError as error:  # the error of a full disk does not name the file
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", errors="replace")  # file names may not be valid UTF-8
     return path
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.studies._agreement import Agreement, agreement, by_category
 from avreward.studies._questions import FIRST, NEITHER, SECOND
@@ -69,25 +68,19 @@ def export_answers(choices: Choices, path: str | PathLike[str]) -> Path:
         AvrewardError: if the file can't be written.
     """
     path, table = Path(path), answers_table(choices)
-    if path.suffix not in ENDINGS:
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
         raise ArgumentError("path", f"a name that ends in {', '.join(ENDINGS)}", str(path))
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
-        os.close(handle)
-        part = Path(name)
-        try:
-            if path.suffix == ".csv":
+        with whole_file(path) as part:
+            if ending == ".csv":
                 text = table.select_dtypes(exclude="number").columns
                 table[text] = table[text].map(_plain)
                 table.to_csv(part, index=False, lineterminator="\n")
-            elif path.suffix == ".jsonl":
+            elif ending == ".jsonl":
                 table.to_json(part, orient="records", lines=True, force_ascii=False)
             else:
                 table.to_parquet(part, index=False)
-            part.chmod(0o644)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); name another file") from error
     return path

@@ -10,12 +10,16 @@ from pathlib import Path
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
+from avreward.media.sampling import FramePlan, Spread
 from avreward.report._media import file_for
 from avreward.studies._pair_rows import PairRow
 from avreward.studies._questions import ShownClip, StudyVideo
 from avreward.studies.choices import Choices
 
 PAGE = "clips.html"  # never written: the media lie in the folder that such a page would have
+LENGTH = 0.25  # s: a container may round or pad
+LOOKS = 5  # frames that are compared
+ALIKE = 0.1  # of a frame's contrast: encoding anew changes less, another take much more
 
 
 def prepare_pairs(
@@ -134,7 +138,22 @@ def _kind(first: Clip, second: Clip) -> str:
         return "audio"
     if not (first.has_audio or second.has_audio):
         return "video"
-    return "sound" if first.keys["video"] == second.keys["video"] else "clip"
+    return "sound" if _same_picture(first, second) else "clip"
+
+
+def _same_picture(first: Clip, second: Clip) -> bool:
+    """Return whether two clips show one video, maybe encoded anew: equal packets, or frames that look the same."""
+    if first.keys["video"] == second.keys["video"]:
+        return True
+    if abs(first.ends["video"] - second.ends["video"]) > LENGTH:
+        return False
+    plan = FramePlan(Spread(LOOKS), size=(32, 32))
+    shown = [clip.frames(plan).float() for clip in (first, second)]
+    if shown[0].shape != shown[1].shape:
+        return False
+    apart = (shown[0] - shown[1]).abs().mean(dim=(1, 2, 3))
+    moving = (shown[0] - shown[0].mean(dim=(2, 3), keepdim=True)).abs().mean()  # flat frames all look alike
+    return bool((apart < ALIKE * max(float(moving), 0.02)).all())
 
 
 def _size(first: Clip, second: Clip) -> tuple[int, int]:

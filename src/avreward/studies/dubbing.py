@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from avreward._whole_files import whole_file
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, describe
 from avreward.generators._as_sampler import Generate, name_of
@@ -230,16 +231,15 @@ def _keep(videos: Sequence[SilentVideo], done: Dubbed, seed: int) -> None:
             })  # fmt: skip
     done.pairs = len(pairs)
     if pairs:
-        part = done.folder / f".{PAIRS}.part"
-        pandas.DataFrame(pairs).to_csv(part, index=False)
-        part.replace(done.folder / PAIRS)
+        with whole_file(done.folder / PAIRS) as part:
+            pandas.DataFrame(pairs).to_csv(part, index=False)
 
 
 def _copied(source: Path, target: Path) -> Path:
     """Copy a file so that it appears whole."""
-    part = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, part)
-    return part.replace(target)
+    with whole_file(target) as part:
+        shutil.copyfile(source, part)
+    return target
 
 
 def _draw(seed: int, name: str) -> int:

@@ -62,3 +62,12 @@ def test_bad_arguments(options: dict[str, Any], problem: str) -> None:
     function = options.pop("function", trl_reward(Toy()["power"]))
     with pytest.raises(ArgumentError, match=problem):
         ClipLogCallback(function, **options)
+
+
+def test_a_full_disk_does_not_end_the_training(tmp_path: Any) -> None:
+    (tmp_path / "file").touch()
+    judge = trl_reward(Toy()["power"], render=render)
+    callback = ClipLogCallback(judge, every=1, folder=tmp_path / "file")
+    with pytest.warns(UserWarning, match="no samples of step"):
+        trainer = trained("GRPO", tmp_path / "run", judge, [callback])
+    assert trainer.state.global_step == 2

@@ -1,10 +1,12 @@
 """Pairs on disk: read back equal, accepted by the trainers' own readers, and nothing half-written."""
 
+import contextlib
 import csv
 import io
 import json
 import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -498,3 +500,32 @@ def test_the_folder_one_is_in_is_no_place(made, tmp_path, monkeypatch, out):
     assert list(tmp_path.iterdir()) == []
     export_pairs(made, "new/../pairs")
     assert [path.name for path in tmp_path.iterdir()] == ["pairs"]
+
+
+def test_runs_that_write_one_folder_at_once(media, tmp_path):
+    """One of them wins with a whole folder of its own; the others are told that it has contents."""
+    started = threading.Barrier(3)
+    results = []
+
+    def write(name):
+        def wait(count):
+            if not started.broken:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    started.wait(timeout=20)  # all are in the middle
+
+        try:
+            export_pairs(media, tmp_path / "out", name, copy=True, step=wait)
+            results.append(name)
+        except ArgumentError as error:
+            results.append(str(error))
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in ("datasets", "trl", "kto")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [won] = [result for result in results if result in ("datasets", "trl", "kto")]
+    assert sum("which has contents" in result for result in results) == 2
+    assert (tmp_path / "out" / "data").is_dir() == (won == "datasets")
+    assert len(list((tmp_path / "out" / "media").iterdir())) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

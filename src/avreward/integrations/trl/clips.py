@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from os import PathLike
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from avreward._extras import extra
-from avreward.errors import ArgumentError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.integrations.trl.rewards import AsyncTrlReward, TrlReward
 from avreward.training.clip_log import log_clips
 
@@ -75,9 +76,11 @@ class ClipLogCallback(TrainerCallback):
             folder = Path(self.folder) if self.folder is not None else Path(args.output_dir) / "samples"
             captions = [f"{_shown(value)} {text}".strip() for _, value, text in found]
             trackers = self._trackers(args)
-            log_clips(
-                trackers, [clip for clip, *_ in found], state.global_step, folder, captions=captions, name=self.name
-            )
+            clips = [clip for clip, *_ in found]
+            try:
+                log_clips(trackers, clips, state.global_step, folder, captions=captions, name=self.name)
+            except (AvrewardError, OSError) as error:  # a full disk must not end the training
+                warnings.warn(f"{folder}: no samples of step {state.global_step} ({error})", stacklevel=2)
         return control
 
     def on_train_end(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:

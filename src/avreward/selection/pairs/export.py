@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avreward._whole_files import whole_folder
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.selection.pairs._card import card
 from avreward.selection.pairs._files import AT_ONCE_WITH_MEDIA, SHEETS, lossless
@@ -166,22 +166,20 @@ def _appearing(folder: Path) -> Iterator[Path]:
     if target in (Path.cwd().resolve(), *Path.cwd().resolve().parents):  # a folder cannot be moved over these
         got = Described(f"{folder}, which is or contains the current folder")
         raise ArgumentError("folder", "a new folder", got, "pass another folder")
-    part = target.with_name(f".{target.name}.part")
     try:
-        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-            got = Described(f"{folder}, which has contents")
-            raise ArgumentError("folder", "a new or empty folder", got, "move it away, or pass another folder")
-        shutil.rmtree(part, ignore_errors=True)  # left by a killed run
-        part.mkdir(parents=True)
-        yield part
-        if target.is_dir():
-            target.rmdir()
-        part.replace(target)
+        _check_empty(folder)
+        with whole_folder(target) as part:
+            yield part
+            _check_empty(folder)  # another run may have written it in the meantime
     except OSError as error:
         why = error.strerror or str(error)
         raise AvrewardError(f"{folder}: could not be written ({why}); free disk space or pass another") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        got = Described(f"{folder}, which has contents")
+        raise ArgumentError("folder", "a new or empty folder", got, "move it away, or pass another folder")
 
 
 def _write(
