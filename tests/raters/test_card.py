@@ -80,6 +80,6 @@ def test_what_a_card_shows() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["signals", "video_reward", "avbench", "agav", "public", "embedding"])
+@pytest.mark.parametrize("name", ["signals", "video_reward", "sync", "avbench", "agav", "public", "embedding"])
 def test_every_dimension_says_what_it_is(name: str) -> None:
     assert all(d.description and d.low < d.high for d in card(name).dimensions)

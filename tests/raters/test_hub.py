@@ -143,6 +143,9 @@ def test_layouts_told_by_their_files(tmp_path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "model_config.json").write_text("{}")
     assert layout_of(tmp_path / "a", {"model_type": "qwen2_vl"}) is layout("video_reward")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "avsync_eval_weights.pt").touch()
+    assert layout_of(tmp_path / "c", {}) is layout("sync")
     (tmp_path / "b" / "audio_video").mkdir(parents=True)
     assert layout_of(tmp_path / "b", {}) is layout("avbench")
 
@@ -150,7 +153,7 @@ def test_layouts_told_by_their_files(tmp_path) -> None:
 def test_our_own_layout_comes_first(tmp_path) -> None:
     (tmp_path / "model_config.json").write_text("{}")
     ours = {"format": "avreward", "format_version": 1, "network": {}, "model_type": "clap"}
-    kinds = ["agav", "public", "video_reward", "avbench", "embedding"]
+    kinds = ["agav", "public", "video_reward", "sync", "avbench", "embedding"]
     for kind in kinds:
         assert layout_of(tmp_path, {**ours, "rater": kind}) is layout(kind)
     with pytest.raises(AvrewardError, match="a rater of kind 'signals', unknown to this version; update"):
@@ -174,7 +177,7 @@ def test_folders_without_a_rater(tmp_path, config, said: str) -> None:
     text = str(caught.value)
     assert text.startswith(f"{tmp_path}: no rater that avreward knows: ")
     assert said in text
-    assert "expected a folder that avreward wrote, or VideoReward (model_config.json), or AVBench" in text
+    assert "expected a folder that avreward wrote, or VideoReward (model_config.json), or the sync" in text
     assert "AGAV-Rater (mm_projector_type)" in text
     assert "qwen2_5_omni" in text
 

@@ -47,6 +47,8 @@ from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import BinaryConfidence, FiveLevels, first_tokens
 from avreward.raters.scores import Dimension
 from avreward.raters.signals.rater import SignalsRater
+from avreward.raters.sync._backbone import SyncBackbone
+from avreward.raters.sync.rater import SyncRater
 from avreward.raters.video_reward.rater import NORMS, VideoRewardRater, backbone_options, with_tokens
 from avreward.raters.zero_shot.rater import PublicRater
 from versions.avbench_audio_cases import avbench_audio_cases
@@ -181,6 +183,16 @@ def video_reward_cases() -> dict[str, Any]:
         rater = VideoRewardRater(backbone, head, normalized=normalized, norms=NORMS)
         out[f"{rows} rows"] = scores(rater, clip(prompt="a red ball"), clip(seconds=0))
     return out
+
+
+def sync_cases() -> dict[str, Any]:
+    """Clips that are filled up to five seconds, one of few frames a second, and one that is cut."""
+    thinker = tiny_qwen2_5_omni("none")
+    filled(thinker.module)
+    head = network(nn.Linear(thinker.module.config.text_config.hidden_size, 1))
+    rater = SyncRater(SyncBackbone(thinker.module, thinker.tokenizer, "none"), head)
+    clips = {"short": clip(24, 1.5, fps=16), "slow": clip(12, 3.0, fps=4), "long": clip(96, 6.5, fps=16)}
+    return {name: scores(rater, one) for name, one in clips.items()}
 
 
 def avbench_cases() -> dict[str, Any]:

@@ -43,6 +43,7 @@ SUBJECTS = _all(
         Subject("avreward.raters.agav", ("media", "encoders", "lmm"), rater_cases.agav_cases),
         Subject("avreward.raters.aigv_assessor", ("media", "encoders", "lmm"), rater_cases.aigv_assessor_cases),
         Subject("avreward.raters.video_reward", ("media", "encoders", "lmm"), rater_cases.video_reward_cases),
+        Subject("avreward.raters.sync", ("media", "encoders", "lmm"), rater_cases.sync_cases),
         Subject("avreward.raters.zero_shot", ("media", "encoders", "lmm"), rater_cases.zero_shot_cases),
         Subject("avreward.raters.avbench", ("media", "encoders", "lmm"), rater_cases.avbench_cases),
         Subject("avreward.raters.aigveval", ("media", "encoders", "lmm"), rater_cases.aigveval_cases),

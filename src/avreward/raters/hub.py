@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from avreward.raters.base import Rater
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
-_OLD_WEIGHTS = ("*.bin", "*.bin.index.json", "*.pth")
+_OLD_WEIGHTS = ("*.bin", "*.bin.index.json", "*.pth", "*_weights.pt")
 _REST = ("*.json", "*.txt", "*.model", "*.jinja")
 
 

@@ -23,6 +23,7 @@ from avreward.raters.card import UNKNOWN, RaterCard
 from avreward.raters.dover._card import CARD as DOVER
 from avreward.raters.embedding._card import CARD as EMBEDDING
 from avreward.raters.signals._card import CARD as SIGNALS
+from avreward.raters.sync._card import CARD as SYNC
 from avreward.raters.video_reward._card import CARD as VIDEO_REWARD
 from avreward.raters.zero_shot._card import CARD as PUBLIC
 
@@ -36,6 +37,7 @@ ENTRY_POINTS = "avreward.raters"
 CARDS = (
     SIGNALS,
     VIDEO_REWARD,
+    SYNC,
     AVBENCH,
     AGAV,
     AIGV_ASSESSOR,

@@ -21,6 +21,7 @@ _MARKS = {
     "mm_projector_a.": "a checkpoint of AGAV-Rater",
     "lm_head_reg.": "a checkpoint of AGAV-Rater",
     "connector.sampler.": "a checkpoint of AGAV-Rater",  # our name
+    "regression_head.fc_1.": "a checkpoint of the sync evaluator",
     "rm_head.": "a checkpoint of VideoReward",
     "netcnnlip.": "a checkpoint of SyncNet",
     "time_dependency.model.": "a checkpoint of NISQA",
