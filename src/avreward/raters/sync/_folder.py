@@ -28,7 +28,7 @@ _PARTS = ("model.audio_tower.", "model.visual.", "model.language_model.")
 
 
 @dataclass(frozen=True)
-class Published:
+class SyncFolder:
     """The content of a folder with ``avsync_eval_weights.pt``.
 
     Attributes:
@@ -40,7 +40,7 @@ class Published:
     base: Path
 
     @classmethod
-    def find(cls, folder: Path, base: str | Path | None = None) -> Published:
+    def find(cls, folder: Path, base: str | Path | None = None) -> SyncFolder:
         """Read `folder`; the base model's weights are downloaded only where the checkpoint lacks them.
 
         Raises:

@@ -114,14 +114,14 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, base: str
 
     from avreward.raters.checkpoints._networks import load_tokenizer
     from avreward.raters.checkpoints._weights import load_matching, read_weights, weight_files
-    from avreward.raters.sync._folder import Published, held_name
+    from avreward.raters.sync._folder import SyncFolder, held_name
 
     if loading.adapter is not None:
         raise ArgumentError("adapter", "none, as the evaluator is one network", loading.adapter, "leave it out")
     if config.get("format") == "avreward":
         sizes, state, tokens = config["network"], read_weights(weight_files(folder)), folder
     else:
-        found = Published.find(folder, base)
+        found = SyncFolder.find(folder, base)
         sizes, state, tokens = found.sizes, found.state(), found.base
     with init_empty_weights(include_buffers=False):
         network = build_network(Qwen2_5OmniThinkerConfig.from_dict(dict(sizes)), loading.attention)
