@@ -19,7 +19,7 @@ from avreward.studies.choices import Choices
 PAGE = "clips.html"  # never written: the media lie in the folder that such a page would have
 LENGTH = 0.25  # s: a container may round or pad
 LOOKS = 5  # frames that are compared
-ALIKE = 0.1  # of a frame's contrast: encoding anew changes less, another take much more
+ALIKE = 0.2  # of the contrast of a frame: encoding anew changes less, another take more
 
 
 def prepare_pairs(
