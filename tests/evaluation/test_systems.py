@@ -126,6 +126,16 @@ def test_folders_as_systems(table):
     assert compare_systems(table(made), "parent", group_by="stem").groups == 6
 
 
+def test_groups_of_a_table_without_a_column_for_them(tmp_path):
+    """The same rule as for pairs: the prompt if there is one, else the folder."""
+    path = tmp_path / "t.csv"
+    path.write_text("clip,prompt,x\n" + "".join(f"{g}/{s}.mp4,,{g + s}.5\n" for g in range(3) for s in range(2)))
+    assert compare_systems(read_table(path)).rule == "the folder of the clip"
+    assert compare_systems(read_table(path), "parent").rule == "the file's name"
+    path.write_text("clip,prompt,x\n" + "".join(f"{g}/{s}.mp4,p{g},{g + s}.5\n" for g in range(3) for s in range(2)))
+    assert compare_systems(read_table(path)).rule == "the prompt"
+
+
 def test_categories(table):
     made = [
         {"clip": f"{g}/{s}.mp4", "group": str(g), "prompt": "music" if g < 2 else "speech", "toy.quality": g + 10.0 * s}

@@ -115,6 +115,13 @@ def test_paths_relative_to_the_manifest(dubs, tmp_path, monkeypatch):
         ("a.csv", "name,text\nx,y\n", "a column clip, file, .* or audio, got only name, text; call the column"),
         ("a.csv", "clip,prompt\na.mp4,a dog, wet\n", "expected 2 values a line, got 3 in line 2; put quotes"),
         ("a.csv", "clip,clip\na,b\n", "columns with different names, got 'clip' twice"),
+        ("a.csv", "File,text\nx,y\n", "got only File, text; write File in small letters: file"),
+        ("a.csv", "file;prompt\nx;y\n", "got only file;prompt; it separates values by semicolons; separate them by"),
+        ("a.tsv", "file,prompt\nx,y\n", "it separates values by commas; separate them by commas in .csv and by tabs"),
+        ("a.csv", "", "a row a clip, got none; add rows"),
+        ("a.csv", "clip,prompt\n", "a row a clip, got none below its heading; add rows"),
+        ("a.csv", "video,audio\nx.mp4,y.wav\n", "one column with media, got video and audio; write dubbed files"),
+        ("a.csv", "clip\n \n", "row 1: expected a path under clip, got ''"),
         ("a.csv", "clip,prompt\n,a dog\n", "row 1: expected a path under clip, got ''"),
         ("a.json", "3", "rows with names, or paths, got 3"),
         ("a.jsonl", '{"clip": "a.mp4"}\nnull\n', "rows with names, or paths, got None"),
@@ -131,8 +138,48 @@ def test_manifests_that_cannot_be_read(dubs):
         Path(name).write_text(text)
         with pytest.raises(AvrewardError, match=rf"{name}: this list can't be read \(.*\); write CSV"):
             list_clips(name)
+    Path("wide.csv").write_text("clip\nx.mp4\n", encoding="utf-16")
+    with pytest.raises(AvrewardError, match=r"wide.csv: this list can't be read \('utf-8' .*\); save it as UTF-8"):
+        list_clips("wide.csv")
     with pytest.raises(AvrewardError, match=r"lost.csv: this list can't be read .*; check the path"):
         list_clips("lost.csv")
+
+
+def test_blanks_around_values(dubs):
+    """Around a path they are not meant, unless there is such a file; after ", " in the heading nowhere."""
+    Path(" own.wav").touch()
+    Path("list.csv").write_text("clip,prompt\n drum/a.wav , a\n")
+    assert list_clips("list.csv") == [ListedClip(Path("drum/a.wav"), " a")]
+    Path("list.csv").write_text("clip\n own.wav\n")
+    assert paths("list.csv") == [" own.wav"]
+    Path("list.csv").write_text('clip, prompt\nb.mp4, "rain, heavy"\n')
+    assert list_clips("list.csv") == [ListedClip(Path("b.mp4"), "rain, heavy")]
+
+
+def test_audio_beside_a_video_may_be_no_media(dubs):
+    Path("list.csv").write_text("video,audio\nb.mp4,foley\n")
+    assert list_clips("list.csv") == [ListedClip(Path("b.mp4"), None, {"audio": "foley"})]
+
+
+def test_a_pattern_of_manifests(dubs):
+    Path("l10.csv").write_text("clip\nten.mp4\n")
+    Path("l2.csv").write_text("clip\ntwo.mp4\n")
+    assert paths("l*.csv") == ["two.mp4", "ten.mp4"]
+    with pytest.raises(ArgumentError, match=r"clips: expected manifests that match the pattern, got none for '\*.tsv'"):
+        list_clips("*.tsv")
+
+
+def test_folders_without_media(dubs):
+    Path("empty").mkdir()
+    with pytest.raises(ArgumentError, match="clips: expected media files in the folder, got none in empty; check"):
+        list_clips(["b.mp4", "empty"])
+
+
+def test_digits_of_other_scripts_are_letters(dubs):
+    for name in ("²", "x1²2"):
+        Path(name).mkdir()
+        Path(name, "a.wav").touch()
+    assert paths("[x²]*") == ["x1²2/a.wav", "²/a.wav"]
 
 
 def test_a_manifest_of_many_rows(tmp_path):

@@ -9,6 +9,7 @@ from avreward import Clip, load_reward
 from avreward.errors import ArgumentError
 from avreward.rewards import zscore
 from avreward.scoring import list_clips, read_table, score_table
+from avreward.scoring._table_rewards import rewards_of, table_reward
 from avreward.selection import candidates_of
 
 
@@ -62,6 +63,19 @@ def test_what_a_table_does_not_have(table):
     bare.write_text("clip,mine\na.mp4,1\n")
     with pytest.raises(ArgumentError, match=r"columns of scores .*, got none"):
         read_table(bare).with_reward("mine")
+
+
+def test_a_reward_without_an_expression_is_the_column(tmp_path):
+    """As in a CSV without its NAME.meta.json: the numbers in ``reward`` count, not ``overall``."""
+    path = tmp_path / "t.csv"
+    path.write_text('clip,signals.overall,signals.clipping,reward,reasons\na.mp4,9,0,1,\nb.mp4,1,0,2,\n'
+                    'c.mp4,5,0,,"{""toy.x"": ""no speech""}"\n')  # fmt: skip
+    table = read_table(path)
+    found = rewards_of(table, table_reward(table))
+    assert found.values[:2].tolist() == [1, 2]
+    assert "no speech" in str(found.reasons[2])
+    assert table_reward(table, "overall").terms[0].name == "signals.overall"
+    assert table.with_reward("reward - overall").numbers("reward")[:2].tolist() == [-8, 1]
 
 
 def test_candidates_by_an_expression(table):

@@ -1,6 +1,7 @@
 """Groups in a scored table, and who is left out of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from scored_tables import varied, write
@@ -16,6 +17,19 @@ def grouped(table, by=None):
     for row in pool.kept:
         found.setdefault(pool.names[pool.group[row]], []).append(int(row))
     return pool.rule, found
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
+def test_the_default_rule_needs_a_prompt_and_not_its_column(tmp_path, ending):
+    path = tmp_path / f"t.{ending}"
+    rows = [{"clip": "a/1.mp4", "prompt": "", "reward": 1}, {"clip": "b/1.mp4", "prompt": None, "reward": 2}]
+    table = read_table(write(path, rows, group_by=None))
+    table = replace(table, rows=table.rows.drop_columns(["group"]))
+    assert grouped(table) == ("the folder of the clip", {"a": [0], "b": [1]})
+    rows[0]["prompt"] = "x"
+    table = read_table(write(path, rows, group_by=None))
+    table = replace(table, rows=table.rows.drop_columns(["group"]))
+    assert grouped(table) == ("the column prompt", {"x": [0]})
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avreward.errors import ArgumentError, Described, unknown_name
+from avreward.scoring.inputs import default_rule
 from avreward.scoring.table_reader import ScoredTable
 
 Array = NDArray[np.float64]
@@ -134,10 +135,9 @@ def _grouping(table: ScoredTable, system: str, group_by: str | None) -> str:
         return "group" if group_by == formed and not table.has(group_by) and group_by not in RULES else group_by
     if system == "parent" and formed in (None, "parent"):
         return "stem"  # a folder a system, with files of the same names
-    if not table.has("group"):
-        remedy = "name what the clips of a group share: prompt, parent, stem or a column"
-        raise ArgumentError("group_by", "a rule or a column, since the table has no column group", None, remedy)
-    return "group"
+    prompts = table.column("prompt").to_pylist() if table.has("prompt") else ()
+    rule = default_rule(table.has("group"), prompts)
+    return "stem" if rule == system == "parent" else rule
 
 
 def _keys(table: ScoredTable, name: str, by: str, clips: Sequence[str]) -> list[str | None]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError
-from avreward.scoring.inputs import MEDIA, natural
+from avreward.scoring._manifest import MEDIA
+from avreward.scoring.inputs import natural
 
 
 class FolderGenerator:

@@ -11,6 +11,11 @@ from typing import Any
 
 from avreward.errors import ArgumentError, AvrewardError, Described
 
+# Endings of the files that count in a folder; other files are taken only if they are named.
+MEDIA = frozenset({
+    ".aac", ".aif", ".aiff", ".avi", ".flac", ".flv", ".gif", ".m4a", ".m4v", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".ogg", ".ogv", ".opus", ".ts", ".wav", ".webm", ".wma", ".wmv",
+})  # fmt: skip
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 PATHS = ("clip", "file", "path", "video", "filename", "file_name", "audio")  # columns with the path; the first counts
 LOOKED_AT = 16  # paths that show whether a manifest's paths are relative to its own folder
@@ -23,7 +28,7 @@ def read_manifest(path: Path) -> list[tuple[str, str | None, Mapping[str, Any]]]
     file may also map each path to its prompt, and JSON may list paths alone. Relative paths are left as they are.
 
     Raises:
-        ArgumentError: if no column holds paths, or a row has none; it names the file.
+        ArgumentError: if no column holds paths, there are no rows, or a row has no path; it names the file.
         AvrewardError: if the file can't be read.
     """
     return _listed(path, _columns(path))
@@ -34,9 +39,14 @@ def _listed(path: Path, columns: dict[str, list[Any]]) -> list[tuple[str, str | 
     if name is None:
         if not columns:
             raise ArgumentError(f"{path}", "a row a clip", Described("none"), "add rows with a column clip")
-        remedy = "call the column with the paths clip, and that with the prompts prompt"
+        remedy = _renamed(columns, PATHS)
         raise ArgumentError(f"{path}", f"a column {', '.join(PATHS[:-1])} or {PATHS[-1]}", _named(columns), remedy)
-    clips, prompts = columns.pop(name), columns.pop("prompt", None)
+    clips, prompts = _unpadded(path, columns.pop(name)), columns.pop("prompt", None)
+    if not clips:
+        raise ArgumentError(f"{path}", "a row a clip", Described("none below its heading"), "add rows, or check it")
+    if name == "video" and any(_is_media(value) for value in columns.get("audio", ())):
+        remedy = "write dubbed files and list them under clip, or rank the sounds with --video; else rename audio"
+        raise ArgumentError(f"{path}", "one column with media", Described("video and audio"), remedy)
     empty = next((i for i, clip in enumerate(clips, 1) if not clip or not isinstance(clip, str)), None)
     if empty is not None:
         raise ArgumentError(f"{path}: row {empty}", f"a path under {name}", clips[empty - 1], "write one in each row")
@@ -57,8 +67,7 @@ def read_prompts(path: Path) -> dict[str, str]:
     """
     prompts: dict[str, str] = {}
     if "prompt" not in (columns := _columns(path)):
-        remedy = "call the column with the paths clip, and that with the prompts prompt"
-        raise ArgumentError(f"{path}", "the columns clip and prompt", _named(columns), remedy)
+        raise ArgumentError(f"{path}", "the columns clip and prompt", _named(columns), _renamed(columns, ("prompt",)))
     for clip, prompt, _ in _listed(path, columns):
         if prompt is None:
             got = Described("none")
@@ -83,6 +92,31 @@ def _named(columns: Mapping[str, Any]) -> Described:
     return Described(f"only {', '.join(columns)}"[:200])
 
 
+def _renamed(columns: Mapping[str, Any], wanted: Sequence[str]) -> str:
+    """Return what to do where a manifest lacks the `wanted` columns."""
+    other = next((name for name in columns if name.lower() in wanted), None)
+    if other is not None:
+        return f"write {other} in small letters: {other.lower()}"
+    marks = {";": "semicolons", "\t": "tabs", ",": "commas"}
+    told = next((told for mark, told in marks.items() if len(columns) == 1 and mark in next(iter(columns))), None)
+    if told is not None:
+        return f"it separates values by {told}; separate them by commas in .csv and by tabs in .tsv"
+    return "call the column with the paths clip, and that with the prompts prompt"
+
+
+def _unpadded(path: Path, clips: list[Any]) -> list[Any]:
+    """Return paths of CSV and TSV without blanks around them, unless there is a file with these blanks."""
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return clips
+    padded = {clip for clip in clips if isinstance(clip, str) and clip != clip.strip()}
+    meant = {clip for clip in padded if os.path.exists(clip) or (path.parent / clip).exists()}
+    return [clip.strip() if clip in padded - meant else clip for clip in clips]
+
+
+def _is_media(value: Any) -> bool:
+    return isinstance(value, str) and os.path.splitext(value.strip())[1].lower() in MEDIA
+
+
 def _columns(path: Path) -> dict[str, list[Any]]:
     """Return column → values."""
     kind = path.suffix.lower()
@@ -99,12 +133,16 @@ def _columns(path: Path) -> dict[str, list[Any]]:
         if isinstance(error, AvrewardError):
             raise
         remedy = "write CSV, TSV, JSON lines or Parquet with the columns clip and prompt"
+        if isinstance(error, UnicodeDecodeError):
+            remedy = "save it as UTF-8"
         raise AvrewardError(f"{path}: this list can't be read ({' '.join(str(error).split())}); {remedy}") from error
     return _transposed(path, _rows(path, rows))
 
 
 def _separated(path: Path, file: Any, separator: str) -> dict[str, list[Any]]:
-    reader = csv.reader(file, delimiter=separator)
+    blanks = any(name.startswith(" ") for name in next(csv.reader(file, delimiter=separator), [])[1:])
+    file.seek(0)  # in a file that begins with "clip, prompt", the blank is not a part of the values either
+    reader = csv.reader(file, delimiter=separator, skipinitialspace=blanks)
     head = [name.strip() for name in next(reader, [])]
     twice = next((name for name in head if head.count(name) > 1), None)
     if twice is not None:

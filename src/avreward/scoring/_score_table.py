@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from os import PathLike
@@ -16,13 +16,12 @@ from avreward.raters._environment import environment
 from avreward.raters.base import Rater
 from avreward.raters.scores import as_row
 from avreward.rewards.base import Reward
+from avreward.scoring._column_kinds import fits_in_64_bits, kind_of
 from avreward.scoring._streaming import Scored
 from avreward.scoring._table_rewards import DIMENSIONS, described
-from avreward.scoring.inputs import ListedClip, check_rule, group_of
+from avreward.scoring.inputs import ListedClip, check_rule, default_rule, group_of
 from avreward.scoring.store.store import Store
 from avreward.scoring.table_writer import TableWriter, covariates
-
-LEADING_ZERO = re.compile(r"[+-]?0\d")  # 007 is a name, not a number
 
 
 @dataclass
@@ -75,20 +74,22 @@ def score_table(
         The counts.
 
     Raises:
-        ArgumentError: if `group_by` is neither a rule nor a column, or there are no raters.
+        ArgumentError: if `group_by` is neither a rule nor a column, a seed of a manifest is not an integer of 64 bits,
+            or there are no raters.
         AvrewardError: if the table can't be written.
     """
     from avreward.scoring.run import score_files
 
     if not raters:
         raise ArgumentError("raters", "at least one rater", Described("none"))
-    formed = group_by or default_rule(clips)
+    formed = group_by or rule_of(clips)
     check_rule(clips, formed)
+    check_seeds(clips)
     run = run or TableRun()
     fingerprint = reward.fingerprint if reward else "+".join(rater.fingerprint for rater in raters)
     columns = [f"{rater.name}.{dimension.name}" for rater in raters for dimension in rater.dimensions]
     metadata = metadata_of(raters, reward, formed)
-    others = _others(clips, columns)
+    others = other_columns(clips, columns)
     table = TableWriter(out, columns, metadata, others)
     rows = score_files(
         _opened(clips, store), reward or raters[0], also=raters, store=store, retry_missing=retry_missing
@@ -100,7 +101,7 @@ def score_table(
                 if problem := _problem(scored):
                     run.failed += 1
                     tell(problem if problem.startswith(str(listed.path)) else f"{listed.path}: {problem}")
-                row = {name: _typed(listed.columns.get(name), kind) for name, kind in others.items()}
+                row = other_values(listed, others)
                 table.add(clip=str(listed.path), fingerprint=fingerprint, **(row | row_of(scored, listed, formed)))
                 run.rows, run.known = table.rows, run.known + scored.known
     finally:
@@ -119,32 +120,55 @@ def metadata_of(raters: Sequence[Rater], reward: Reward | None, group_by: str) -
     }
 
 
-def default_rule(clips: Sequence[ListedClip]) -> str:
-    """Return by what clips are grouped if nobody says: the column ``group``, else the prompt, else the folder."""
-    if any("group" in listed.columns for listed in clips):
-        return "group"
-    return "prompt" if any(listed.prompt for listed in clips) else "parent"
+def rule_of(clips: Sequence[ListedClip]) -> str:
+    """Return by what clips are grouped if nobody says; see `default_rule`."""
+    return default_rule(any("group" in one.columns for one in clips), (one.prompt for one in clips))
 
 
-def _others(clips: Sequence[ListedClip], columns: Sequence[str]) -> dict[str, str]:
+def check_seeds(clips: Sequence[ListedClip]) -> None:
+    """Raise an `ArgumentError` unless the column ``seed`` of manifests holds integers that fit in 64 bits."""
+    for listed in clips:
+        seed = listed.columns.get("seed")
+        if seed not in (None, "") and seed_of(listed) is None:
+            remedy = "correct it, or give the column another name to keep it as text"
+            raise ArgumentError(f"seed of {listed.path}", "an integer that fits in 64 bits", seed, remedy)
+
+
+def seed_of(listed: ListedClip) -> int | None:
+    """Return the seed of a clip in its manifest; `None` if there is none, or no integer of 64 bits."""
+    text = str(listed.columns.get("seed"))
+    if re.fullmatch(r"-?[0-9]+(\.0*)?", text) is None:  # 7.0 is how tables with gaps write 7
+        return None
+    seed = int(text.partition(".")[0])
+    return seed if fits_in_64_bits(seed) else None
+
+
+def other_columns(clips: Sequence[ListedClip], columns: Sequence[str]) -> dict[str, str]:
     """Return the columns of manifests that are copied: name → kind. The table's own columns are not."""
     own = {*columns, *(name for name, _ in TableWriter.COLUMNS), "metadata"}
     names = dict.fromkeys(name for listed in clips for name in listed.columns if name not in own)
-    return {name: _kind([listed.columns.get(name) for listed in clips]) for name in names}
+    return {name: _kind(name, [listed.columns.get(name) for listed in clips]) for name in names}
 
 
-def _kind(values: Sequence[Any]) -> str:
-    """Return the type of a column: numbers if all values are, also as text."""
-    known = [value for value in values if value not in (None, "")]
-    try:
-        numbers = bool([float(value) for value in known]) and not any(LEADING_ZERO.match(str(v)) for v in known)
-    except (TypeError, ValueError):
-        numbers = False
-    return "double" if numbers else "string"
+def other_values(listed: ListedClip, others: Mapping[str, str]) -> dict[str, Any]:
+    """Return a clip's values in the columns that `other_columns` returned."""
+    return {name: _typed(listed.columns.get(name), kind) for name, kind in others.items()}
+
+
+def _kind(name: str, values: Sequence[Any]) -> str:
+    """Return the type of a column: numbers if all values are and nothing of their text is lost."""
+    kind = kind_of(_text(value) for value in values if value not in (None, ""))
+    return "double" if kind == "int64" and "." in name else kind  # scores of another rater
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _typed(value: Any, kind: str) -> Any:
-    return None if value in (None, "") else float(value) if kind == "double" else str(value)
+    if value in (None, ""):
+        return None
+    return float(value) if kind == "double" else int(value) if kind == "int64" else str(value)
 
 
 def _opened(clips: Sequence[ListedClip], store: Store | None) -> Iterator[str | PathLike[str] | Clip]:
@@ -169,8 +193,7 @@ def _problem(scored: Scored) -> str | None:
 
 def row_of(scored: Scored, listed: ListedClip, formed: str) -> dict[str, Any]:
     row: dict[str, Any] = {"prompt": listed.prompt, "group": None if formed == "video" else group_of(listed, formed)}
-    seed = listed.columns.get("seed")
-    row["seed"] = int(str(seed)) if re.fullmatch(r"-?\d+", str(seed)) else None
+    row["seed"] = seed_of(listed)
     reasons: dict[str, str] = {}
     for rater, scores in scored.scores.items():
         row |= {f"{rater}.{name}": value for name, value in as_row(scores, 0).items()}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from avreward.scoring.table_reader import ScoredTable
 
 DIMENSIONS = "dimensions"  # in a table's metadata: column → what its rater says about it
+OWN = "table"  # stands for the rater of a column ``reward`` without an expression
 TRACK_COLUMNS = {"video": "width", "audio": "sample_rate"}
 
 
@@ -75,11 +76,19 @@ def raters_in(table: ScoredTable) -> dict[str, TableRater]:
         if dot and dimension.isidentifier():
             columns.setdefault(rater, []).append(dimension)
     told = table.metadata.get(DIMENSIONS) or {}
+    if own_reward(table):
+        columns[OWN] = ["reward"]
     prints = table.metadata.get("raters") or {}
     return {
         name: TableRater(name, prints.get(name, f"{name} of {table.path.name}"), _dimensions(name, own, told))
         for name, own in columns.items()
     }
+
+
+def own_reward(table: ScoredTable) -> bool:
+    """Return whether the column ``reward`` is all that is known of a table's reward: no expression is stored."""
+    known = table.metadata.get("reward") or not table.has("reward") or table.has(f"{OWN}.reward")
+    return not known and bool(np.isfinite(table.numbers("reward")).any())
 
 
 def table_reward(table: ScoredTable, reward: RewardLike | None = None) -> Reward:
@@ -138,6 +147,8 @@ def _text(table: ScoredTable, reward: str | PathLike[str] | None, raters: Mappin
     own = table.metadata.get("reward")
     if reward is not None or own:
         return str(reward if reward is not None else own)
+    if own_reward(table):
+        return f"{OWN}.reward"
     [first, *more] = raters.values()
     names = [dimension.name for dimension in first.dimensions]
     if more or ("overall" not in names and len(names) > 1):
@@ -170,14 +181,17 @@ def _dimension(name: str, about: Any, listed: Mapping[str, Dimension]) -> Dimens
 
 def _scores(table: ScoredTable, rater: Rater) -> Scores:
     """Return the scores of all rows by one rater; the tracks of a clip tell what its fused scores are made of."""
-    values = np.stack([table.numbers(f"{rater.name}.{d.name}") for d in rater.dimensions], axis=1)
+    own_column = rater.name == OWN and own_reward(table)
+    columns = ["reward" if own_column else f"{rater.name}.{d.name}" for d in rater.dimensions]
+    values = np.stack([table.numbers(column) for column in columns], axis=1)
     there = np.isfinite(values)
     tracks = {track: np.isfinite(table.numbers(column)) for track, column in TRACK_COLUMNS.items() if table.has(column)}
     reasons = table.rows["reasons"].to_pylist() if table.has("reasons") else [()] * len(table)
     why, basis = [], []
     for row in range(len(table)):
         own = {entry["dimension"]: entry["reason"] for entry in reasons[row] or ()}
-        everything = own.get("clip", "the table has no score")
+        everything = own.get("clip") or ("; ".join(dict.fromkeys(own.values())) if own_column else "")
+        everything = everything or f"the table has no {'reward' if own_column else 'score'}"
         missing = np.flatnonzero(~there[row])
         why.append({(d := rater.dimensions[i].name): own.get(f"{rater.name}.{d}", everything) for i in missing})
         has = tuple(track for track, present in tracks.items() if present[row])

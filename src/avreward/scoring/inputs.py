@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -14,13 +14,8 @@ from typing import Any
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError, unknown_name
-from avreward.scoring._manifest import MANIFESTS, base_of, read_manifest
+from avreward.scoring._manifest import MANIFESTS, MEDIA, base_of, read_manifest
 
-# Endings of the files that count in a folder; other files are taken only if they are named.
-MEDIA = frozenset({
-    ".aac", ".aif", ".aiff", ".avi", ".flac", ".flv", ".gif", ".m4a", ".m4v", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg",
-    ".mpg", ".mts", ".ogg", ".ogv", ".opus", ".ts", ".wav", ".webm", ".wma", ".wmv",
-})  # fmt: skip
 RULES = ("parent", "prompt", "video", "stem")  # what the clips of a group can share, besides a column
 
 
@@ -52,11 +47,12 @@ def list_clips(inputs: Sequence[str | PathLike[str]] | str | PathLike[str]) -> l
 
     - a media file;
     - a folder: its media files and those of its subfolders, in natural order;
-    - a pattern such as ``"dubs/*/*.mp4"`` or ``"dubs/**"``;
+    - a pattern such as ``"dubs/*/*.mp4"`` or ``"dubs/**"``, or of manifests, such as ``"lists/*.csv"``;
     - ``-``: one path a line on standard input (or paths that end in NUL);
     - a manifest: CSV, TSV, JSON lines, JSON or Parquet with a row a clip. The path is in the column ``clip``, ``file``,
-      ``path`` or ``video``, and ``prompt`` holds the prompt. JSON may also map each path to its prompt. Relative paths
-      start from the current folder, or from the manifest's where only that has the files.
+      ``path``, ``video``, ``filename``, ``file_name`` or ``audio``, and ``prompt`` holds the prompt. JSON may also map
+      each path to its prompt. Relative paths start from the current folder, or from the manifest's where only that has
+      the files.
 
     Nothing is opened: a file that does not exist is in the list, and fails when it is opened.
 
@@ -64,7 +60,8 @@ def list_clips(inputs: Sequence[str | PathLike[str]] | str | PathLike[str]) -> l
         inputs: one input or several.
 
     Raises:
-        ArgumentError: if a pattern matches nothing, or a manifest has no column with paths.
+        ArgumentError: if a pattern matches nothing, a folder has no media files, or a manifest has no rows or no column
+            with paths.
         AvrewardError: if a manifest can't be read.
 
     Example:
@@ -117,9 +114,18 @@ def check_rule(clips: Sequence[ListedClip], by: str) -> None:
         raise unknown_name("group_by", by, [*RULES, *columns], "use one of them, or a manifest with this column")
 
 
+def default_rule(grouped: bool, prompts: Iterable[str | None]) -> str:
+    """Return by what clips are grouped if nobody says: the column ``group``, the prompt if there is one, the folder."""
+    return "group" if grouped else "prompt" if any(prompts) else "parent"
+
+
 def natural(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Return a sort key that puts ``b2`` before ``b10``."""
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"([0-9]+)", text) if part)
+    """Return a sort key that puts ``b2`` before ``b10``; digits of other scripts are letters."""
+    return tuple(
+        (0, int(part)) if part.isascii() and part.isdigit() else (1, part)
+        for part in re.split(r"([0-9]+)", text)
+        if part
+    )
 
 
 def _expanded(text: str) -> Iterator[ListedClip]:
@@ -127,13 +133,35 @@ def _expanded(text: str) -> Iterator[ListedClip]:
         for line in _standard_input():
             yield from _expanded(line)
     elif os.path.isdir(text):
-        yield from map(ListedClip, _media_of(Path(text)) or [Path(text)])
+        found = _media_of(Path(text))
+        if not found and Path(text).suffix.lower() not in MEDIA:  # else one of many files, which fails by itself
+            got = Described(f"none in {text}")
+            raise ArgumentError("clips", "media files in the folder", got, "check the path and the endings")
+        yield from map(ListedClip, found or [Path(text)])
+    elif is_pattern(text):
+        if Path(text).suffix.lower() in MANIFESTS:
+            for path in _manifests(text):
+                yield from _of_manifest(path)
+        else:
+            yield from map(ListedClip, _matching(text))
     elif Path(text).suffix.lower() in MANIFESTS:
         yield from _of_manifest(Path(text))
-    elif glob.has_magic(text) and not os.path.lexists(text):
-        yield from map(ListedClip, _matching(text))
     else:
         yield ListedClip(Path(text))
+
+
+def is_pattern(text: str) -> bool:
+    """Return whether an input is a pattern, and not the name of a file with brackets."""
+    return glob.has_magic(text) and not os.path.lexists(text)
+
+
+def _manifests(pattern: str) -> list[Path]:
+    """Return the manifests that match a pattern with the ending of one."""
+    found = [Path(text) for text in glob.glob(pattern, recursive=True) if os.path.isfile(text)]
+    if not found:
+        got = Described(f"none for {pattern!r}")
+        raise ArgumentError("clips", "manifests that match the pattern", got, "check the path and the ending")
+    return sorted(found, key=lambda path: natural(str(path)))
 
 
 def _of_manifest(path: Path) -> Iterator[ListedClip]:

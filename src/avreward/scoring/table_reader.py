@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from csv import reader
 from dataclasses import dataclass
 from os import PathLike
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from avreward._display import SHOWN, Shown, ShownAsTable, counted
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
+from avreward.scoring._column_kinds import kind_of
 from avreward.scoring._table_files import ENDINGS, METADATA_KEY, read_metadata
 
 if TYPE_CHECKING:
@@ -219,20 +221,25 @@ def _separated(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
         if name == "reasons":
             rows = rows.set_column(i, name, _reasons(rows[name].to_pylist()))
         elif name not in TEXTS:
-            rows = rows.set_column(i, name, _numbers(rows[name], whole=name in WHOLE))
+            rows = rows.set_column(i, name, _numbers(rows[name], name))
     return rows, read_metadata(path)
 
 
-def _numbers(texts: pyarrow.ChunkedArray, whole: bool) -> pyarrow.ChunkedArray:
-    """Return a column of texts as numbers, if all of them are numbers; ``007`` is a name."""
+def _numbers(texts: pyarrow.ChunkedArray, name: str) -> pyarrow.ChunkedArray:
+    """Return a column of texts as numbers, if all of them are; names that would be written otherwise stay texts."""
     import pyarrow
     from pyarrow import compute
 
-    if compute.any(compute.match_substring_regex(texts, r"^[+-]?0\d")).as_py():
-        return texts
+    if "." in name or name in NOT_SCORES:  # of a rater, or a column of every table
+        kind = "int64" if name in WHOLE else "double"
+    else:
+        kind = kind_of(text for text in texts.unique().to_pylist() if text is not None)
     try:
-        numbers = compute.cast(texts, pyarrow.float64())
-        return compute.cast(numbers, pyarrow.int64()) if whole else numbers
+        if kind == "int64":
+            with suppress(pyarrow.ArrowInvalid):
+                return compute.cast(texts, pyarrow.int64())
+        numbers = texts if kind == "string" else compute.cast(texts, pyarrow.float64())
+        return compute.cast(numbers, pyarrow.int64()) if kind == "int64" else numbers  # 7.0 stands for 7
     except pyarrow.ArrowInvalid:
         return texts
 

@@ -171,16 +171,17 @@ def save_table(table: ScoredTable, path: Path) -> Path:
     from pyarrow import types
 
     own = {name for name, _ in TableWriter.COLUMNS}
+    scores = [name for name in table.scores if "." in name or types.is_floating(table.rows.schema.field(name).type)]
     others = {
         field.name: "int64" if types.is_integer(field.type) else "string"
         for field in table.rows.schema
-        if field.name not in own and field.name not in table.scores and not types.is_nested(field.type)
+        if field.name not in own and field.name not in scores and not types.is_nested(field.type)
     }
-    with TableWriter(path, table.scores, table.metadata, others) as writer:
+    with TableWriter(path, scores, table.metadata, others) as writer:
         for batch in table.rows.to_batches(max_chunksize=ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 reasons = {one["dimension"]: one["reason"] for one in row.pop("reasons", None) or ()}
-                known = {name: value for name, value in row.items() if name in own | set(table.scores) | set(others)}
+                known = {name: value for name, value in row.items() if name in own | set(scores) | set(others)}
                 writer.add(**known, reasons=reasons)
     return path
 

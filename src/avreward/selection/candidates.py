@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from avreward._display import Shown, ShownAsTable, counted
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.rewards.io import reward_file
-from avreward.scoring.inputs import RULES
+from avreward.scoring.inputs import RULES, default_rule
 from avreward.scoring.table_reader import ScoredTable
 
 ODD = "its tracks or its rater's settings differ from those of most of its group, so the scores are not comparable"
@@ -70,7 +70,8 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
         table: see `read_table`.
         reward: the column to choose by, or an expression over the columns of scores. Default: ``reward``.
         group_by: ``prompt``, ``video``, ``parent`` (the folder), ``stem`` (the file's name without its ending), or
-            any column. Default: the column ``group``, or in a table without one the prompt, or else the folder.
+            any column. Default: the column ``group``, or in a table without one the prompt if there is one, or else the
+            folder.
 
     Raises:
         ArgumentError: if the table was not grouped by video and `group_by` is ``video``.
@@ -138,7 +139,7 @@ def _groups(table: ScoredTable, by: str | None) -> tuple[NDArray[np.int64], list
     """Return each row's group (-1 for none), the names of the groups, and the rule in words."""
     formed = table.metadata.get("group_by")
     if by is None and not table.has("group"):
-        by = "prompt" if table.has("prompt") else "parent"
+        by = default_rule(False, table.column("prompt").to_pylist() if table.has("prompt") else ())
     if by == "parent" and formed != "parent":
         return (*_encoded(_parents(table)), "the folder of the clip")
     if by == "stem" and formed != "stem":
@@ -175,10 +176,12 @@ def _stems(table: ScoredTable) -> object:
 
 
 def _encoded(column: object) -> tuple[NDArray[np.int64], list[str]]:
-    from pyarrow import chunked_array, types
+    from pyarrow import chunked_array, compute, types
 
     if types.is_dictionary(column.type):  # type: ignore[attr-defined]
         column = column.cast(column.type.value_type)  # type: ignore[attr-defined]
+    if types.is_string(column.type):  # type: ignore[attr-defined]
+        column = compute.if_else(compute.equal(column, ""), None, column)
     found = chunked_array(column).combine_chunks().dictionary_encode()
     codes = found.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     return codes, [str(name) for name in found.dictionary.to_pylist()]
