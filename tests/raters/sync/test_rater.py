@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
-from lmm_checks import check_alone, dubs, film, picture, plainly, sound
+from lmm_checks import check_alone, dubs, film, picture, plainly, sound, widen
 from tiny.qwen_omni import tiny_qwen2_5_omni
 from torch import Tensor, nn
 
@@ -120,13 +121,28 @@ def test_neighbours_and_missing_tracks(rater: SyncRater) -> None:
     assert rater.reads("sync") == {"video", "audio"}
 
 
-def test_gradients_reach_both_tracks() -> None:
-    rater = tiny_sync()
-    clip = film(4, 4000)
-    video, audio = clip.frames(ALL).requires_grad_(), clip.sound().requires_grad_()
-    value = rater.score(video=video[None], fps=4, audio=audio[None], sample_rate=16000)[0]
-    gradients = torch.autograd.grad(value, [video, audio])
+def test_gradients_reach_both_tracks(rater: SyncRater) -> None:
+    clip = film(4)
+    tracks = [clip.frames(ALL).requires_grad_(), clip.sound().requires_grad_()]
+    value = rater.score(video=tracks[0][None], fps=4, audio=tracks[1][None], sample_rate=16000)
+    gradients = torch.autograd.grad(value.sum(), tracks)
     assert all(bool(gradient.isfinite().all()) and bool(gradient.any()) for gradient in gradients)
+
+
+@pytest.mark.slow
+def test_gradients_agree_with_finite_differences(check_gradient) -> None:
+    module = copy.deepcopy(THINKER.module)
+    widen(module)
+    backbone = SyncBackbone(module, THINKER.tokenizer, "none")
+    head = nn.Linear(module.config.text_config.hidden_size, 1).double()
+    rater, clip = SyncRater(backbone, head), film(4)
+    video, audio = clip.frames(ALL).double(), clip.sound().double()
+
+    def score(video: Tensor, audio: Tensor) -> Tensor:
+        return rater.score(video=video[None], fps=4, audio=audio[None], sample_rate=16000)
+
+    check_gradient(lambda given: score(given, audio), video)
+    check_gradient(lambda given: score(video, given), audio)
 
 
 @torch.no_grad()
