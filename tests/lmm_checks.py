@@ -74,7 +74,7 @@ def alone(rater: LmmRater, clip: Clip) -> dict[str, Tensor]:
     """Dimension → score of one clip, each question by itself."""
     sample, found = rater.load(clip), {}
     for question in rater.questions:
-        texts = {need for need in question.needs if need == "prompt" and not clip.prompt}
+        texts = {need for need in question.needs if need == "prompt" and not (clip.prompt or "").strip()}
         if question.needs - sample.tracks.keys() - {"prompt"} or texts:
             continue
         answers = question.readout(plainly(rater.backbone, rater.rendered(sample, question.prompt, Work())))

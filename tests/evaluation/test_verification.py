@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from toy_raters import Toy, both, sound
@@ -38,6 +41,18 @@ class Half(Toy):
         return {"dtype": "bfloat16"}
 
 
+class Percent(Toy):
+    """Its scores have another range."""
+
+    dimensions = (replace(Toy.dimensions[0], high=100), *Toy.dimensions[1:])
+
+
+class Unlimited(Toy):
+    """Its scores have no limits."""
+
+    dimensions = (replace(Toy.dimensions[0], low=-math.inf, high=math.inf), *Toy.dimensions[1:])
+
+
 def test_scores_that_agree() -> None:
     result = verify(Toy(), CLIPS, SCORES)
     assert result.passed
@@ -49,14 +64,43 @@ def test_scores_that_agree() -> None:
     assert result.order == {"power": pytest.approx(1)}  # a dimension without differences has no order
 
 
-@pytest.mark.parametrize(("rater", "relative", "absolute"), [(Toy(), 0.01, 0.25), (Half(), 0.04, 1.0)])
+@pytest.mark.parametrize(
+    ("rater", "relative", "absolute"), [(Toy(), 0.01, 0.0025), (Half(), 0.04, 0.01), (Percent(), 0.01, 0.25)]
+)
 def test_what_half_precision_explains(rater, relative: float, absolute: float) -> None:
     for off, agrees in ((0.99, True), (1.01, False)):
         for sign in (1, -1):
             # ours is 0.2; the published score is off by that share of what is allowed
-            published = (0.2 + sign * off * absolute) / (1 - off * relative)
+            edge = 0.2 + sign * off * absolute
+            published = edge / (1 - off * relative if sign * edge > 0 else 1 + off * relative)
             result = verify(rater, CLIPS[:1], {"clip_0": {"power": published}})
             assert result.passed == agrees
+
+
+def test_without_limits_the_largest_published_score_counts() -> None:
+    result = verify(Unlimited(), CLIPS, {name: {"power": scores["power"] + 0.003} for name, scores in SCORES.items()})
+    assert [row.tolerance for row in result.rows] == pytest.approx([0.01 * p + 0.0025 * 0.803 for p in PUBLISHED])
+
+
+PUBLISHED = (0.203, 0.403, 0.803)
+
+
+def test_scores_from_0_to_1_that_are_all_wrong() -> None:
+    swapped = {"clip_0": {"power": 0.44}, "clip_1": {"power": 0.42}, "clip_2": {"power": 0.41}}
+    clips = [named(both(power, 0.5), f"clip_{i}.mp4") for i, power in enumerate((0.34, 0.43, 0.62))]
+    assert not verify(Toy(), clips, swapped).passed
+
+
+def test_the_reverse_order_is_not_verified() -> None:
+    clips = [named(both(0.4 + 0.001 * i, 0.5), f"clip_{i}.mp4") for i in range(3)]
+    published = {f"clip_{i}": {"power": 0.402 - 0.001 * i} for i in range(3)}
+    result = verify(Toy(), clips, published)
+    assert all(row.agrees for row in result.rows)
+    assert not result.passed
+    assert result.verdict == (
+        "not verified: all 3 scores agree, but the order of the clips differs in power (SRCC -1.000); use clips whose "
+        "scores are further apart"
+    )
 
 
 def test_the_worst_is_named_and_the_order_told() -> None:

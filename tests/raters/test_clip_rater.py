@@ -49,7 +49,7 @@ def test_scores_in_order() -> None:
 
 def test_what_is_missing() -> None:
     rater = Level()
-    scores = rater([sound(0.25), both(0.25, prompt="")])
+    scores = rater([sound(0.25), both(0.25, prompt=" \n", texts={"speech": " "})])
     assert scores.present.tolist() == [[True, False, False, False], [True, True, False, False]]
     assert scores.reasons[0] == {
         "bright": "no video was given",

@@ -29,7 +29,8 @@ def verify(
     """Score known clips and compare with published scores.
 
     For AGAV-Rater: the four clips of its ElevenLabs demonstration. Runs in float16 on a GPU, as the published scores
-    were made, and in float32 on a CPU. Exit code 1 if they differ by more than half precision explains.
+    were made, and in float32 on a CPU. Exit code 1 if they differ by more than half precision explains, for
+    the range of the scores, or if the order of three or more clips differs.
     """
     import torch
 

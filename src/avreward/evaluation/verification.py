@@ -12,13 +12,14 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, unknown_name
 from avreward.evaluation.correlation import srcc
 from avreward.raters.base import Rater
+from avreward.raters.scores import Dimension
 
 Published = Mapping[str, Mapping[str, float]]
 """Start of a file's name → dimension → score."""
 
 # Published scores are sums over thousands of products in half precision, each rounded to 11 bits (bfloat16: 8).
-TOLERANCES = {"bfloat16": (0.04, 1.0)}
-TOLERANCE = (0.01, 0.25)  # relative, plus absolute
+TOLERANCES = {"bfloat16": (0.04, 0.01)}
+TOLERANCE = (0.01, 0.0025)  # of the score, plus of the dimension's range
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,13 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every score agrees."""
-        return all(row.agrees for row in self.rows)
+        """Whether every score agrees, and no dimension is in no order or the reverse of the published one."""
+        return all(row.agrees for row in self.rows) and not self.reversed
+
+    @property
+    def reversed(self) -> tuple[str, ...]:
+        """The dimensions whose order (see `order`) is not that of the published scores: SRCC 0 or below."""
+        return tuple(name for name, value in self.order.items() if value <= 0)
 
     @property
     def verdict(self) -> str:
@@ -67,6 +73,12 @@ class Verification:
             some = f" (of {clips} of the {self.expected} clips)" if clips < self.expected else ""
             unknown = f"; nothing is published for {', '.join(self.left)}" if self.left else ""
             return f"verified: all {count} scores{some} agree with the published ones{unknown}"
+        if count == len(self.rows):
+            names = ", ".join(f"{name} (SRCC {self.order[name]:.3f})" for name in self.reversed)
+            return (
+                f"not verified: all {count} scores agree, but the order of the clips differs in {names}; use clips "
+                "whose scores are further apart"
+            )
         worst = max(self.rows, key=lambda row: abs(row.ours - row.published) if math.isfinite(row.ours) else math.inf)
         ordered = bool(self.order) and min(self.order.values()) > 0.999
         hint = "; the order is right, so look at precision or preprocessing" if ordered else ""
@@ -79,8 +91,9 @@ class Verification:
 def verify(rater: Rater, clips: Sequence[Clip], published: Published) -> Verification:
     """Score `clips` and compare the scores with those published for files of the same names.
 
-    A score may differ by 1 % plus 0.25 (4 % plus 1 if the rater runs in bfloat16): published scores come from half
-    precision.
+    A score may differ by 1 % of itself plus 0.25 % of the dimension's range (4 % plus 1 % if the rater runs in
+    bfloat16): published scores come from half precision. For a dimension without limits the largest published score
+    (as an absolute value) stands for the range. The order of three or more clips counts too.
 
     Args:
         rater: the rater to verify.
@@ -101,14 +114,21 @@ def verify(rater: Rater, clips: Sequence[Clip], published: Published) -> Verific
         raise unknown_name(f"dimension of {rater.name}", unknown[0], names)
     with torch.no_grad():
         scores = rater([clip for clip, _ in matched])
-    relative, absolute = TOLERANCES.get(rater.settings.get("dtype", ""), TOLERANCE)
+    relative, share = TOLERANCES.get(rater.settings.get("dtype", ""), TOLERANCE)
+    spans = {name: _span(rater.dimension(name), [expected.get(name, 0.0) for _, expected in matched]) for name in names}
     rows = [
-        VerificationRow(clip.name, name, value, float(scores[name][i]), relative * abs(value) + absolute)
+        VerificationRow(clip.name, name, value, float(scores[name][i]), relative * abs(value) + share * spans[name])
         for i, (clip, expected) in enumerate(matched)
         for name, value in expected.items()
     ]
     left = tuple(clip.name for clip, key in known if key is None or not published[key])
     return Verification(tuple(rows), _order(rows), left, sum(bool(scores) for scores in published.values()))
+
+
+def _span(dimension: Dimension, published: Sequence[float]) -> float:
+    """Return the width of a dimension's range, or the largest absolute published score where it has no limits."""
+    width = dimension.high - dimension.low
+    return width if math.isfinite(width) else max(map(abs, published))
 
 
 def _names(clip: Clip, key: str) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError, unknown_name
 from avreward.raters.base import Rater, Sample, Track, Work
-from avreward.raters.lmm._template import why_no_text
+from avreward.raters.lmm._template import has_text, why_no_text
 from avreward.raters.scores import Scores
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _lacking(sample: Sample, dimension: Dimension) -> Iterator[str]:
         if need in _TRACKS:
             if need in sample.missing:
                 yield sample.missing[need]
-        elif not (sample.clip.prompt if need == "prompt" else sample.clip.texts.get(need.removeprefix("texts."))):
+        elif not has_text(sample.clip, need):
             yield why_no_text(need)
 
 

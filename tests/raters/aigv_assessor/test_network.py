@@ -12,8 +12,9 @@ from avreward.errors import ArgumentError
 from avreward.raters.aigv_assessor import AssessorConfig, AssessorNetwork
 from avreward.raters.aigv_assessor._backbone import AssessorBackbone
 from avreward.raters.aigv_assessor._keys import config_from_original, to_ours
+from avreward.raters.aigv_assessor._load import fill
 from avreward.raters.aigv_assessor._network import ScoreHead
-from avreward.raters.aigv_assessor.rater import AssessorReadout, fill
+from avreward.raters.aigv_assessor.rater import AssessorReadout
 from avreward.raters.encoders.slowfast import SlowFastConfig
 from avreward.raters.lmm._decoding import read
 from avreward.raters.lmm._template import Rendered

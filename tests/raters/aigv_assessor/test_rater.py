@@ -495,3 +495,36 @@ def test_a_base_that_shares_its_embeddings_with_its_head(tmp_path) -> None:
     again = load_rater(rater.save_pretrained(tmp_path / "saved"), device="cpu")
     with torch.no_grad():
         torch.testing.assert_close(rater([video()]).values[:, :3], again([video()]).values[:, :3], rtol=1e-5, atol=1e-7)
+
+
+# ---- weights that may be missing
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("allow", [["*"], ["motion_mlp.*"], ["mlpscore.*", "language_model.*"]])
+def test_allowed_weights_that_are_there_count(original, loaded, allow) -> None:
+    assert load_rater(original, device="cpu", allow=allow).fingerprint == loaded.fingerprint
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("gone", "pattern"),
+    [
+        ("mlpscore.fc2.bias", "mlpscore.*"),
+        ("language_model.model.layers.0.attention.wqkv.weight", None),
+        ("vision_model.encoder.layers.1.attn.qkv.weight", None),
+        ("language_model.model.norm.weight", "language_model.*"),
+    ],
+)
+def test_missing_weights_are_allowed_by_the_originals_names(original, loaded, tmp_path, gone, pattern) -> None:
+    folder = write_original(tmp_path / "missing")
+    state = load_file(folder / "model.safetensors")
+    state = {name: t for name, t in state.items() if name != gone} | {"other.weight": torch.zeros(1)}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(AvrewardError, match=r"AIGV-Assessor has no entry other\.weight"):
+        load_rater(folder, device="cpu", allow=[pattern or gone])
+    with pytest.raises(AvrewardError, match="missing"):
+        load_rater(folder, device="cpu", allow=["other.*"])
+    found = load_rater(folder, device="cpu", allow=[pattern or gone, "other.*"])
+    assert found.fingerprint != loaded.fingerprint
+    assert found([video()])["static_quality"].isfinite().all()

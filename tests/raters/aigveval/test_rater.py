@@ -12,6 +12,7 @@ pytest.importorskip("transformers")
 import torch
 from lmm_checks import plainly, widen
 from tiny.aigveval import VIEWS, tiny_aigveval, tiny_config, tiny_network, write_tiny_aigveval
+from transformers import AutoTokenizer
 
 from avreward import Clip, load_rater
 from avreward.errors import ArgumentError, AvrewardError
@@ -284,3 +285,32 @@ def test_places_are_drawn_from_a_seed() -> None:
     middle, one, two = (tiny_aigveval(views=replace(VIEWS, seed=seed))([seen]).values for seed in (None, 1, 1))
     assert torch.equal(one, two)
     assert not torch.equal(one, middle)
+
+
+@torch.no_grad()
+def test_allowed_weights_that_are_there_count(tmp_path) -> None:
+    folder = write_tiny_aigveval(tmp_path / "published")
+    assert load_rater(folder, allow=["*"]).fingerprint == load_rater(folder).fingerprint
+
+
+@torch.no_grad()
+def test_a_base_changes_no_score_of_a_saved_folder(tmp_path) -> None:
+    base = write_tiny_aigveval(tmp_path / "published")
+    (base / "aigveval.pth").rename(tmp_path / "aigveval.pth")
+    base_tokenizer = AutoTokenizer.from_pretrained(base)
+    base_tokenizer.bos_token = "<s>"
+    base_tokenizer.save_pretrained(base)
+    first = tiny_aigveval(temperature=1.0)
+    again = load_rater(first.save_pretrained(tmp_path / "saved"), base=base)
+    assert again.tokenizer.bos_token == "</s>"
+    torch.testing.assert_close(again(clips()).values, first(clips()).values)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("height", "width"), [(3, 300), (20, 36)])
+def test_a_clip_in_half_precision_scores_as_the_same_pixels(dtype, height, width) -> None:
+    half = clips()[0].video[:, :, :1].expand(-1, -1, height, -1)[..., :1].expand(-1, -1, -1, width)
+    half = (half * torch.linspace(0, 1, width)).to(dtype)
+    scores = [tiny_aigveval()([Clip(video=video, fps=8)]).values for video in (half, half.float())]
+    torch.testing.assert_close(scores[0], scores[1], rtol=1e-6, atol=1e-6)

@@ -200,11 +200,9 @@ def test_nothing_is_loaded_where_something_differs() -> None:
 @pytest.mark.parametrize("allow", [["one.*", "extra.*"], ["one.bias", "extra.x"], ["*"]])
 def test_allowed_differences_pass(allow: list[str]) -> None:
     target, state = module(), full() | {"extra.x": torch.zeros(3)}
-    bias = target["one"].bias.clone()
-    missing = state.pop("one.bias")
+    assert state.pop("one.bias").any()
     load_matching(target, state, allow)
-    assert torch.equal(target["one"].bias, bias)
-    assert not torch.equal(bias, missing)
+    assert not target["one"].bias.any()
     assert torch.equal(target["two"].weight, state["two.weight"])
 
 

@@ -177,3 +177,24 @@ def test_in_an_ensemble() -> None:
     members = [tiny_dover(), tiny_dover(views=replace(VIEWS, seed=1))]
     scores = EnsembleRater(members)(clips())
     assert scores.present.all()
+
+
+@torch.no_grad()
+def test_a_missing_weight_is_zero_at_each_load(folder) -> None:
+    state = torch.load(folder / "DOVER.pth")
+    del state["technical_head.fc_last.weight"]
+    torch.save(state, folder / "DOVER.pth")
+    allow = ["technical_head.fc_last.weight"]
+    first, second = (load_rater(folder, device="cpu", allow=allow) for _ in range(2))
+    assert not first.module.technical_head.fc_last.weight.any()
+    assert first.fingerprint == second.fingerprint
+    assert first.fingerprint != load_rater(write_tiny_dover(folder), device="cpu", allow=["*"]).fingerprint
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("height", "width"), [(3, 300), (20, 36), (40, 64)])
+def test_a_clip_in_half_precision_scores_as_the_same_pixels(dtype, height, width) -> None:
+    half = clip(height=height, width=width).video.to(dtype)
+    scores = [tiny_dover()([Clip(video=video, fps=8)]).values for video in (half, half.float())]
+    torch.testing.assert_close(scores[0], scores[1], rtol=1e-6, atol=1e-6)

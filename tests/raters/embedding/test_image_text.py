@@ -156,7 +156,7 @@ def test_equal_frames_with_gradients_keep_their_own() -> None:
     [
         (Clip(audio=torch.rand(1, 800), sample_rate=8000, prompt="a dog"), "no video was given"),
         (Clip(video=torch.rand(2, 3, 30, 30), fps=8), "no prompt was given"),
-        (Clip(video=torch.rand(2, 3, 30, 30), fps=8, prompt=""), "no prompt was given"),
+        (Clip(video=torch.rand(2, 3, 30, 30), fps=8, prompt=" \t"), "no prompt was given"),
     ],
 )
 def test_what_is_missing_is_named(clip: Clip, reason: str) -> None:

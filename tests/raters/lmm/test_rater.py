@@ -83,7 +83,7 @@ def test_every_missing_score_has_a_reason(rater) -> None:
         Clip(**picture()),
         Clip(**sound()),
         Clip(prompt="a dog"),
-        film(prompt=""),
+        film(prompt=" \n"),
         film(prompt="a dog"),
     ]
     scores = rater(clips)

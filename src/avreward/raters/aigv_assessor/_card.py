@@ -49,7 +49,7 @@ def _recognises(folder: Path, config: Mapping[str, Any]) -> bool:
 
 
 def _loader() -> Callable[..., Rater]:
-    from avreward.raters.aigv_assessor.rater import load
+    from avreward.raters.aigv_assessor._load import load
 
     return load
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, get_args
 
 from torch import Tensor
@@ -85,6 +86,31 @@ def original_to_ours(name: str) -> str:
     raise AvrewardError(
         f"checkpoint: AIGV-Assessor has no entry {name}; pass one of its checkpoints, or allow=[{name!r}] to accept it"
     )
+
+
+def known(name: str) -> bool:
+    """Return whether AIGV-Assessor has an entry like `name`, as in `original_to_ours`."""
+    try:
+        original_to_ours(name)
+    except AvrewardError:
+        return False
+    return True
+
+
+def allowed_by_our_names(allow: Iterable[str]) -> list[str]:
+    """Return patterns of our names for the entries that patterns of original names stand for.
+
+    Example:
+        >>> allowed_by_our_names(["mlpscore.fc?.*", "mlp1.*"])[:2]
+        ['score.fc?.*', 'base.model.multi_modal_projector.layer_norm.*']
+    """
+    found = []
+    for pattern in allow:
+        if known(pattern):
+            ours = original_to_ours(pattern)
+            found.append(re.sub(r"attention\.wqkv\b", "self_attn.?_proj", ours).replace(".qkv.", ".?_proj."))
+        found += [f"{new}*" for old, new in _PREFIXES.items() if fnmatchcase(old, pattern)]
+    return found
 
 
 def to_ours(state: Mapping[str, Tensor], config: AssessorConfig, scales: Mapping[str, float]) -> dict[str, Tensor]:

@@ -15,8 +15,9 @@ from avreward.errors import AvrewardError
 from avreward.raters.aigv_assessor import _keys
 from avreward.raters.aigv_assessor._backbone import AssessorBackbone
 from avreward.raters.aigv_assessor._card import Range
+from avreward.raters.aigv_assessor._load import fill
 from avreward.raters.aigv_assessor._network import AssessorConfig, AssessorNetwork, ScoreHead, motion_projector
-from avreward.raters.aigv_assessor.rater import AigvAssessorRater, fill
+from avreward.raters.aigv_assessor.rater import AigvAssessorRater
 from avreward.raters.checkpoints._looks import looks_like
 from avreward.raters.checkpoints._weights import read_weights, shapes, weight_files
 from avreward.raters.encoders.slowfast import SlowFast, SlowFastConfig

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError
+from avreward.media._precision import widened
 from avreward.media._resize import resize
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import FramePlan
@@ -74,7 +75,7 @@ class AigvEvalViews:
         key, dense = self.indices(times)
         needed = [*([dense] if "motion" in encoders else []), key]
         chosen, places = torch.cat(needed).unique(return_inverse=True)
-        frames = clip.frames(FramePlan(lambda times: chosen))
+        frames = widened(clip.frames(FramePlan(lambda times: chosen)))
         places = places.to(frames.device)
         own = frames[places[-len(key) :]]
         moving = frames[places[: len(dense)]] if "motion" in encoders else None

@@ -149,7 +149,7 @@ def load(
     if stale_size is not None:
         views = replace(views, stale_size=stale_size)
     tokenizer = load_tokenizer(place)
-    if not ours:
+    if not ours or base is not None:  # a saved folder holds a tokenizer with them
         tokenizer.add_special_tokens(
             {"pad_token": "[PAD]", "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>"}
         )

@@ -116,7 +116,7 @@ def load_matching(
 ) -> None:
     """Load `state` into `module` (the tensors themselves, not copies), which may be on the meta device.
 
-    Missing entries that are allowed stay as they are in `module`.
+    Parameters that are missing and allowed become zeros; other entries stay as they are in `module`.
 
     Args:
         module: the network.
@@ -152,6 +152,9 @@ def load_matching(
         guess = f"it looks like {looks_like(state)}." if 2 * len(absent) > len(wanted) else "is it another model?"
         raise AvrewardError(f"{source}: {'; '.join(problems)}; {guess} Pass allow=['NAME'] to accept a name")
     module.load_state_dict({name: t for name, t in renamed.items() if name in wanted}, strict=False, assign=True)
+    for name, weight in module.named_parameters():
+        if name in absent and not weight.is_meta:  # those on the meta device become zeros as they are placed
+            nn.init.zeros_(weight)
 
 
 def _read(file: Path) -> dict[str, Tensor]:

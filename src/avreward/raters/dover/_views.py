@@ -9,6 +9,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError
+from avreward.media._precision import widened
 from avreward.media._resize import resize
 from avreward.media.rounding import Rounding, to_uint8_levels
 from avreward.media.sampling import FramePlan
@@ -76,7 +77,7 @@ class DoverViews:
         generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
         technical, aesthetic = self.indices(clip.times, generator)
         chosen, places = torch.cat([technical, aesthetic]).unique(return_inverse=True)
-        frames = clip.frames(FramePlan(lambda times: chosen))
+        frames = widened(clip.frames(FramePlan(lambda times: chosen)))
         places = places.to(frames.device)
         cut = Fragments(self.grid, self.grid, self.patch, self.patch, aligned=self.clip_frames)
         height, width = frames.shape[2:]

@@ -22,7 +22,7 @@ from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.embedding._card import Side, dimensions_of
 from avreward.raters.embedding._checkpoint import preprocessing, read_network
 from avreward.raters.embedding._version import VERSION
-from avreward.raters.lmm._template import why_no_text
+from avreward.raters.lmm._template import has_text, why_no_text
 from avreward.raters.scores import Scores
 
 if TYPE_CHECKING:
@@ -194,5 +194,5 @@ class EmbeddingRater(NetworkRater):
 def _lacking(sample: Sample, side: Side) -> str | None:
     """Return why the sample has no such side, or `None`."""
     if side == "prompt":
-        return None if sample.clip.prompt else why_no_text("prompt")
+        return None if has_text(sample.clip, "prompt") else why_no_text("prompt")
     return None if side in sample.tracks else sample.missing.get(side, f"no {side}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from avreward.media._precision import widened
 from avreward.media.rounding import Rounding, rounded, to_uint8_levels
 from avreward.raters.encoders.fragments import Fragments, Offsets
 
@@ -14,6 +15,7 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 def normalized(frames: Tensor) -> Tensor:
     """Return `frames` (frames, 3, height, width) in [0, 1] normalised, as a video (3, frames, height, width)."""
+    frames = widened(frames)
     mean, std = (frames.new_tensor(values)[:, None, None] for values in (MEAN, STD))
     return ((frames * 255 - mean) / std).movedim(1, 0)
 
@@ -37,7 +39,7 @@ def fragment_view(
         offsets: see `Fragments` (*optional*).
         generator: see `Fragments` (*optional*).
     """
-    levels = to_uint8_levels(frames, rounding)
+    levels = to_uint8_levels(widened(frames), rounding)
     cut = fragments(levels.movedim(1, 0), offsets, generator).movedim(0, 1)
     if fragments.enlargement(*frames.shape[2:]) > 1:
         cut = rounded(cut, _whole_levels, rounding)

@@ -127,7 +127,8 @@ def _enlarged(piece: Tensor, scale: float, rows: tuple[int, int], columns: tuple
 
 def _neighbours(span: tuple[int, int], side: int, scale: float, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the two source pixels of each pixel in `span`, and the weight of the second, as torch interpolates."""
-    step = torch.tensor(1 / scale, dtype=like.dtype, device=like.device)  # in single precision, where pixels are
-    at = ((torch.arange(*span, device=like.device) + 0.5).to(like.dtype) * step - 0.5).clamp(min=0)
+    dtype = torch.promote_types(like.dtype, torch.float32)  # positions in half precision are off by whole pixels
+    step = torch.tensor(1 / scale, dtype=dtype, device=like.device)  # in single precision, where pixels are
+    at = ((torch.arange(*span, device=like.device) + 0.5).to(dtype) * step - 0.5).clamp(min=0)
     first = at.long().clamp(max=side - 1)
     return first, (first + 1).clamp(max=side - 1), (at - first).clamp(max=1)

@@ -123,10 +123,19 @@ def text_of(clip: Clip, name: str) -> str:
     Raises:
         AvrewardError: if the clip doesn't have it.
     """
-    text = clip.prompt if name == "prompt" else clip.texts.get(name.removeprefix("texts."))
-    if not text:
+    if not has_text(clip, name):
         raise AvrewardError(f"{clip.name}: {why_no_text(name)}")
-    return text
+    return str(clip.prompt if name == "prompt" else clip.texts[name.removeprefix("texts.")])
+
+
+def has_text(clip: Clip, name: str) -> bool:
+    """Return whether the clip has the text called ``"prompt"`` or ``"texts.NAME"``; a blank one is none.
+
+    >>> has_text(Clip(audio=torch.rand(16), sample_rate=16000, prompt=" "), "prompt")
+    False
+    """
+    text = clip.prompt if name == "prompt" else clip.texts.get(name.removeprefix("texts."))
+    return bool(text and text.strip())
 
 
 def why_no_text(name: str) -> str:

@@ -18,7 +18,7 @@ from avreward.raters.base import Sample, Track, Work
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.lmm._comparison import compare
 from avreward.raters.lmm._decoding import read
-from avreward.raters.lmm._template import Rendered, fields, render, why_no_text
+from avreward.raters.lmm._template import Rendered, fields, has_text, render, why_no_text
 from avreward.raters.lmm._version import VERSION
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Encoded, Prompt, Read, Slot
@@ -192,6 +192,6 @@ def _lacking(sample: Sample, question: Question) -> dict[str, str]:
         if need in ("video", "audio"):
             if need not in sample.tracks:
                 lacking[need] = sample.missing.get(need, f"no {need}")
-        elif not (sample.clip.prompt if need == "prompt" else sample.clip.texts.get(need.removeprefix("texts."))):
+        elif not has_text(sample.clip, need):
             lacking[need] = why_no_text(need)
     return lacking
