@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from avreward.raters.wrappers.calibration_curves import Calibration as Calibration
     from avreward.raters.wrappers.calibration_curves import Linear as Linear
     from avreward.raters.wrappers.calibration_curves import Logistic as Logistic
+    from avreward.raters.wrappers.composite import CompositeRater as CompositeRater
     from avreward.raters.wrappers.dropout import dropout_passes as dropout_passes
     from avreward.raters.wrappers.ensemble import EnsembleRater as EnsembleRater
     from avreward.raters.zero_shot._phrasings import phrasings as phrasings
@@ -92,6 +93,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "wrappers.adapters": ["AdaptedRater", "adapted"],
         "wrappers.base": ["WrapperRater"],
         "wrappers.calibration_curves": ["Calibration", "Linear", "Logistic"],
+        "wrappers.composite": ["CompositeRater"],
         "wrappers.dropout": ["dropout_passes"],
         "wrappers.ensemble": ["EnsembleRater"],
         "zero_shot._phrasings": ["phrasings"],

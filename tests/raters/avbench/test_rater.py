@@ -16,7 +16,7 @@ from torch import Tensor
 from avreward import Clip
 from avreward.errors import AvrewardError
 from avreward.media.sampling_rules import QwenFrames
-from avreward.raters.avbench.rater import ABSENT, LOOK, AvBenchRater, load, load_avbench
+from avreward.raters.avbench.rater import LOOK, NETWORKS, AvBenchRater, load, load_avbench
 from avreward.raters.base import Work
 from avreward.raters.checkpoints.loading import Loading
 from avreward.raters.lmm.backbones.qwen2_5_omni import Qwen2_5Omni
@@ -146,13 +146,14 @@ def test_how_it_looks_at_clips(rater) -> None:
     assert rater.prompt_anchored
 
 
-def test_ten_dimensions_seven_of_them_declared(rater) -> None:
+def test_judges_that_are_not_loaded_have_a_reason(rater) -> None:
     assert len(rater.dimensions) == 10
     scores = rater([clip_of()])
     assert scores.present[0].tolist() == [True] * 3 + [False] * 7
-    assert scores.reasons[0].keys() == {absent.name for absent in ABSENT}
-    for absent in ABSENT:
-        assert scores.reasons[0][absent.name].startswith(f"not installed: it needs {absent.judge}")
+    assert scores.reasons[0].keys() == {network.dimension.name for network in NETWORKS}
+    for network in NETWORKS:
+        name = network.dimension.name
+        assert scores.reasons[0][name] == f"not loaded: load it with {name}=, a folder or hub name of {network.judge}"
     assert ((scores.values[0, :3] > 0) & (scores.values[0, :3] < 1)).all()
 
 
@@ -178,8 +179,8 @@ def test_evaluators_that_were_not_loaded_have_reasons() -> None:
     assert "Qwen2.5-Omni" in scores.reasons[0]["audio_video"]
     assert rater.tracks == ("audio",)
     assert not rater.prompt_anchored
-    assert rater.fingerprint != AvBenchRater().fingerprint
-    assert not AvBenchRater()([clip_of()]).present.any()
+    with pytest.raises(AvrewardError, match="AvBenchRater: expected at least one of its ten judges, got none"):
+        AvBenchRater()
     with pytest.raises(AvrewardError, match="video_text: expected a model that reads video, got Qwen2Audio"):
         AvBenchRater(video_text=audio)
 

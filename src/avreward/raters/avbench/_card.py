@@ -25,34 +25,67 @@ EVALUATORS = (
 )
 
 
-class _Absent(NamedTuple):
-    name: str
-    low: float
-    high: float
-    needs: tuple[str, ...]
-    description: str
+class Network(NamedTuple):
+    """A dimension without a language model, and the rater that gives it.
+
+    Attributes:
+        dimension: as AVBench has it.
+        judge: what its rater is.
+        theirs: name that its rater has for it.
+    """
+
+    dimension: Dimension
     judge: str
+    theirs: str
 
 
-ABSENT = (
-    _Absent("lip_sync", 0, 100, ("video", "audio"), "whether lips and speech agree", "SyncNet (syncnet_v2.model)"),
-    _Absent("speech_content", 0, 100, ("audio", "texts.speech"), "whether the words are said", "Whisper large-v3"),
-    _Absent("speech_realism", 0, 1, ("audio",), "probability that the speech is real", "DF_Arena_1B_V_1"),
-    _Absent("speech_quality", 1, 5, ("audio",), "mean opinion score of the speech", "NISQA (nisqa.tar)"),
-    _Absent("audio_aesthetics", -1.75, 7.25, ("audio",), "aesthetics of the audio", "Audiobox Aesthetics"),
-    _Absent("video_technical", 0, 100, ("video",), "technical and aesthetic quality", "DOVER++ (DOVER_plus_plus.pth)"),
-    _Absent("video_aesthetic", 1, 10, ("video",), "aesthetics of the frames", "the SigLIP aesthetic predictor v2.5"),
-)  # fmt: skip
-"""The dimensions that are not implemented: declared, and missing for every clip."""
-
-DIMENSIONS = (
-    *EVALUATORS,
-    *(Dimension(a.name, a.low, a.high, frozenset(a.needs), description=a.description) for a in ABSENT),
+_AUDIO, _VIDEO = frozenset({"audio"}), frozenset({"video"})
+NETWORKS = (
+    Network(
+        Dimension("lip_sync", 0, 100, _AUDIO | _VIDEO, description="whether lips and speech agree"),
+        "SyncNet (syncnet_v2.model)",
+        "lip_sync",
+    ),
+    Network(
+        Dimension(
+            "speech_content", 0, 100, _AUDIO | {"texts.speech"}, description="whether the words are said", streams=()
+        ),
+        "Whisper large-v3",
+        "speech_content",
+    ),
+    Network(
+        Dimension("speech_realism", 0, 1, _AUDIO, description="probability that the speech is real"),
+        "DF_Arena_1B_V_1",
+        "speech_realism",
+    ),
+    Network(
+        Dimension("speech_quality", 1, 5, _AUDIO, description="mean opinion score of the speech"),
+        "NISQA (nisqa.tar)",
+        "speech_quality",
+    ),
+    Network(
+        Dimension("audio_aesthetics", -1.75, 7.25, _AUDIO, description="aesthetics of the audio"),
+        "Audiobox Aesthetics",
+        "audio_aesthetics",
+    ),
+    Network(
+        Dimension("video_technical", 0, 100, _VIDEO, description="technical and aesthetic quality"),
+        "DOVER++ (DOVER_plus_plus.pth)",
+        "overall",
+    ),
+    Network(
+        Dimension("video_aesthetic", 1, 10, _VIDEO, description="aesthetics of the frames"),
+        "the SigLIP aesthetic predictor v2.5",
+        "video_aesthetic",
+    ),
 )
+"""The dimensions of networks that are raters of their own."""
+
+DIMENSIONS = (*EVALUATORS, *(network.dimension for network in NETWORKS))
 
 
 def _recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    return not config and any((folder / evaluator.name).is_dir() for evaluator in EVALUATORS)
+    return not config and any((folder / dimension.name).is_dir() for dimension in DIMENSIONS)
 
 
 def _loader() -> Callable[..., Rater]:
@@ -65,6 +98,6 @@ CARD = RaterCard(
     "avbench",
     DIMENSIONS,
     licence=UNKNOWN,
-    checkpoint="a folder with audio_video/, video_text/, audio_text/, or some of them",
+    checkpoint="a folder with audio_video/, video_text/, lip_sync/ …: one a dimension, or some of them",
     layout=Layout("AVBench (audio_video/ …)", _recognises, _loader),
 )

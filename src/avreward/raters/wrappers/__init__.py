@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from avreward.raters.wrappers.calibration_curves import Calibration as Calibration
     from avreward.raters.wrappers.calibration_curves import Linear as Linear
     from avreward.raters.wrappers.calibration_curves import Logistic as Logistic
+    from avreward.raters.wrappers.composite import CompositeRater as CompositeRater
     from avreward.raters.wrappers.dropout import DropoutPass as DropoutPass
     from avreward.raters.wrappers.dropout import dropout_passes as dropout_passes
     from avreward.raters.wrappers.ensemble import EnsembleRater as EnsembleRater
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "adapters": ["AdaptedRater", "adapted"],
         "base": ["WrapperRater"],
         "calibration_curves": ["Calibration", "Linear", "Logistic"],
+        "composite": ["CompositeRater"],
         "dropout": ["DropoutPass", "dropout_passes"],
         "ensemble": ["EnsembleRater"],
         "_restricted": ["RestrictedRater", "restricted"],

@@ -126,7 +126,7 @@ class EnsembleRater(WrapperRater):
         """Decode as each member does, once for those that decode the same tracks alike."""
         work = work or Work()
         each = {sample_key(rater): rater for rater in self.raters}
-        members = {key: rater.load(clip, _work(work, rater.decoding)) for key, rater in each.items()}
+        members = {key: rater.load(clip, member_work(work, rater.decoding)) for key, rater in each.items()}
         missing = {track: why for sample in members.values() for track, why in sample.missing.items()}
         tracks: dict[str, Any] = {
             track: {key: sample.tracks[track] for key, sample in members.items() if track in sample.tracks}
@@ -148,7 +148,7 @@ class EnsembleRater(WrapperRater):
             own = [sample.members[sample_key(rater)] for sample in samples if isinstance(sample, MemberSamples)]
             if len(own) != len(samples):
                 raise ArgumentError("samples", "samples made by this rater's load", Described("others"))
-            parts.append(rater.rate(own, _work(work, rater.decoding)))
+            parts.append(rater.rate(own, member_work(work, rater.decoding)))
         return self.combined(parts)
 
     def combined(self, parts: Sequence[Scores]) -> Scores:
@@ -213,7 +213,7 @@ def _check_different(raters: Sequence[Rater]) -> None:
                 raise ArgumentError("raters", "different raters", Described(f"{rater.name} twice"), "pass each once")
 
 
-def _work(work: Work, decoding: Hashable) -> Work:
+def member_work(work: Work, decoding: Hashable) -> Work:
     """Return the `Work` of members that decode and encode alike; keys of other members have other meanings."""
     return work.results.get(("members", decoding), lambda: Work(loaded=Shared(work.loaded.size)))
 
