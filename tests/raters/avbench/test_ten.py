@@ -103,9 +103,7 @@ def test_any_rater_with_the_range_of_a_dimension_will_do() -> None:
     assert scores.present[0].sum() == 2
     assert rater.tracks == ("video", "audio")
     assert rater.fingerprint != AvBenchRater(raters={"lip_sync": tiny_syncnet()}).fingerprint
-    with pytest.raises(
-        ArgumentError, match="video_technical: expected scores from 0 to 100, got dover.overall from 0 to"
-    ):
+    with pytest.raises(ArgumentError, match="video_technical: expected scores from 0 to 100, got"):
         AvBenchRater(raters={"video_technical": tiny_dover()})
-    with pytest.raises(ArgumentError, match="raters: expected one of .*, got 'lips'"):
+    with pytest.raises(ArgumentError, match=r"raters: expected one of .*, got 'lips'"):
         AvBenchRater(raters={"lips": tiny_syncnet()})

@@ -15,6 +15,7 @@ from avreward.raters.base import Rater, Sample
 from avreward.raters.wrappers import (
     AdaptedRater,
     CalibratedRater,
+    CompositeRater,
     DropoutPass,
     EnsembleRater,
     Linear,
@@ -70,6 +71,16 @@ DIFFERS = {  # what a wrapper says itself
     DropoutPass: {"settings", "per_clip"},
     AdaptedRater: {"settings"},
     EnsembleRater: {"dimensions", "settings", "decoding", "load", "load_track", "module"},
+    CompositeRater: {
+        "dimensions",
+        "settings",
+        "decoding",
+        "load",
+        "load_track",
+        "module",
+        "reads",
+        "differentiable",
+    },
 }
 
 
@@ -119,6 +130,17 @@ def test_an_ensemble_is_as_careful_as_its_members():
     assert list(ensemble.module) == [Odd.module or next(iter(ensemble.module))]
     assert not EnsembleRater([Toy("a", per_clip=False), Toy("b")]).per_clip
     assert EnsembleRater([Toy("a"), Toy("b")]).module is None
+
+
+def test_a_composite_reads_and_differentiates_by_dimension():
+    composite = CompositeRater({"power": Odd(), "light": (Toy(), "brightness")})
+    assert composite.prompt_anchored
+    assert composite.differentiable
+    assert composite.per_clip
+    assert composite.reads("power") == {"audio", "texts.odd"}
+    assert composite.reads("light") == {"video", "audio"}
+    assert not CompositeRater({"power": Odd()}).differentiable
+    assert CompositeRater({"power": Toy()}).module is None
 
 
 def test_a_wrapper_must_say_what_makes_it_another_rater():

@@ -69,5 +69,5 @@ def test_wrong_parts() -> None:
         CompositeRater({"light": Toy()})
     with pytest.raises(ArgumentError, match="light: expected a rater, or"):
         CompositeRater({"light": "toy"})
-    with pytest.raises(ArgumentError, match="dimension of toy: expected one of .*, got 'colour'"):
+    with pytest.raises(ArgumentError, match=r"dimension of toy: expected one of .*, got 'colour'"):
         CompositeRater({"light": (Toy(), "colour")})
