@@ -20,7 +20,6 @@ GOLDENS = Path(os.environ.get("AVREWARD_GOLDENS") or TESTS / "goldens")
 # Case (with its variants, CASE_NAME) → what will read it. A case that is neither tested nor planned fails, and so does
 # one that is both.
 PLANNED = {
-    "avbench_total": "AVBench's total",
     "awm_loss": "advantage-weighted matching",
     "ddpo_logprob": "denoising diffusion policy optimization",
     "diffusion_dpo_loss": "Diffusion-DPO",

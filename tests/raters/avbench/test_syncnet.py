@@ -11,11 +11,11 @@ from torch import Tensor
 
 from avreward import Clip, load_rater
 from avreward.errors import ArgumentError, AvrewardError, MediaError
+from avreward.media._mfcc import mfcc
 from avreward.raters import list_raters
 from avreward.raters.avbench import FaceTracks, SyncNetRater
 from avreward.raters.avbench._face_tracks import cropped
 from avreward.raters.avbench._lip_frames import resized
-from avreward.raters.avbench._mfcc import mfcc
 from avreward.raters.avbench._sync_offset import sync_score, synchrony
 
 FIRST = FaceTracks(least_frames=3, least_side=8)

@@ -10,11 +10,11 @@ from golden_weights import golden_state
 from torch import Tensor
 
 from avreward import Clip
+from avreward.media._mfcc import mfcc
 from avreward.media.sampling_rules import PerSecond
 from avreward.raters.avbench import FaceTracks, SyncNet, SyncNetConfig
 from avreward.raters.avbench._face_tracks import cropped
 from avreward.raters.avbench._lip_frames import resized, whole_frame
-from avreward.raters.avbench._mfcc import mfcc
 from avreward.raters.avbench._sync_offset import grade, sync_score, synchrony
 
 LIP, AUDIO = "netcnnlip", "netcnnaud"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from avreward.raters.avbench._speech_text import SpeechMatch as SpeechMatch
     from avreward.raters.avbench._speech_text import speech_match as speech_match
     from avreward.raters.avbench._speech_text import word_accuracy as word_accuracy
+    from avreward.raters.avbench._summary import DimensionSummary as DimensionSummary
+    from avreward.raters.avbench._summary import summarize_avbench as summarize_avbench
     from avreward.raters.avbench._sync_offset import Synchrony as Synchrony
     from avreward.raters.avbench._syncnet import SyncNetRater as SyncNetRater
     from avreward.raters.avbench._syncnet_network import SyncNet as SyncNet
@@ -45,6 +47,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_speech_content": ["SpeechContentRater"],
         "_speech_text": ["SpeechMatch", "speech_match", "word_accuracy"],
         "_face_tracks": ["FaceDetector", "FaceTrack", "FaceTracks"],
+        "_summary": ["DimensionSummary", "summarize_avbench"],
         "_sync_offset": ["Synchrony"],
         "_syncnet": ["SyncNetRater"],
         "_syncnet_network": ["SyncNet", "SyncNetConfig"],

@@ -99,14 +99,23 @@ class AestheticRater(NetworkRater):
             return {}, dict.fromkeys(names, sample.missing.get("video", "no video")), {}
         key = (self.decoding, "frames", sample.clip.work_key("video"))
         each = work.results.get(key, partial(self._judged, sample.tracks["video"]))
-        spread = (each - each.mean()).norm() / len(each) ** 0.5  # the norm has a gradient where all frames are alike
-        return dict(zip(names, (each.mean(), spread), strict=True)), {}, {}
+        return dict(zip(names, mean_and_spread(each), strict=True)), {}, {}
 
     def _judged(self, frames: Tensor) -> Tensor:
         """Return the score of each frame, (frames,)."""
         like = next(self.module.parameters())
         parts = frames.to(like.device, like.dtype).split(_AT_ONCE)
         return widened(torch.cat([self.module(part) for part in parts]))
+
+
+def mean_and_spread(each: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and population standard deviation of the scores of frames, float (frames,).
+
+    >>> mean_and_spread(torch.tensor([4.0, 6.0]))
+    (tensor(5.), tensor(1.))
+    """
+    mean = each.mean()
+    return mean, (each - mean).norm() / len(each) ** 0.5  # the norm has a gradient where all frames are alike
 
 
 def load(

@@ -68,10 +68,20 @@ class AudioboxRater(SoundRater):
         counts = [len(own) for own in pieces]
         found: list[Mapping[str, Tensor]] = []
         for own, share in zip(scores.split(counts), lengths.to(scores).split(counts), strict=True):
-            ce, cu, pc, pq = ((own * share[:, None]).sum(0) / share.sum()).unbind()
-            values = ((ce + cu + pq - pc) / 4, ce, cu, pc, pq)
+            axes = (own * share[:, None]).sum(0) / share.sum()
+            values = (avbench_mean(axes), *axes.unbind())
             found.append(dict(zip((d.name for d in self.dimensions), values, strict=True)))
         return found
+
+
+def avbench_mean(axes: Tensor) -> Tensor:
+    """Return AVBench's number, (CE + CU + PQ − PC)/4, of float (4,): CE, CU, PC, PQ.
+
+    >>> avbench_mean(torch.tensor([6.0, 6.0, 2.0, 6.0]))
+    tensor(4.)
+    """
+    ce, cu, pc, pq = axes.unbind()
+    return (ce + cu + pq - pc) / 4
 
 
 def load(folder: Path, config: Mapping[str, Any], loading: Loading) -> AudioboxRater:

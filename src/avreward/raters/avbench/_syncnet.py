@@ -14,12 +14,12 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, UnusableTrack
+from avreward.media._mfcc import RATE, mfcc
 from avreward.media._precision import widened
 from avreward.media.rounding import Rounding, to_int16
 from avreward.media.sampling_rules import PerSecond
 from avreward.raters.avbench._face_tracks import FaceDetector, FaceTracks
 from avreward.raters.avbench._lip_frames import FPS, LipFrames, followed, one_at_a_time, whole_frame
-from avreward.raters.avbench._mfcc import RATE, mfcc
 from avreward.raters.avbench._sound_rater import refuse_options, silent
 from avreward.raters.avbench._sync_offset import Synchrony, grade, sync_score, synchrony
 from avreward.raters.avbench._syncnet_network import LIP_FRAMES, SyncNet, SyncNetConfig
