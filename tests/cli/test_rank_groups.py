@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -45,12 +46,12 @@ def test_groups_as_json(run, toy, dubs):
 def test_the_best_in_a_folder_that_is_made(run, toy, dubs, files, tmp_path):
     best = tmp_path / "results" / "best"
     assert run("rank", dubs, "--group-by", "parent", "--best-dir", best).exit_code == 0
-    assert {path.name: path.read_bytes() for path in best.iterdir()} == dict.fromkeys(
+    assert {path.name: path.read_bytes() for path in best.iterdir() if path.suffix == ".mp4"} == dict.fromkeys(
         ("drum.mp4", "rain.mp4"), files.loud.read_bytes()
     )
     single = tmp_path / "one"
     assert run("rank", dubs / "rain", "--best-dir", single).exit_code == 0
-    assert [path.name for path in single.iterdir()] == ["1.mp4"]
+    assert sorted(path.name for path in single.iterdir()) == ["1.mp4", "best.csv"]
 
 
 @pytest.mark.parametrize("inputs", ["dubs", "dubs/*/*.mp4"])
@@ -166,3 +167,44 @@ def test_names_cannot_control_the_terminal(run, toy, files, tmp_path):
     assert "owned" in result.stdout
     assert not {"\x1b", "\x07", "\u202e"} & {*result.stdout, *result.stderr}
     assert str(odd) in read_table(tmp_path / "t.csv").column("clip").to_pylist()
+
+
+def test_the_folder_of_the_best_says_where_they_come_from(run, toy, dubs, tmp_path):
+    from avreward.scoring import list_clips
+
+    assert run("rank", dubs, "--group-by", "parent", "--best-dir", tmp_path / "best").exit_code == 0
+    clips = list_clips(tmp_path / "best" / "best.csv")
+    assert len(clips) == 2
+    assert all(one.path.is_file() for one in clips)
+    for one in clips:
+        source = Path(one.columns["source"])
+        assert source.read_bytes() == one.path.read_bytes()
+        assert one.columns["group"] == source.parent.as_posix()
+    assert run("rank", clips[0].path, "--best-dir", tmp_path / "one").exit_code == 0
+    assert len(list_clips(tmp_path / "one" / "best.csv")) == 1
+
+
+def test_the_table_keeps_columns_of_a_manifest(run, toy, dubs, tmp_path):
+    """And from a table in CSV, numbers come back as numbers."""
+    from avreward.scoring import list_clips, read_table
+
+    clips = list_clips(dubs)
+    path = tmp_path / "list.csv"
+    path.write_text("clip,system,seed\n" + "".join(f"{one.path},{i % 2},{i}\n" for i, one in enumerate(clips)))
+    assert run("rank", path, "--group-by", "parent", "--table", tmp_path / "a.csv").exit_code == 0
+    first = read_table(tmp_path / "a.csv")
+    assert first.column("system").to_pylist() == [i % 2 for i in range(len(clips))]
+    for ending in ("parquet", "jsonl"):
+        out = tmp_path / f"again.{ending}"
+        assert run("rank", tmp_path / "a.csv", "--group-by", "parent", "--table", out).exit_code == 0
+        again = read_table(out)
+        for name in ("seconds", "width", "frames", "system", "seed", "rank", "clip_key"):
+            assert again.column(name).to_pylist() == first.column(name).to_pylist()
+
+
+def test_few_lines_for_many_files_that_fail(run, toy, files):
+    result = run("rank", files.loud, *(files.folder / f"none{i}.mp4" for i in range(15)), "--json")
+    assert result.exit_code == 1
+    assert result.stderr.count("there is no such file") == 10
+    assert "5 more clips like these; --json names all" in result.stderr
+    assert len(json.loads(result.stdout)["failed"]) == 15

@@ -92,3 +92,61 @@ def test_a_manifest_is_no_scored_table(run, toy, dubs, tmp_path):
     assert json.loads(run("rank", manifest, "--json").stdout)["best"].endswith("2.mp4")
     assert toy.calls
     assert json.loads(run("curve", manifest, "--json").stdout)["candidates"] == 2
+
+
+def test_no_input_is_overwritten(run, toy, table, tmp_path):
+    text = table.read_bytes()
+    other = table.with_name(f"{table.stem}.dropped{table.suffix}")
+    other.write_bytes(text)
+    for command in (
+        ("filter", table, "--top", "1", "--out", table),
+        ("filter", other, "--top", "1", "--out", table),
+        ("score", table, "--reward", "toy.power", "--out", table),
+        ("rank", table, "--table", table),
+    ):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert "is one of the inputs" in " ".join(result.stderr.replace("│", " ").split())
+    assert table.read_bytes() == other.read_bytes() == text
+
+
+def test_wrong_lists_are_said_in_the_words_of_manifests(run, toy, tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("File,prompt\na.mp4,x\n")
+    for command in (
+        ("rank",),
+        ("pairs", "--out", tmp_path / "p"),
+        ("compare",),
+        ("score", "--out", tmp_path / "t.csv"),
+    ):
+        result = run(command[0], path, *command[1:])
+        assert result.exit_code == 2
+        assert "write File in small letters: file" in " ".join(result.stderr.split())
+
+
+def test_clips_that_all_fail_cost_one_clear_line(run, toy, tmp_path):
+    for name in ("pairs", "filter"):
+        more = ("--top", "1") if name == "filter" else ()
+        result = run(name, tmp_path / "no.mp4", "--out", tmp_path / "out", *more)
+        assert result.exit_code == 3
+        assert "none of 1 clip could be scored" in result.stderr
+
+
+def test_a_wrong_reward_of_a_table_is_a_usage_error(run, toy, table, tmp_path):
+    assert run("rank", table, "--reward", "nope").exit_code == 2
+    assert run("score", table, "--reward", "nope", "--out", tmp_path / "x.csv").exit_code == 2
+
+
+def test_a_store_and_none(run, toy, table, tmp_path):
+    for command in (("rank", table), ("score", table, "--reward", "toy.power", "--out", tmp_path / "x.csv")):
+        result = run(*command, "--store", tmp_path / "s", "--no-store")
+        assert result.exit_code == 2
+        assert "leave one of the two out" in " ".join(result.stderr.split())
+
+
+def test_a_pattern_of_lists(run, toy, dubs, tmp_path):
+    from avreward.scoring import list_clips
+
+    for i, one in enumerate(list_clips(dubs)[:2]):
+        (tmp_path / f"l{i}.csv").write_text(f"clip\n{one.path}\n")
+    assert run("rank", tmp_path / "l*.csv").exit_code == 0

@@ -107,6 +107,15 @@ def test_measuring_may_fail(rater, monkeypatch):
     assert "it is gone" in row.note
 
 
+def test_the_page_speaks_of_the_prompt_only_where_there_is_one(rater, tmp_path):
+    clips = [both(0.1, 0.2), both(0.3, 0.4)]
+    page = write_report(tmp_path / "a.html", best_of_n(clips, rater["power"]), rater["power"]).read_text()
+    assert "not read the prompt" not in page
+    asked = [Clip(video=c.video, fps=8, audio=c.sound(), sample_rate=16000, prompt="a dog") for c in clips]
+    page = write_report(tmp_path / "b.html", best_of_n(asked, rater["power"]), rater["power"]).read_text()
+    assert "toy does not read the prompt" in page
+
+
 def test_the_line_on_the_prompt(rater):
     assert "toy does not read the prompt" in unread_prompt(rater["power"])[0]
     assert "toy and other do not read" in unread_prompt(rater["power"] + Toy("other")["power"])[0]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SOME_FAILED = 1  # the rest was judged
 USAGE = 2  # the command was called wrongly, as typer itself reports it
 NOTHING = 3  # no file could be judged, or the result could not be written
+LISTED = 10  # problems of single clips that are printed, each in a line
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 # Escape sequences would reach the terminal, and marks of direction would show a name in another order.
@@ -89,6 +90,24 @@ def complain(text: str) -> None:
     """One line on standard error."""
     line = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
     print(f"avreward: {line}", file=sys.stderr)  # as it is: a file name is not markup
+
+
+class Complaints:
+    """Print the first problems of single clips, and count the others."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, problem: str) -> None:
+        """Print a problem, if few were printed before."""
+        self.count += 1
+        if self.count <= LISTED:
+            complain(problem)
+
+    def end(self, where: str) -> None:
+        """Print how many problems were not printed, and where they all are."""
+        if self.count > LISTED:
+            complain(f"{self.count - LISTED} more clips like these{where}")
 
 
 @contextmanager
@@ -174,6 +193,17 @@ def reward_of(text: str | None, raters: Mapping[str, Rater] | Rater, option: str
             return load_reward(_what_counts(given) if text is None else text, given)
         except (AvrewardError, ValueError) as error:
             raise typer.BadParameter(_text(error), param_hint=option) from error
+
+
+@contextmanager
+def wrong_reward(text: str | None) -> Iterator[None]:
+    """Turn an error of a reward over the scores of a table into a usage error, as for clips."""
+    try:
+        yield
+    except AvrewardError as error:
+        if text is None:
+            raise
+        raise typer.BadParameter(_text(error), param_hint="--reward") from error
 
 
 @contextmanager

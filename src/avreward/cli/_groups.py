@@ -193,9 +193,9 @@ def write_pages(
                 views.append(group_view(path, shown[group], stem, one.picked, ranking.reward, details))
         failures = [FailedFile(name, why) for name, why in ranking.missing.items()]
         facts = {**settings(ranking.reward), **command}
-        page = GroupsPage(
-            views, in_words(ranking), repr(ranking.reward), failures, unread_prompt(ranking.reward), facts
-        )
+        prompts = any(one.picked.best.prompt for one in ranking.groups.values())
+        notes = unread_prompt(ranking.reward) if prompts else []
+        page = GroupsPage(views, in_words(ranking), repr(ranking.reward), failures, notes, facts)
         return write_groups(page, path)
     except OSError as error:
         raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); choose another place") from error
@@ -206,12 +206,38 @@ def save_best(ranking: GroupedRanking, folder: Path) -> None:
     from avreward.report._groups_page import file_names
 
     names = file_names(list(labels(ranking).values()))
-    for one, name in zip(ranking.groups.values(), names, strict=True):
-        save_in(folder, one, name)
+    saved = {
+        group: (save_in(folder, one, name), one)
+        for (group, one), name in zip(ranking.groups.items(), names, strict=True)
+    }
+    save_sources(folder, saved)
 
 
-def save_in(folder: Path, ranking: Ranking, name: str) -> None:
-    """Write the best clip of a ranking into `folder`, which is made, as `name` with the ending of its file."""
+def save_sources(folder: Path, saved: Mapping[str, tuple[str, Ranking]]) -> None:
+    """Write ``best.csv`` into `folder`, a manifest: group → name of the file there and the ranking that it has won."""
+    import csv
+    import io
+
+    from avreward.report.page import write_whole
+
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["clip", "group", "source", "reward"])
+    for group, (name, one) in saved.items():
+        best = one.picked.best_index
+        rows.writerow([name, group, one.names[best], float(one.picked.rewards.values[best])])
+    path = folder / "best.csv"
+    try:
+        write_whole(path, text.getvalue())
+    except OSError as error:
+        raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); choose another place") from error
+
+
+def save_in(folder: Path, ranking: Ranking, name: str) -> str:
+    """Write the best clip of a ranking into `folder`, which is made, as `name` with the ending of its file.
+
+    Returns the file's name.
+    """
     from avreward.report._media import own_file
 
     try:
@@ -222,3 +248,4 @@ def save_in(folder: Path, ranking: Ranking, name: str) -> None:
     own = own_file(clip)
     ending = own.suffix if own is not None else ".mp4" if clip.has_video else ".wav"
     _ranking.save_clip(clip, folder / f"{name}{ending}")
+    return f"{name}{ending}"

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import complain, progress, raters_of, reward_of, shown
-from avreward.cli._store import store_of
+from avreward.cli._common import complain, shown
 
 if TYPE_CHECKING:
     from avreward.scoring.inputs import ListedClip
@@ -58,7 +57,7 @@ def listed(inputs: Sequence[Path], prompts: Path | None = None) -> list[ListedCl
     return found
 
 
-def scored_table(inputs: Sequence[Path], own: bool = False) -> ScoredTable | None:
+def read_scored(inputs: Sequence[Path], own: bool = False) -> ScoredTable | None:
     """Return the scored table that is the only input; `None` for clips, and for a manifest without scores.
 
     Args:
@@ -66,22 +65,22 @@ def scored_table(inputs: Sequence[Path], own: bool = False) -> ScoredTable | Non
         own: whether any column of numbers counts as scores, as in tables of other software; else ``RATER.DIMENSION``.
 
     Raises:
-        AvrewardError: if it is neither a table that can be read nor a manifest.
+        AvrewardError: if it is neither a table that can be read nor a manifest; it says what is wrong with the list.
     """
     from avreward.errors import AvrewardError
     from avreward.scoring._manifest import read_manifest
+    from avreward.scoring.inputs import is_pattern
     from avreward.scoring.table_reader import read_table
     from avreward.scoring.table_writer import ENDINGS
 
-    if len(inputs) != 1 or inputs[0].suffix.lower() not in ENDINGS or inputs[0].is_dir():
+    if len(inputs) != 1 or inputs[0].suffix.lower() not in ENDINGS or inputs[0].is_dir() or is_pattern(str(inputs[0])):
         return None
     try:
         table = read_table(inputs[0])
     except AvrewardError as error:
-        try:
-            read_manifest(inputs[0])
-        except AvrewardError:
-            raise error from None
+        if inputs[0].suffix.lower() == ".parquet" and "can't be read" in str(error):
+            raise
+        read_manifest(inputs[0])
         return None
     scores = [name for name in table.scores if own or "." in name]
     return table if scores or (own and table.has("reward")) else None
@@ -97,36 +96,10 @@ def rows_as_clips(table: ScoredTable) -> list[ListedClip]:
     return [replace(clip, columns={**clip.columns, "video": clip.columns.get("group")}) for clip in clips]
 
 
-def table_of(
-    inputs: Sequence[Path],
-    reward: str | None,
-    rater: Sequence[str] | None = None,
-    prompts: Path | None = None,
-    group_by: str | None = None,
-) -> tuple[ScoredTable, str | None, str | None]:
-    """Return a scored table, the column of its reward, and by what it is grouped; clips are scored first.
-
-    What is in the shared store is not scored again. With a table, `reward` and `group_by` come back as they are.
-    """
-    if not rater and (table := scored_table(inputs, own=True)) is not None:
-        return table, reward, group_by
-
-    import tempfile
-
-    from avreward.scoring._score_table import score_table
-    from avreward.scoring.table_reader import read_table
-
-    asked_for = raters_of(list(rater) if rater else None)
-    chosen = reward_of(reward, asked_for)
-    judges = {judge.name: judge for judge in [*asked_for.values(), *chosen.raters]}
-    found = listed(inputs, prompts)
-    kept = store_of(None, False, judges.values())
-    with tempfile.TemporaryDirectory() as folder, progress("Scoring", len(found)) as step:
-        out = Path(folder) / "scores.parquet"
-        raters = list(judges.values())
-        score_table(found, out, raters, chosen, group_by=group_by, store=kept, step=step, tell=complain)
-        table = read_table(out)
-    return replace(table, path=inputs[0]), None, None
+def keep_inputs(out: Path | None, inputs: Sequence[Path | None], option: str = "--out") -> None:
+    """Check that an output is none of the files that the command reads."""
+    if out is not None and out.resolve() in {path.resolve() for path in inputs if path is not None}:
+        raise typer.BadParameter(f"{out} is one of the inputs; choose another name", param_hint=option)
 
 
 def prompts_of(clips: Sequence[Path], file: Path | None) -> dict[Path, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avreward.cli._common import complain, progress, stderr
+from avreward.cli._common import Complaints, progress, stderr
 from avreward.cli._ranking import Ranking
 from avreward.errors import AvrewardError, MediaError
 
@@ -72,8 +72,10 @@ def rate(
                 failed[name] = (scored.error or "not judged").removeprefix(f"{clip.path}: ")
             else:
                 found[name] = replace(scored, clip=clip)
+    tell = Complaints()
     for name, why in failed.items():
-        complain(f"{name}: {why}")
+        tell(f"{name}: {why}")
+    tell.end("; --json names all" if found else "")
     if not found:
         problem = "the file could not" if len(candidates) == 1 else f"none of the {len(candidates)} files could"
         raise AvrewardError(f"{problem} be judged; give at least one that can")
@@ -144,21 +146,30 @@ def _reason(error: AvrewardError) -> str:
 
 
 def rank_table(
-    path: Path, listed: Mapping[str, ListedClip], rated: RatedClips, rankings: Sequence[Ranking], by: str | None
+    path: Path,
+    listed: Mapping[str, ListedClip],
+    rated: RatedClips,
+    rankings: Sequence[Ranking],
+    by: str | None,
+    scores: ScoredTable | None = None,
 ) -> None:
-    """Write the scored table of all candidates, with the column ``rank`` inside their group."""
-    from avreward.scoring._score_table import metadata_of, row_of
+    """Write the scored table of all candidates, with the column ``rank`` inside their group.
+
+    The columns of a manifest are copied, and what the table `scores` says about the clips that it lists.
+    """
+    from avreward.scoring._score_table import metadata_of, other_columns, other_values, row_of
     from avreward.scoring.table_writer import TableWriter
 
     places = {one.names[i]: place for one in rankings for place, i in enumerate(one.picked.order, 1)}
     raters = rated.reward.raters
     metadata = metadata_of(raters, rated.reward, by or "ranking")
     columns = [f"{rater.name}.{dimension.name}" for rater in raters for dimension in rater.dimensions]
-    described = ("clip_key", "seconds", "fps", "frames", "width", "height", "sample_rate", "loudness", "motion")
+    others = other_columns(list(listed.values()), [*columns, "rank"])
+    known = _described(scores) if scores is not None else [{} for _ in listed]
     scored = dict(zip(rated.names, rated.scored, strict=True))
-    with TableWriter(path, columns, metadata, {"rank": "int64"}) as table:
-        for name, one in listed.items():
-            row: dict[str, Any] = {k: one.columns[k] for k in described if k in one.columns}
+    with TableWriter(path, columns, metadata, {**others, "rank": "int64"}) as table:
+        for (name, one), row in zip(listed.items(), known, strict=True):
+            row |= other_values(one, others)
             row |= {"clip": str(one.path), "fingerprint": rated.reward.fingerprint, "rank": places.get(name)}
             if name in scored:
                 row |= row_of(scored[name], one, by or "parent")
@@ -166,3 +177,17 @@ def rank_table(
                 row |= {"prompt": one.prompt, "reasons": {"clip": rated.failed.get(name, "not judged")}}
             table.add(**(row if by else row | {"group": "ranking"}))
     stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)
+
+
+def _described(scores: ScoredTable) -> list[dict[str, Any]]:
+    """Return what a table says about each of its clips, with numbers as numbers."""
+    whole = ("frames", "width", "height", "sample_rate")
+    rows: list[dict[str, Any]] = [{} for _ in range(len(scores))]
+    for name in (*whole, "seconds", "fps", "loudness", "motion"):
+        if scores.has(name):
+            for row, value in zip(rows, scores.numbers(name).tolist(), strict=True):
+                row[name] = None if value != value else int(value) if name in whole else value
+    if scores.has("clip_key"):
+        for row, key in zip(rows, scores.column("clip_key").to_pylist(), strict=True):
+            row["clip_key"] = key
+    return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,15 +11,34 @@ from typing import TYPE_CHECKING
 import typer
 
 from avreward._display import counted
-from avreward.cli._common import progress, raters_of, reward_of, shown
-from avreward.cli._inputs import listed
+from avreward.cli._common import LISTED, complain, progress, raters_of, reward_of, shown
+from avreward.cli._inputs import listed, read_scored
 from avreward.cli._store import store_of
 
 if TYPE_CHECKING:
+    from avreward.raters.base import Rater
+    from avreward.rewards.base import Reward
     from avreward.scoring.table_reader import ScoredTable
 
 
-def scored_table(
+def table_of(
+    inputs: Sequence[Path],
+    reward: str | None,
+    rater: Sequence[str] | None = None,
+    prompts: Path | None = None,
+    group_by: str | None = None,
+) -> tuple[ScoredTable, str | None, str | None]:
+    """Return a scored table, the column of its reward, and by what it is grouped; clips are scored first.
+
+    What is in the shared store is not scored again. With a table, `reward` and `group_by` come back as they are.
+    """
+    if not rater and (table := read_scored(inputs, own=True)) is not None:
+        return table, reward, group_by
+    raters = raters_of(list(rater) if rater else None)
+    return _scored(inputs, raters, reward_of(reward, raters), prompts, group_by, complain), None, None
+
+
+def table_to_compare(
     inputs: Sequence[Path],
     rater: list[str] | None = None,
     reward: str | None = None,
@@ -28,63 +47,45 @@ def scored_table(
 ) -> tuple[ScoredTable, bool]:
     """Return the scored table that `inputs` is, or that of the clips that it names, and whether these were scored.
 
-    A single file that ends like a table is one if it has scores; else it is a manifest. Clips are scored with the store
-    that all commands share, so that nothing is scored twice. The options of scoring are usage errors for a table.
+    A single file that ends like a table is one if it has scores; else it is a manifest. The options of scoring are
+    usage errors for a table, and clips get no reward unless one is asked for.
     """
-    from avreward.scoring.table_writer import ENDINGS
-
-    if len(inputs) == 1 and inputs[0].suffix.lower() in ENDINGS:
-        table = _read(inputs[0])
-        if table is not None:
-            for value, option in ((rater, "--rater"), (reward, "--reward"), (prompts, "--prompts")):
-                if value:
-                    problem = f"{shown(inputs[0])} is scored already; leave the option out, or give the clips"
-                    raise typer.BadParameter(problem, param_hint=option)
-            return table, False
-    return _scored(inputs, rater, reward, prompts, group_by), True
-
-
-def _read(path: Path) -> ScoredTable | None:
-    """Return the table in a file; `None` for a manifest, which has no scores and names its clips under any heading."""
-    from avreward.errors import AvrewardError
-    from avreward.scoring.inputs import list_clips
-    from avreward.scoring.table_reader import read_table
-
-    try:
-        table = read_table(path)
-    except AvrewardError:
-        if not path.is_file():
-            raise
-        try:
-            list_clips(path)
-        except AvrewardError:
-            pass
-        else:
-            return None
-        raise
-    return table if table.metadata or table.scores or table.has("reward") else None
+    if (table := read_scored(inputs, own=True)) is not None:
+        for value, option in ((rater, "--rater"), (reward, "--reward"), (prompts, "--prompts")):
+            if value:
+                problem = f"{shown(inputs[0])} is scored already; leave the option out, or give the clips"
+                raise typer.BadParameter(problem, param_hint=option)
+        return table, False
+    raters = raters_of(rater or (["signals"] if reward is None else None))
+    chosen = None if reward is None else reward_of(reward, raters)
+    return _scored(inputs, raters, chosen, prompts, group_by), True
 
 
 def _scored(
-    inputs: Sequence[Path], rater: list[str] | None, reward: str | None, prompts: Path | None, group_by: str | None
+    inputs: Sequence[Path],
+    raters: Mapping[str, Rater],
+    reward: Reward | None,
+    prompts: Path | None,
+    group_by: str | None,
+    tell: Callable[[str], None] = lambda problem: None,
 ) -> ScoredTable:
+    """Return the table of clips, scored with the store that all commands share."""
     from avreward.errors import AvrewardError
     from avreward.scoring._score_table import score_table
     from avreward.scoring.table_reader import read_table
 
-    asked = raters_of(rater or (["signals"] if reward is None else None))
-    chosen = None if reward is None else reward_of(reward, asked)
-    judges = {judge.name: judge for judge in [*asked.values(), *(chosen.raters if chosen else ())]}
+    judges = list({judge.name: judge for judge in [*raters.values(), *(reward.raters if reward else ())]}.values())
     clips = listed(inputs, prompts)
-    kept, problems = store_of(None, False, judges.values()), list[str]()
+    kept, problems = store_of(None, False, judges), list[str]()
     with TemporaryDirectory() as folder, progress("Scoring", len(clips)) as step:
         out = Path(folder) / "scores.parquet"
-        tell = problems.append
-        run = score_table(
-            clips, out, list(judges.values()), chosen, group_by=group_by, store=kept, step=step, tell=tell
-        )
+        run = score_table(clips, out, judges, reward, group_by=group_by, store=kept, step=step, tell=problems.append)
         if run.failed == run.rows:
             raise AvrewardError(
                 f"none of {counted(run.rows, 'clip')} could be scored ({problems[0]}); give some that can"
             )
+        for problem in problems[:LISTED]:
+            tell(problem)
+        if len(problems) > LISTED:
+            tell(f"{len(problems) - LISTED} more clips could not be scored")
         return replace(read_table(out), path=inputs[0] if len(inputs) == 1 else Path(f"{len(clips)} clips"))

@@ -41,9 +41,8 @@ def store_of(path: Path | None, off: bool, raters: Iterable[Rater]) -> Store | N
     """
     from avreward.scoring.store.store import Store
 
+    check_store(path, off)
     if off:
-        if path is not None:
-            raise typer.BadParameter(f"{path}: --no-store keeps none; leave one of the two out", param_hint="--store")
         return None
     place = path or default_store()
     if path is None and (problem := _unusable(place)):
@@ -65,6 +64,12 @@ def store_of(path: Path | None, off: bool, raters: Iterable[Rater]) -> Store | N
                 f"({_few(known)}); they stay there, and clips are scored anew by {rater.fingerprint}"
             )
     return store
+
+
+def check_store(path: Path | None, off: bool) -> None:
+    """Check that not both ``--store`` and ``--no-store`` are given."""
+    if off and path is not None:
+        raise typer.BadParameter(f"{path}: --no-store keeps none; leave one of the two out", param_hint="--store")
 
 
 def default_store() -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avreward.cli._common import SOME_FAILED, RaterNames, complain, shown, stderr, writable
-from avreward.cli._inputs import PromptsFile
+from avreward.cli._inputs import PromptsFile, keep_inputs
 
 if TYPE_CHECKING:
     from avreward.evaluation.fine_tune import FineTuneVerdict
@@ -85,15 +85,17 @@ def compare(
     writable(out, "--out", (".csv", ".tex"))
     writable(differences, "--differences", (".csv",))
     writable(report, "--report", (".html", ".htm"))
+    for path, option in ((out, "--out"), (differences, "--differences")):
+        keep_inputs(path, [*clips, prompts], option)
     if trained and before is None:
         raise typer.BadParameter("name the system before the fine-tune with --before", param_hint="--trained")
 
     from avreward.cli._comparison import print_comparison, print_json
-    from avreward.cli._scored import scored_table
+    from avreward.cli._scored import table_to_compare
     from avreward.evaluation.fine_tune import judge_fine_tune
     from avreward.evaluation.systems import compare_systems
 
-    table, scored = scored_table(clips, rater, reward, prompts, group_by)
+    table, scored = table_to_compare(clips, rater, reward, prompts, group_by)
     found = compare_systems(
         table, system, group_by=group_by, columns=columns or None, lower=lower or (), by=by, level=level, seed=seed
     )

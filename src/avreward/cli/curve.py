@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward.cli._common import RaterNames, stderr, stdout, writable
-from avreward.cli._inputs import PromptsFile, TableOrClips, table_of
+from avreward.cli._inputs import PromptsFile, TableOrClips
+from avreward.cli._scored import table_of
 
 if TYPE_CHECKING:
     from avreward.selection.best_of_k._curve import BestOfKCurve

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avreward.cli._common import SOME_FAILED, RaterNames, stdout, writable
-from avreward.cli._inputs import PromptsFile, TableOrClips, table_of
+from avreward.cli._inputs import PromptsFile, TableOrClips, keep_inputs
+from avreward.cli._scored import table_of
 from avreward.cli.curve import RewardColumn
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def filter(
 
     if out.suffix:
         writable(out, "--out", ENDINGS)
+        for path in (out, out.with_name(f"{out.stem}.dropped{out.suffix}")):
+            keep_inputs(path, [*inputs, prompts])
     table, column, _ = table_of(inputs, reward, rater, prompts)
     found = filter_table(table, keep or (), top=top, per=per, reward=column)
     written = found.save(out)

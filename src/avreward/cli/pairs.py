@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward.cli._common import RaterNames, progress, stderr, stdout, writable
-from avreward.cli._inputs import PromptsFile, TableOrClips, table_of
+from avreward.cli._inputs import PromptsFile, TableOrClips
+from avreward.cli._scored import table_of
 from avreward.cli.curve import GroupColumn, RewardColumn, print_missing
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from avreward.cli._common import (
     stdout,
     writable,
 )
-from avreward.cli._inputs import Inputs, PromptsFile, listed
+from avreward.cli._inputs import Inputs, PromptsFile, keep_inputs, listed
 
 FEW = 5  # clips; below there are no intervals
 
@@ -57,6 +57,7 @@ def probe(
     and what a clip costs.
     """
     writable(out, "--out", (".html", ".htm", ".json"))
+    keep_inputs(out, [*clips, prompts])
     raters = raters_of(rater)
     chosen = reward_of(reward, raters, "REWARD")
     other = None if against is None else reward_of(against, raters, "--against")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, RaterNames, complain, raters_of, reward_of, shown, writable
-from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, listed, rows_as_clips, scored_table
-from avreward.cli._store import NoStore, RetryMissing, StorePath, store_of
+from avreward.cli._common import SOME_FAILED, RaterNames, complain, raters_of, reward_of, shown, writable, wrong_reward
+from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, keep_inputs, listed, read_scored, rows_as_clips
+from avreward.cli._store import NoStore, RetryMissing, StorePath, check_store, store_of
 
 if TYPE_CHECKING:
     from avreward.clip import Clip
@@ -50,7 +50,8 @@ def rank(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the best candidate here, with its sound.")] = None,
     best_dir: Annotated[
-        Path | None, typer.Option(help="Write the best candidate of each group into this folder, which is made.")
+        Path | None,
+        typer.Option(help="Write the best candidate of each group into this folder, which is made, and best.csv."),
     ] = None,
     table: Annotated[
         Path | None, typer.Option(help="Write the scored table, with groups and ranks: .csv, .parquet or .jsonl.")
@@ -82,16 +83,19 @@ def rank(
     `avreward rank dubs --group-by parent --best-dir best` finds the best file of each folder in dubs.
     A scored table is ranked by its scores, also by another `--reward`, and nothing is rated.
     """
+    from avreward.scoring._score_table import check_seeds
     from avreward.scoring.inputs import check_rule
     from avreward.scoring.table_writer import ENDINGS
 
-    scores = None if rater or video or prompts or retry_missing else scored_table(clips)
+    check_store(store, no_store)
+    scores = None if rater or video or prompts or retry_missing else read_scored(clips)
     given = listed(clips, prompts) if scores is None else rows_as_clips(scores)
     found = {shown(one.path): one for one in _once(given, prompt)}
     endings = (".mp4", ".mkv", ".wav", *({one.path.suffix.lower() for one in found.values()} if video is None else ()))
     writable(out, "--out", endings)
     writable(report, "--report", (".html", ".htm"))
     writable(table, "--table", ENDINGS)
+    keep_inputs(table, [*clips, prompts], "--table")
     inputs = [*(one.path for one in found.values()), *([video] if video else [])]
     if out is not None and out.resolve() in {path.resolve() for path in inputs}:
         raise typer.BadParameter(f"{out} is one of the inputs; choose another name", param_hint="--out")
@@ -103,11 +107,14 @@ def rank(
         _outside(best_dir, clips, inputs)
     if group_by is not None:
         check_rule(list(found.values()), group_by)
+    if table is not None:
+        check_seeds(list(found.values()))
     from avreward.cli import _groups, _ranking, _why
     from avreward.cli._rating import different_content, rank_table, ranking_of, rate, rated_in
 
     if scores is not None:
-        rated = rated_in(scores, found, reward)
+        with wrong_reward(reward):
+            rated = rated_in(scores, found, reward)
     else:
         chosen = reward_of(reward, raters_of(rater))
         kept = store_of(store, no_store, chosen.raters)
@@ -144,9 +151,10 @@ def rank(
         if out is not None:
             _ranking.save_clip(single.picked.best, out)
         if best_dir is not None:
-            _groups.save_in(best_dir, single, Path(single.names[single.picked.best_index]).stem)
+            name = Path(single.names[single.picked.best_index]).stem
+            _groups.save_sources(best_dir, {"": (_groups.save_in(best_dir, single, name), single)})
     if table is not None:
-        rank_table(table, found, rated, rankings, group_by)
+        rank_table(table, found, rated, rankings, group_by, scores)
     if not complete:
         raise typer.Exit(SOME_FAILED)
 

@@ -11,6 +11,7 @@ from avreward.cli._common import (
     INTERRUPTED,
     NOTHING,
     SOME_FAILED,
+    Complaints,
     RaterNames,
     complain,
     progress,
@@ -18,9 +19,10 @@ from avreward.cli._common import (
     reward_of,
     stderr,
     writable,
+    wrong_reward,
 )
-from avreward.cli._inputs import GroupRule, PromptsFile, TableOrClips, listed, scored_table
-from avreward.cli._store import NoStore, RetryMissing, StorePath, store_of
+from avreward.cli._inputs import GroupRule, PromptsFile, TableOrClips, keep_inputs, listed, read_scored
+from avreward.cli._store import NoStore, RetryMissing, StorePath, check_store, store_of
 
 if TYPE_CHECKING:
     from avreward.scoring.table_reader import ScoredTable
@@ -58,7 +60,9 @@ def score(
     from avreward.scoring.table_writer import ENDINGS
 
     writable(out, "--out", ENDINGS)
-    if reward is not None and not rater and (table := scored_table(clips)) is not None:
+    keep_inputs(out, [*clips, prompts])
+    check_store(store, no_store)
+    if reward is not None and not rater and (table := read_scored(clips)) is not None:
         _reweigh(table, reward, out, group_by)
         return
     asked_for = raters_of(rater or (["signals"] if reward is None else None))
@@ -67,7 +71,7 @@ def score(
     found = listed(clips, prompts)
     rule = group_by or ("prompt" if prompts is not None else None)
     kept = store_of(store, no_store, judges.values())
-    run = TableRun()
+    run, tell = TableRun(), Complaints()
     try:
         with progress("Scoring", len(found)) as step:
             score_table(
@@ -79,12 +83,13 @@ def score(
                 store=kept,
                 retry_missing=retry_missing,
                 step=step,
-                tell=complain,
+                tell=tell,
                 run=run,
             )
     except KeyboardInterrupt as interrupt:
         complain(f"interrupted: the {run.rows} rows so far are in {run.path}" if run.rows else "interrupted")
         raise typer.Exit(INTERRUPTED) from interrupt
+    tell.end(f"; the column reasons of {out} has them all")
     origin = f" ({run.known} known from {kept.path})" if kept is not None and run.known else ""
     summary = f"{run.rows - run.failed} of {run.rows} clips scored{origin}, in {out}"
     stderr().print(summary, markup=False, soft_wrap=True)
@@ -98,7 +103,8 @@ def _reweigh(table: ScoredTable, reward: str, out: Path, group_by: str | None) -
         raise typer.BadParameter(problem, param_hint="--group-by")
     import numpy as np
 
-    found = table.with_reward(reward)
+    with wrong_reward(reward):
+        found = table.with_reward(reward)
     there = int(np.isfinite(found.numbers("reward")).sum())
     found.save(out)
     summary = f"{there} of {len(found)} clips have the reward {found.metadata['reward']}, in {out}; nothing was rated"

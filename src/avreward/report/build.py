@@ -93,7 +93,7 @@ def write_report(
         failures=[*(FailedFile(names[i], why) for i, why in picked.missing.items()), *details.failures],
         expression=repr(reward),
         prompt=(next(iter(prompts)) or "") if len(prompts) == 1 else "",
-        notes=unread_prompt(reward),
+        notes=unread_prompt(reward) if any(prompts) else [],
         settings={**settings(reward), **details.settings},
         same_picture=_share_picture(ranked),
         own=own[1].name if (own := own_dimension(reward)) else "",
