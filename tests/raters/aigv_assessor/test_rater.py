@@ -528,3 +528,30 @@ def test_missing_weights_are_allowed_by_the_originals_names(original, loaded, tm
     found = load_rater(folder, device="cpu", allow=[pattern or gone, "other.*"])
     assert found.fingerprint != loaded.fingerprint
     assert found([video()])["static_quality"].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("saved", "options", "said"),
+    [
+        (True, {"slowfast": "/nonexistent"}, "slowfast: expected nothing for"),
+        (True, {"lora_scale": 9}, "lora_scale: expected nothing for"),
+        (False, {"lora_scale": float("nan")}, "lora_scale: expected a finite number, got nan"),
+        (
+            False,
+            {"slowfast": "/nonexistent"},
+            "slowfast: expected a file with the weights of slowfast_r50, got '/nonex",
+        ),
+        (False, {"mos_range": "05"}, "mos_range: expected two numbers, lowest and highest, got '05'"),
+        (False, {"mos_range": (False, "5")}, "mos_range: expected two numbers, lowest and highest"),
+    ],
+)
+def test_options_are_checked(original, loaded, tmp_path, saved, options, said) -> None:
+    folder = loaded.save_pretrained(tmp_path / "saved") if saved else original
+    with pytest.raises(ArgumentError, match=said):
+        load_rater(folder, device="cpu", **options)
+
+
+def test_slowfast_in_the_home_folder(original, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    torch.save(tiny_slowfast(), tmp_path / "slow.pyth")
+    assert load_rater(original, device="cpu", slowfast="~/slow.pyth").name == "aigv_assessor"

@@ -314,3 +314,55 @@ def test_a_clip_in_half_precision_scores_as_the_same_pixels(dtype, height, width
     half = (half * torch.linspace(0, 1, width)).to(dtype)
     scores = [tiny_aigveval()([Clip(video=video, fps=8)]).values for video in (half, half.float())]
     torch.testing.assert_close(scores[0], scores[1], rtol=1e-6, atol=1e-6)
+
+
+def test_one_of_several_files(tmp_path) -> None:
+    folder = write_tiny_aigveval(tmp_path / "published")
+    (folder / "aigveval_2.pth").write_bytes((folder / "aigveval.pth").read_bytes())
+    with pytest.raises(AvrewardError, match=r"got aigveval\.pth, aigveval_2\.pth; name one by file='aigveval\.pth'"):
+        load_rater(folder)
+    assert load_rater(folder, file="aigveval_2.pth").name == "aigveval"
+
+
+@pytest.mark.parametrize(
+    ("saved", "options", "said"),
+    [
+        (True, {"lora_alpha": 8}, "lora_alpha: expected nothing for"),
+        (True, {"file": "aigveval.pth"}, "file: expected nothing for"),
+        (False, {"lora_alpha": float("nan")}, "lora_alpha: expected a finite number, got nan"),
+        (False, {"lora_alpha": "x"}, "lora_alpha: expected a finite number, got 'x'"),
+        (False, {"stale_size": "no"}, "stale_size: expected True or False, got 'no'"),
+        (False, {"temperature": True}, "temperature: expected a positive number, got True"),
+        (False, {"temperature": float("inf")}, "temperature: expected a positive number, got inf"),
+    ],
+)
+def test_options_are_checked(tmp_path, saved, options, said) -> None:
+    folder = tmp_path / "rater"
+    tiny_aigveval().save_pretrained(folder) if saved else write_tiny_aigveval(folder)
+    with pytest.raises(ArgumentError, match=said):
+        load_rater(folder, **options)
+
+
+def test_an_adapter_is_not_saved_and_merged_is(tmp_path) -> None:
+    from peft import get_peft_model
+
+    rater = tiny_aigveval()
+    adapted = get_peft_model(rater.module, aigveval_lora())
+    with pytest.raises(AvrewardError, match=r"aigveval: expected weights alone, got an adapter .*merge_and_unload"):
+        rater.save_pretrained(tmp_path / "rater")
+    assert not (tmp_path / "rater").exists()
+    adapted.merge_and_unload()
+    assert load_rater(rater.save_pretrained(tmp_path / "rater")).fingerprint == rater.fingerprint
+
+
+def test_what_errors_name(tmp_path) -> None:
+    folder = write_tiny_aigveval(tmp_path / "published")
+    for file in [*folder.glob("*token*"), *folder.glob("*vocab*")]:
+        file.unlink()
+    with pytest.raises(AvrewardError, match=r"name the folder of Vicuna-7B v1\.5 by base="):
+        load_rater(folder)
+    state = torch.load(folder / "aigveval.pth")["state_dict"]
+    del state[next(name for name in state if ".lora_A." in name)]
+    torch.save(state, folder / "aigveval.pth")
+    with pytest.raises(AvrewardError, match=r"aigveval\.pth: expected .*the file is not complete"):
+        load_rater(folder)

@@ -198,3 +198,20 @@ def test_a_clip_in_half_precision_scores_as_the_same_pixels(dtype, height, width
     half = clip(height=height, width=width).video.to(dtype)
     scores = [tiny_dover()([Clip(video=video, fps=8)]).values for video in (half, half.float())]
     torch.testing.assert_close(scores[0], scores[1], rtol=1e-6, atol=1e-6)
+
+
+@torch.no_grad()
+def test_names_of_files_and_entries(tmp_path) -> None:
+    expected = load_rater(write_tiny_dover(tmp_path / "usual")).fingerprint
+    folder = write_tiny_dover(tmp_path / "lower", "dover.pth")
+    (folder / "config.json").write_text('{"anything": 1}')
+    assert load_rater(folder).fingerprint == expected
+    state = torch.load(folder / "dover.pth")
+    torch.save({f"module.{name}": tensor for name, tensor in state.items()}, folder / "dover.pth")
+    assert load_rater(folder).fingerprint == expected
+
+
+def test_a_file_of_a_saved_folder_is_refused(tmp_path) -> None:
+    folder = tiny_dover().save_pretrained(tmp_path / "saved")
+    with pytest.raises(ArgumentError, match=r"^file: expected nothing for .*saved, which avreward saved, got 'nothing"):
+        load_rater(folder, file="nothing.pth")

@@ -113,13 +113,16 @@ def allowed_by_our_names(allow: Iterable[str]) -> list[str]:
     return found
 
 
-def to_ours(state: Mapping[str, Tensor], config: AssessorConfig, scales: Mapping[str, float]) -> dict[str, Tensor]:
+def to_ours(
+    state: Mapping[str, Tensor], config: AssessorConfig, scales: Mapping[str, float], source: object = "checkpoint"
+) -> dict[str, Tensor]:
     """Return the entries of an original checkpoint under our names: adapters merged, joint projections split.
 
     Args:
         state: name → tensor.
         config: sizes, as from `config_from_original`.
         scales: α/rank of the adapters of ``"vision_model"`` and ``"language_model"``.
+        source: named by errors about adapters.
 
     Raises:
         AvrewardError: for an entry that AIGV-Assessor does not have, or half an adapter.
@@ -130,7 +133,7 @@ def to_ours(state: Mapping[str, Tensor], config: AssessorConfig, scales: Mapping
 
     used = {name: tensor for name, tensor in state.items() if not name.startswith(_UNUSED)}
     ours: dict[str, Tensor] = {}
-    for name, tensor in merge_lora(used, original_to_ours, scale).items():
+    for name, tensor in merge_lora(used, original_to_ours, scale, source=source).items():
         ours |= _split(name, tensor, config.base["text_config"])
     return ours
 

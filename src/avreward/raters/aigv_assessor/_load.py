@@ -17,9 +17,12 @@ from avreward.raters.aigv_assessor._card import Range
 from avreward.raters.aigv_assessor._network import AssessorConfig, AssessorNetwork
 from avreward.raters.aigv_assessor.rater import AigvAssessorRater
 from avreward.raters.checkpoints._weights import load_matching, not_allowed, read_weights, shapes, weight_files
+from avreward.raters.checkpoints.loading import is_number
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading
+
+TOKENIZER_REMEDY = "name another tokenizer's folder by tokenizer=, such as that of OpenGVLab/InternVL2_5-8B-MPO-hf"
 
 
 def load(
@@ -28,7 +31,7 @@ def load(
     loading: Loading,
     *,
     mos_range: Range | None = None,
-    lora_scale: float = 2.0,
+    lora_scale: float | None = None,
     slowfast: str | PathLike[str] | None = None,
     tokenizer: str | PathLike[str] | None = None,
 ) -> AigvAssessorRater:
@@ -39,8 +42,9 @@ def load(
         config: its ``config.json``.
         loading: how the network is put into memory.
         mos_range: see `AigvAssessorRater` (*optional*, as saved).
-        lora_scale: α/rank of adapters in the original's layout, which are merged.
-        slowfast: file with the weights of the public ``slowfast_r50``, for a checkpoint without them (*optional*).
+        lora_scale: α/rank of adapters in the original's layout, which are merged (*optional*, 2).
+        slowfast: file with the weights of the public ``slowfast_r50``, for a checkpoint without them, or instead
+            of its own (*optional*).
         tokenizer: folder or hub name of a tokenizer (*optional*, the checkpoint's own). InternVL2-8B's own needs remote
             code; that of OpenGVLab/InternVL2_5-8B-MPO-hf has the same vocabulary and needs none.
 
@@ -50,23 +54,39 @@ def load(
     with extra("lmm"):
         from accelerate import init_empty_weights
 
+    from avreward.raters.checkpoints._folder import refuse_for_saved
     from avreward.raters.checkpoints._networks import load_tokenizer
 
     if loading.adapter is not None:
         raise ArgumentError("adapter", "nothing", loading.adapter, "AIGV-Assessor's own are merged as it is loaded")
+    if lora_scale is not None and not is_number(lora_scale):
+        raise ArgumentError("lora_scale", "a finite number", lora_scale)
     if config.get("format") == "avreward":
+        refuse_for_saved(folder, lora_scale=lora_scale, slowfast=slowfast)
         sizes, state = AssessorConfig.from_dict(config["network"]), read_weights(weight_files(folder))
         allow = tuple(loading.allow)
         mos_range = mos_range or config.get("options", {}).get("mos_range")
     else:
-        sizes, state = _original(folder, config, loading.allow, lora_scale, slowfast)
+        sizes, state = _original(folder, config, loading.allow, 2.0 if lora_scale is None else lora_scale, slowfast)
         allow = (*loading.allow, *_keys.allowed_by_our_names(loading.allow))
     with init_empty_weights(include_buffers=False):
         network = AssessorNetwork(sizes, loading.attention)
     fill(network, state, allow, folder)
     loading.placed(network)
-    backbone = AssessorBackbone(network, load_tokenizer(tokenizer or folder), loading.rounding)
+    backbone = AssessorBackbone(network, load_tokenizer(tokenizer or folder, TOKENIZER_REMEDY), loading.rounding)
     return AigvAssessorRater(backbone, mos_range=mos_range, checkpointing=loading.checkpointing)
+
+
+def slowfast_file(name: str | PathLike[str]) -> Path:
+    """Return the path of a file with SlowFast's weights, with ``~`` expanded.
+
+    Raises:
+        ArgumentError: if there is no such file.
+    """
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise ArgumentError("slowfast", "a file with the weights of slowfast_r50", str(path), "check the path")
+    return path
 
 
 def fill(network: AssessorNetwork, state: Mapping[str, Tensor], allow: Sequence[str], source: object) -> None:
@@ -104,8 +124,8 @@ def _original(
                 f"{folder}: expected weights of SlowFast, got none; pass slowfast='FILE' (slowfast_r50)"
             )
         sizes = _keys.config_from_original(config, known, _keys.slowfast_sizes(known, _keys.SLOWFAST, folder))
-        return sizes, _keys.to_ours(state, sizes, scales)
-    motion = read_weights([Path(slowfast)])
+        return sizes, _keys.to_ours(state, sizes, scales, folder)
+    motion = read_weights([slowfast_file(slowfast)])
     about = _keys.slowfast_sizes({name: tuple(t.shape) for name, t in motion.items()}, "blocks.", slowfast)
     sizes = _keys.config_from_original(config, known, about)
-    return sizes, {**_keys.to_ours(state, sizes, scales), **_keys.slowfast_to_ours(motion)}
+    return sizes, {**_keys.to_ours(state, sizes, scales, folder), **_keys.slowfast_to_ours(motion)}

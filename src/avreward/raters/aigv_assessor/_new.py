@@ -15,7 +15,7 @@ from avreward.errors import AvrewardError
 from avreward.raters.aigv_assessor import _keys
 from avreward.raters.aigv_assessor._backbone import AssessorBackbone
 from avreward.raters.aigv_assessor._card import Range
-from avreward.raters.aigv_assessor._load import fill
+from avreward.raters.aigv_assessor._load import TOKENIZER_REMEDY, fill, slowfast_file
 from avreward.raters.aigv_assessor._network import AssessorConfig, AssessorNetwork, ScoreHead, motion_projector
 from avreward.raters.aigv_assessor.rater import AigvAssessorRater
 from avreward.raters.checkpoints._looks import looks_like
@@ -65,7 +65,7 @@ def new_assessor(
 
     loading = Loading(**options)
     folder = folder_of(base, loading.revision)
-    weights = read_weights([Path(slowfast)])
+    weights = read_weights([slowfast_file(slowfast)])
     motion = _keys.slowfast_sizes({name: tuple(t.shape) for name, t in weights.items()}, "blocks.", slowfast)
     sizes, state = _base(folder, read_config(folder), motion, loading)
     with init_empty_weights(include_buffers=False):
@@ -73,7 +73,7 @@ def new_assessor(
     state |= _keys.slowfast_to_ours(weights) | _new_parts(sizes, seed)
     fill(network, state, loading.allow, folder)
     loading.placed(network)
-    backbone = AssessorBackbone(network, load_tokenizer(tokenizer or folder), loading.rounding)
+    backbone = AssessorBackbone(network, load_tokenizer(tokenizer or folder, TOKENIZER_REMEDY), loading.rounding)
     return AigvAssessorRater(backbone, mos_range=mos_range, checkpointing=loading.checkpointing)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -199,7 +200,10 @@ def _checked_range(given: Any) -> Range | None:
     if given is None:
         return None
     try:
-        low, high = (float(end) for end in given)
+        low, high = given
+        if not (isinstance(low, Real) and isinstance(high, Real)) or isinstance(given, str):
+            raise TypeError
+        low, high = float(low), float(high)
     except (TypeError, ValueError) as error:
         raise ArgumentError("mos_range", "two numbers, lowest and highest", given) from error
     if not -inf < low < high < inf:

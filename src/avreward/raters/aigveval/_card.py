@@ -17,14 +17,13 @@ DIMENSIONS = (
 )
 
 
-def weight_file(folder: Path) -> Path | None:
-    """Return the file with the published weights in `folder`, `None` if there is none."""
-    found = sorted(path for path in folder.glob("*.pth") if "aigveval" in path.name.lower())
-    return found[0] if found else None
+def published_files(folder: Path) -> list[str]:
+    """Return the names of the files in `folder` that may hold the published weights."""
+    return sorted(path.name for path in folder.glob("*.pth") if "aigveval" in path.name.lower())
 
 
 def _recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    return weight_file(folder) is not None
+    return bool(published_files(folder))
 
 
 def _loader() -> Callable[..., Rater]:

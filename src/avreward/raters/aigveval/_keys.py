@@ -44,12 +44,13 @@ _HEAD = 128  # channels of an attention head of Llama-7B
 _VISION_HEAD = 64  # of BLIP's
 
 
-def merged(state: Mapping[str, Tensor], alpha: float = 16.0) -> dict[str, Tensor]:
+def merged(state: Mapping[str, Tensor], alpha: float = 16.0, source: object = "checkpoint") -> dict[str, Tensor]:
     """Return the entries of a published checkpoint with its LoRA merged: W + alpha/r · B·A, without `peft`'s names.
 
     Args:
         state: name → tensor; names may be wrapped by `peft` or not.
         alpha: of the LoRA, which no entry shows; 16 in the published code.
+        source: named by errors.
 
     Raises:
         AvrewardError: for half of an adapter.
@@ -59,7 +60,7 @@ def merged(state: Mapping[str, Tensor], alpha: float = 16.0) -> dict[str, Tensor
     out = {}
     for name, tensor in plain.items():
         if ".lora_" in name:
-            _check_pair(name, plain)
+            _check_pair(name, plain, source)
             continue
         stem = name.replace(".base_layer.weight", "")
         first, second = (plain.get(f"{stem}.lora_{side}.default.weight") for side in "AB")
@@ -70,12 +71,12 @@ def merged(state: Mapping[str, Tensor], alpha: float = 16.0) -> dict[str, Tensor
     return out
 
 
-def _check_pair(name: str, state: Mapping[str, Tensor]) -> None:
+def _check_pair(name: str, state: Mapping[str, Tensor], source: object) -> None:
     stem = re.sub(r"\.lora_[AB]\..*", "", name)
     wanted = [f"{stem}.lora_A.default.weight", f"{stem}.lora_B.default.weight", f"{stem}.base_layer.weight"]
     absent = next((one for one in wanted if one not in state), None)
     if absent is not None or name not in wanted:
-        raise AvrewardError(f"checkpoint: expected {absent or wanted[0]} beside {name}; the file is not complete")
+        raise AvrewardError(f"{source}: expected {absent or wanted[0]} beside {name}; the file is not complete")
 
 
 def official_to_ours(name: str) -> str:

@@ -65,6 +65,8 @@ class AigvEvalViews:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArgumentError(name, "a positive integer", value)
+        if not isinstance(self.stale_size, bool):
+            raise ArgumentError("stale_size", "True or False", self.stale_size)
         whole = isinstance(self.seed, int) and not isinstance(self.seed, bool) and 0 <= self.seed < 2**63
         if self.seed is not None and not whole:
             raise ArgumentError("seed", "an integer from 0 to 2**63 - 1, or None", self.seed)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from avreward._extras import extra
 from avreward.errors import ArgumentError
 from avreward.raters.aigveval._backbone import AigvEvalBackbone
-from avreward.raters.aigveval._card import DIMENSIONS, weight_file
+from avreward.raters.aigveval._card import DIMENSIONS, published_files
 from avreward.raters.aigveval._network import AigvEvalConfig, AigvEvalNetwork, Combination, Encoder
 from avreward.raters.aigveval._version import VERSION
 from avreward.raters.aigveval._views import AigvEvalViews
+from avreward.raters.checkpoints.loading import is_number
 from avreward.raters.encoders.swin3d import COUNTED
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import LEVEL_WORDS, FiveLevels, first_tokens
@@ -64,7 +65,7 @@ class AigvEvalRater(LmmRater):
         temperature: float = TEMPERATURE,
         checkpointing: bool = False,
     ) -> None:
-        if not isinstance(temperature, int | float) or not temperature > 0:
+        if not is_number(temperature) or not temperature > 0:
             raise ArgumentError("temperature", "a positive number", temperature)
         if not isinstance(inverted, bool):
             raise ArgumentError("inverted", "True or False", inverted)
@@ -93,7 +94,8 @@ def load(
     temperature: float | None = None,
     seed: int | None = None,
     stale_size: bool | None = None,
-    lora_alpha: float = 16.0,
+    lora_alpha: float | None = None,
+    file: str | None = None,
     encoders: Sequence[Encoder] | None = None,
     combination: Combination | None = None,
 ) -> AigvEvalRater:
@@ -109,7 +111,8 @@ def load(
         temperature: see `AigvEvalRater` (*optional*, as saved; 100 for a published checkpoint).
         seed: see `AigvEvalViews` (*optional*, as saved).
         stale_size: see `AigvEvalViews` (*optional*, as saved).
-        lora_alpha: of the LoRA in a published checkpoint, which no entry shows.
+        lora_alpha: of the LoRA in a published checkpoint, which no entry shows (*optional*, 16).
+        file: which published file, where there are several (*optional*).
         encoders: those that are read, see `AigvEvalConfig` (*optional*, as saved); the others are left out.
         combination: of their tokens, see `AigvEvalConfig` (*optional*, as saved).
 
@@ -120,6 +123,7 @@ def load(
     with extra("lmm"):
         from accelerate import init_empty_weights
 
+    from avreward.raters.checkpoints._folder import refuse_for_saved
     from avreward.raters.checkpoints._networks import load_tokenizer
     from avreward.raters.checkpoints._weights import load_matching, read_weights, weight_files
 
@@ -128,11 +132,14 @@ def load(
     place = folder if base is None else _base(base, loading)
     ours = config.get("format") == "avreward"
     saved = config.get("options", {})
+    if lora_alpha is not None and not is_number(lora_alpha):
+        raise ArgumentError("lora_alpha", "a finite number", lora_alpha)
     if ours:
+        refuse_for_saved(folder, lora_alpha=lora_alpha, file=file)
         source, state = folder, read_weights(weight_files(folder))
         sizes, rename = AigvEvalConfig.from_dict(config["network"]), str
     else:
-        source, state, sizes, rename = _published(folder, place, lora_alpha)
+        source, state, sizes, rename = _published(folder, place, 16.0 if lora_alpha is None else lora_alpha, file)
     wanted = replace(
         sizes,
         encoders=sizes.encoders if encoders is None else tuple(encoders),
@@ -148,7 +155,7 @@ def load(
         views = replace(views, seed=seed)
     if stale_size is not None:
         views = replace(views, stale_size=stale_size)
-    tokenizer = load_tokenizer(place)
+    tokenizer = load_tokenizer(place, "name the folder of Vicuna-7B v1.5 by base=")
     if not ours or base is not None:  # a saved folder holds a tokenizer with them
         tokenizer.add_special_tokens(
             {"pad_token": "[PAD]", "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>"}
@@ -161,15 +168,16 @@ def load(
     )
 
 
-def _published(folder: Path, place: Path, alpha: float) -> tuple[Path, dict[str, Tensor], AigvEvalConfig, Any]:
+def _published(
+    folder: Path, place: Path, alpha: float, name: str | None
+) -> tuple[Path, dict[str, Tensor], AigvEvalConfig, Any]:
     """Return the file of a published checkpoint, its entries with the LoRA merged, its sizes, and how to rename."""
     from avreward.raters.aigveval._keys import config_from_official, merged, official_to_ours
-    from avreward.raters.checkpoints._weights import read_weights
+    from avreward.raters.checkpoints._weights import chosen_file, read_weights
     from avreward.raters.hub import read_config
 
-    file = weight_file(folder)
-    assert file is not None  # the layout was recognised by it
-    state = merged(read_weights([file]), alpha)
+    file = chosen_file(folder, published_files(folder), "*aigveval*.pth", name)
+    state = merged(read_weights([file]), alpha, file)
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     return file, state, config_from_official(shapes, read_config(place), file), official_to_ours
 

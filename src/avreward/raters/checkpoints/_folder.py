@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avreward._extras import extra
-from avreward.errors import ArgumentError, Described
+from avreward.errors import ArgumentError, AvrewardError, Described
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.network_rater import NetworkRater
@@ -26,12 +26,13 @@ def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
 
     Raises:
         ArgumentError: if `folder` is a file or holds files other than a saved rater.
-        AvrewardError: if the rater was not made by a loader.
+        AvrewardError: if the rater was not made by a loader, or has adapters of `peft` in it.
     """
     with extra("lmm"):
         from huggingface_hub import save_torch_state_dict
 
     out = Path(folder)
+    _check_merged(rater)
     # first, because not every rater can be saved
     config = {**FORMAT, **rater.origin, "settings": dict(rater.settings), "fingerprint": rater.fingerprint}
     _check_replaceable(out)
@@ -97,6 +98,22 @@ def card(rater: NetworkRater) -> str:
         f"Fingerprint when it was saved: `{rater.fingerprint}`.",
         "",
     ])  # fmt: skip
+
+
+def refuse_for_saved(folder: Path, **given: object) -> None:
+    """Raise `ArgumentError` for options that are given, but say nothing of a folder that `save` wrote."""
+    for name, value in given.items():
+        if value is not None:
+            raise ArgumentError(name, f"nothing for {folder}, which avreward saved", value, "leave it out")
+
+
+def _check_merged(rater: NetworkRater) -> None:
+    marks = (".lora_", ".base_layer.", ".modules_to_save.", "base_model.model.")
+    if name := next((name for name in rater.module.state_dict() if any(mark in name for mark in marks)), None):
+        raise AvrewardError(
+            f"{rater.name}: expected weights alone, got an adapter of peft ({name}), which a saved folder cannot hold; "
+            "merge it with merge_and_unload() of the peft model, or save it by itself with its save_pretrained"
+        )
 
 
 def _check_replaceable(folder: Path) -> None:

@@ -18,6 +18,7 @@ def merge_lora(
     rename: Callable[[str], str],
     scale: Callable[[str, int], float],
     dtype: torch.dtype | None = None,
+    source: object = "checkpoint",
 ) -> dict[str, Tensor]:
     """Return `state` by other names with each adapter merged into its weight: W + scale·B·A, computed in float32.
 
@@ -28,6 +29,7 @@ def merge_lora(
         rename: a name in `state`, or that of an adapter's weight (``NAME.weight``) → the new name.
         scale: (new name of the weight, rank) → the factor, such as α/rank.
         dtype: of the result (*optional*, that of each weight).
+        source: named by errors.
 
     Raises:
         AvrewardError: if one half of an adapter is missing, or the weight that it belongs to.
@@ -48,7 +50,7 @@ def merge_lora(
     for name, halves in adapters.items():
         if len(halves) != 2 or name not in weights:
             absent = [f"its lora_{half}" for half in "AB" if half not in halves] or ["the weight itself"]
-            raise AvrewardError(f"checkpoint: {name} has an adapter, but {absent[0]} is missing; download it again")
+            raise AvrewardError(f"{source}: {name} has an adapter, but {absent[0]} is missing; download it again")
         down, up = (halves[half].float() for half in "AB")
         weight = weights[name]
         merged = torch.addmm(weight.float(), up, down, alpha=scale(name, len(down)))

@@ -83,8 +83,8 @@ def load_network(name: str, folder: str | PathLike[str], config: Mapping[str, An
     return module if loading.adapter is None else with_adapter(module, loading.adapter, loading.allow)
 
 
-def load_tokenizer(folder: str | PathLike[str]) -> PreTrainedTokenizerBase:
-    """Load the tokenizer in `folder`.
+def load_tokenizer(folder: str | PathLike[str], remedy: str = "add its tokenizer.json") -> PreTrainedTokenizerBase:
+    """Load the tokenizer in `folder`; `remedy` is what an error says to do.
 
     Raises:
         AvrewardError: if there is none that can be read.
@@ -98,7 +98,7 @@ def load_tokenizer(folder: str | PathLike[str]) -> PreTrainedTokenizerBase:
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise AvrewardError(
-            f"{folder}: expected a tokenizer, got none that can be read ({reason}); add its tokenizer.json"
+            f"{folder}: expected a tokenizer, got none that can be read ({reason}); {remedy}"
         ) from error
 
 

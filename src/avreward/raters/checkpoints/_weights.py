@@ -15,7 +15,7 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor, nn
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters.checkpoints._looks import looks_like
 
 _FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -46,6 +46,29 @@ def weight_files(folder: Path) -> list[Path]:
     )
 
 
+def chosen_file(folder: Path, there: Sequence[str], pattern: str, file: str | None) -> Path:
+    """Return the one file of `there` in `folder`, or that which `file` names.
+
+    Args:
+        folder: with published files.
+        there: names of those that fit.
+        pattern: what errors call them.
+        file: which one, where there are several (*optional*).
+
+    Raises:
+        ArgumentError: for a file that is not there.
+        AvrewardError: where there is none, or several and `file` is not given.
+    """
+    if file is not None:
+        if file not in there:
+            raise ArgumentError("file", f"one of {', '.join(there) or pattern}", file)
+        return folder / file
+    if len(there) != 1:
+        remedy = f"name one by file={there[0]!r}" if there else "give its folder"
+        raise AvrewardError(f"{folder}: expected one file {pattern}, got {', '.join(there) or 'none'}; {remedy}")
+    return folder / there[0]
+
+
 def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
     """Read all tensors of some files to the CPU, memory-mapped where the format allows.
 
@@ -68,7 +91,7 @@ def shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
             from safetensors import safe_open
 
             with _reading(file), safe_open(file, framework="pt") as tensors:
-                found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+                found |= _unwrapped({name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()})  # noqa: SIM118
         else:
             found |= {name: tuple(tensor.shape) for name, tensor in _read(file).items()}
     return found
@@ -162,7 +185,7 @@ def _read(file: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         with _reading(file):
-            return load_file(file)
+            return _unwrapped(load_file(file))
     return state_dict_of(read_pickle(file), file)
 
 
@@ -200,7 +223,13 @@ def state_dict_of(loaded: Any, file: Path) -> dict[str, Tensor]:
         raise AvrewardError(
             f"{file}: expected a state dict of named tensors, got other objects; save module.state_dict()"
         )
-    return state
+    return _unwrapped(state)
+
+
+def _unwrapped(state: dict[str, Any]) -> dict[str, Any]:
+    """Return `state` without the ``module.`` that `torch.nn.DataParallel` puts before every name."""
+    wrapped = state and all(name.startswith("module.") for name in state)
+    return {name.removeprefix("module."): value for name, value in state.items()} if wrapped else state
 
 
 def _indexed(index: Path) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from os import PathLike
 from typing import Any, get_args
 
@@ -111,6 +113,11 @@ class Loading:
             raise ArgumentError(
                 "device_map", "'auto' or module → device", self.device_map, f"use {{'': DEVICE}} ({error})"
             ) from error
+
+
+def is_number(value: object) -> bool:
+    """Return whether `value` is a finite real number, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _available(device: torch.device) -> bool:

@@ -28,8 +28,14 @@ def dimensions_of(variant: Variant) -> tuple[Dimension, ...]:
     )
 
 
+def published_files(folder: Path) -> list[str]:
+    """Return the names of the files in `folder` that may hold the published weights."""
+    return sorted(path.name for path in folder.glob("*.pth") if path.name.lower().startswith("dover"))
+
+
 def _recognises(folder: Path, config: Mapping[str, Any]) -> bool:
-    return not config and any(folder.glob("DOVER*.pth"))
+    others = ("model*.safetensors", "pytorch_model*.bin")  # config.json is theirs
+    return bool(published_files(folder)) and not (config and any(any(folder.glob(other)) for other in others))
 
 
 def _loader() -> Callable[..., Rater]:

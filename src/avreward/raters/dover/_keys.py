@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from avreward.errors import ArgumentError, AvrewardError
+from avreward.errors import AvrewardError
 from avreward.raters.checkpoints._looks import looks_like
+from avreward.raters.checkpoints._weights import chosen_file
+from avreward.raters.dover._card import published_files
 from avreward.raters.dover._network import DoverConfig
 from avreward.raters.encoders.swin3d import swin_config
 
-FILES = "DOVER*.pth"
+FILES = "DOVER*.pth"  # of any case
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -26,15 +28,7 @@ def published_file(folder: Path, file: str | None = None) -> Path:
         ArgumentError: for a file that is not there.
         AvrewardError: where there is none, or several and `file` is not given.
     """
-    there = sorted(path.name for path in folder.glob(FILES))
-    if file is not None:
-        if file not in there:
-            raise ArgumentError("file", f"one of {', '.join(there) or FILES}", file)
-        return folder / file
-    if len(there) != 1:
-        found = ", ".join(there) or "none"
-        raise AvrewardError(f"{folder}: expected one file {FILES}, got {found}; name one by file='DOVER.pth'")
-    return folder / there[0]
+    return chosen_file(folder, published_files(folder), FILES, file)
 
 
 def config_from_shapes(shapes: Shapes, source: object) -> DoverConfig:

@@ -155,10 +155,13 @@ def load(
         ArgumentError: for options of `loading` that this network does not have.
         AvrewardError: for a checkpoint of another system, or with other entries than its sizes ask for.
     """
+    from avreward.raters.checkpoints._folder import refuse_for_saved
     from avreward.raters.checkpoints._weights import load_matching, read_weights, weight_files
 
     _check(loading)
     ours = config.get("format") == "avreward"
+    if ours:
+        refuse_for_saved(folder, file=file)
     files = weight_files(folder) if ours else [published_file(folder, file)]
     state = read_weights(files)
     source = folder if ours else files[0]
@@ -167,7 +170,7 @@ def load(
     network = DoverNetwork(sizes)
     load_matching(network, state, [*loading.allow, *COUNTED], source=source)
     saved = config.get("options", {})
-    named: Variant = "dover++" if not ours and "plus_plus" in files[0].stem else "dover"
+    named: Variant = "dover++" if not ours and "plus_plus" in files[0].stem.lower() else "dover"
     views = DoverViews(**saved.get("views", {}))
     if antialias is not None:
         views = replace(views, antialias=antialias)
