@@ -216,12 +216,8 @@ def table(names: list[str], ways: list[str], device: str, frames: int) -> None:
             for label, weights, numbers, note in sizes(name, json.loads(done.stdout.splitlines()[-1]), frames):
                 if way == "forward":
                     first[label] = numbers
-                shares = [
-                    f"{numbers[key] / first[label][key]:.1f}"
-                    if first.get(label, {}).get(key) and not math.isnan(numbers[key])
-                    else "–"
-                    for key in ("seconds", "peak")
-                ]
+                ratios = [numbers[key] / (first.get(label, {}).get(key) or math.nan) for key in ("seconds", "peak")]
+                shares = ["–" if math.isnan(ratio) else f"{ratio:.1f}" for ratio in ratios]
                 time_text = f"{numbers['seconds']:.1f} s"
                 memory = "–" if math.isnan(numbers["peak"]) else f"{numbers['peak'] / 1e6:.0f} MB"
                 cells = (label, f"{weights / 1e6:.0f} M", way, time_text, shares[0], memory, shares[1], note)

@@ -539,7 +539,7 @@ def test_missing_weights_are_allowed_by_the_originals_names(original, loaded, tm
         (
             False,
             {"slowfast": "/nonexistent"},
-            "slowfast: expected a file with the weights of slowfast_r50, got '/nonex",
+            "slowfast: expected a file with the weights of slowfast_r50, got '/n",
         ),
         (False, {"mos_range": "05"}, "mos_range: expected two numbers, lowest and highest, got '05'"),
         (False, {"mos_range": (False, "5")}, "mos_range: expected two numbers, lowest and highest"),
