@@ -37,6 +37,7 @@ TARGETS = (90.0, 70.0, 50.0, 30.0)  # as made, mild, medium, strong
 UNGRADED = 40.0  # a defect without severity
 SPEEDS = (0.25, 0.5, 1.0, 2.0)
 LEAST = 0.02  # a measurement that these scenes hardly need still counts a little on clips unlike them
+STEEPEST = 0.2  # of a figure's spread: no penalty sets in within less, or what nobody hears would move it
 STEPS = 3000
 OUT = Path(__file__).parents[1] / "src/avreward/raters/signals/fusion.json"
 
@@ -141,25 +142,26 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
     scale = (table.std(0) / 2 + 1e-2).log().requires_grad_()
     reference = clean.quantile(0.8, 0).clone().requires_grad_()
     spread = table.std(0) + 1e-2
+    least = STEEPEST * spread
     optimizer = torch.optim.Adam(
         [{"params": [raw], "lr": 0.05}, {"params": [scale], "lr": 0.02}, {"params": [reference], "lr": 0.02}]
     )
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, STEPS)
     for _ in range(STEPS):
         weight = softplus(raw) + LEAST
-        score = 100 / (1 + (weight * softplus((table - reference) / scale.exp())).sum(1))
+        score = 100 / (1 + (weight * softplus((table - reference) / (least + scale.exp()))).sum(1))
         loss = (importance * huber_loss(score / 10, target / 10, reduction="none")).mean()
         if better:
             loss = loss + 6 * softplus(-(score[better] - score[worse]) / 2).mean()
         # evenly spread where the scenes don't care, and no step so sharp that clips unlike them fall off it
-        slope = weight * spread / scale.exp()
+        slope = weight * spread / (least + scale.exp())
         loss = loss + 0.02 * (slope - slope.mean()).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        weight, shift, width = softplus(raw) + LEAST, reference.clone(), scale.exp()
+        weight, shift, width = softplus(raw) + LEAST, reference.clone(), least + scale.exp()
     return {
         m.name: {"weight": _short(weight[i]), "reference": _short(shift[i]), "scale": _short(width[i])}
         for i, m in enumerate(parts)

@@ -26,11 +26,6 @@ class AudioWindow:
     start: float = 0.0
 
     @cached_property
-    def mono(self) -> Tensor:
-        """The channels in one (samples,): their mean, or half of their difference where that cancels them."""
-        return remix(self.wave, 1)[0]
-
-    @cached_property
     def frame_times(self) -> Tensor:
         """The middles of the spectrogram's frames in s of the clip (frames,), float64."""
         size, hop = round(WINDOW * self.rate), round(HOP * self.rate)
@@ -45,18 +40,22 @@ class AudioWindow:
 
     @cached_property
     def spectrogram(self) -> Tensor:
-        """Power a bin and frame (bins, frames) of the mono sound: 32 ms Hann windows every 8 ms.
+        """Power a bin and frame (bins, frames): 32 ms windows every 8 ms.
 
         Scaled so that the sum over the bins is the mean square of the windowed sound; no frame reaches over an end.
         """
         size, hop = round(WINDOW * self.rate), round(HOP * self.rate)
-        x = self.mono
-        if x.shape[0] < size:
-            x = torch.nn.functional.pad(x, (0, size - x.shape[0]))
+        return rearrange(self.power_spectrum(size, hop) * (2 / size), "frames bins -> bins frames")
+
+    def power_spectrum(self, size: int, hop: int) -> Tensor:
+        """Return the power (frames, bins) in Hann windows of `size` samples, the mean over the channels.
+
+        The mean of the powers, not the power of the mean: channels of opposite sign are no silence.
+        """
+        x = torch.nn.functional.pad(self.wave, (0, max(0, size - self.wave.shape[-1])))
         window = torch.hann_window(size, periodic=True, dtype=x.dtype, device=x.device)
-        spectrum = torch.fft.rfft(x.unfold(0, size, hop) * window, dim=-1)
-        power = (spectrum.real.square() + spectrum.imag.square()) * (2 / size / window.square().sum())
-        return rearrange(power, "frames bins -> bins frames")
+        spectrum = torch.fft.rfft(x.unfold(-1, size, hop) * window, dim=-1)
+        return (spectrum.real.square() + spectrum.imag.square()).mean(0) / window.square().sum()
 
     @cached_property
     def frequencies(self) -> Tensor:
@@ -67,11 +66,11 @@ class AudioWindow:
         )
 
     def power_every(self, seconds: float) -> Tensor:
-        """Mean square (frames,) of the mono sound in frames of `seconds` that follow each other; the rest is cut."""
+        """Mean square (frames,) over the channels in frames of `seconds` that follow each other; the rest is cut."""
         size = max(1, round(seconds * self.rate))
-        frames = max(1, self.mono.shape[0] // size)
-        x = torch.nn.functional.pad(self.mono, (0, max(0, size - self.mono.shape[0])))
-        return x[: frames * size].reshape(frames, size).square().mean(-1)
+        frames = max(1, self.wave.shape[-1] // size)
+        x = torch.nn.functional.pad(self.wave, (0, max(0, size - self.wave.shape[-1])))
+        return x[:, : frames * size].reshape(-1, frames, size).square().mean((0, -1))
 
     def bands(self, per_octave: int = 3, lowest: float = 60.0) -> tuple[Tensor, Tensor]:
         """Power in logarithmic bands up to 20 kHz or the Nyquist frequency: (bands, frames), centres in Hz (bands,).

@@ -21,7 +21,7 @@ GRID = 0.02  # s between the points at which the courses are compared
 REACH = 50  # points: lags up to a second are searched for the offset
 NEAR = 3  # points: lags up to 60 ms count as in sync
 TREND = 1.0  # s; slower changes say nothing about what belongs to what
-CERTAINTY = 8.0  # of the best lag: a weak peak (correlation 0.2) hardly counts, a strong one (0.7) decides
+CERTAINTY = 16.0  # of the best lag: a weak peak (correlation 0.2) hardly counts, a strong one (0.7) decides
 SHORTEST = 0.5  # s of common time below which there is nothing to compare
 
 
@@ -123,10 +123,11 @@ def onset_contact(both: AvWindow, gate: Gate) -> Tensor:
 
 
 def offset(both: AvWindow, gate: Gate) -> Tensor:
-    """How far from sync the best lag is, in s: the mean over lags, those that fit best counting most."""
+    """How far from sync the best lag is, in s beyond 60 ms: the mean over lags, those that fit best counting most."""
     curve = _all_lags(both)
-    lags = GRID * torch.arange(-REACH, REACH + 1, dtype=curve.dtype, device=curve.device)
-    return (torch.softmax(CERTAINTY * curve, 0) * lags.abs()).sum()
+    steps = torch.arange(-REACH, REACH + 1, dtype=curve.dtype, device=curve.device)
+    beyond = GRID * (steps.abs() - NEAR).clamp(min=0)
+    return (torch.softmax(CERTAINTY * curve * curve.abs(), 0) * beyond).sum()
 
 
 def best_lag(both: AvWindow) -> Tensor:

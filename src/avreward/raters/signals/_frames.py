@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad, softplus
 
-from avreward.raters.signals._gates import Gate, decibel, low_mean, magnitude
+from avreward.raters.signals._gates import Gate, decibel, low_level, magnitude
 from avreward.raters.signals._video import Frames, to_luma
 
 STEEPEST = 7.0  # dB; edges of real and synthesized pictures reach 6.4, patterns finer than any edge have 7.6 to 46
@@ -18,27 +18,27 @@ def sharpness(frames: Frames, gate: Gate) -> Tensor:
     """How much steeper edges are at fine than at coarse scale, in dB: higher where edges are sharp.
 
     Squared gradients of the frame blurred by one pixel and of its means over 4 × 4 pixels, the former averaged over the
-    same cells, both weighted by the latter, so that edges count and noise does not. Above `STEEPEST` it falls again by
-    2 dB for each: so fine a pattern shows no edges.
+    same cells, both weighted by the latter, so that edges count and noise does not; the mean over the frames. Above
+    `STEEPEST` it falls again by 2 dB for each: so fine a pattern shows no edges.
     """
-    luma = _at_least(frames.detail, 12)
+    luma = _at_least(frames.detail, 16)
     fine = _pooled(_squared_gradient(_smoothed(luma)))
-    coarse = _squared_gradient(_pooled(luma)) / 16  # a cell is four pixels wide
-    fine = fine[:, 1 : 1 + coarse.shape[1], 1 : 1 + coarse.shape[2]]
+    coarse = _squared_gradient(_pooled(luma), 2) / 16  # two cells on are four pixels
+    fine = fine[:, 2 : 2 + coarse.shape[1], 2 : 2 + coarse.shape[2]]
     coarse = coarse[:, : fine.shape[1], : fine.shape[2]]
     floor = 1e-14
-    steepness = decibel((coarse * fine).mean() + floor, 0.0) - decibel(coarse.square().mean() + floor, 0.0)
-    return steepness - 3 * softplus(steepness - STEEPEST, beta=3)
+    steep = decibel((coarse * fine).mean((1, 2)) + floor, 0.0) - decibel(coarse.square().mean((1, 2)) + floor, 0.0)
+    return (steep - 3 * softplus(steep - STEEPEST, beta=3)).mean()
 
 
 def noise(frames: Frames, gate: Gate) -> Tensor:
-    """Noise level in 8-bit levels: its standard deviation (Immerkær), low mean over blocks of 16 × 16 (flat ones)."""
+    """Noise level in 8-bit levels: its standard deviation (Immerkær), low level over blocks of 16 × 16 (flat ones)."""
     x = _at_least(frames.detail, 3)
     x = x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2]
     x = x[:, :, 2:] - 2 * x[:, :, 1:-1] + x[:, :, :-2]
     strength = 255 * magnitude(x, 0.25 / 255) * (math.pi / 2) ** 0.5 / 6
-    blocks = avg_pool2d(strength.unsqueeze(1), 16, ceil_mode=True, count_include_pad=False)
-    return low_mean(blocks.flatten() + 0.05, 0, gate, 4.0)
+    blocks = avg_pool2d(strength.unsqueeze(1), 16, ceil_mode=True, count_include_pad=False).flatten(1)
+    return low_level(blocks, torch.ones_like(blocks[0]), gate).mean()
 
 
 def blockiness(frames: Frames, gate: Gate) -> Tensor:
@@ -47,15 +47,18 @@ def blockiness(frames: Frames, gate: Gate) -> Tensor:
 
 
 def _grid_excess(luma: Tensor) -> Tensor:
-    """Mean step at columns 8k−1 → 8k over the mean of the other steps; strong edges saturate at about 20 levels."""
+    """Mean step at every eighth column over the mean of the other steps, where the grid stands out most.
+
+    Strong edges saturate at about 20 levels.
+    """
     step = magnitude(luma.diff(dim=-1), 0.5 / 255)
     step = step / (1 + step * 255 / 20)
     profile = step.flatten(0, -2).mean(0)
-    border = torch.arange(profile.shape[0], device=luma.device) % 8 == 7
-    if not bool(border.any()):
+    if profile.shape[0] < 9:
         return profile.sum() * 0
-    floor = 0.1 / 255
-    return decibel((profile[border].mean() + floor) / (profile[~border].mean() + floor), 0.0) * 2
+    column, floor = torch.arange(profile.shape[0], device=luma.device) % 8, 0.1 / 255
+    each = [decibel((profile[column == k].mean() + floor) / (profile[column != k].mean() + floor), 0.0) for k in range(8)]
+    return (torch.logsumexp(4 * torch.stack(each), 0) - math.log(8)) / 2  # a cut picture has its grid at another column
 
 
 def exposure(frames: Frames, gate: Gate) -> Tensor:
@@ -81,14 +84,15 @@ def _smoothed(luma: Tensor) -> Tensor:
 
 
 def _pooled(x: Tensor) -> Tensor:
-    """Means over cells of 4 × 4 (n, h / 4, w / 4); a rest at the border is left out."""
-    return avg_pool2d(x.unsqueeze(1), 4).squeeze(1)
+    """Means over cells of 4 × 4, at every second pixel: whichever pixel the frame begins with, they are nearly the same."""
+    return avg_pool2d(x.unsqueeze(1), 4, 2).squeeze(1)
 
 
-def _squared_gradient(luma: Tensor) -> Tensor:
-    """|∇|² (n, h−2, w−2) by central differences."""
-    across = (luma[:, 1:-1, 2:] - luma[:, 1:-1, :-2]) / 2
-    down = (luma[:, 2:, 1:-1] - luma[:, :-2, 1:-1]) / 2
+def _squared_gradient(luma: Tensor, step: int = 1) -> Tensor:
+    """|∇|² (n, h − 2·step, w − 2·step) by central differences over `step` to both sides, as if it were one."""
+    inner = slice(step, -step)
+    across = (luma[:, inner, 2 * step :] - luma[:, inner, : -2 * step]) / 2
+    down = (luma[:, 2 * step :, inner] - luma[:, : -2 * step, inner]) / 2
     return across.square() + down.square()
 
 

@@ -32,11 +32,30 @@ def magnitude(x: Tensor, softness: float) -> Tensor:
     return torch.sqrt(x.square() + softness * softness) - softness
 
 
-def low_mean(x: Tensor, dim: int, gate: Gate, power: float = 1.0) -> Tensor:
-    """Return a low level of x: the tenth percentile with the hard gate, else the power mean of exponent −`power`."""
+def sounding(level: Tensor, gate: Gate, depth: float = 50.0) -> Tensor:
+    """Return how far each frame of `level` (frames,) in dBFS counts as sounding, 0 … 1: at least one does.
+
+    A frame is dead `depth` dB under the mean power, and under −70 dBFS: digital silence, a codec's padding and gaps
+    tell nothing about the noise in a sound.
+    """
+    mean = decibel((10 ** (level / 10)).mean(), 0.0)
+    weight = gate((level - torch.maximum(mean - depth, torch.full_like(mean, -70.0))) / 2)
+    return weight if bool((weight > 0).any()) else torch.ones_like(weight)
+
+
+def low_level(level: Tensor, weight: Tensor, gate: Gate) -> Tensor:
+    """Return the low level of `level` (…, frames): its tenth percentile, where a frame counts as its `weight` (frames,).
+
+    With a soft gate it is the mean of the lowest fifth, weighted by a raised cosine that peaks at the tenth percentile:
+    no single frame decides, and each of them has a gradient.
+    """
     if gate is hard:
-        return x.quantile(0.1, dim)
-    return x.pow(-power).mean(dim).pow(-1 / power)
+        return level[..., weight > 0.5].quantile(0.1, -1)
+    ordered, index = level.sort(-1)
+    share = weight[index].cumsum(-1) / weight.sum()
+    reached = (share / 0.2).clamp(max=1)
+    reached = reached - torch.sin(2 * math.pi * reached) / (2 * math.pi)  # the integral of the raised cosine
+    return (ordered * reached.diff(dim=-1, prepend=torch.zeros_like(reached[..., :1]))).sum(-1)
 
 
 def correlation(x: Tensor, y: Tensor, floor: float) -> Tensor:

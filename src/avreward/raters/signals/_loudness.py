@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from avreward.raters.signals._audio import AudioWindow
-from avreward.raters.signals._gates import Gate, decibel, hard, low_mean
+from avreward.raters.signals._gates import Gate, decibel, hard, low_level, sounding
 
 
 def loudness(sound: AudioWindow, gate: Gate) -> Tensor:
@@ -93,19 +93,29 @@ def attack_decay_asymmetry(sound: AudioWindow, gate: Gate) -> Tensor:
 
     Time reversal flips the sign. Audio without attacks (wind, an engine) has values near 0 in both directions. The
     level is a logarithm over a floor 30 dB under the band's mean; octaves are counted down from the Nyquist frequency.
+    The first and last 60 ms do not count, nor do dead frames there: a recording's ends are neither attack nor decay.
     """
     size, hop = max(8, round(0.016 * sound.rate)), max(1, round(0.004 * sound.rate))
-    window = torch.hann_window(size, dtype=sound.wave.dtype, device=sound.wave.device)
-    x = torch.nn.functional.pad(sound.mono, (0, max(0, size + hop - sound.mono.shape[0])))
-    spectrum = torch.fft.rfft(x.unfold(0, size, hop) * window, dim=-1)
-    power = spectrum.real.square() + spectrum.imag.square()  # (frames, bins)
+    power = sound.power_spectrum(size, hop)  # (frames, bins)
+    if power.shape[0] < 2:
+        return power.sum() * 0
     edges = [power.shape[1] >> k for k in (4, 3, 2, 1, 0)]
     octaves = torch.stack([power[:, low:high].sum(1) for low, high in pairwise(edges)])
-    relative = octaves / (octaves.mean(-1, keepdim=True) + POWER * size)
+    weight = _inside(sounding(decibel(power.sum(1) * 2 / size), gate, 40.0))
+    relative = octaves / ((weight * octaves).sum(-1, keepdim=True) / weight.sum() + POWER * size)
     step = torch.log(relative + 1e-3).diff(dim=-1)
-    return step.pow(3).mean() / (step.square().mean() + 1e-4).pow(1.5)
+    weight = torch.minimum(weight[1:], weight[:-1])
+    weight = weight / (len(octaves) * weight.sum())
+    return (weight * step.pow(3)).sum() / ((weight * step.square()).sum() + 1e-4).pow(1.5)
+
+
+def _inside(weight: Tensor, margin: int = 15) -> Tensor:
+    """Return how far each frame is `margin` frames after the first sounding one and before the last, 0 … 1."""
+    ends = [torch.nn.functional.pad(w, (margin, 0))[: len(w)].cummax(0).values for w in (weight, weight.flip(0))]
+    return torch.minimum(ends[0], ends[1].flip(0)) + 1e-6  # in a very short sound all frames count alike
 
 
 def noise_floor(sound: AudioWindow, gate: Gate) -> Tensor:
-    """Level of the quietest frames (20 ms) in dBFS, after minimum statistics (Martin 2001)."""
-    return decibel(low_mean(sound.power_every(0.02) + 1e-10, 0, gate))
+    """Level of the quietest sounding frames (20 ms) in dBFS, after minimum statistics (Martin 2001)."""
+    level = decibel(sound.power_every(0.02))
+    return low_level(level, sounding(level, gate), gate)

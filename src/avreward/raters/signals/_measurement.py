@@ -132,7 +132,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(
         "frozen", motion.frozen, "motion", "%", False, "temporal_smoothness", "log", 1.0,
-        "ffmpeg's freezedetect (−60 dB); a hold counts from 0.15 s", "the threshold is a logistic step of 20 %",
+        "ffmpeg's freezedetect (−60 dB); a hold counts from 0.15 s", "the threshold is a logistic step of 30 %",
     ),
     Measurement(
         "dropped_frames", motion.dropped, "motion", "%", False, "temporal_smoothness", "log", 1.0,

@@ -6,17 +6,20 @@ import torch
 from torch import Tensor
 
 from avreward.raters.signals._audio import POWER_FLOOR, AudioWindow
-from avreward.raters.signals._gates import Gate, decibel, low_mean
+from avreward.raters.signals._gates import Gate, decibel, low_level, sounding
 
 
 def signal_to_noise(sound: AudioWindow, gate: Gate) -> Tensor:
     """Mean over third-octave bands of the ratio, in dB, of the band's mean power to its noise floor.
 
-    The floor is a band's low power mean over time, in the manner of minimum statistics (Martin 2001).
+    The floor is a band's low level over the sounding frames, in the manner of minimum statistics (Martin 2001).
     """
     power, _ = sound.bands()
     power = power + POWER_FLOOR
-    return decibel(power.mean(-1) / low_mean(power, -1, gate), 1e-6).mean()
+    weight = sounding(decibel(power.sum(0)), gate)
+    mean = (power * weight).sum(-1) / weight.sum()
+    power, mean = power + 1e-7 * mean.sum(), mean + 1e-7 * mean.sum()  # what lies 70 dB under the sound is not heard
+    return (decibel(mean) - low_level(decibel(power), weight, gate)).mean()
 
 
 def bandwidth(sound: AudioWindow, gate: Gate) -> Tensor:
@@ -36,7 +39,9 @@ def flatness(sound: AudioWindow, gate: Gate) -> Tensor:
     """
     power, centres = sound.bands()
     upper = (centres > 500).to(power)
-    floor = low_mean(power + POWER_FLOOR, -1, gate) / centres
+    power = power + POWER_FLOOR
+    weight = sounding(decibel(power.sum(0)), gate)
+    floor = 10 ** (low_level(decibel(power), weight, gate) / 10) / centres
     floor = floor + 3e-3 * (floor * upper).sum() / upper.sum()
     geometric = (decibel(floor, 1e-18) * upper).sum() / upper.sum()
     return geometric - decibel((floor * upper).sum() / upper.sum(), 1e-18)
@@ -44,11 +49,10 @@ def flatness(sound: AudioWindow, gate: Gate) -> Tensor:
 
 def hum(sound: AudioWindow, gate: Gate) -> Tensor:
     """How far steady lines at the multiples of 50 or 60 Hz (to 480 Hz) stand above their surroundings, in dB."""
-    size, hop = round(0.5 * sound.rate), round(0.125 * sound.rate)
-    x = torch.nn.functional.pad(sound.mono, (0, max(0, size - sound.mono.shape[0])))
-    window = torch.hann_window(size, dtype=x.dtype, device=x.device)
-    power = torch.fft.rfft(x.unfold(0, size, hop) * window, dim=-1).abs().square() / window.square().sum() / size
-    steady = low_mean(power + 1e-12, 0, gate)  # (bins,), 2 Hz apart
+    size = round(0.5 * sound.rate)
+    power = sound.power_spectrum(size, round(0.125 * sound.rate)) / size
+    level = decibel(power[:, : round(600 * size / sound.rate)].T, 1e-12)  # (bins, frames), 2 Hz apart
+    steady = 10 ** (low_level(level, sounding(decibel(power.sum(1)), gate), gate) / 10)
     each = []
     for mains in (50, 60):
         lines = [round(mains * k * size / sound.rate) for k in range(1, 9)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.media._precision import widened
-from avreward.media.sampling import FramePlan, Spread, interval
+from avreward.media.sampling import FramePlan, interval
 from avreward.raters.base import Sample
 from avreward.raters.signals._audio import AudioWindow
 from avreward.raters.signals._av_sync import SHORTEST, AvWindow
@@ -51,8 +51,21 @@ class FramesInSpans:
         return index if len(index) else torch.zeros(1, dtype=torch.int64, device=times.device)
 
 
-FEW = Spread(6)
+@dataclass(frozen=True)
+class SingleFrames:
+    """Six to twelve frames, the nearest ones to even times that hardly depend on where the video ends."""
+
+    def __call__(self, times: Tensor) -> Tensor:
+        """Return ascending indices, int64 (k,)."""
+        end = float(times[-1]) + interval(times)
+        step = 0.31 * 2 ** math.ceil(math.log2(max(end, 1e-3) / 12 / 0.31))
+        marks = step * (torch.arange(max(1, round(end / step)), dtype=times.dtype, device=times.device) + 0.5)
+        return (times[:, None] - marks).abs().argmin(0).unique()
+
+
+FEW = SingleFrames()
 PLANS = (FramePlan(FramesInSpans(), max_side=160), FramePlan(FEW, max_side=160), FramePlan(FEW, crop=1024))
+MARGINS = (2, 2, 4)  # pixels at each border that are not looked at: thin black bars are no content
 HIGHEST_RATE = 48_000  # Hz; faster sound is resampled, slower is left as it is
 LOWEST_RATE = 2_000  # Hz; below it the spectrum is too narrow to measure
 SHORTEST_SOUND = 0.1  # s
@@ -109,7 +122,7 @@ def views_of(sample: Sample) -> dict[frozenset[str], dict[str, WindowViews]]:
 
 def load_video(clip: Clip) -> WindowedVideo:
     """Decode the video once, in three views (`PLANS`)."""
-    small, colour, detail = (widened(view) for view in clip.views(PLANS))
+    small, colour, detail = (_inner(widened(view), margin) for view, margin in zip(clip.views(PLANS), MARGINS, strict=True))
     luma, times = to_luma(small), clip.times[FramesInSpans()(clip.times)].to(small.device)
     stretches = []
     for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):
@@ -123,4 +136,13 @@ def load_audio(clip: Clip) -> tuple[AudioWindow, ...]:
     rate, channels = min(clip.sample_rate, HIGHEST_RATE), min(clip.channels, 2)
     parts = spans(clip.ends["audio"])
     waves = clip.spans(parts, rate, channels)
-    return tuple(AudioWindow(widened(wave), rate, start) for wave, (start, _) in zip(waves, parts, strict=True))
+    waves = [wave - wave.mean(-1, keepdim=True) for wave in map(widened, waves)]  # a constant is not heard
+    return tuple(AudioWindow(wave, rate, start) for wave, (start, _) in zip(waves, parts, strict=True))
+
+
+def _inner(frames: Tensor, margin: int) -> Tensor:
+    """Return the frames (n, 3, height, width) without `margin` pixels at each border, if they are large enough."""
+    height, width = frames.shape[-2:]
+    if min(height, width) < 32 * margin:
+        return frames
+    return frames[..., margin : height - margin, margin : width - margin]
