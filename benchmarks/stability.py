@@ -73,18 +73,11 @@ def moves(path: Path, rater_name: str, seconds: float, side: int) -> list[Move]:
     clip, name = decoded(path, seconds, side), f"{path.parent.name}/{path.name}"
     before, found = scored(rater, clip, work), []
     for edit in EDITS:
-        whole = edit.track == "file"  # a file is compared with its copy, both as they are
-        first = scored(rater, full(path), work) if whole else before
         changed = edit.apply(clip, path)
-        if changed is not None:
+        if changed is not None:  # a file is compared with its copy, both as they are
+            first = scored(rater, Clip.open(path), work) if edit.track == "file" else before
             found += compared(rater, name, edit.name, first, scored(rater, changed, work))
-        work.forget() if hasattr(work, "forget") else None
     return found
-
-
-def full(path: Path) -> Clip:
-    """Return the file, undecoded."""
-    return Clip.open(path)
 
 
 def compared(
@@ -136,7 +129,7 @@ def show(found: Sequence[Move], bound: float) -> None:
         cells = (row["dimension"], row["measurement"] or "*all*", f"{row['points']:+.2f}{beyond}", row["edit"])
         print("| " + " | ".join(map(str, cells)) + f" | {row['clips']} |")
     dimensions = list(dict.fromkeys(m.dimension for m in found))
-    print("\n| edit | clips | " + " | ".join(dimensions) + " |\n|---" * 1 + "|---" * (len(dimensions) + 1) + "|")
+    print("\n| edit | clips | " + " | ".join(dimensions) + " |\n" + "|---" * (len(dimensions) + 2) + "|")
     for row in by_edit(found):
         moved = [f"{row[d]:+.2f}" if d in row else "–" for d in dimensions]
         print(f"| {row['edit']} | {row['clips']} | " + " | ".join(moved) + " |")

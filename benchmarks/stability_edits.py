@@ -19,7 +19,7 @@ from avreward.datasets.synthetic._perturbations import with_video
 from avreward.media.resampling import resample
 
 END = 0.04  # s of padding at an end
-PRIMING = 2112  # samples that AAC encoders put before a sound
+PRIMING = 0.048  # s that an AAC encoder puts before a sound: 2112 samples at 44.1 kHz
 
 Sound = Callable[[Tensor, int], "Tensor | None"]
 Picture = Callable[[Tensor], Tensor]
@@ -41,7 +41,7 @@ class Edit:
 
 
 def edited_sound(name: str, function: Sound) -> Edit:
-    """An edit of the waveform (channels, samples) at a rate."""
+    """Return an edit of the waveform (channels, samples) at a rate."""
 
     def apply(clip: Clip, path: Path | None) -> Clip | None:
         if not clip.has_audio:
@@ -53,7 +53,7 @@ def edited_sound(name: str, function: Sound) -> Edit:
 
 
 def edited_picture(name: str, function: Picture) -> Edit:
-    """An edit of the frames (n, 3, height, width)."""
+    """Return an edit of the frames (n, 3, height, width)."""
 
     def apply(clip: Clip, path: Path | None) -> Clip | None:
         return with_video(clip, function(clip.video)) if clip.has_video else None
@@ -69,13 +69,13 @@ def dither(samples: int, channels: int) -> Tensor:
 
 
 def padded(audio: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """The sound between two others, all (channels, samples)."""
+    """Return the audio between two others, all (channels, samples)."""
     return torch.cat([before.to(audio), audio, after.to(audio)], -1)
 
 
-def _zeros(at: Literal["start", "end", "both"], samples: int | None = None) -> Sound:
+def _zeros(at: Literal["start", "end", "both"], seconds: float = END) -> Sound:
     def pad(audio: Tensor, rate: int) -> Tensor:
-        new, none = audio.new_zeros(len(audio), samples or round(END * rate)), audio[:, :0]
+        new, none = audio.new_zeros(len(audio), round(seconds * rate)), audio[:, :0]
         return padded(audio, none if at == "end" else new, none if at == "start" else new)
 
     return pad
@@ -128,8 +128,9 @@ def _remuxed(clip: Clip, path: Path | None) -> Clip | None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "copy.mkv"
         with av.open(str(path)) as source, av.open(str(file), "w", format="matroska") as container:
-            streams = {s.index: container.add_stream_from_template(s) for s in (*source.streams.video[:1], *source.streams.audio[:1])}
-            for packet in source.demux([source.streams[i] for i in streams]):
+            copied = (*source.streams.video[:1], *source.streams.audio[:1])
+            streams = {stream.index: container.add_stream_from_template(stream) for stream in copied}
+            for packet in source.demux(list(copied)):
                 if packet.dts is not None:
                     packet.stream = streams[packet.stream.index]
                     container.mux(packet)

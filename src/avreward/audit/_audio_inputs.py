@@ -40,6 +40,16 @@ def shrill(audio: Tensor, rate: int, generator: torch.Generator) -> Tensor:
     return (0.5 * torch.sin(0.9 * math.pi * time + start)).to(audio).expand_as(audio).contiguous()
 
 
+def noise_between_silences(audio: Tensor, rate: int, generator: torch.Generator) -> Tensor:
+    """Return the real audio with white noise 20 dB under it, and 40 ms of silence in place of either end."""
+    noise = torch.randn(audio.shape, generator=generator).to(audio)
+    noisy = audio + 0.1 * audio.square().mean().sqrt() * noise
+    silent = min(round(0.04 * rate), audio.shape[-1] // 2)
+    noisy[:, :silent] = 0
+    noisy[:, noisy.shape[-1] - silent :] = 0
+    return noisy.clamp(-1, 1)
+
+
 _PURE: tuple[MakeSound, ...] = (silence, white_noise, loud, loud_noise, shrill)
 
 

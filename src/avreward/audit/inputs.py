@@ -104,6 +104,11 @@ _SOUND = (
     Probe("noise sound", "white noise at −20 dBFS with the real video", sound=sounds.white_noise),
     Probe("loud", "the real audio 40 dB louder, clipped at full scale", sound=sounds.loud),
     Probe("loud noise", "white noise at full scale", sound=sounds.loud_noise),
+    Probe(
+        "noise, silent ends",
+        "the real audio with white noise 20 dB under it and 40 ms of silence at either end",
+        sound=sounds.noise_between_silences,
+    ),
     Probe("shrill", "a tone just below the Nyquist frequency", sound=sounds.shrill),
 )
 _PICTURE = (

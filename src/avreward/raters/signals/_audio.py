@@ -9,8 +9,6 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from avreward.media import remix
-
 WINDOW = 0.032  # s; a pitch period of 60 Hz fits twice
 HOP = 0.008  # s
 HIGHEST = 20_000.0  # Hz; the limit of hearing

@@ -124,10 +124,17 @@ def onset_contact(both: AvWindow, gate: Gate) -> Tensor:
 
 def offset(both: AvWindow, gate: Gate) -> Tensor:
     """How far from sync the best lag is, in s beyond 60 ms: the mean over lags, those that fit best counting most."""
-    curve = _all_lags(both)
+    curve = _smoothed(_all_lags(both))
     steps = torch.arange(-REACH, REACH + 1, dtype=curve.dtype, device=curve.device)
     beyond = GRID * (steps.abs() - NEAR).clamp(min=0)
     return (torch.softmax(CERTAINTY * curve * curve.abs(), 0) * beyond).sum()
+
+
+def _smoothed(curve: Tensor, reach: int = 4) -> Tensor:
+    """Return the curve (lags,) averaged over 80 ms to both sides (Hann window): what is in sync is so for that long."""
+    window = torch.hann_window(2 * reach + 3, periodic=False, dtype=curve.dtype, device=curve.device)[1:-1]
+    around = torch.nn.functional.pad(curve[None], (reach, reach), mode="replicate")
+    return torch.nn.functional.conv1d(around[None], (window / window.sum())[None, None])[0, 0]
 
 
 def best_lag(both: AvWindow) -> Tensor:

@@ -27,12 +27,12 @@ class Explained:
 
     Attributes:
         name, unit, higher_is_better, source, description: as in `Measurement`.
-        value: the figure as the literature defines it, with hard thresholds; `None` where there is nothing to measure.
-        soft: the smooth form of it that the scores use.
+        value: the value, the same as the score of this name; `None` where there is nothing to measure.
+        as_published: the figure as its source defines it, with hard thresholds; not shown in tables and reports.
         softened: how the two differ.
         feeds: the dimension that it is fused into; `None` for information only.
         penalty: what it adds to that dimension's sum; the score is 100/(1 + sum).
-        cost_ms: how long the smooth form took, without decoding; what several share counts with the first.
+        cost_ms: how long `value` took, without decoding; what several share counts with the first.
         note: why it is missing.
     """
 
@@ -44,7 +44,7 @@ class Explained:
     softened: str
     feeds: str | None
     value: float | None = None
-    soft: float | None = None
+    as_published: float | None = None
     penalty: float | None = None
     cost_ms: float | None = None
     note: str = ""
@@ -78,10 +78,10 @@ class Explanation:
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)
-        for title in ("measurement", "figure", "unit", "as scored", "feeds", "penalty", "definition"):
-            table.add_column(title, justify="right" if title in ("figure", "as scored", "penalty") else "left")
+        for title in ("measurement", "value", "unit", "feeds", "penalty", "definition"):
+            table.add_column(title, justify="right" if title in ("value", "penalty") else "left")
         for row in self.rows:
-            shown = [_shown(row.value), row.unit, _shown(row.soft), row.feeds or "–", _shown(row.penalty)]
+            shown = [_shown(row.value), row.unit, row.feeds or "–", _shown(row.penalty)]
             table.add_row(row.name, *shown, row.note or row.source)
         text = io.StringIO()
         Console(width=160, color_system=None, file=text).print(table)
@@ -89,7 +89,7 @@ class Explanation:
 
 
 def explain(rater: SignalsRater, clip: Clip) -> Explanation:
-    """Measure `clip` in both forms, with hard and with soft thresholds."""
+    """Measure `clip` as the scores do, and as published."""
     with torch.no_grad():
         sample = rater.load(clip)
         views = views_of(sample)
@@ -101,13 +101,13 @@ def _row(rater: SignalsRater, m: Measurement, stretches: WindowViews) -> Explain
     if not stretches.views:
         return Explained(*about, note=stretches.why)
     started = time.perf_counter()
-    smooth = stretches.mean(m, soft)
+    value = stretches.mean(m, soft)
     cost = 1000 * (time.perf_counter() - started)
-    figure = stretches.mean(m, hard)
-    if m.name == "av_offset":  # the literature's figure is the best lag itself, not a mean over lags
-        figure = torch.stack([best_lag(view) for view in stretches.views]).mean()
-    penalty = rater.fusion.penalty(m, smooth) if m.feeds else None
-    return Explained(*about, float(figure), float(smooth), None if penalty is None else float(penalty), cost)
+    published = stretches.mean(m, hard)
+    if m.name == "av_offset":  # the published figure is the best lag itself, not a mean over lags
+        published = torch.stack([best_lag(view) for view in stretches.views]).mean()
+    penalty = rater.fusion.penalty(m, value) if m.feeds else None
+    return Explained(*about, float(value), float(published), None if penalty is None else float(penalty), cost)
 
 
 def _shown(value: float | None) -> str:

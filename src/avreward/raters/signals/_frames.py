@@ -56,9 +56,15 @@ def _grid_excess(luma: Tensor) -> Tensor:
     profile = step.flatten(0, -2).mean(0)
     if profile.shape[0] < 9:
         return profile.sum() * 0
-    column, floor = torch.arange(profile.shape[0], device=luma.device) % 8, 0.1 / 255
-    each = [decibel((profile[column == k].mean() + floor) / (profile[column != k].mean() + floor), 0.0) for k in range(8)]
-    return (torch.logsumexp(4 * torch.stack(each), 0) - math.log(8)) / 2  # a cut picture has its grid at another column
+    column = torch.arange(profile.shape[0], device=luma.device) % 8
+    excess = [_over(profile[column == k], profile[column != k]) for k in range(8)]
+    return (torch.logsumexp(4 * torch.stack(excess), 0) - math.log(8)) / 2  # a cropped frame has its grid elsewhere
+
+
+def _over(steps: Tensor, others: Tensor) -> Tensor:
+    """Ratio of the mean steps in dB."""
+    floor = 0.1 / 255
+    return decibel((steps.mean() + floor) / (others.mean() + floor), 0.0)
 
 
 def exposure(frames: Frames, gate: Gate) -> Tensor:
@@ -84,7 +90,7 @@ def _smoothed(luma: Tensor) -> Tensor:
 
 
 def _pooled(x: Tensor) -> Tensor:
-    """Means over cells of 4 × 4, at every second pixel: whichever pixel the frame begins with, they are nearly the same."""
+    """Means over cells of 4 × 4 that begin at every second pixel, so that a crop by one pixel hardly changes them."""
     return avg_pool2d(x.unsqueeze(1), 4, 2).squeeze(1)
 
 

@@ -32,22 +32,23 @@ def magnitude(x: Tensor, softness: float) -> Tensor:
     return torch.sqrt(x.square() + softness * softness) - softness
 
 
-def sounding(level: Tensor, gate: Gate, depth: float = 50.0) -> Tensor:
+def sounding(level: Tensor, gate: Gate, depth: float = 50.0, around: int = 0) -> Tensor:
     """Return how far each frame of `level` (frames,) in dBFS counts as sounding, 0 … 1: at least one does.
 
     A frame is dead `depth` dB under the mean power, and under −70 dBFS: digital silence, a codec's padding and gaps
-    tell nothing about the noise in a sound.
+    tell nothing about the noise in a sound. So are the `around` frames beside it, which it may reach into.
     """
     mean = decibel((10 ** (level / 10)).mean(), 0.0)
     weight = gate((level - torch.maximum(mean - depth, torch.full_like(mean, -70.0))) / 2)
+    weight = -torch.nn.functional.max_pool1d(-weight[None], 2 * around + 1, 1, around)[0]
     return weight if bool((weight > 0).any()) else torch.ones_like(weight)
 
 
 def low_level(level: Tensor, weight: Tensor, gate: Gate) -> Tensor:
-    """Return the low level of `level` (…, frames): its tenth percentile, where a frame counts as its `weight` (frames,).
+    """Return the tenth percentile of `level` (…, frames), where a frame counts as much as its `weight` (frames,).
 
-    With a soft gate it is the mean of the lowest fifth, weighted by a raised cosine that peaks at the tenth percentile:
-    no single frame decides, and each of them has a gradient.
+    With a soft gate it is the mean of the lowest fifth, weighted by a raised cosine that peaks at the tenth percentile,
+    so that no single frame decides and each of them has a gradient.
     """
     if gate is hard:
         return level[..., weight > 0.5].quantile(0.1, -1)

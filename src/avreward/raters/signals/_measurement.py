@@ -30,7 +30,7 @@ class Measurement:
 
     Args:
         name: as in ``rater["signals.clipping"]``.
-        measure: (view, gate) → scalar; with the `hard` gate the figure of the literature, with `soft` the scores' form.
+        measure: (view, gate) → scalar; with the `soft` gate the score, with `hard` the figure as published.
         view: its input.
         unit: of the value.
         higher_is_better: `None` where neither end is.
@@ -60,7 +60,7 @@ class Measurement:
 
 
 _NOISE = "after R. Martin, Noise power spectral density estimation, IEEE TSAP 9(5), 2001"
-_LOW = "the tenth percentile is a power mean of negative exponent"
+_LOW = "the tenth percentile is a smoothly weighted mean of the lowest fifth"
 _ENERGY = "after J. Hershey, J. Movellan, Audio vision: using audio-visual synchrony to locate sounds, NIPS 1999"
 _ONSETS = "after Z. Barzelay, Y. Y. Schechner, Harmony in motion, CVPR 2007"
 
@@ -132,7 +132,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(
         "frozen", motion.frozen, "motion", "%", False, "temporal_smoothness", "log", 1.0,
-        "ffmpeg's freezedetect (−60 dB); a hold counts from 0.15 s", "the threshold is a logistic step of 30 %",
+        "ffmpeg's freezedetect (−60 dB); a hold counts from 0.15 s", "the threshold is a logistic step of 60 %",
     ),
     Measurement(
         "dropped_frames", motion.dropped, "motion", "%", False, "temporal_smoothness", "log", 1.0,
@@ -155,7 +155,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement("onset_contact", together.onset_contact, "together", "", True, "av_consistency", source=_ONSETS),
     Measurement(
         "av_offset", together.offset, "together", "s", False, "av_consistency", source=_ENERGY,
-        softened="not the best lag itself, but the mean distance from 0 over all lags, weighted by how well they fit",
+        softened="not the best lag, but the mean distance beyond 60 ms over all lags, weighted by how well they fit",
     ),
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ def signal_to_noise(sound: AudioWindow, gate: Gate) -> Tensor:
     """
     power, _ = sound.bands()
     power = power + POWER_FLOOR
-    weight = sounding(decibel(power.sum(0)), gate)
+    weight = sounding(decibel(power.sum(0)), gate, around=3)
     mean = (power * weight).sum(-1) / weight.sum()
     power, mean = power + 1e-7 * mean.sum(), mean + 1e-7 * mean.sum()  # what lies 70 dB under the sound is not heard
     return (decibel(mean) - low_level(decibel(power), weight, gate)).mean()
@@ -40,7 +40,7 @@ def flatness(sound: AudioWindow, gate: Gate) -> Tensor:
     power, centres = sound.bands()
     upper = (centres > 500).to(power)
     power = power + POWER_FLOOR
-    weight = sounding(decibel(power.sum(0)), gate)
+    weight = sounding(decibel(power.sum(0)), gate, around=3)
     floor = 10 ** (low_level(decibel(power), weight, gate) / 10) / centres
     floor = floor + 3e-3 * (floor * upper).sum() / upper.sum()
     geometric = (decibel(floor, 1e-18) * upper).sum() / upper.sum()

@@ -53,14 +53,14 @@ class FramesInSpans:
 
 @dataclass(frozen=True)
 class SingleFrames:
-    """Six to twelve frames, the nearest ones to even times that hardly depend on where the video ends."""
+    """Six to thirteen frames, every n-th: the same if the last frame is missing or the time stamps are rounded."""
 
     def __call__(self, times: Tensor) -> Tensor:
         """Return ascending indices, int64 (k,)."""
-        end = float(times[-1]) + interval(times)
-        step = 0.31 * 2 ** math.ceil(math.log2(max(end, 1e-3) / 12 / 0.31))
-        marks = step * (torch.arange(max(1, round(end / step)), dtype=times.dtype, device=times.device) + 0.5)
-        return (times[:, None] - marks).abs().argmin(0).unique()
+        every = 1
+        while len(times) > 13 * every:
+            every = 2 * every + 1
+        return torch.arange(every // 2, len(times), every, device=times.device)
 
 
 FEW = SingleFrames()
@@ -122,7 +122,8 @@ def views_of(sample: Sample) -> dict[frozenset[str], dict[str, WindowViews]]:
 
 def load_video(clip: Clip) -> WindowedVideo:
     """Decode the video once, in three views (`PLANS`)."""
-    small, colour, detail = (_inner(widened(view), margin) for view, margin in zip(clip.views(PLANS), MARGINS, strict=True))
+    views = zip(clip.views(PLANS), MARGINS, strict=True)
+    small, colour, detail = (_inner(widened(view), margin) for view, margin in views)
     luma, times = to_luma(small), clip.times[FramesInSpans()(clip.times)].to(small.device)
     stretches = []
     for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):

@@ -35,8 +35,8 @@ class SignalsRater(Rater):
     """Measured properties of video and audio, fused into the papers' dimensions, 0 … 100.
 
     Six dimensions (`audio_quality`, `av_consistency`, `static_quality`, `temporal_smoothness`, `dynamic_degree`,
-    `overall`) and every measurement behind them (``rater["signals.clipping"]``). The scores use a smooth form of each
-    measurement; `explain` also shows the value as defined in the literature. A clip of up to 30 s is measured as a
+    `overall`) and every measurement behind them (``rater["signals.clipping"]``). A measurement is a smooth
+    form of a published one; scores, tables and `explain` show the same value. A clip of up to 30 s is measured as a
     whole, a longer one in three to six windows of 5 s. The constants aim at 90 for a clean synthesized scene, and at
     70, 50 and 30 with a mild, medium and strong defect.
 
@@ -107,13 +107,13 @@ class SignalsRater(Rater):
         return values, reasons
 
     def explain(self, clip: Clip) -> Explanation:
-        """Return each measurement as defined in the literature, its smooth form, its penalty and its source.
+        """Return each measurement as scored, its penalty, its source, and the figure as published.
 
         >>> import torch
         >>> from avreward import Clip
         >>> rows = SignalsRater().explain(Clip(audio=torch.zeros(1, 16000), sample_rate=16000))
-        >>> rows["silence"].value, rows["sharpness"].note
-        (100.0, 'no video was given')
+        >>> round(rows["silence"].value), rows["sharpness"].note
+        (100, 'no video was given')
         """
         return explain(self, clip)
 
