@@ -1,6 +1,6 @@
 """Fit the constants of the `signals` rater on synthesized scenes.
 
-    python recipes/fit_signals.py --scenes 110 --jobs 2
+    python recipes/fit_signals.py --scenes 48 --jobs 2
 
 Method. Scenes are synthesized (seeds from 0 on; the held-out benchmark and the demo use others) and each gets every
 controlled defect of `avreward.datasets.synthetic._perturbations` at three severities, and those of `MORE` below, for
@@ -238,7 +238,7 @@ def measure_all(scenes: int, jobs: int, cache: Path | None) -> list[Row]:
 def main() -> None:
     """Measures, fits, writes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--scenes", type=int, default=110)
+    parser.add_argument("--scenes", type=int, default=48)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", type=Path, help="keep the figures in this file, and go on from it")
     parser.add_argument("--out", type=Path, default=OUT)
