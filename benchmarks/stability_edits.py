@@ -21,6 +21,8 @@ from avreward.media.resampling import resample
 END = 0.04  # s of padding at an end
 PRIMING = 0.048  # s that an AAC encoder puts before a sound: 2112 samples at 44.1 kHz
 
+_COPIES = tempfile.TemporaryDirectory(prefix="remuxed-")
+
 Sound = Callable[[Tensor, int], "Tensor | None"]
 Picture = Callable[[Tensor], Tensor]
 
@@ -125,21 +127,15 @@ def _aac(clip: Clip, path: Path | None) -> Clip | None:
 def _remuxed(clip: Clip, path: Path | None) -> Clip | None:
     if path is None:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "copy.mkv"
-        with av.open(str(path)) as source, av.open(str(file), "w", format="matroska") as container:
-            copied = (*source.streams.video[:1], *source.streams.audio[:1])
-            streams = {stream.index: container.add_stream_from_template(stream) for stream in copied}
-            for packet in source.demux(list(copied)):
-                if packet.dts is not None:
-                    packet.stream = streams[packet.stream.index]
-                    container.mux(packet)
-        copy = Clip.open(file)
-        whole = Clip(video=copy.video, times=copy.times) if copy.has_video else None
-        sound = copy.sound() if copy.has_audio else None
-    if whole is None:
-        return Clip(audio=sound, sample_rate=copy.sample_rate)
-    return whole if sound is None else whole.with_audio(sound, copy.sample_rate)
+    file = Path(_COPIES.name) / f"{path.stem}.mkv"  # rated as a file too: it stays until the process ends
+    with av.open(str(path)) as source, av.open(str(file), "w", format="matroska") as container:
+        copied = (*source.streams.video[:1], *source.streams.audio[:1])
+        streams = {stream.index: container.add_stream_from_template(stream) for stream in copied}
+        for packet in source.demux(list(copied)):
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
+    return Clip.open(file)
 
 
 def _without_last_frame(clip: Clip, path: Path | None) -> Clip | None:
