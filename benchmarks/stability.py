@@ -70,7 +70,7 @@ def moves(path: Path, rater_name: str, seconds: float, side: int) -> list[Move]:
     """Return the moves of all scores of one clip by all edits."""
     torch.set_num_threads(1)
     rater, work = load_rater(rater_name), Work()
-    clip, name = decoded(path, seconds, side), f"{path.parent.name}/{path.name}"
+    clip, name = decoded(path, seconds, side), "/".join(path.parts[-3:])
     before, found = scored(rater, clip, work), []
     for edit in EDITS:
         changed = edit.apply(clip, path)
