@@ -1,6 +1,6 @@
 """Whether an attribution finds the moment or the region of a defect, beside chance.
 
-    python benchmarks/attribution.py --scenes 40
+    python benchmarks/attribution.py --scenes 24
 
 Each held-out synthesized scene gets each defect once, at a random place. The attribution of the dimension that the
 defect concerns is a hit where its peak is at the defect: the middle of the moment within 0.25 s of it, the middle of
@@ -36,12 +36,13 @@ from avreward.datasets.synthetic._blur import gaussian_blur
 from avreward.datasets.synthetic._perturbations import with_video
 from avreward.evaluation import wilson
 
-FIRST_SCENE = 960_000  # nothing was fitted or chosen with these seeds
+FIRST_SCENE = 970_000  # nothing was fitted or chosen with these seeds
 HITS = ("strike", "keys", "steps")  # kinds of scenes whose sound is single hits
 NEAR = 0.25  # s
 SEEN = 1.0  # points
 FREEZE, BURST, GAP = 1.0, 0.3, 0.6  # s
 SIGMA = 8.0  # pixels of a frame 480 high
+SECONDS = {"blurred quarter": 1.0}  # of the scenes; a region has no moment, and few frames are rated faster
 LOUD = 2.0  # amplitude of the burst over that of the loudest 50 ms
 DIMENSIONS = {
     "frozen": ("temporal_smoothness", "video"),
@@ -183,7 +184,7 @@ def trials_of(seed: int, rater_name: str, defects: Sequence[str], methods: Seque
 def _trials(seed: int, rater_name: str, defects: Sequence[str], methods: Sequence[str]) -> Iterator[Trial]:
     rater = load_rater(rater_name)
     for defect in defects:
-        made = scene(seed, HITS[seed % len(HITS)]) if defect == "dropped hit" else scene(seed)
+        made = scene(seed, HITS[seed % len(HITS)] if defect == "dropped hit" else None, SECONDS.get(defect, 4.0))
         dice = torch.Generator().manual_seed(seed)
         injected = MAKERS[defect](made, dice)
         if injected is None:
@@ -193,6 +194,8 @@ def _trials(seed: int, rater_name: str, defects: Sequence[str], methods: Sequenc
         with torch.no_grad():
             before, after = reward([made.clip, injected.clip]).tolist()
         for method in methods:
+            if method == "alone" and dimension == "av_consistency":
+                part = "clip"  # video and audio are cut together
             found = attribute(reward, injected.clip, method, parts=[part])  # type: ignore[arg-type]
             hit, chance = judged(found, part, after - before, injected.place)
             yield Trial(defect, method, seed, after - before, hit, chance)
@@ -229,7 +232,7 @@ def show(rows: Sequence[dict[str, object]], title: str) -> None:
     """Print the table as Markdown."""
     columns = [f"{method}, of {some}" for some in ("those seen", "all") for method in METHODS]
     print(f"| {title} | n | seen | chance | {' | '.join(columns)} |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---" * (4 + len(columns)) + "|")
     for row in rows:
         cells = [str(row["defect"]), str(row["n"]), str(row["seen"]), f"{row['chance']:.2f}"]
         for label in ("seen", "all"):
@@ -242,7 +245,7 @@ def show(rows: Sequence[dict[str, object]], title: str) -> None:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=40)
+    parser.add_argument("--scenes", type=int, default=24)
     parser.add_argument("--first", type=int, default=FIRST_SCENE, help="seed of the first scene")
     parser.add_argument("--rater", default="signals")
     parser.add_argument("--defects", nargs="+", choices=list(MAKERS), default=list(MAKERS))

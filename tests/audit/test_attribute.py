@@ -9,6 +9,7 @@ from toy_raters import Reading, Toy, both, picture, sound
 from avreward import Clip, load_rater
 from avreward.audit import Attribution, MomentEffects, RegionEffects, attribute
 from avreward.audit import _attribute as module
+from avreward.audit._alone import moments_alone
 from avreward.audit._attribute import steps_of
 from avreward.audit._occlusion import MomentWindows
 from avreward.errors import ArgumentError
@@ -47,6 +48,30 @@ def test_what_lowers_a_reward(method):
     found = attribute(-1.0 * Toy()["power"], loud_once(), method)
     assert found.moments["audio"].lowest.where == "from 2.00 to 2.50 s"
     assert "lowers the reward most from 2.00 to 2.50 s" in found.summary()[0]
+
+
+def test_a_moment_and_a_region_alone():
+    found = attribute(Toy()["power"], loud_once(), "alone", moment=0.5)
+    peak = found.moments["audio"].highest
+    assert peak.where == "from 2.00 to 2.50 s"
+    assert peak.effect == pytest.approx(0.125 - float(loud_once().audio.square().mean()), rel=0.01)
+    video = torch.full((8, 3, 30, 48), 0.25, dtype=torch.float64)
+    video[..., 20:, 32:] = 1.0
+    found = attribute(Toy()["brightness"], Clip(video=video, fps=8), "alone", grid=(3, 3))
+    assert found.regions.flat[8] == pytest.approx(1 - float(video.mean()))
+    assert found.regions.flat[0] == pytest.approx(0.25 - float(video.mean()))
+
+
+def test_moments_alone_are_cut_in_sync():
+    video = torch.arange(16, dtype=torch.float64)[:, None, None, None].expand(16, 3, 8, 8) / 16
+    audio = torch.arange(2000, dtype=torch.float64)[None] / 2000
+    clip = Clip(video=video, fps=8, audio=audio, sample_rate=RATE)
+    parts = [make() for _, make in moments_alone(clip, MomentWindows((0.0, 0.5), (0.5, 1.0)))]
+    assert [part.ends for part in parts] == [{"video": 0.5, "audio": 0.5}] * 2
+    assert float(parts[1].video[0, 0, 0, 0]) == float(parts[1].audio[0, 0]) == 0.25
+    found = attribute(Toy()["overall"], clip, "alone", moment=0.5, grid=(1, 1))
+    assert list(found.moments) == ["clip"]
+    assert found.moments["clip"].effect[-1] > 0 > found.moments["clip"].effect[0]
 
 
 def test_the_effect_is_the_difference_without_the_moment():
@@ -120,7 +145,7 @@ def test_too_short_for_moments():
 
 
 def test_a_reward_without_gradients():
-    with pytest.raises(ArgumentError, match=r"method: expected 'occlusion', got 'gradient'; reads\.power"):
+    with pytest.raises(ArgumentError, match=r"method: expected 'occlusion' or 'alone', got 'gradient'; reads\.power"):
         attribute(Reading("reads")["power"], both(0.1, 0.2), "gradient")
 
 

@@ -84,6 +84,6 @@ def test_scenes_that_fail_together_widen_the_interval():
 
 
 def test_a_run(monkeypatch):
-    monkeypatch.setattr(benchmark, "scene", lambda seed, kind=None: scene(seed, kind, seconds=1.0))
+    monkeypatch.setattr(benchmark, "scene", lambda seed, kind, seconds: scene(seed, kind, 1.0))
     (found,) = benchmark.trials_of(5, "signals", ["burst of noise"], ["gradient"])
     assert (found.defect, found.method, found.seed) == ("burst of noise", "gradient", 5)

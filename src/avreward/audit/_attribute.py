@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from avreward.audit._alone import moments_alone, regions_alone
 from avreward.audit._occlusion import MomentWindows, Variant, effects_of, value_of, without_moments, without_regions
 from avreward.audit._path_gradient import POINTS, integrated_gradients
 from avreward.audit.attribution import METHODS, Attribution, Method, MomentEffects, RegionEffects
@@ -20,6 +21,7 @@ from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 
 MOMENT = 0.5  # s
+MOMENT_ALONE = 1.0  # s; what is rated by itself needs something to rate
 MOST_MOMENTS = 40  # of a track; of a longer one they are longer, so that the work is bounded
 GRID = (6, 8)  # rows, columns
 MOST_BLOCKS = 32  # in a row or column
@@ -46,6 +48,10 @@ def attribute(
     own: a moment of video is a cross-fade from the frame before to the frame after, a moment of audio is turned down to
     the level of the quietest tenth, a block is a blur with soft edges.
 
+    ``"alone"`` rates each moment and the surroundings of each block (a third of the frame's height and width) as a clip
+    of its own. The effect of a part is its own reward minus that of the whole clip. It is the cheapest for long clips,
+    works for every rater, and shows best which part is worst; a rater that needs the context is misled by it.
+
     ``"gradient"`` needs a differentiable reward, and eight passes in all: the integrated gradients from the clip with
     its moments and regions evened out (a blur in time and space, a level that stays the same) to the clip itself. The
     blocks together, and the moments without their overlap, make up the difference of these two rewards.
@@ -56,11 +62,12 @@ def attribute(
     Args:
         reward: a reward or an expression; a rater stands for its `overall` or only dimension.
         clip: any clip; only the tracks that the reward depends on are looked at.
-        method: ``"occlusion"`` or ``"gradient"``.
-        moment: length of a moment in s (*optional*, 0.5 s, or longer in clips of more than 10 s).
+        method: ``"occlusion"``, ``"gradient"`` or ``"alone"``.
+        moment: length of a moment in s (*optional*, 0.5 s, for ``"alone"`` 1 s; longer in long clips, so that there are
+            at most 40).
         grid: rows and columns of the frame's blocks.
-        parts: what to look at: moments of ``"video"`` and ``"audio"``, regions of the ``"frame"`` (*optional*, all that
-            the reward depends on).
+        parts: what to look at: moments of ``"video"`` and ``"audio"`` (for ``"alone"`` of the ``"clip"``), regions of
+            the ``"frame"`` (*optional*, all that the reward depends on).
         name: of the clip (*optional*, its file's name).
         step: called with a line for each part that was rated.
 
@@ -80,12 +87,14 @@ def attribute(
     _check(chosen, method, moment, grid)
     clip = clip.detached()
     read = _read(chosen, clip)
-    looked_at = _parts(read, parts)
+    looked_at = _parts(read, parts, method)
     whole, notes = _whole(clip, read, method)
-    windows = _windows(whole, looked_at, moment)
+    windows = _windows(whole, looked_at, moment, method)
     blocks = grid if "frame" in looked_at else None
-    work = _by_gradient if method == "gradient" else _by_occlusion
-    value, moments, regions, more = work(chosen, whole, windows, blocks, step)
+    if method == "gradient":
+        value, moments, regions, more = _by_gradient(chosen, whole, windows, blocks, step)
+    else:
+        value, moments, regions, more = _by_rating(chosen, whole, windows, blocks, step, alone=method == "alone")
     absent = [f"{stream}: too short to tell moments apart" for stream, own in windows.items() if not own.start]
     return Attribution(
         clip.name if name is None else name,
@@ -110,16 +119,22 @@ def steps_of(
     """Return how often `attribute` calls its `step`."""
     if method == "gradient":
         return POINTS
-    looked_at = _parts(_read(_chosen(reward), clip), parts)
-    moments = sum(len(own.start) for own in _windows(clip, looked_at, moment).values())
+    looked_at = _parts(_read(_chosen(reward), clip), parts, method)
+    moments = sum(len(own.start) for own in _windows(clip, looked_at, moment, method).values())
     return moments + (grid[0] * grid[1] if "frame" in looked_at else 0)
 
 
 Found = tuple[float, dict[str, tuple[float | None, ...]], tuple[tuple[float | None, ...], ...] | None, list[str]]
 
 
-def _by_occlusion(
-    reward: Reward, clip: Clip, windows: dict[str, MomentWindows], grid: tuple[int, int] | None, step: Step
+def _by_rating(
+    reward: Reward,
+    clip: Clip,
+    windows: dict[str, MomentWindows],
+    grid: tuple[int, int] | None,
+    step: Step,
+    *,
+    alone: bool,
 ) -> Found:
     value = value_of(reward, clip)
     reasons: list[str] = []
@@ -128,13 +143,18 @@ def _by_occlusion(
         found = list(effects_of(reward, value, clip, variants, step))
         lacking = [why for _, why in found if why is not None]
         if lacking:
-            reasons.append(f"{len(lacking)} of {len(found)} parts have no effect, since without them: {lacking[0]}")
-        return tuple(effect for effect, _ in found)
+            which = "alone" if alone else "without them"
+            reasons.append(f"{len(lacking)} of {len(found)} parts have no effect, since {which}: {lacking[0]}")
+        return tuple(None if fall is None else -fall if alone else fall for fall, _ in found)
 
-    moments = {s: effects(without_moments(clip, s, own)) for s, own in windows.items() if own.start}
+    moments = {
+        stream: effects(moments_alone(clip, own) if alone else without_moments(clip, stream, own))
+        for stream, own in windows.items()
+        if own.start
+    }
     if grid is None:
         return value, moments, None, reasons
-    flat = effects(without_regions(clip, grid))
+    flat = effects(regions_alone(clip, grid) if alone else without_regions(clip, grid))
     return value, moments, tuple(flat[r * grid[1] : (r + 1) * grid[1]] for r in range(grid[0])), reasons
 
 
@@ -179,7 +199,7 @@ def _check(reward: Reward, method: str, moment: float | None, grid: tuple[int, i
         raise ArgumentError("grid", f"rows and columns, each from 1 to {MOST_BLOCKS}", grid)
     if method == "gradient" and not reward.differentiable:
         blocking = ", ".join(term.name for term in reward.terms if not term.rater.differentiable)
-        raise ArgumentError("method", "'occlusion'", method, f"{blocking} has no gradient")
+        raise ArgumentError("method", "'occlusion' or 'alone'", method, f"{blocking} has no gradient")
 
 
 def _read(reward: Reward, clip: Clip) -> list[str]:
@@ -188,8 +208,9 @@ def _read(reward: Reward, clip: Clip) -> list[str]:
     return [track for track in ("video", "audio") if track in read and track not in clip.missing]
 
 
-def _parts(read: Sequence[str], asked: Sequence[str] | None) -> list[str]:
-    known = [*read, *(["frame"] if "video" in read else [])]
+def _parts(read: Sequence[str], asked: Sequence[str] | None, method: Method) -> list[str]:
+    streams = ["clip"] if method == "alone" and len(read) == 2 else read
+    known = [*streams, *(["frame"] if "video" in read else [])]
     for part in asked or ():
         if part not in known:
             raise unknown_name("parts", part, known)
@@ -210,13 +231,14 @@ def _whole(clip: Clip, read: Sequence[str], method: Method) -> tuple[Clip, list[
     return Clip(video=whole.video, times=whole.times, **texts), notes  # type: ignore[arg-type]
 
 
-def _windows(clip: Clip, parts: Sequence[str], moment: float | None) -> dict[str, MomentWindows]:
+def _windows(clip: Clip, parts: Sequence[str], moment: float | None, method: Method) -> dict[str, MomentWindows]:
     """Return the windows of each stream among `parts`."""
-    ends = clip.ends
+    ends = {**clip.ends, "clip": min(clip.ends.values())}
+    usual = MOMENT_ALONE if method == "alone" else MOMENT
     interval = float(clip.times.diff().median()) if clip.has_video and len(clip.times) > 1 else math.inf
     found = {}
     for part in parts:
         if part != "frame":
-            length = max(MOMENT, 2 * ends[part] / MOST_MOMENTS) if moment is None else float(moment)
+            length = max(usual, 2 * ends[part] / MOST_MOMENTS) if moment is None else float(moment)
             found[part] = MomentWindows.over(ends[part], length, 0.02 if part == "audio" else 2 * interval)
     return found

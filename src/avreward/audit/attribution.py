@@ -19,8 +19,8 @@ from avreward.errors import ArgumentError
 if TYPE_CHECKING:
     import pandas
 
-Method = Literal["occlusion", "gradient"]
-METHODS: tuple[Method, ...] = ("occlusion", "gradient")
+Method = Literal["occlusion", "gradient", "alone"]
+METHODS: tuple[Method, ...] = ("occlusion", "gradient", "alone")
 STANDS_OUT = 1.5  # standard deviations from the median, by the median absolute deviation
 SMALL = 1e-4  # smaller effects are rounding errors
 FEWEST = 3  # effects of which one can stand out
@@ -41,10 +41,9 @@ class MomentEffects:
     """The effect of each moment of a stream on a reward.
 
     Attributes:
-        stream: ``"video"`` or ``"audio"``.
+        stream: ``"video"`` or ``"audio"``; ``"clip"`` for both together.
         start, stop: the moments in s; neighbours overlap.
-        effect: how much each moment raises the reward; negative where the reward would be higher without it, `None`
-            where there is no reward without it.
+        effect: how much each moment raises the reward; negative where it lowers it, `None` where that is unknown.
     """
 
     stream: str
@@ -75,8 +74,7 @@ class RegionEffects:
     """The effect of each block of the frame on a reward, over the whole video.
 
     Attributes:
-        effect: rows from the top, each from the left: how much a block raises the reward; `None` where there is no
-            reward without it.
+        effect: rows from the top, each from the left: how much a block raises the reward; `None` where that is unknown.
     """
 
     effect: tuple[tuple[float | None, ...], ...]
@@ -120,7 +118,7 @@ class Attribution(_display.ShownAsTable):
         name: of the clip.
         reward: the reward as an expression.
         value: the reward of the clip.
-        method: ``"occlusion"`` or ``"gradient"``.
+        method: ``"occlusion"``, ``"gradient"`` or ``"alone"``.
         moments: stream → its moments.
         regions: blocks of the frame; `None` without video.
         notes: what this attribution can't say, and why.

@@ -36,6 +36,7 @@ class ExplainMethod(StrEnum):
 
     OCCLUSION = "occlusion"
     GRADIENT = "gradient"
+    ALONE = "alone"
 
 
 def explain(
@@ -52,13 +53,14 @@ def explain(
         ExplainMethod,
         typer.Option(
             help="occlusion rates the clip again without each part, and works for every rater; gradient takes eight "
-            "passes, for differentiable raters."
+            "passes, for differentiable raters; alone rates each part as a clip of its own."
         ),
     ] = ExplainMethod.OCCLUSION,
     moment: Annotated[
         float | None,
         typer.Option(
-            help="Length of a moment in seconds. Default: 0.5, or more in a clip of more than 10 s.", show_default=False
+            help="Length of a moment in seconds. Default: 0.5, with --method alone 1, or more in a long clip.",
+            show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
