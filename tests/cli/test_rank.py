@@ -206,7 +206,7 @@ def test_as_a_real_process(files):
 def test_why_the_best_one_won(run, toy, files, tmp_path):
     result = run("rank", files.soft, files.loud, "--reward", "power", "--why")
     assert result.exit_code == 0, result.stderr
-    assert "loud.mp4 won over soft.mp4 by 0.3: power +0.3" in result.stdout
+    assert "loud.mp4 won over soft.mp4 by 0.3" in result.stdout
     assert "Equal for all: brightness" in result.stdout
     page = tmp_path / "page.html"
     told = run("rank", files.soft, files.loud, "--reward", "power", "--why", "--json", "--report", page)

@@ -25,7 +25,9 @@ def test_differences_to_the_runner_up_and_the_mean(rater):
     power = why.dimensions[0]
     assert (power.name, power.over_runner_up, power.over_mean) == ("power", pytest.approx(0.4), pytest.approx(0.4))
     assert why.equal == ("brightness",)
-    assert why.sentence() == "b won over c by 0.4: power +0.4, overall +0.2"
+    assert why.sentence() == "b won over c by 0.4"  # the reward is one dimension, and no other tells why
+    fused = why_it_won(best_of_n(clips, rater["overall"]), rater["overall"], ["a", "b", "c"])
+    assert fused.sentence() == "b won over c by 0.2: power +0.4"
 
 
 def test_parts_of_a_reward_add_up(rater):
@@ -45,23 +47,34 @@ def test_parts_of_a_reward_add_up(rater):
     assert sum(row.of_reward_mean or 0.0 for row in why.rows) == pytest.approx(why.by_mean)
 
 
-def test_measurements_in_points(rater):
-    picked = best_of_n([both(0.9, 0.4), both(0.5, 0.4)], rater["power"])
-    measurements = {
-        0: [MeasurementView("hiss", 1.0, "dB", feeds="power", points=2.0), MeasurementView("hum", 3.0, points=0.0)],
-        1: [MeasurementView("hiss", 4.0, "dB", feeds="power", points=9.0), MeasurementView("hum", 3.0, points=0.0)],
-    }
-    why = why_it_won(picked, rater["power"], ["a", "b"], measurements)
-    assert [(row.name, row.over_runner_up, row.unit) for row in why.measurements] == [("hiss", 7.0, "dB")]
-    assert why.measurements[0].over_mean == pytest.approx(3.5)
-    assert why.details() == "Measurements, in points of their dimension: hiss +7"
+def test_measurements_divide_the_difference_of_their_dimension(rater):
+    picked = best_of_n([both(0.9, 0.4), both(0.5, 0.4), both(0.1, 0.4)], rater["power"])
+
+    def own(hiss: float, hum: float) -> list[MeasurementView]:
+        return [
+            MeasurementView("hiss", hiss, "dB", feeds="power", penalty=hiss),
+            MeasurementView("hum", hum, feeds="power", penalty=hum),
+            MeasurementView("pitch", hiss),
+        ]
+
+    measurements = {0: own(0.1, 0.3), 1: own(0.6, 0.2), 2: own(0.9, 0.3)}
+    why = why_it_won(picked, rater["power"], ["a", "b", "c"], measurements)
+    assert [(row.name, row.unit, row.feeds) for row in why.measurements] == [
+        ("hiss", "dB", "power"),
+        ("hum", "", "power"),
+    ]
+    hiss, hum = why.measurements
+    assert (hiss.over_runner_up, hum.over_runner_up) == (pytest.approx(0.5), pytest.approx(-0.1))  # 0.4 in all
+    assert (hiss.over_mean, hum.over_mean) == (pytest.approx((0.5 + 0.8) / 3), pytest.approx(-0.1 / 3))
+    assert hiss.over_mean + hum.over_mean == pytest.approx(0.9 - 0.5)
+    assert why.details() == "Measurements, in points of their dimension: hiss +0.5, hum −0.1"
 
 
 class Explaining(Toy):
     def explain(self, clip):
         power = float(clip.sound().square().mean())
         about = {"unit": "dB", "feeds": "power", "cost_ms": 1.0, "source": "", "higher_is_better": True}
-        return [SimpleNamespace(name="hiss", value=power, penalty=1.0, **about)]
+        return [SimpleNamespace(name="hiss", value=power, penalty=1 - power, **about)]
 
 
 def test_measured_by_the_raters():

@@ -64,7 +64,7 @@ def _with_points(rows: Sequence[Any], scores: Scores, row: int) -> list[Measurem
             column = scores.column(feeds)
             if scores.present[row, column]:
                 lost = scores.dimensions[column].high - float(scores.values[row, column].detach())
-                measurement = replace(measurement, points=lost * penalty / total[feeds])
+                measurement = replace(measurement, points=lost * penalty / total[feeds], penalty=float(penalty))
         measurements.append(measurement)
     order = {name: place for place, name in enumerate(scores.names)}
     return sorted(measurements, key=lambda m: (order.get(m.feeds, len(order)), -(m.points or 0.0)))

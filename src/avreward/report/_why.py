@@ -20,7 +20,9 @@ from avreward.selection._selection import Selection
 
 POINTS = 64  # of the way from one candidate's scores to another's at which the reward's slope is taken
 NAMED = 3  # differences in the sentence
-LEAST = 0.05  # points of a measurement; a smaller difference is not listed
+LEAST = 0.05  # points of a measurement; a smaller part is not listed
+MINOR = 0.05  # of the largest part; smaller ones are not in the sentence
+SMALL = 1e-9  # a difference of penalties; a smaller one is a rounding error
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Contrast:
         name: of the dimension or measurement.
         best, runner_up, mean: its value for the best candidate, for the runner-up, and the mean of all; `None` where
             missing.
-        over_runner_up, over_mean: the difference of a dimension; of a measurement, how many points fewer it takes from
-            its dimension, `None` if it takes none from any.
+        over_runner_up, over_mean: the difference of a dimension; of a measurement, its part in the difference of its
+            dimension.
         of_reward, of_reward_mean: the part of the difference in reward that a term makes up, likewise; `None` for all
             others.
         unit: of the values.
@@ -64,6 +66,7 @@ class Why(_display.ShownAsTable):
             is left out.
         equal: names of the dimensions that are equal for all candidates.
         count: the number of ranked candidates.
+        basis: names of the dimensions that the reward is fused from; empty if it is not.
     """
 
     best: str
@@ -73,6 +76,7 @@ class Why(_display.ShownAsTable):
     rows: tuple[Contrast, ...]
     equal: tuple[str, ...]
     count: int
+    basis: tuple[str, ...] = ()
 
     @property
     def dimensions(self) -> tuple[Contrast, ...]:
@@ -85,13 +89,13 @@ class Why(_display.ShownAsTable):
         return tuple(row for row in self.rows if row.kind == "measurement")
 
     def sentence(self) -> str:
-        """Return the differences to the runner-up in a sentence.
+        """Return the difference to the runner-up in a sentence, with the largest parts of it.
 
-        The parts are those of the reward where it has several terms, otherwise the dimensions.
+        The parts are those of the reward where it has several terms, otherwise the dimensions that it is fused from.
         """
-        weighed = any(row.of_reward is not None for row in self.rows)
-        pairs = [(row.name, row.of_reward if weighed else row.over_runner_up) for row in self.dimensions]
-        told = _largest(pairs)
+        parts = [(row.name, row.of_reward) for row in self.dimensions if row.of_reward is not None]
+        fused = [(row.name, row.over_runner_up) for row in self.dimensions if row.name in self.basis]
+        told = _largest(parts or fused)
         start = f"{self.best} won over {self.runner_up} by {signed(self.by).removeprefix('+')}"
         return f"{start}: {told}" if told else start
 
@@ -146,9 +150,10 @@ def why_it_won(
         called[order[1]],
         values[0] - values[1],
         values[0] - sum(values) / len(values),
-        (*_sorted(dimensions), *_sorted(_measurements([measurements[i] for i in order]))),
+        (*_sorted(dimensions), *_sorted(_measurements(picked, reward, [measurements[i] for i in order]))),
         tuple(equal),
         len(order),
+        tuple(picked.rewards.basis[order[0]]),
     )
 
 
@@ -177,19 +182,55 @@ def _dimensions(picked: Selection, reward: Reward) -> tuple[list[Contrast], list
     return contrasts, equal
 
 
-def _measurements(each: Sequence[Sequence[MeasurementView]]) -> Iterator[Contrast]:
+def _measurements(picked: Selection, reward: Reward, each: Sequence[Sequence[MeasurementView]]) -> Iterator[Contrast]:
     """Yield the contrasts of the measurements of the ranked candidates, best first."""
     by_name = [{(m.feeds, m.name): m for m in own} for own in each]
-    for key, first in by_name[0].items():
-        own = [found.get(key) for found in by_name]
-        values = [None if m is None else m.value for m in own]
-        points = [None if m is None else m.points for m in own]
-        over = _minus(points[1], points[0]), _minus(_mean(points), points[0])  # points lost: fewer are better
-        if _same(values) or not any(x is not None and abs(x) >= LEAST for x in over):
-            continue
-        yield Contrast(
-            "measurement", first.name, values[0], values[1], _mean(values), *over, unit=first.unit, feeds=first.feeds
-        )
+    for feeds in dict.fromkeys(m.feeds for m in each[0] if m.penalty is not None):
+        scores = _scores(picked, reward, feeds)
+        parts = [
+            _divided(by_name[0], other, feeds, scores[0], score) for other, score in zip(by_name, scores, strict=True)
+        ]
+        for name, runner_up in parts[1].items():
+            over_mean = sum(part.get(name, 0.0) for part in parts) / len(parts)  # the best one's own part is 0
+            if max(abs(runner_up), abs(over_mean)) < LEAST:
+                continue
+            values = [found[feeds, name].value if (feeds, name) in found else None for found in by_name]
+            unit = by_name[0][feeds, name].unit
+            means = (values[0], values[1], _mean(values))
+            yield Contrast("measurement", name, *means, runner_up, over_mean, unit=unit, feeds=feeds)
+
+
+def _scores(picked: Selection, reward: Reward, dimension: str) -> list[float | None]:
+    """Return the ranked candidates' scores on a dimension."""
+    for rater in reward.raters:
+        scores = picked.rewards.scores[rater.name]
+        if dimension in scores.names:
+            column = scores.column(dimension)
+            return [float(scores.values[i, column]) if scores.present[i, column] else None for i in picked.order]
+    return [None] * len(picked.order)
+
+
+def _divided(
+    best: Mapping[tuple[str, str], MeasurementView],
+    other: Mapping[tuple[str, str], MeasurementView],
+    feeds: str,
+    best_score: float | None,
+    score: float | None,
+) -> dict[str, float]:
+    """Divide the difference of a dimension among its measurements, by the difference of their penalties.
+
+    The score depends on the sum of the penalties, so these are the parts by Aumann and Shapley for any such function.
+    """
+    lower = {
+        name: theirs.penalty - own.penalty
+        for (of, name), own in best.items()
+        if of == feeds and own.penalty is not None
+        if (theirs := other.get((of, name))) is not None and theirs.penalty is not None
+    }
+    total = sum(lower.values())
+    if best_score is None or score is None or abs(total) < SMALL:
+        return {}
+    return {name: (best_score - score) * penalty / total for name, penalty in lower.items()}
 
 
 def _parts_of_reward(picked: Selection, reward: Reward) -> dict[str, tuple[float, float]]:
@@ -223,7 +264,8 @@ def _parts_of_reward(picked: Selection, reward: Reward) -> dict[str, tuple[float
 
 def _largest(pairs: Sequence[tuple[str, float | None]]) -> str:
     known = sorted(((name, value) for name, value in pairs if value), key=lambda pair: -abs(pair[1]))
-    return ", ".join(f"{lower_first(words(name))} {signed(value)}" for name, value in known[:NAMED])
+    told = [(name, value) for name, value in known[:NAMED] if abs(value) >= MINOR * abs(known[0][1])]
+    return ", ".join(f"{lower_first(words(name))} {signed(value)}" for name, value in told)
 
 
 def _sorted(rows: Sequence[Contrast] | Iterator[Contrast]) -> list[Contrast]:

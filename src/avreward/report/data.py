@@ -54,6 +54,7 @@ class MeasurementView:
         better: ``"higher"``, ``"lower"``, or empty if neither is.
         feeds: the dimension that it is part of, or empty.
         points: the points that this dimension lost because of it.
+        penalty: its share of them, in a unit of its own; what the penalties of a dimension add up to decides its score.
     """
 
     name: str
@@ -65,6 +66,7 @@ class MeasurementView:
     note: str = ""
     feeds: str = ""
     points: float | None = None
+    penalty: float | None = None
 
 
 @dataclass(frozen=True)
