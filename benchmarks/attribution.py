@@ -1,6 +1,6 @@
 """Whether an attribution finds the moment or the region of a defect, beside chance.
 
-    python benchmarks/attribution.py --scenes 24
+    python benchmarks/attribution.py --scenes 16
 
 Each held-out synthesized scene gets each defect once, at a random place. The attribution of the dimension that the
 defect concerns is a hit where its peak is at the defect: the middle of the moment within 0.25 s of it, the middle of
@@ -245,7 +245,7 @@ def show(rows: Sequence[dict[str, object]], title: str) -> None:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=24)
+    parser.add_argument("--scenes", type=int, default=16)
     parser.add_argument("--first", type=int, default=FIRST_SCENE, help="seed of the first scene")
     parser.add_argument("--rater", default="signals")
     parser.add_argument("--defects", nargs="+", choices=list(MAKERS), default=list(MAKERS))
