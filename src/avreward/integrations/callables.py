@@ -35,7 +35,7 @@ class FlowFactoryReward:
 
     >>> sounds = {"audio": [clip.audio for clip in clips], "audio_sample_rate": [clip.sample_rate for clip in clips]}
     >>> FlowFactoryReward(rater["audio_quality"])(prompt=["fireworks"] * 3, **sounds).round()
-    tensor([54., 93., 91.])
+    tensor([59., 92., 91.])
     """
 
     use_tensor_inputs = True
@@ -130,7 +130,7 @@ class CachedSearchVerifier:
 
     >>> verifier = CachedSearchVerifier(rater["static_quality"], fps=16)
     >>> round(verifier(clip.video, "fireworks"))
-    55
+    50
     >>> cached_search(pipe, "fireworks", verifier, n=8)  # doctest: +SKIP
     """
 

@@ -56,7 +56,7 @@ class Store:
         >>> with Store("scores.store") as store:
         ...     store.put(rater, clips, rater(clips))
         ...     [row["sharpness"].item() for row in store.get(rater, clips)]
-        [3.36..., 3.36..., 3.36...]
+        [2.64..., 2.64..., 2.64...]
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
