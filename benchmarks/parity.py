@@ -35,7 +35,9 @@ SYSTEMS = {
     "NISQA": ("nisqa",),
     "Audiobox Aesthetics": ("audiobox_aesthetics",),
     "DF Arena": ("speech_realism",),
-    "AVBench": ("speech_text",),
+    "SyncNet": ("syncnet", "syncnet_tracks"),
+    "Aesthetic predictor v2.5": ("siglip_aesthetic",),
+    "AVBench": ("speech_text", "avbench_total"),
 }
 """System → the cases that cover it; the last two of AIGV-Assessor and the last three of AIGVEval serve several."""
 

@@ -43,7 +43,7 @@ CARDS = (
     AIGV_ASSESSOR,
     DOVER,
     AIGVEVAL,
-    *VIDEO_CARDS,  # before EMBEDDING: SigLIP may stand beside the head
+    *VIDEO_CARDS,  # before EMBEDDING: SigLIP's files may be beside the head
     PUBLIC,
     EMBEDDING,
     *AUDIO_CARDS,

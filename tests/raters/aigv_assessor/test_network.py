@@ -12,7 +12,7 @@ from avreward.errors import ArgumentError
 from avreward.raters.aigv_assessor import AssessorConfig, AssessorNetwork
 from avreward.raters.aigv_assessor._backbone import AssessorBackbone
 from avreward.raters.aigv_assessor._keys import config_from_original, to_ours
-from avreward.raters.aigv_assessor._load import fill
+from avreward.raters.aigv_assessor._load import load_state
 from avreward.raters.aigv_assessor._network import ScoreHead
 from avreward.raters.aigv_assessor.rater import AssessorReadout
 from avreward.raters.encoders.slowfast import SlowFastConfig
@@ -34,7 +34,7 @@ def golden_network(case: dict) -> AssessorNetwork:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = AssessorNetwork(config)
-    fill(network, to_ours(state, config, scales), ["motion.*"], "case")
+    load_state(network, to_ours(state, config, scales), ["motion.*"], "case")
     return network.eval().requires_grad_(False)
 
 

@@ -13,7 +13,7 @@ from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters.aigv_assessor._network import AssessorConfig, Template
 from avreward.raters.checkpoints._looks import looks_like
 from avreward.raters.checkpoints._lora import merge_lora
-from avreward.raters.encoders.slowfast import SlowFastConfig
+from avreward.raters.encoders.slowfast import SlowFastConfig, slowfast_config
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -154,15 +154,11 @@ def slowfast_sizes(shapes: Shapes, prefix: str, source: object) -> SlowFastConfi
     Raises:
         AvrewardError: if there is no SlowFast.
     """
-    stems = [shapes.get(f"{prefix}0.multipathway_blocks.{pathway}.conv.weight") for pathway in (0, 1)]
-    slow, fast = stems
-    if slow is None or fast is None:
-        raise AvrewardError(f"{source}: expected SlowFast ({prefix}0.multipathway_blocks…), got {looks_like(shapes)}")
-    depths: dict[int, set[str]] = {}
-    for name in shapes:
-        if found := re.match(re.escape(prefix) + r"(\d+)\.multipathway_blocks\.0\.res_blocks\.(\d+)\.", name):
-            depths.setdefault(int(found[1]), set()).add(found[2])
-    return SlowFastConfig(tuple(len(depths[stage]) for stage in sorted(depths)), slow[0], slow[0] // fast[0])
+    try:
+        return slowfast_config(shapes, prefix)
+    except KeyError as error:
+        what = f"{source}: expected SlowFast ({prefix}0.multipathway_blocks…), got {looks_like(shapes)}"
+        raise AvrewardError(what) from error
 
 
 def check_system(names: Collection[str], needed: Collection[str], source: object, remedy: str) -> None:

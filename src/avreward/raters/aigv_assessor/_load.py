@@ -71,7 +71,7 @@ def load(
         allow = (*loading.allow, *_keys.allowed_by_our_names(loading.allow))
     with init_empty_weights(include_buffers=False):
         network = AssessorNetwork(sizes, loading.attention)
-    fill(network, state, allow, folder)
+    load_state(network, state, allow, folder)
     loading.placed(network)
     backbone = AssessorBackbone(network, load_tokenizer(tokenizer or folder, TOKENIZER_REMEDY), loading.rounding)
     return AigvAssessorRater(backbone, mos_range=mos_range, checkpointing=loading.checkpointing)
@@ -89,7 +89,7 @@ def slowfast_file(name: str | PathLike[str]) -> Path:
     return path
 
 
-def fill(network: AssessorNetwork, state: Mapping[str, Tensor], allow: Sequence[str], source: object) -> None:
+def load_state(network: AssessorNetwork, state: Mapping[str, Tensor], allow: Sequence[str], source: object) -> None:
     """Put `state`, which has our names, into `network`; a language model may share its embeddings with its head."""
     words, head = "base.model.language_model.embed_tokens.weight", "base.lm_head.weight"
     state = dict(state)

@@ -15,7 +15,7 @@ from avreward.errors import AvrewardError
 from avreward.raters.aigv_assessor import _keys
 from avreward.raters.aigv_assessor._backbone import AssessorBackbone
 from avreward.raters.aigv_assessor._card import Range
-from avreward.raters.aigv_assessor._load import TOKENIZER_REMEDY, fill, slowfast_file
+from avreward.raters.aigv_assessor._load import TOKENIZER_REMEDY, load_state, slowfast_file
 from avreward.raters.aigv_assessor._network import AssessorConfig, AssessorNetwork, ScoreHead, motion_projector
 from avreward.raters.aigv_assessor.rater import AigvAssessorRater
 from avreward.raters.checkpoints._looks import looks_like
@@ -71,7 +71,7 @@ def new_assessor(
     with init_empty_weights(include_buffers=False):
         network = AssessorNetwork(sizes, loading.attention)
     state |= _keys.slowfast_to_ours(weights) | _new_parts(sizes, seed)
-    fill(network, state, loading.allow, folder)
+    load_state(network, state, loading.allow, folder)
     loading.placed(network)
     backbone = AssessorBackbone(network, load_tokenizer(tokenizer or folder, TOKENIZER_REMEDY), loading.rounding)
     return AigvAssessorRater(backbone, mos_range=mos_range, checkpointing=loading.checkpointing)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,11 +25,8 @@ from avreward.raters.lmm.prompt import Slot
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import LEVEL_WORDS, FiveLevels, Head, applied, first_tokens
 
-if TYPE_CHECKING:
-    pass
-
 # The question of static quality and its answer are the original's, verbatim. Those of the other three follow its
-# pattern; where the prompt stands in the last one is ours, since the original's data with it was not published.
+# pattern; where the prompt is placed in the last one is ours, since the original's data with it was not published.
 _QUESTION = "How would you rate the {} of this video?"
 _ANSWER = "The {} of the video is"
 _ASKED: Mapping[str, tuple[str, str]] = {

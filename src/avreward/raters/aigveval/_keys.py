@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from math import isqrt
 from typing import Any
@@ -12,7 +11,9 @@ from torch import Tensor
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters.aigveval._network import AigvEvalConfig
 from avreward.raters.checkpoints._looks import looks_like
-from avreward.raters.encoders.slowfast import SlowFastConfig
+from avreward.raters.checkpoints._lora import merge_lora
+from avreward.raters.checkpoints._sizes import count_numbered
+from avreward.raters.encoders.slowfast import slowfast_config
 from avreward.raters.encoders.swin3d import swin_config
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -55,28 +56,12 @@ def merged(state: Mapping[str, Tensor], alpha: float = 16.0, source: object = "c
     Raises:
         AvrewardError: for half of an adapter.
     """
-    plain = {f"llm_model.{name.removeprefix(_WRAPPED)}" if name.startswith(_WRAPPED) else name: t
-             for name, t in state.items()}  # fmt: skip
-    out = {}
-    for name, tensor in plain.items():
-        if ".lora_" in name:
-            _check_pair(name, plain, source)
-            continue
-        stem = name.replace(".base_layer.weight", "")
-        first, second = (plain.get(f"{stem}.lora_{side}.default.weight") for side in "AB")
-        if first is not None and second is not None:
-            change = second.float() @ first.float() * (alpha / len(first))
-            tensor = (tensor.float() + change).to(tensor.dtype)
-        out[name.replace(".base_layer.", ".")] = tensor
-    return out
 
+    def rename(name: str) -> str:
+        bare = f"llm_model.{name.removeprefix(_WRAPPED)}" if name.startswith(_WRAPPED) else name
+        return bare.replace(".base_layer.", ".")
 
-def _check_pair(name: str, state: Mapping[str, Tensor], source: object) -> None:
-    stem = re.sub(r"\.lora_[AB]\..*", "", name)
-    wanted = [f"{stem}.lora_A.default.weight", f"{stem}.lora_B.default.weight", f"{stem}.base_layer.weight"]
-    absent = next((one for one in wanted if one not in state), None)
-    if absent is not None or name not in wanted:
-        raise AvrewardError(f"{source}: expected {absent or wanted[0]} beside {name}; the file is not complete")
+    return merge_lora(state, rename, lambda _, rank: alpha / rank, source=source)
 
 
 def official_to_ours(name: str) -> str:
@@ -114,7 +99,7 @@ def config_from_official(shapes: Shapes, config: Mapping[str, Any], source: obje
         return AigvEvalConfig(
             vision=_vision(shapes, config.get("vision_config") or {}),
             language=_language(shapes, config),
-            motion=_motion(shapes),
+            motion=slowfast_config(shapes, "slowfast.feature_extraction."),
             technical=swin_config(shapes, "swin3d."),
             positions=shapes["slowfast.position_embedding.weight"][0],
         )
@@ -135,7 +120,7 @@ def _vision(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "hidden_size": width,
         "intermediate_size": shapes["blip.blocks.0.mlp.fc1.weight"][0],
-        "num_hidden_layers": _count(shapes, r"blip\.blocks\.(\d+)\."),
+        "num_hidden_layers": count_numbered(shapes, r"blip\.blocks\.(\d+)\."),
         "num_attention_heads": told.get("num_attention_heads", max(1, width // _VISION_HEAD)),
         "image_size": isqrt(places) * patch,
         "patch_size": patch,
@@ -151,7 +136,7 @@ def _language(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
         "vocab_size": vocabulary,
         "hidden_size": width,
         "intermediate_size": shapes["llm_model.model.layers.0.mlp.up_proj.weight"][0],
-        "num_hidden_layers": _count(shapes, r"llm_model\.model\.layers\.(\d+)\."),
+        "num_hidden_layers": count_numbered(shapes, r"llm_model\.model\.layers\.(\d+)\."),
         "num_attention_heads": heads,
         "num_key_value_heads": told.get("num_key_value_heads", heads),
         "rms_norm_eps": told.get("rms_norm_eps", 1e-5),
@@ -160,18 +145,3 @@ def _language(shapes: Shapes, told: Mapping[str, Any]) -> dict[str, Any]:
     if width % heads:
         raise ArgumentError("num_attention_heads", f"a divisor of the width {width}", heads, "correct config.json")
     return sizes | {name: told[name] for name in ("rope_theta", "rope_parameters", "rope_scaling") if told.get(name)}
-
-
-def _motion(shapes: Shapes) -> SlowFastConfig:
-    blocks = "slowfast.feature_extraction."
-    slow, fast = (shapes[f"{blocks}0.multipathway_blocks.{path}.conv.weight"][0] for path in (0, 1))
-    stages = _count(shapes, re.escape(blocks) + r"(\d+)\.") - 1
-    depths = tuple(
-        _count(shapes, rf"{re.escape(blocks)}{i + 1}\.multipathway_blocks\.1\.res_blocks\.(\d+)\.")
-        for i in range(stages)
-    )
-    return SlowFastConfig(depths, slow, slow // fast)
-
-
-def _count(shapes: Shapes, pattern: str) -> int:
-    return 1 + max((int(found[1]) for name in shapes if (found := re.match(pattern, name))), default=-1)

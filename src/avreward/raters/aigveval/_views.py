@@ -14,7 +14,7 @@ from avreward.media._resize import resize
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import FramePlan
 from avreward.media.sampling_rules import CentredClip, UniformFrames
-from avreward.raters.encoders._vqa_frames import fragment_view, normalized
+from avreward.raters.encoders._vqa_frames import check_views, fragment_view, normalized
 from avreward.raters.encoders.fragments import Fragments
 
 
@@ -61,15 +61,10 @@ class AigvEvalViews:
     stale_size: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("frames", "interval", "dense", "side", "grid", "patch"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(name, "a positive integer", value)
+        sizes = ("frames", "interval", "dense", "side", "grid", "patch")
+        check_views({name: getattr(self, name) for name in sizes}, self.seed)
         if not isinstance(self.stale_size, bool):
             raise ArgumentError("stale_size", "True or False", self.stale_size)
-        whole = isinstance(self.seed, int) and not isinstance(self.seed, bool) and 0 <= self.seed < 2**63
-        if self.seed is not None and not whole:
-            raise ArgumentError("seed", "an integer from 0 to 2**63 - 1, or None", self.seed)
 
     def __call__(self, clip: Clip, rounding: Rounding, encoders: tuple[str, ...]) -> AigvEvalInput:
         """Return the views that `encoders` read of the video of `clip`, which is decoded once."""

@@ -16,7 +16,7 @@ from avreward.raters.aigveval._network import AigvEvalConfig, AigvEvalNetwork, C
 from avreward.raters.aigveval._version import VERSION
 from avreward.raters.aigveval._views import AigvEvalViews
 from avreward.raters.checkpoints.loading import is_number
-from avreward.raters.encoders.swin3d import COUNTED
+from avreward.raters.encoders.swin3d import DERIVED
 from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import LEVEL_WORDS, FiveLevels, first_tokens
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TEMPERATURE = 100.0
 UP, DOWN = (5.0, 4.0, 3.0, 2.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0)
-_ADDED = ("*.rotary_emb.inv_freq",)  # buffers that older releases of transformers saved
+_OLD_BUFFERS = ("*.rotary_emb.inv_freq",)  # buffers that older releases of transformers saved
 
 
 class AigvEvalRater(LmmRater):
@@ -147,7 +147,7 @@ def load(
     )
     with init_empty_weights(include_buffers=False):
         network = AigvEvalNetwork(wanted, loading.attention)
-    allowed = [*loading.allow, *COUNTED, *_ADDED, *_left_out(sizes, wanted)]
+    allowed = [*loading.allow, *DERIVED, *_OLD_BUFFERS, *_left_out(sizes, wanted)]
     load_matching(network, state, allowed, rename, source)
     loading.placed(network)
     views = AigvEvalViews(**saved.get("views", {"side": sizes.vision["image_size"]}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -20,10 +20,10 @@ from avreward.media.rounding import Rounding
 from avreward.media.sampling import FramePlan
 from avreward.media.sampling_rules import PerSecond
 from avreward.raters.avbench._aesthetic_network import HEAD, AestheticConfig, AestheticNetwork, head_widths
-from avreward.raters.avbench._sound_rater import refuse_options
 from avreward.raters.avbench._version import VERSION
 from avreward.raters.avbench._video_cards import AESTHETIC_FILE, AESTHETIC_SCORES
 from avreward.raters.base import Sample, Track, Work
+from avreward.raters.checkpoints.loading import refuse_options
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.embedding._frames import Pictures
 from avreward.raters.embedding._version import VERSION as EMBEDDING
@@ -39,7 +39,7 @@ class AestheticRater(NetworkRater):
     """Aesthetics of the frames, one a second: the mean of their scores, about 1 to 10 and not clipped.
 
     A score is an affine map of SigLIP's unit-length image embedding, so with the published head it is within 25.5 of
-    1.94; 5.5 and more counts as good. Motion and sound have no effect.
+    1.94; 5.5 and more counts as good. Motion and audio have no effect.
 
     Args:
         module: the network.
@@ -153,9 +153,7 @@ def load(
         state = {f"layers.{name}": tensor for name, tensor in head.items() if name.startswith(HEAD)} | tower
     network = AestheticNetwork(sizes)
     load_matching(network, state, [*loading.allow, "*position_ids"], source=source)
-    if loading.dtype is None:
-        loading = replace(loading, dtype="float32")
-    placed: Any = loading.placed(network)
+    placed: Any = loading.placed(network, torch.float32)
     return AestheticRater(placed, pictures, loading.rounding, checkpointing=loading.checkpointing)
 
 

@@ -21,7 +21,7 @@ NISQA_SCORES = (
     Dimension("coloration", 1, 5, _AUDIO, description="freedom from coloration; higher is more natural"),
     Dimension("loudness", 1, 5, _AUDIO, description="how suitable the loudness is"),
 )  # fmt: skip
-"""What NISQA gives, in the order of its outputs."""
+"""NISQA's scores, in the order of its outputs."""
 
 
 def _has_nisqa(folder: Path, config: Mapping[str, Any]) -> bool:
@@ -50,7 +50,7 @@ AUDIOBOX_SCORES = (
     Dimension("production_complexity", *_AXIS, higher_is_better=None, description="how many components it has"),
     Dimension("production_quality", *_AXIS, description="clarity, fidelity, dynamics, frequencies, spatial image"),
 )
-"""AVBench's number, and what it is made of."""
+"""AVBench's number, and the axes that it combines."""
 
 
 def _has_audiobox(folder: Path, config: Mapping[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,8 @@ from torch.nn import functional as F
 from avreward.media._precision import widened
 from avreward.raters.avbench._audio_cards import AUDIOBOX_SCORES
 from avreward.raters.avbench._audiobox_network import AudioboxConfig, AudioboxNetwork, held_name
-from avreward.raters.avbench._sound_rater import RATE, SoundRater, refuse_options
+from avreward.raters.avbench._sound_rater import RATE, SoundRater
+from avreward.raters.checkpoints.loading import refuse_options
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading
@@ -102,6 +102,4 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading) -> AudioboxR
     sizes = AudioboxConfig(**config["network"]) if ours else AudioboxConfig.of(shapes, config, folder)
     network = AudioboxNetwork(sizes)
     load_matching(network, state, loading.allow, str if ours else held_name, folder)
-    if loading.dtype is None:
-        loading = replace(loading, dtype="float32")
-    return AudioboxRater(loading.placed(network), checkpointing=loading.checkpointing)  # type: ignore[arg-type]
+    return AudioboxRater(loading.placed(network, torch.float32), checkpointing=loading.checkpointing)  # type: ignore[arg-type]

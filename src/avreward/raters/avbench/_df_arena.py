@@ -13,7 +13,8 @@ from torch import Tensor
 from avreward.media._precision import widened
 from avreward.raters.avbench._audio_cards import REALISM
 from avreward.raters.avbench._df_arena_network import DfArenaConfig, DfArenaNetwork, held_name
-from avreward.raters.avbench._sound_rater import SoundRater, refuse_options
+from avreward.raters.avbench._sound_rater import SoundRater
+from avreward.raters.checkpoints.loading import refuse_options
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading
@@ -111,6 +112,4 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, final_nor
     with torch.device("meta"):
         network = DfArenaNetwork(sizes)
     load_matching(network, state, [*loading.allow, "*masked_spec_embed"], held_name, folder)
-    if loading.dtype is None:
-        loading = replace(loading, dtype="float32")
-    return DfArenaRater(loading.placed(network), checkpointing=loading.checkpointing)  # type: ignore[arg-type]
+    return DfArenaRater(loading.placed(network, torch.float32), checkpointing=loading.checkpointing)  # type: ignore[arg-type]

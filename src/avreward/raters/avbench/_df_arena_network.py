@@ -15,6 +15,7 @@ from avreward._extras import extra
 from avreward.errors import AvrewardError
 from avreward.raters.avbench._conformer import Conformer
 from avreward.raters.checkpoints._looks import looks_like
+from avreward.raters.checkpoints._sizes import count_numbered
 
 with extra("lmm"):
     from transformers import Wav2Vec2Config, Wav2Vec2Model
@@ -84,14 +85,14 @@ class DfArenaConfig:
             block = f"{conformer}encoder_blocks.0."
             return cls(
                 width,
-                _count(shapes, rf"{re.escape(ssl)}encoder\.layers\.(\d+)\."),
+                count_numbered(shapes, rf"{re.escape(ssl)}encoder\.layers\.(\d+)\."),
                 heads,
                 shapes[f"{ssl}encoder.layers.0.feed_forward.intermediate_dense.weight"][0],
                 tuple(shape[0] for shape in convolutions),
                 tuple(shape[2] for shape in convolutions),
                 positions,
                 width // group,
-                _count(shapes, rf"{re.escape(conformer)}encoder_blocks\.(\d+)\."),
+                count_numbered(shapes, rf"{re.escape(conformer)}encoder_blocks\.(\d+)\."),
                 shapes[f"{block}attn.fn.pos_embed"][1],
                 shapes[f"{block}conv.net.4.conv.weight"][2],
                 shapes[f"{block}ff1.fn.fn.net.0.weight"][0] // width,
@@ -185,8 +186,3 @@ def held_name(name: str) -> str:
         if name.endswith(f"pos_conv_embed.conv.{old}"):
             return name.removesuffix(old) + f"parametrizations.weight.{new}"
     return name
-
-
-def _count(names: Mapping[str, Any], pattern: str) -> int:
-    """Return how many numbers stand at the group of `pattern` in names: one more than the largest."""
-    return 1 + max((int(found[1]) for name in names if (found := re.match(pattern, name))), default=-1)

@@ -15,6 +15,7 @@ from avreward._extras import extra
 from avreward.errors import ArgumentError
 from avreward.media._resize import resize
 from avreward.media.rounding import Rounding, to_uint8_levels
+from avreward.raters.checkpoints.loading import is_number
 
 _SMOOTHED, _SCALE, _GREY = 13, 0.4, 110 / 255
 Box = tuple[int, np.ndarray]
@@ -54,7 +55,7 @@ class SlimeFaces:
     version: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.confidence, bool) or not 0 <= self.confidence <= 100:
+        if not is_number(self.confidence) or not 0 <= self.confidence <= 100:
             raise ArgumentError("confidence", "a number from 0 to 100", self.confidence)
         if isinstance(self.side, bool) or not isinstance(self.side, int) or not 32 <= self.side <= 960:
             raise ArgumentError("side", "an integer from 32 to 960", self.side)

@@ -1,4 +1,4 @@
-"""What SyncNet's lip tower sees of a clip: the whole frame, squashed, or tracked faces."""
+"""Frames for SyncNet's lip tower: the whole frame, squashed, or tracked faces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AT_ONCE = 64  # frames at their own size that are in memory together
 
 @dataclass(frozen=True, eq=False)
 class LipFrames:
-    """What the lip tower sees.
+    """Frames for the lip tower.
 
     Attributes:
         start: seconds of the clip at which the frames begin.

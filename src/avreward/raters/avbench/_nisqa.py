@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.media._precision import widened
 from avreward.raters.avbench._audio_cards import NISQA_FILE, NISQA_SCORES
 from avreward.raters.avbench._nisqa_network import NisqaConfig, NisqaNetwork, nisqa_mel
-from avreward.raters.avbench._sound_rater import RATE, SoundRater, refuse_options
+from avreward.raters.avbench._sound_rater import RATE, SoundRater
+from avreward.raters.checkpoints.loading import refuse_options
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading
@@ -121,8 +122,6 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, sample_ra
             raise AvrewardError(f"{source}: expected NISQA v2 with five outputs, got {got}; give the file nisqa.tar")
     network = NisqaNetwork(NisqaConfig.of(args))
     load_matching(network, state, loading.allow, source=source)
-    if loading.dtype is None:
-        loading = replace(loading, dtype="float32")
     saved = config.get("options", {}).get("sample_rate", RATE)
     hertz = saved if sample_rate is None else sample_rate
-    return NisqaRater(loading.placed(network), hertz, checkpointing=loading.checkpointing)  # type: ignore[arg-type]
+    return NisqaRater(loading.placed(network, torch.float32), hertz, checkpointing=loading.checkpointing)  # type: ignore[arg-type]

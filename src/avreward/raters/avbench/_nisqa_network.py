@@ -47,7 +47,7 @@ class NisqaConfig:
 
     @classmethod
     def of(cls, args: Mapping[str, Any]) -> NisqaConfig:
-        """Return the sizes that `args` of a checkpoint names; entries that are no sizes are left out."""
+        """Return the sizes that `args` of a checkpoint names; other entries are ignored."""
         known: dict[str, Any] = {
             name: tuple(args[name]) if isinstance(args[name], list) else args[name]
             for name in cls.__dataclass_fields__
@@ -115,7 +115,7 @@ class NisqaNetwork(nn.Module):
 
 
 class _Part(nn.Module):
-    """What is called ``model`` in the names of the weights."""
+    """Wrapper that puts ``model`` into the names of the weights."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

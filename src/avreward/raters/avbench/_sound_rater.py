@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError
 from avreward.media._precision import widened
 from avreward.raters.avbench._version import VERSION
 from avreward.raters.base import Sample, Track, Work
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
-
-if TYPE_CHECKING:
-    from avreward.raters.checkpoints.loading import Loading
 
 RATE = 16000
 """Sample rate in Hz at which AVBench hands audio to its evaluators."""
@@ -91,12 +85,3 @@ def silent(wave: Tensor) -> bool:
     (True, False)
     """
     return not bool((wave.detach().abs() >= QUIETEST).any())
-
-
-def refuse_options(loading: Loading, system: str) -> None:
-    """Raise `ArgumentError` for options that a network without a language model does not have."""
-    for field in fields(loading):
-        if field.name in ("attention", "adapter") and getattr(loading, field.name) != field.default:
-            raise ArgumentError(
-                field.name, f"no such option for {system}", getattr(loading, field.name), "leave it out"
-            )

@@ -19,7 +19,7 @@ from avreward.raters.avbench._audio_cards import SPEECH, SPEECH_SCORES
 from avreward.raters.avbench._sound_rater import RATE, SoundRater, silent
 from avreward.raters.avbench._speech_text import speech_match, word_accuracy, words
 from avreward.raters.base import Sample, Work
-from avreward.raters.checkpoints.network_rater import Row
+from avreward.raters.checkpoints.network_rater import Row, TransformersNetwork
 from avreward.raters.lmm._template import why_no_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 WINDOW = 30 * RATE
 
 
-class SpeechContentRater(SoundRater):
+class SpeechContentRater(TransformersNetwork, SoundRater):
     """Compares what Whisper understands with ``texts["speech"]``, the words to be said; from 0 to 100.
 
     `speech_content` is AVBench's score, which compares characters (see `SpeechMatch`); `completeness`, `accuracy` and
@@ -58,6 +58,7 @@ class SpeechContentRater(SoundRater):
     dimensions = SPEECH_SCORES
     libraries = (*SoundRater.libraries, "transformers")
     differentiable = False
+    saved_by = ("rater.module.save_pretrained", "rater.tokenizer.save_pretrained")
 
     def __init__(self, module: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
         with extra("speech"):
@@ -65,19 +66,6 @@ class SpeechContentRater(SoundRater):
         super().__init__(self.name, module)
         self.tokenizer: PreTrainedTokenizerBase = tokenizer
         self.mel = LogMel(bins=self.network.config.num_mel_bins)
-
-    @property
-    def network(self) -> Any:
-        """`module`, with the methods that models of `transformers` have."""
-        return self.module
-
-    @property
-    def origin(self) -> dict[str, Any]:
-        """Raise `AvrewardError`: the rater is saved as a checkpoint of `transformers`."""
-        raise AvrewardError(
-            f"{self.name}: a model of transformers, which load_rater reads directly; save it with "
-            "rater.module.save_pretrained and rater.tokenizer.save_pretrained"
-        )
 
     @property
     def settings(self) -> Mapping[str, str]:

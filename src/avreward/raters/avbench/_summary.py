@@ -1,4 +1,4 @@
-"""What AVBench reports of many clips: mean, spread and share per dimension; there is no total."""
+"""Summaries of many clips as AVBench reports them: mean, spread and share per dimension; there is no total."""
 
 from __future__ import annotations
 

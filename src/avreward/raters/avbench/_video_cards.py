@@ -23,7 +23,7 @@ SYNCNET_SCORES = (
     Dimension("offset", **_SHIFT, description="by how much the audio leads"),  # type: ignore[arg-type]
     Dimension("soft_offset", **_SHIFT, description="the same by a soft minimum"),  # type: ignore[arg-type]
 )
-"""What SyncNet gives: AVBench's number first."""
+"""SyncNet's scores, AVBench's number first."""
 
 
 def _has_syncnet(folder: Path, config: Mapping[str, Any]) -> bool:

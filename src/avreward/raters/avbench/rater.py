@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _JUDGES = {**LANGUAGE_MODELS, **{network.dimension.name: network.judge for network in NETWORKS}}
 _THEIRS = {network.dimension.name: network.theirs for network in NETWORKS}
-NONE: Mapping[str, Part] = MappingProxyType({})
+_NO_RATERS: Mapping[str, Part] = MappingProxyType({})
 
 
 class AvBenchRater(CompositeRater):
@@ -72,7 +72,7 @@ class AvBenchRater(CompositeRater):
         video_text: Backbone | None = None,
         audio_text: Backbone | None = None,
         checkpointing: bool = False,
-        raters: Mapping[str, Part] = NONE,
+        raters: Mapping[str, Part] = _NO_RATERS,
     ) -> None:
         given = {"audio_video": audio_video, "video_text": video_text, "audio_text": audio_text}
         self.evaluators = {
@@ -86,7 +86,9 @@ class AvBenchRater(CompositeRater):
         parts: dict[str, Part] = {**self.evaluators, **{n: _of_the_range(n, part) for n, part in raters.items()}}
         if not parts:
             got = Described("none")
-            raise ArgumentError("AvBenchRater", "at least one of its ten judges", got, "pass lip_sync's rater, say")
+            raise ArgumentError(
+                "AvBenchRater", "at least one of its ten judges", got, "pass one, such as raters={'lip_sync': rater}"
+            )
         super().__init__({d.name: parts[d.name] for d in DIMENSIONS if d.name in parts}, "avbench")
         self.dimensions = tuple(self._declared(dimension) for dimension in DIMENSIONS)
         self.module = nn.ModuleDict({name: rater.module for name, (rater, _) in self.parts.items() if rater.module})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
 from os import PathLike
 from typing import Any, get_args
@@ -95,10 +95,15 @@ class Loading:
             raise ArgumentError("dtype", f"one of {known}", self.dtype)
         return found
 
-    def placed(self, module: nn.Module) -> nn.Module:
-        """Cast `module`, move it to its devices and return it. Missing weights (see `allow`) become zeros."""
-        _fill(module)
-        _cast(module, self.torch_dtype)
+    def placed(self, module: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
+        """Cast `module`, move it to its devices and return it. Missing weights (see `allow`) become zeros.
+
+        Args:
+            module: the network.
+            dtype: that of a network whose precision is not chosen by the device, where this names none (*optional*).
+        """
+        _zero_missing(module)
+        _cast(module, dtype if self.dtype is None and dtype is not None else self.torch_dtype)
         if self.device_map is None:
             return module.to(self.torch_device)
         with extra("lmm"):
@@ -115,8 +120,17 @@ class Loading:
             ) from error
 
 
+def refuse_options(loading: Loading, system: str) -> None:
+    """Raise `ArgumentError` for options that a network without a language model does not have."""
+    for field in fields(loading):
+        if field.name in ("attention", "adapter") and getattr(loading, field.name) != field.default:
+            raise ArgumentError(
+                field.name, f"no such option for {system}", getattr(loading, field.name), "leave it out"
+            )
+
+
 def is_number(value: object) -> bool:
-    """Return whether `value` is a finite real number, and no truth value."""
+    """Return whether `value` is a finite real number and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -166,7 +180,7 @@ def _absent_flash(attention: str) -> str | None:
     return None if available() else package
 
 
-def _fill(module: nn.Module) -> None:
+def _zero_missing(module: nn.Module) -> None:
     for part in module.modules():
         for name, weight in part._parameters.items():
             if weight is not None and weight.is_meta:

@@ -133,3 +133,23 @@ class NetworkRater(Rater):
     def _row(self, sample: Sample, work: Work) -> Row:
         """Return what `Scores.collect` reads of one sample."""
         raise NotImplementedError(f"{type(self).__name__} has neither _row nor _rows")
+
+
+class TransformersNetwork(NetworkRater):
+    """The part of a rater whose network is a model of `transformers` in a folder that `load_rater` reads directly."""
+
+    saved_by: tuple[str, ...] = ("rater.module.save_pretrained",)
+    """What saves it."""
+
+    @property
+    def network(self) -> Any:
+        """`module`, with the methods that models of `transformers` have."""
+        return self.module
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Raise `AvrewardError`: the rater is saved as a checkpoint of `transformers`."""
+        raise AvrewardError(
+            f"{self.name}: a model of transformers, which load_rater reads directly; save it with "
+            f"{' and '.join(self.saved_by)}"
+        )

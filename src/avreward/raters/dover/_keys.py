@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from avreward.errors import AvrewardError
 from avreward.raters.checkpoints._looks import looks_like
+from avreward.raters.checkpoints._sizes import count_numbered
 from avreward.raters.checkpoints._weights import chosen_file
 from avreward.raters.dover._card import published_files
 from avreward.raters.dover._network import DoverConfig
@@ -44,8 +44,8 @@ def config_from_shapes(shapes: Shapes, source: object) -> DoverConfig:
     try:
         swin = swin_config(shapes, "technical_backbone.")
         aesthetic = "aesthetic_backbone."
-        deep = _count(shapes, aesthetic + r"stages\.(\d+)\.")
-        depths = tuple(_count(shapes, rf"{aesthetic}stages\.{i}\.(\d+)\.") for i in range(deep))
+        deep = count_numbered(shapes, aesthetic + r"stages\.(\d+)\.")
+        depths = tuple(count_numbered(shapes, rf"{aesthetic}stages\.{i}\.(\d+)\.") for i in range(deep))
         widths = tuple(shapes[f"{aesthetic}stages.{i}.0.norm.weight"][0] for i in range(deep))
         return DoverConfig(swin, depths, widths, shapes["technical_head.fc_hid.weight"][0])
     except (KeyError, ValueError, IndexError) as error:
@@ -55,8 +55,3 @@ def config_from_shapes(shapes: Shapes, source: object) -> DoverConfig:
             f"{source}: expected a checkpoint of DOVER (technical_backbone.*, aesthetic_backbone.*), got {looks}"
             f"{missing}; give DOVER.pth or DOVER_plus_plus.pth"
         ) from error
-
-
-def _count(shapes: Shapes, pattern: str) -> int:
-    """Return how many numbers stand at the group of `pattern` in names: one more than the largest."""
-    return 1 + max((int(found[1]) for name in shapes if (found := re.match(pattern, name))), default=-1)

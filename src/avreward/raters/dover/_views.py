@@ -14,7 +14,7 @@ from avreward.media._resize import resize
 from avreward.media.rounding import Rounding, to_uint8_levels
 from avreward.media.sampling import FramePlan
 from avreward.media.sampling_rules import DoverFrames
-from avreward.raters.encoders._vqa_frames import fragment_view, normalized
+from avreward.raters.encoders._vqa_frames import check_views, fragment_view, normalized
 from avreward.raters.encoders.fragments import Fragments
 
 
@@ -62,15 +62,10 @@ class DoverViews:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("clips", "clip_frames", "interval", "grid", "patch", "aesthetic_frames", "side"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(name, "a positive integer", value)
+        sizes = ("clips", "clip_frames", "interval", "grid", "patch", "aesthetic_frames", "side")
+        check_views({name: getattr(self, name) for name in sizes}, self.seed)
         if not isinstance(self.antialias, bool):
             raise ArgumentError("antialias", "True or False", self.antialias)
-        whole = isinstance(self.seed, int) and not isinstance(self.seed, bool) and 0 <= self.seed < 2**63
-        if self.seed is not None and not whole:
-            raise ArgumentError("seed", "an integer from 0 to 2**63 - 1, or None", self.seed)
 
     def __call__(self, clip: Clip, rounding: Rounding) -> DoverInput:
         """Return both views of the video of `clip`, which is decoded once, in 8-bit steps as `rounding` says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, get_args
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, unknown_name
+from avreward.errors import unknown_name
 from avreward.media._precision import widened
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Sample, Track, Work
+from avreward.raters.checkpoints.loading import refuse_options
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.dover._card import Variant, dimensions_of
 from avreward.raters.dover._keys import config_from_shapes, published_file
@@ -23,7 +24,7 @@ from avreward.raters.dover._network import DoverConfig, DoverNetwork, fused
 from avreward.raters.dover._version import VERSION
 from avreward.raters.dover._views import DoverInput, DoverViews
 from avreward.raters.encoders._version import VERSION as ENCODERS
-from avreward.raters.encoders.swin3d import COUNTED
+from avreward.raters.encoders.swin3d import DERIVED
 from avreward.raters.scores import Scores
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def load(
     from avreward.raters.checkpoints._folder import refuse_for_saved
     from avreward.raters.checkpoints._weights import load_matching, read_weights, weight_files
 
-    _check(loading)
+    refuse_options(loading, "DOVER")
     ours = config.get("format") == "avreward"
     if ours:
         refuse_for_saved(folder, file=file)
@@ -168,7 +169,7 @@ def load(
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     sizes = DoverConfig.from_dict(config["network"]) if ours else config_from_shapes(shapes, source)
     network = DoverNetwork(sizes)
-    load_matching(network, state, [*loading.allow, *COUNTED], source=source)
+    load_matching(network, state, [*loading.allow, *DERIVED], source=source)
     saved = config.get("options", {})
     named: Variant = "dover++" if not ours and "plus_plus" in files[0].stem.lower() else "dover"
     views = DoverViews(**saved.get("views", {}))
@@ -183,12 +184,6 @@ def load(
         loading.rounding,
         checkpointing=loading.checkpointing,
     )
-
-
-def _check(loading: Loading) -> None:
-    for field in fields(loading):
-        if field.name in ("attention", "adapter") and getattr(loading, field.name) != field.default:
-            raise ArgumentError(field.name, "no such option for DOVER", getattr(loading, field.name), "leave it out")
 
 
 def _grade(value: float) -> str:

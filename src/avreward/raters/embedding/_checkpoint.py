@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Later files, and their parts, override earlier ones.
 _FILES = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
-COUNTED = ("*position_ids", "*relative_position_index", "*num_batches_tracked")
+DERIVED = ("*position_ids", "*relative_position_index", "*num_batches_tracked")
 """Tensors that older releases of `transformers` saved with the weights, though the sizes determine them."""
 _PARTS = ("image_processor", "video_processor", "feature_extractor")
 
@@ -45,7 +45,7 @@ def read_network(
         expected = " or ".join(model_types)
         raise AvrewardError(f"{folder}: expected a checkpoint of {expected}, got a model of type {config.model_type!r}")
     network = MODEL_MAPPING[type(config)].__name__  # type: ignore[attr-defined]
-    loading = replace(loading, allow=[*loading.allow, *COUNTED])
+    loading = replace(loading, allow=[*loading.allow, *DERIVED])
     return load_network(network, folder, {}, loading), load_tokenizer(folder)  # type: ignore[return-value]
 
 

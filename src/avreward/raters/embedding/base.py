@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avreward.errors import ArgumentError, AvrewardError, unknown_name
+from avreward.errors import ArgumentError, unknown_name
 from avreward.media._precision import widened
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Sample, Work
 from avreward.raters.checkpoints.loading import Loading
-from avreward.raters.checkpoints.network_rater import NetworkRater, Row
+from avreward.raters.checkpoints.network_rater import Row, TransformersNetwork
 from avreward.raters.embedding._card import Side, dimensions_of
 from avreward.raters.embedding._checkpoint import preprocessing, read_network
 from avreward.raters.embedding._version import VERSION
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Score = Literal["cosine", "probability"]
 
 
-class EmbeddingRater(NetworkRater):
+class EmbeddingRater(TransformersNetwork):
     """Compares the embeddings of two sides of a clip; a side that clips share is embedded once.
 
     Args:
@@ -50,8 +50,8 @@ class EmbeddingRater(NetworkRater):
     model_types: ClassVar[tuple[str, ...]]
     """`model_type` of the checkpoints that it reads."""
     prompt_anchored = True
-    versions = MappingProxyType({**NetworkRater.versions, "embedding": VERSION})
-    libraries = (*NetworkRater.libraries, "transformers")
+    versions = MappingProxyType({**TransformersNetwork.versions, "embedding": VERSION})
+    libraries = (*TransformersNetwork.libraries, "transformers")
 
     def __init__(self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, rounding: Rounding, score: Score) -> None:
         if score not in get_args(Score):
@@ -122,19 +122,6 @@ class EmbeddingRater(NetworkRater):
     @abstractmethod
     def preparation(self) -> Mapping[str, str]:
         """Settings of the preprocessing: label → value."""
-
-    @property
-    def network(self) -> Any:
-        """`module`, with the methods that models of `transformers` have."""
-        return self.module
-
-    @property
-    def origin(self) -> dict[str, Any]:
-        """Raise `AvrewardError`: the rater is saved as a checkpoint of `transformers`."""
-        raise AvrewardError(
-            f"{self.name}: a model of transformers, which load_rater reads directly; save it with "
-            "rater.module.save_pretrained"
-        )
 
     @property
     def settings(self) -> Mapping[str, str]:

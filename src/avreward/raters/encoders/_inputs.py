@@ -1,4 +1,4 @@
-"""Check what a network of videos is given."""
+"""Check the inputs of networks that read videos."""
 
 from __future__ import annotations
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
+from avreward.errors import ArgumentError
 from avreward.media._precision import widened
 from avreward.media.rounding import Rounding, rounded, to_uint8_levels
 from avreward.raters.encoders.fragments import Fragments, Offsets
@@ -48,3 +51,18 @@ def fragment_view(
 
 def _whole_levels(values: Tensor) -> Tensor:
     return (values * 255).floor().clamp(0, 255) / 255
+
+
+def check_views(sizes: Mapping[str, object], seed: object) -> None:
+    """Raise `ArgumentError` for a size that is not a positive integer, or a seed that no generator takes.
+
+    Args:
+        sizes: name of the argument → its value.
+        seed: of the places that are drawn; `None` draws none.
+    """
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ArgumentError(name, "a positive integer", value)
+    usable = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63
+    if seed is not None and not usable:
+        raise ArgumentError("seed", "an integer from 0 to 2**63 - 1, or None", seed)

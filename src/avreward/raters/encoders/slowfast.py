@@ -6,7 +6,8 @@ The weights have the names of the public checkpoint ``slowfast_r50``, such as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from avreward.errors import ArgumentError
+from avreward.raters.checkpoints._sizes import count_numbered
 from avreward.raters.encoders._inputs import check_videos
 
 ALPHA = 4  # frames of the fast pathway for one of the slow pathway
@@ -219,3 +221,18 @@ class _Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.proj(x.movedim(1, -1)).mean((1, 2, 3))
+
+
+def slowfast_config(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> SlowFastConfig:
+    """Return the sizes of the SlowFast whose blocks begin with `prefix`, from their shapes by name.
+
+    A classifier is left out.
+
+    Raises:
+        KeyError: for the name of an entry that is not there.
+    """
+    slow, fast = (shapes[f"{prefix}0.multipathway_blocks.{pathway}.conv.weight"][0] for pathway in (0, 1))
+    blocks = rf"{re.escape(prefix)}%s\.multipathway_blocks\.\d+\.res_blocks\.%s\."
+    stages = count_numbered(shapes, blocks % (r"(\d+)", r"\d+"))  # the stem is block 0
+    depths = tuple(count_numbered(shapes, blocks % (stage, r"(\d+)")) for stage in range(1, stages))
+    return SlowFastConfig(depths, slow, slow // fast)

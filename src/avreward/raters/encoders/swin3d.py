@@ -16,10 +16,11 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from avreward.raters.checkpoints._sizes import count_numbered
 from avreward.raters.encoders._inputs import check_videos
 
 Size = tuple[int, int, int]
-COUNTED = ("*relative_position_index",)
+DERIVED = ("*relative_position_index",)
 """Entries of a checkpoint that follow from the sizes."""
 
 
@@ -252,22 +253,19 @@ def swin_config(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> Swin3dCon
         ValueError: for a window whose height and width differ.
     """
     width, _, *patch = shapes[f"{prefix}patch_embed.proj.weight"]
-    stages = _stages(shapes, rf"{re.escape(prefix)}layers\.(\d+)\.")
+    stages = count_numbered(shapes, rf"{re.escape(prefix)}layers\.(\d+)\.")
     tables = [f"{prefix}layers.{i}.blocks.0.attn.%s_position_bias_table" for i in range(stages)]
     index = shapes.get(f"{prefix}layers.0.blocks.0.attn.relative_position_index")
     return Swin3dConfig(
         patch=(patch[0], patch[1], patch[2]),
         width=width,
-        depths=tuple(_stages(shapes, rf"{re.escape(prefix)}layers\.{i}\.blocks\.(\d+)\.") for i in range(stages)),
+        depths=tuple(
+            count_numbered(shapes, rf"{re.escape(prefix)}layers\.{i}\.blocks\.(\d+)\.") for i in range(stages)
+        ),
         heads=tuple(shapes[table % "relative"][1] for table in tables),
         window=_window(shapes[f"{prefix}layers.0.blocks.0.attn.relative_position_bias_table"][0], index),
         gated=tuple(table % "fragment" in shapes for table in tables),
     )
-
-
-def _stages(shapes: Mapping[str, tuple[int, ...]], pattern: str) -> int:
-    """Return one more than the largest number at the group of `pattern` in names."""
-    return 1 + max((int(found[1]) for name in shapes if (found := re.match(pattern, name))), default=-1)
 
 
 def _window(rows: int, index: tuple[int, ...] | None) -> Size:

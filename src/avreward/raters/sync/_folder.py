@@ -16,7 +16,7 @@ from avreward.raters.hub import read_config
 from avreward.raters.sync._card import WEIGHTS
 
 BASE = "Qwen/Qwen2.5-Omni-3B"
-# Names in the published file, and in transformers before towers and language model stood under one `model.`
+# Names in the published file, and in transformers before towers and language model were under one `model.`
 _NAMES = {
     "regression_head.fc_1.": "head.",
     "audio_tower.": "base.model.audio_tower.",

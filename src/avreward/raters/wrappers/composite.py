@@ -12,11 +12,16 @@ import torch
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described
-from avreward.raters._loop import sample_key
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Scores
+from avreward.raters.wrappers._members import (
+    MemberSamples,
+    failure_of,
+    load_member_tracks,
+    load_members,
+    rate_members,
+)
 from avreward.raters.wrappers.base import WrapperRater
-from avreward.raters.wrappers.ensemble import MemberSamples, member_work
 
 Part = Rater | tuple[Rater, str]
 
@@ -84,9 +89,7 @@ class CompositeRater(WrapperRater):
 
     def load(self, clip: Clip, work: Work | None = None) -> MemberSamples:
         """Decode as each rater does, once for those that decode the same tracks alike."""
-        work = work or Work()
-        each = {sample_key(rater): rater for rater in self.raters}
-        members = {key: rater.load(clip, member_work(work, rater.decoding)) for key, rater in each.items()}
+        members = load_members(self.raters, clip, work or Work())
         tracks: dict[str, Any] = {
             track: {key: sample.tracks[track] for key, sample in members.items() if track in sample.tracks}
             for track in self.tracks
@@ -95,22 +98,16 @@ class CompositeRater(WrapperRater):
         missing = {
             track: why for sample in members.values() for track, why in sample.missing.items() if track not in tracks
         }
-        failures = dict.fromkeys(sample.failure for sample in members.values() if sample.failure is not None)
-        return MemberSamples(clip, tracks, missing, "; ".join(failures) or None, members)
+        return MemberSamples(clip, tracks, missing, failure_of(members), members)
 
     def load_track(self, clip: Clip, track: Track) -> Mapping[Hashable, Any]:
         """Decode one track as each rater does: `sample_key` of the rater → decoded track."""
-        return {sample_key(rater): rater.load_track(clip, track) for rater in self.raters if track in rater.tracks}
+        return load_member_tracks(self.raters, clip, track)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Return the scores of what `load` decoded."""
-        work = work or Work()
-        found: dict[int, Scores] = {}
-        for rater in self.raters:
-            own = [sample.members[sample_key(rater)] for sample in samples if isinstance(sample, MemberSamples)]
-            if len(own) != len(samples):
-                raise ArgumentError("samples", "samples made by this rater's load", Described("others"))
-            found[id(rater)] = rater.rate(own, member_work(work, rater.decoding))
+        rated = rate_members(self.raters, samples, work or Work())
+        found = {id(rater): scores for rater, scores in zip(self.raters, rated, strict=True)}
         return self._joined([(own, found[id(rater)], theirs) for own, (rater, theirs) in self.parts.items()])
 
     def _joined(self, columns: Sequence[tuple[str, Scores, str]]) -> Scores:

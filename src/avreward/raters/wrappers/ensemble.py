@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -13,20 +13,18 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, unknown_name
-from avreward.raters._loop import sample_key
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Dimension, Scores
-from avreward.raters.shared import Shared
+from avreward.raters.wrappers._members import (
+    MemberSamples,
+    failure_of,
+    load_member_tracks,
+    load_members,
+    rate_members,
+)
 from avreward.raters.wrappers.base import WrapperRater
 
 Value = Literal["mean", "lower", "worst"]
-
-
-@dataclass(frozen=True)
-class MemberSamples(Sample):
-    """One clip, decoded as each member wants it: `sample_key` of the member → sample."""
-
-    members: Mapping[Hashable, Sample] = field(default_factory=dict)
 
 
 class EnsembleRater(WrapperRater):
@@ -124,32 +122,22 @@ class EnsembleRater(WrapperRater):
 
     def load(self, clip: Clip, work: Work | None = None) -> MemberSamples:
         """Decode as each member does, once for those that decode the same tracks alike."""
-        work = work or Work()
-        each = {sample_key(rater): rater for rater in self.raters}
-        members = {key: rater.load(clip, member_work(work, rater.decoding)) for key, rater in each.items()}
+        members = load_members(self.raters, clip, work or Work())
         missing = {track: why for sample in members.values() for track, why in sample.missing.items()}
         tracks: dict[str, Any] = {
             track: {key: sample.tracks[track] for key, sample in members.items() if track in sample.tracks}
             for track in self.tracks
             if track not in missing
         }
-        failures = dict.fromkeys(sample.failure for sample in members.values() if sample.failure is not None)
-        return MemberSamples(clip, tracks, missing, "; ".join(failures) or None, members)
+        return MemberSamples(clip, tracks, missing, failure_of(members), members)
 
     def load_track(self, clip: Clip, track: Track) -> Mapping[Hashable, Any]:
         """Decode one track as each member does: `sample_key` of the member → decoded track."""
-        return {sample_key(rater): rater.load_track(clip, track) for rater in self.raters if track in rater.tracks}
+        return load_member_tracks(self.raters, clip, track)
 
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Return the scores of what `load` decoded."""
-        work = work or Work()
-        parts = []
-        for rater in self.raters:
-            own = [sample.members[sample_key(rater)] for sample in samples if isinstance(sample, MemberSamples)]
-            if len(own) != len(samples):
-                raise ArgumentError("samples", "samples made by this rater's load", Described("others"))
-            parts.append(rater.rate(own, member_work(work, rater.decoding)))
-        return self.combined(parts)
+        return self.combined(rate_members(self.raters, samples, work or Work()))
 
     def combined(self, parts: Sequence[Scores]) -> Scores:
         """Return the ensemble's scores from those of the members for the same clips, in their order."""
@@ -211,11 +199,6 @@ def _check_different(raters: Sequence[Rater]) -> None:
         for other in raters[:i]:
             if rater is other or (rater.source is not None and rater.source == other.source):
                 raise ArgumentError("raters", "different raters", Described(f"{rater.name} twice"), "pass each once")
-
-
-def member_work(work: Work, decoding: Hashable) -> Work:
-    """Return the `Work` of members that decode and encode alike; keys of other members have other meanings."""
-    return work.results.get(("members", decoding), lambda: Work(loaded=Shared(work.loaded.size)))
 
 
 def _deviation(given: Tensor) -> Tensor:

@@ -1,0 +1,58 @@
+"""Load and rate clips as several raters do: those that decode alike share samples and work."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from avreward.clip import Clip
+from avreward.errors import ArgumentError, Described
+from avreward.raters._loop import sample_key
+from avreward.raters.base import Rater, Sample, Track, Work
+from avreward.raters.scores import Scores
+from avreward.raters.shared import Shared
+
+
+@dataclass(frozen=True)
+class MemberSamples(Sample):
+    """One clip, decoded as each member wants it: `sample_key` of the member → sample."""
+
+    members: Mapping[Hashable, Sample] = field(default_factory=dict)
+
+
+def load_members(raters: Sequence[Rater], clip: Clip, work: Work) -> dict[Hashable, Sample]:
+    """Decode a clip as each rater does, once for those that decode the same tracks alike: `sample_key` → sample."""
+    each = {sample_key(rater): rater for rater in raters}
+    return {key: rater.load(clip, _member_work(work, rater.decoding)) for key, rater in each.items()}
+
+
+def load_member_tracks(raters: Sequence[Rater], clip: Clip, track: Track) -> dict[Hashable, Any]:
+    """Decode one track as each rater that reads it does: `sample_key` → decoded track."""
+    return {sample_key(rater): rater.load_track(clip, track) for rater in raters if track in rater.tracks}
+
+
+def failure_of(members: Mapping[Hashable, Sample]) -> str | None:
+    """Return why the clip failed, of all members; `None` if it did not."""
+    failures = dict.fromkeys(sample.failure for sample in members.values() if sample.failure is not None)
+    return "; ".join(failures) or None
+
+
+def rate_members(raters: Sequence[Rater], samples: Sequence[Sample], work: Work) -> list[Scores]:
+    """Return the scores of each rater for what `load_members` decoded.
+
+    Raises:
+        ArgumentError: for samples of another kind.
+    """
+    parts = []
+    for rater in raters:
+        own = [sample.members[sample_key(rater)] for sample in samples if isinstance(sample, MemberSamples)]
+        if len(own) != len(samples):
+            raise ArgumentError("samples", "samples made by this rater's load", Described("others"))
+        parts.append(rater.rate(own, _member_work(work, rater.decoding)))
+    return parts
+
+
+def _member_work(work: Work, decoding: Hashable) -> Work:
+    """Return the `Work` of members that decode and encode alike; keys of other members have other meanings."""
+    return work.results.get(("members", decoding), lambda: Work(loaded=Shared(work.loaded.size)))
