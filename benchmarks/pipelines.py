@@ -2,7 +2,7 @@
 
     python benchmarks/pipelines.py [--only WanPipeline ...] [--json out.json]
 
-Every class of the installed diffusers that makes video or sound is built tiny, with random weights, and searched with
+Every class of the installed diffusers that makes video or audio is built tiny, with random weights, and searched with
 two candidates by each strategy. "yes" means that it worked, "refused" that it was refused before the first denoising
 step; anything else is an error and printed as such. Classes without a tiny build are listed below the table with the
 reason. The last lines are the schedulers whose clean samples are known, which previews and steering need, and the
@@ -22,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 
 import torch
-from tiny_diffusers import BUILDERS, build, sound
+from tiny_diffusers import BUILDERS, audio, build
 from tiny_diffusers._classes import NOT_BUILT
 
 from avreward import ArgumentError, Clip, Search, term
@@ -74,7 +74,7 @@ def row(name: str) -> dict[str, str]:
     except ArgumentError:
         return found | {"in a batch": "–"} | dict.fromkeys(STRATEGIES, "refused")
     found["in a batch"] = "yes" if sampler.rows(2) == 2 else "one by one"
-    reward = power["power"] if name in sound.BUILDERS else brightness["brightness"]
+    reward = power["power"] if name in audio.BUILDERS else brightness["brightness"]
     return found | {label: outcome(sampler, reward, strategy, tiny.call) for label, strategy in STRATEGIES.items()}
 
 

@@ -56,7 +56,7 @@ class Keyed(Clip):
 
 
 class Judge(Rater):
-    """Has dimensions; is never asked."""
+    """Stands for a rater with any number of dimensions: the store keeps scores under its name, and none is computed."""
 
     name, fingerprint = "judge", "judge 1"
 
@@ -64,10 +64,10 @@ class Judge(Rater):
         self.dimensions = tuple(Dimension(f"d{i}", 0, 1, frozenset({"video"})) for i in range(dimensions))
 
     def load_track(self, *_: object) -> None:  # noqa: D102
-        raise NotImplementedError
+        raise AssertionError("scores are only stored and looked up")
 
     def rate(self, *_: object) -> Scores:  # noqa: D102
-        raise NotImplementedError
+        raise AssertionError("scores are only stored and looked up")
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from tiny_diffusers._parts import TEXT, wan_sizes, wan_vae
+from tiny_diffusers.audio import stable_audio_with
 from tiny_ltx2 import tiny_ltx2
 from tiny_tokenizer import tiny_tokenizer
-
-TEXT = 8  # width of the text features
 
 
 def give_text(pipe: Any) -> Any:
@@ -37,19 +37,12 @@ def tiny_wan(seed: int = 0) -> Any:
     >>> tiny_wan()("rain", height=16, width=16, num_frames=5, num_inference_steps=2, output_type="pt").frames.shape
     torch.Size([1, 5, 3, 16, 16])
     """
-    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+    from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        vae = AutoencoderKLWan(
-            base_dim=3, z_dim=4, dim_mult=[1, 1, 2], num_res_blocks=1, temperal_downsample=[False, True],
-            latents_mean=[0.1, -0.2, 0.3, 0.0], latents_std=[2.0, 1.5, 1.0, 2.5], scale_factor_temporal=2,
-            scale_factor_spatial=4,
-        )  # fmt: skip
-        transformer = WanTransformer3DModel(
-            patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4,
-            text_dim=TEXT, freq_dim=8, ffn_dim=16, num_layers=1, qk_norm="rms_norm_across_heads", rope_max_seq_len=32,
-        )  # fmt: skip
+        vae = wan_vae()
+        transformer = WanTransformer3DModel(**wan_sizes(qk_norm="rms_norm_across_heads"))
     for part in (vae, transformer):
         part.eval().requires_grad_(False)
     return give_text(WanPipeline(None, None, vae, FlowMatchEulerDiscreteScheduler(shift=7.0), transformer))
@@ -61,8 +54,7 @@ def tiny_stable_audio(seed: int = 0) -> Any:
     >>> tiny_stable_audio()("rain", audio_end_in_s=0.25, num_inference_steps=2).audios.shape
     torch.Size([1, 2, 2000])
     """
-    from diffusers import AutoencoderOobleck, EDMDPMSolverMultistepScheduler, StableAudioDiTModel, StableAudioPipeline
-    from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
+    from diffusers import AutoencoderOobleck
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -70,16 +62,10 @@ def tiny_stable_audio(seed: int = 0) -> Any:
             encoder_hidden_size=6, downsampling_ratios=[2, 4, 8], decoder_channels=3, decoder_input_channels=3,
             audio_channels=2, channel_multiples=[1, 2, 4], sampling_rate=8000,
         )  # fmt: skip
-        transformer = StableAudioDiTModel(
-            sample_size=64, in_channels=3, num_layers=1, attention_head_dim=8, num_attention_heads=2,
-            num_key_value_attention_heads=2, out_channels=3, cross_attention_dim=TEXT, time_proj_dim=8,
-            global_states_input_dim=2 * TEXT, cross_attention_input_dim=TEXT,
-        )  # fmt: skip
-        projection = StableAudioProjectionModel(TEXT, TEXT, 0, 32)
-    for part in (vae, transformer, projection):
+        pipe = stable_audio_with(vae)
+    for part in (vae, pipe.transformer, pipe.projection_model):
         part.eval().requires_grad_(False)
-    scheduler = EDMDPMSolverMultistepScheduler(solver_order=2, prediction_type="v_prediction", sigma_data=1.0)
-    return give_text(StableAudioPipeline(vae, None, projection, None, transformer, scheduler))
+    return give_text(pipe)
 
 
 def tiny_ltx2_with_text(seed: int = 0) -> Any:

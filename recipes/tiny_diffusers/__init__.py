@@ -1,6 +1,6 @@
-"""Tiny diffusers pipelines of every class that makes video or sound, with random weights, and how each is called.
+"""Tiny diffusers pipelines of every class that makes video or audio, with random weights, and how each is called.
 
-They show nothing, and take no time. `BUILDERS` names the function of each class; `build` calls it.
+What they make shows nothing, and takes no time. `BUILDERS` names the function of each class; `build` calls it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from importlib import import_module
 
 from tiny_diffusers._parts import Tiny
 
-FILES = ("wan", "cogvideox", "hunyuan", "ltx", "cosmos", "transformers_3d", "unets", "sound")
+FILES = ("wan", "cogvideox", "hunyuan", "ltx", "cosmos", "transformers_3d", "unets", "audio")
 
 
 def _builders() -> dict[str, Callable[[], Tiny]]:

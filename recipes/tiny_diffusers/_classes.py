@@ -1,4 +1,4 @@
-"""The pipeline classes of the installed diffusers that make video or sound, found by what they return."""
+"""The pipeline classes of the installed diffusers that make video or audio, found by what they return."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOT_BUILT: Mapping[str, str] = {
 
 
 def makers() -> set[str]:
-    """Return the names of the classes whose calls return video or sound, or take a number of frames."""
+    """Return the names of the classes whose calls return video or audio, or take a number of frames."""
     import diffusers
 
     found = set()

@@ -58,6 +58,11 @@ def text(tokens: int = 4, width: int = TEXT, seed: int = 1) -> Tensor:
     return torch.randn(1, tokens, width, generator=torch.Generator().manual_seed(seed))
 
 
+def uniform(*shape: int) -> Tensor:
+    """Return random values in [0, 1), the same each time."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(2))
+
+
 def image(size: int = 32, width: int | None = None) -> Any:
     """Return an image with a gradient."""
     import numpy

@@ -42,10 +42,6 @@ def _made(
     return made
 
 
-def _without_length(call: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in call.items() if name != "max_sequence_length"}
-
-
 BUILDERS: Mapping[str, Callable[[], Tiny]] = {
     "CogVideoXPipeline": _made("CogVideoXPipeline", num_frames=9),
     "CogVideoXImageToVideoPipeline": _made(

@@ -1,4 +1,4 @@
-"""Cosmos: text-to-world and video-to-world of the first, second and 2.5th release."""
+"""Cosmos: text-to-world and video-to-world of the first release, video-to-world of the second."""
 
 from __future__ import annotations
 

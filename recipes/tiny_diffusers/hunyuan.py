@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from tiny_diffusers._parts import TEXT, Tiny, image, seeded, text
+from tiny_diffusers._parts import TEXT, Tiny, clip_processor, image, seeded, text
 
 
-def _vae() -> Any:
+def hunyuan_vae() -> Any:
+    """Return HunyuanVideo's autoencoder."""
     from diffusers import AutoencoderKLHunyuanVideo
 
     return AutoencoderKLHunyuanVideo(
@@ -42,7 +43,7 @@ def _call(**more: Any) -> dict[str, Any]:
 
 def _parts(transformer: Any) -> dict[str, Any]:
     texts = dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
-    return {**texts, "transformer": transformer, "vae": _vae(), "scheduler": _scheduler()}
+    return {**texts, "transformer": transformer, "vae": hunyuan_vae(), "scheduler": _scheduler()}
 
 
 @seeded
@@ -57,8 +58,6 @@ def hunyuan() -> Tiny:
 def hunyuan_image() -> Tiny:
     """Return a tiny `HunyuanVideoImageToVideoPipeline`."""
     from diffusers import HunyuanVideoImageToVideoPipeline, HunyuanVideoTransformer3DModel
-
-    from tiny_diffusers._parts import clip_processor
 
     transformer = HunyuanVideoTransformer3DModel(
         **_sizes(9), image_condition_type="latent_concat", guidance_embeds=False

@@ -1,4 +1,4 @@
-"""LTX and LTX-2: text, images and videos as conditions, long videos, and the stages that refine what they make."""
+"""LTX and LTX-2: text and images as conditions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tiny_diffusers._parts import TEXT, Tiny, image, seeded, text
 SIZE = {"height": 32, "width": 32, "num_inference_steps": 4}
 
 
-def _vae() -> Any:
+def ltx_vae(causal: bool = False) -> Any:
+    """Return LTX's autoencoder: 4 frames and 4 x 4 pixels to a latent."""
     from diffusers import AutoencoderKLLTXVideo
 
     return AutoencoderKLLTXVideo(
@@ -22,7 +23,7 @@ def _vae() -> Any:
         decoder_block_out_channels=(8, 8), layers_per_block=(1, 1, 1), decoder_layers_per_block=(1, 1, 1),
         spatio_temporal_scaling=(True, True), decoder_spatio_temporal_scaling=(True, True),
         decoder_inject_noise=(False, False, False), downsample_type=("conv", "conv"), upsample_residual=(False, False),
-        upsample_factor=(1, 1), patch_size=1, decoder_causal=False, scaling_factor=0.7,
+        upsample_factor=(1, 1), patch_size=1, decoder_causal=causal, scaling_factor=0.7,
     )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def _ltx(name: str, **more: Any) -> Callable[[], Tiny]:
             in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=8, cross_attention_dim=16,
             num_layers=1, caption_channels=TEXT,
         )  # fmt: skip
-        pipe = getattr(diffusers, name)(diffusers.FlowMatchEulerDiscreteScheduler(), _vae(), None, None, transformer)
+        pipe = getattr(diffusers, name)(diffusers.FlowMatchEulerDiscreteScheduler(), ltx_vae(), None, None, transformer)
         mask = torch.ones(1, 4, dtype=torch.long)
         call = {"prompt_embeds": text(), "prompt_attention_mask": mask, "num_frames": 5, "guidance_scale": 1.0}
         return Tiny(pipe, {**call, **SIZE, **more})

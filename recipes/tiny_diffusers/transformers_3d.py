@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tiny_diffusers._parts import TEXT, Tiny, image, image_vae, seeded, text
+from tiny_diffusers._parts import TEXT, Tiny, image, image_vae, seeded, text, uniform
 
 SIZE = {"height": 16, "width": 16, "num_inference_steps": 4, "guidance_scale": 1.0}
 
@@ -60,7 +60,7 @@ def _kandinsky5(name: str, **more: Any) -> Callable[[], Tiny]:
     def made() -> Tiny:
         import diffusers
 
-        from tiny_diffusers.hunyuan import _vae
+        from tiny_diffusers.hunyuan import hunyuan_vae
 
         transformer = diffusers.Kandinsky5Transformer3DModel(
             in_visual_dim=4, out_visual_dim=4, in_text_dim=TEXT, in_text_dim2=TEXT, time_dim=8, model_dim=16, ff_dim=16,
@@ -68,7 +68,7 @@ def _kandinsky5(name: str, **more: Any) -> Callable[[], Tiny]:
         )  # fmt: skip
         texts = dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
         pipe = getattr(diffusers, name)(
-            transformer=transformer, vae=_vae(), scheduler=diffusers.FlowMatchEulerDiscreteScheduler(), **texts
+            transformer=transformer, vae=hunyuan_vae(), scheduler=diffusers.FlowMatchEulerDiscreteScheduler(), **texts
         )
         features = {"prompt_embeds_qwen": text(), "prompt_embeds_clip": text()[:, 0]}
         lengths = {"prompt_cu_seqlens": torch.tensor([0, 4], dtype=torch.int32)}
@@ -115,7 +115,7 @@ def mochi() -> Tiny:
 BUILDERS: Mapping[str, Callable[[], Tiny]] = {
     "AllegroPipeline": allegro,
     "EasyAnimatePipeline": _easy("EasyAnimatePipeline", 4),
-    "EasyAnimateInpaintPipeline": _easy("EasyAnimateInpaintPipeline", 9, video=torch.rand(1, 3, 5, 16, 16)),
+    "EasyAnimateInpaintPipeline": _easy("EasyAnimateInpaintPipeline", 9, video=uniform(1, 3, 5, 16, 16)),
     "Kandinsky5T2VPipeline": _kandinsky5("Kandinsky5T2VPipeline"),
     "Kandinsky5I2VPipeline": _kandinsky5("Kandinsky5I2VPipeline", image=image(32)),
     "LattePipeline": latte,

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 EVERY_CLIP = "failed on every clip"  # ends the note on the error of a rater that did
+RATER_FAILED = "the rater failed: "  # begins the reason of a clip on which a rater raised
 _LONGEST = 80  # characters of a value that a message shows
 _MOST_NAMES = 12  # of those that are known
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avreward.errors import ArgumentError
 from avreward.media import tone_map
+from avreward.media.tone_mapping import Transfer
 
 # PQ signals of light in cd/m² (SMPTE ST 2084)
 PQ = {0.1: 0.062337, 10.0: 0.299699, 100.0: 0.508078, 203.0: 0.580689, 1000.0: 0.751827, 10_000.0: 1.0}
@@ -46,8 +47,8 @@ def test_both_curves_agree_on_diffuse_white() -> None:  # BT.2408: 75 % in HLG, 
 
 @settings(max_examples=50, deadline=None)
 @given(st.sampled_from(["pq", "hlg"]), st.floats(0, 0.99), st.floats(300, 10_000))
-def test_brighter_stays_brighter_and_grey_stays_grey(transfer: str, level: float, peak: float) -> None:
-    shown = tone_map(grey(level, level + 0.01), transfer, peak)  # type: ignore[arg-type]
+def test_brighter_stays_brighter_and_grey_stays_grey(transfer: Transfer, level: float, peak: float) -> None:
+    shown = tone_map(grey(level, level + 0.01), transfer, peak)
     assert bool((shown[1] >= shown[0] - 1e-9).all())
     assert float((shown.amax(1) - shown.amin(1)).max()) < 2e-3
     assert 0 <= float(shown.min()) <= float(shown.max()) <= 1
@@ -67,12 +68,12 @@ def test_a_colour_outside_bt709_is_clipped() -> None:
 
 
 @pytest.mark.parametrize("transfer", ["pq", "hlg"])
-def test_gradients(transfer: str) -> None:
+def test_gradients(transfer: Transfer) -> None:
     torch.manual_seed(0)
     frames = (torch.rand(2, 3, 2, 2, dtype=torch.float64) * 0.6 + 0.05).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: tone_map(x, transfer), frames)  # type: ignore[arg-type]
+    assert torch.autograd.gradcheck(lambda x: tone_map(x, transfer), frames)
     edges = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64).repeat(3, 1)[:, None].requires_grad_()
-    (gradient,) = torch.autograd.grad(tone_map(edges, transfer).sum(), edges)  # type: ignore[arg-type]
+    (gradient,) = torch.autograd.grad(tone_map(edges, transfer).sum(), edges)
     assert bool(torch.isfinite(gradient).all())
     assert bool((gradient[..., 1] > 0).all())
 

@@ -7,10 +7,13 @@ from functools import cache
 from typing import Any
 
 import torch
+from tiny_diffusers import _parts, build
+from tiny_diffusers import audio as audio_parts
+from tiny_diffusers import ltx as ltx_parts
 from tiny_ltx2 import PLAIN, prompt_embeds, tiny_ltx2
 from torch import Tensor
 
-TEXT = 8
+TEXT = _parts.TEXT
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,24 +41,15 @@ def quiet(pipeline: Any) -> Any:
 
 
 def wan_vae(seed: int = 0) -> Any:
-    from diffusers import AutoencoderKLWan
-
     torch.manual_seed(seed)
-    return AutoencoderKLWan(
-        base_dim=3, z_dim=4, dim_mult=[1, 1, 2], num_res_blocks=1, temperal_downsample=[False, True],
-        latents_mean=[0.1, -0.2, 0.3, 0.0], latents_std=[2.0, 1.5, 1.0, 2.5], scale_factor_temporal=2,
-        scale_factor_spatial=4,
-    ).eval()  # fmt: skip
+    return _parts.wan_vae().eval()
 
 
 def wan() -> Case:
     from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 
     vae = wan_vae()
-    transformer = WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4,
-        text_dim=TEXT, freq_dim=8, ffn_dim=16, num_layers=1, qk_norm="rms_norm_across_heads", rope_max_seq_len=32,
-    ).eval()  # fmt: skip
+    transformer = WanTransformer3DModel(**_parts.wan_sizes(qk_norm="rms_norm_across_heads")).eval()
     scheduler = FlowMatchEulerDiscreteScheduler(shift=7.0)
     pipeline = WanPipeline(None, None, vae, scheduler, transformer)
     call = {
@@ -66,17 +60,8 @@ def wan() -> Case:
 
 
 def ltx_vae(causal: bool = False, seed: int = 0) -> Any:
-    from diffusers import AutoencoderKLLTXVideo
-
     torch.manual_seed(seed)
-    vae = AutoencoderKLLTXVideo(
-        latent_channels=4, block_out_channels=(8, 8), down_block_types=("LTXVideoDownBlock3D",) * 2,
-        decoder_block_out_channels=(8, 8), layers_per_block=(1, 1, 1), decoder_layers_per_block=(1, 1, 1),
-        spatio_temporal_scaling=(True, True), decoder_spatio_temporal_scaling=(True, True),
-        decoder_inject_noise=(False, False, False), downsample_type=("conv", "conv"),
-        upsample_residual=(False, False), upsample_factor=(1, 1), patch_size=1, decoder_causal=causal,
-        scaling_factor=0.7,
-    ).eval()  # fmt: skip
+    vae = ltx_parts.ltx_vae(causal).eval()
     vae.latents_mean.copy_(torch.tensor([0.1, -0.2, 0.3, 0.0]))
     vae.latents_std.copy_(torch.tensor([2.0, 1.5, 1.0, 2.5]))
     return vae
@@ -110,22 +95,10 @@ def ltx2() -> Case:
 
 
 def stable_audio() -> Case:
-    from diffusers import AutoencoderOobleck, EDMDPMSolverMultistepScheduler, StableAudioDiTModel, StableAudioPipeline
-    from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
-
     torch.manual_seed(0)
-    vae = AutoencoderOobleck(
-        encoder_hidden_size=6, downsampling_ratios=[1, 2], decoder_channels=3, decoder_input_channels=3,
-        audio_channels=2, channel_multiples=[2, 4], sampling_rate=1000,
-    ).eval()  # fmt: skip
-    transformer = StableAudioDiTModel(
-        sample_size=64, in_channels=3, num_layers=1, attention_head_dim=8, num_attention_heads=2,
-        num_key_value_attention_heads=2, out_channels=3, cross_attention_dim=TEXT, time_proj_dim=8,
-        global_states_input_dim=2 * TEXT, cross_attention_input_dim=TEXT,
-    ).eval()  # fmt: skip
-    projection = StableAudioProjectionModel(TEXT, TEXT, 0, 32).eval()
-    scheduler = EDMDPMSolverMultistepScheduler(solver_order=2, prediction_type="v_prediction", sigma_data=1.0)
-    pipeline = StableAudioPipeline(vae, None, projection, None, transformer, scheduler)
+    pipeline = audio_parts.stable_audio_with(audio_parts.oobleck())
+    for part in (pipeline.vae, pipeline.transformer, pipeline.projection_model):
+        part.eval()
     call = {
         "prompt_embeds": text(), "attention_mask": torch.ones(2, 4, dtype=torch.long), "audio_end_in_s": 0.05,
         "num_inference_steps": 2, "guidance_scale": 1.0,
@@ -136,25 +109,12 @@ def stable_audio() -> Case:
 
 
 def image_vae(seed: int = 0, **options: Any) -> Any:
-    from diffusers import AutoencoderKL
-
     torch.manual_seed(seed)
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 16), layers_per_block=1, latent_channels=4, norm_num_groups=4, sample_size=16,
-        **{"in_channels": 3, "out_channels": 3, "scaling_factor": 0.4, **options},
-    ).eval()  # fmt: skip
+    return _parts.image_vae(**options).eval()
 
 
 def vocoder(bins: int = 8) -> Any:
-    from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
-
-    config = SpeechT5HifiGanConfig(
-        model_in_dim=bins, sampling_rate=1000, upsample_initial_channel=16, upsample_rates=[2, 2],
-        upsample_kernel_sizes=[4, 4], resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1, 3]],
-        normalize_before=False, initializer_range=0.2,
-    )  # fmt: skip
-    return SpeechT5HifiGan(config).eval()
+    return audio_parts.vocoder(bins).eval()
 
 
 def audioldm2() -> Case:
@@ -177,8 +137,6 @@ def audioldm2() -> Case:
 
 
 def _of_two(name: str) -> Case:
-    from tiny_diffusers import build
-
     tiny = build(name)
     rows = {key: torch.cat([value, value.flip(-1)]) for key, value in tiny.call.items() if isinstance(value, Tensor)}
     return Case(tiny.pipeline, tiny.call | rows | {"num_inference_steps": 2}, {"fps": tiny.fps})

@@ -159,7 +159,7 @@ def _encoded_audio(container: OutputContainer, sound: AudioTrack, codec: str) ->
         rate = next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])
     if not 1 <= sound.channels <= len(_LAYOUTS):
         raise ValueError(f"{sound.channels} channels")
-    if codec == "pcm_s16le" and any(float(block.detach().abs().amax()) > 1 for block in sound.blocks()):
+    if codec == "pcm_s16le" and any(float(block.abs().amax()) > 1 for block in sound.blocks()):
         codec = "pcm_f32le"
     stream = cast("AudioStream", container.add_stream(codec, rate=rate))
     stream.layout = _LAYOUTS[sound.channels - 1]
@@ -174,7 +174,7 @@ def _encode_audio(stream: AudioStream, blocks: Iterator[Tensor]) -> Iterator[tup
     size = rate // 10 if rate % 10 == 0 else 1024  # tenths of a second: whole milliseconds, which is all Matroska keeps
     position = 0
     for block in blocks:
-        for piece in block.detach().split(size, dim=1):
+        for piece in block.split(size, dim=1):
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(_samples(piece, stream)), stream.format.name, layout
             )

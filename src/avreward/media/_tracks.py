@@ -187,7 +187,7 @@ class TensorAudio(_TensorTrack):
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform, float (channels, samples), whole."""
-        yield self.audio
+        yield self.audio.detach()
 
 
 def tensor_video(video: Tensor, fps: float | None, times: Tensor | None) -> TensorVideo:

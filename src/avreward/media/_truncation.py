@@ -1,4 +1,4 @@
-"""Read what the first bytes of a file tell: a length that shows that it was cut short, and what cannot be decoded.
+"""Read from the start of a file the length that it announces, and whether FFmpeg can decode it.
 
 A file whose index comes last can lose a track by a cut and still open; here such a file is an error. Transport streams,
 Ogg, ADTS and MP3 without a length header do not announce a length.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import FileIO
 
-# What writers to a pipe put for a length that they do not know yet begins here: SoX and eSpeak 0x7ffff000 (in AIFF
-# 0x7f000000), others 0x7fffffff, 0x80000000 or 0xffffffff. Files of that length are rarer than such headers.
+# Writers to a pipe do not know the length yet and write a placeholder of at least this: SoX and eSpeak 0x7ffff000 (in
+# AIFF 0x7f000000), others 0x7fffffff, 0x80000000 or 0xffffffff. Files of that length are rarer than such headers.
 PLACEHOLDER = 0x7F000000
 _FIRST_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 _WEBP_ANIMATION = 2  # bit of the flags behind "VP8X"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from avreward.clip import Clip
-from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, Described, describe
+from avreward.errors import EVERY_CLIP, RATER_FAILED, ArgumentError, AvrewardError, Described, describe
 from avreward.raters.checkpoints._oom import OutOfMemory
 from avreward.raters.scores import Scores
 from avreward.raters.shared import SharedWork, Work
@@ -145,9 +145,7 @@ def rate_batch(rater: Rater, samples: Sequence[Sample | Exception], work: Work) 
         sample if isinstance(sample, Exception) else _missing(rater, failures[i]) if i in failures else next(rest)
         for i, sample in enumerate(samples)
     ]
-    scores = [
-        _missing(rater, f"the rater failed: {describe(row)}") if isinstance(row, Exception) else row for row in rows
-    ]
+    scores = [_missing(rater, f"{RATER_FAILED}{describe(row)}") if isinstance(row, Exception) else row for row in rows]
     errors = {i: row for i, row in enumerate(rows) if isinstance(row, Exception)}
     return Rated(Scores.concatenate(scores), failures, errors)
 

@@ -91,7 +91,9 @@ def clauses(table: ScoredTable, condition: str) -> list[Clause]:
         try:
             truth = reader.truth(part)
         except RecursionError as error:
-            raise ArgumentError("keep", "a condition that is less deep", Described("a nested one"), _REMEDY) from error
+            raise ArgumentError(
+                "keep", "a condition with less nesting", Described("one that is nested too deeply"), _REMEDY
+            ) from error
         found.append(Clause(ast.unparse(part), truth.true, truth.unknown, tuple(reader.columns)))
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections import Counter
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avreward._display import Shown, ShownAsTable, counted
+from avreward._whole_files import whole_folder
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.scoring.table_reader import ScoredTable
 from avreward.selection._conditions import clauses
@@ -86,18 +86,14 @@ class FilteredTable(ShownAsTable):
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             got = Described(f"{path}, which is not empty")
             raise ArgumentError("out", "a new or empty folder, or a name that ends in .csv", got)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")  # the folder appears when it is complete
         try:
-            part.mkdir(parents=True)
-            _copied(self.kept, part).save(part / MANIFEST)
-            self._save_dropped(part / DROPPED)
-            part.replace(path)
+            with whole_folder(path) as part:
+                _copied(self.kept, part).save(part / MANIFEST)
+                self._save_dropped(part / DROPPED)
         except OSError as error:
             raise AvrewardError(
                 f"{path}: can't be written ({error.strerror or error}); choose another place"
             ) from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
         return path
 
     def _save_dropped(self, path: Path) -> None:
@@ -124,12 +120,12 @@ def filter_table(
 ) -> FilteredTable:
     """Keep the rows that meet all conditions and, of these, the best.
 
-    A row that lacks a value which decides is dropped, and says so.
+    A row that lacks a value that decides is dropped with that reason.
 
     Args:
         table: see `read_table`.
-        keep: a condition or several, such as ``"overall > 60 and signals.clipping < 0.1"``; texts stand in quotes:
-            ``"system == 'wan'"``.
+        keep: a condition or several, such as ``"overall > 60 and signals.clipping < 0.1"``; write texts in
+            quotes: ``"system == 'wan'"``.
         top: how many of the best to keep, of each group: a number, or a share such as ``"20%"`` (rounded down, at least
             one) of those that meet the conditions (*optional*, all).
         per: what a group shares; see `candidates_of` (*optional*, all rows are one group).

@@ -160,7 +160,7 @@ def _groups(table: ScoredTable, by: str | None) -> tuple[NDArray[np.int64], list
     return (*_encoded(table.column(column)), rule)
 
 
-def _parents(table: ScoredTable) -> object:
+def _parents(table: ScoredTable) -> Any:
     from pyarrow import compute
 
     clip = table.column("clip")
@@ -168,19 +168,19 @@ def _parents(table: ScoredTable) -> object:
     return compute.if_else(compute.match_substring(clip, "/"), folder, ".")
 
 
-def _stems(table: ScoredTable) -> object:
+def _stems(table: ScoredTable) -> Any:
     from pyarrow import compute
 
     name = compute.replace_substring_regex(table.column("clip"), pattern=r"^.*/", replacement="")
     return compute.replace_substring_regex(name, pattern=r"(.)\.[^.]*$", replacement=r"\1")
 
 
-def _encoded(column: object) -> tuple[NDArray[np.int64], list[str]]:
+def _encoded(column: Any) -> tuple[NDArray[np.int64], list[str]]:
     from pyarrow import chunked_array, compute, types
 
-    if types.is_dictionary(column.type):  # type: ignore[attr-defined]
-        column = column.cast(column.type.value_type)  # type: ignore[attr-defined]
-    if types.is_string(column.type):  # type: ignore[attr-defined]
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if types.is_string(column.type):
         column = compute.if_else(compute.equal(column, ""), None, column)
     found = chunked_array(column).combine_chunks().dictionary_encode()
     codes = found.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)

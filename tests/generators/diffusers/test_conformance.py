@@ -1,4 +1,4 @@
-"""Every pipeline class that makes video or sound: searches do with it what it does itself, or are refused."""
+"""Every pipeline class that makes video or audio: candidates are what it makes itself, or searches are refused."""
 
 from __future__ import annotations
 

@@ -14,10 +14,11 @@ from media_files import frames, opacity, picture, write
 from avreward.clip import Clip
 from avreward.errors import MediaError
 from avreward.media import AllFrames, FramePlan, tone_map
+from avreward.media.tone_mapping import Transfer
 
 SIZE = (48, 64)
 BT2020 = {"colorspace": 9, "color_range": 1, "color_primaries": 9}
-TRANSFERS = {"pq": 16, "hlg": 18}
+TRANSFERS: dict[Transfer, int] = {"pq": 16, "hlg": 18}
 
 
 def tagged(path: Path, trc: int, **given: Any) -> Path:
@@ -29,11 +30,11 @@ def tagged(path: Path, trc: int, **given: Any) -> Path:
     ("ending", "codec", "pixels"),
     [("mkv", "ffv1", "yuv444p12le"), ("mp4", "libx265", "yuv420p10le"), ("mov", "prores_ks", "yuv422p10le")],
 )
-def test_hdr_files_are_tone_mapped(tmp_path: Path, transfer: str, ending: str, codec: str, pixels: str) -> None:
+def test_hdr_files_are_tone_mapped(tmp_path: Path, transfer: Transfer, ending: str, codec: str, pixels: str) -> None:
     options = {"x265-params": "log-level=none:qp=1"} if codec == "libx265" else None
     path = tagged(tmp_path / f"x.{ending}", TRANSFERS[transfer], codec=codec, pixels=pixels, options=options)
     video = Clip.open(path).video
-    wanted = tone_map(frames(2, *SIZE), transfer)  # type: ignore[arg-type]
+    wanted = tone_map(frames(2, *SIZE), transfer)
     assert (video - wanted).abs().mean() < (0.01 if codec == "ffv1" else 0.04)
     assert (video - frames(2, *SIZE)).abs().mean() > 0.05
     assert torch.equal((video * 255).round(), video * 255)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 
 from avreward.errors import AvrewardError
 
 
-def read_published(path: Path) -> Mapping[str, Mapping[str, float]]:
+def read_published(path: str | PathLike[str]) -> Mapping[str, Mapping[str, float]]:
     """Read published scores from a CSV file: a column ``clip`` (start of a file's name) and one for each dimension.
 
     Args:
@@ -20,7 +21,7 @@ def read_published(path: Path) -> Mapping[str, Mapping[str, float]]:
         AvrewardError: if the file can't be read, or a row is wrong; it names the file and the line.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte-order mark
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte-order mark
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise AvrewardError(f"{path}: can't be read as CSV ({error}); check the file") from error
@@ -38,7 +39,8 @@ def read_published(path: Path) -> Mapping[str, Mapping[str, float]]:
         try:
             found[name] = {dimension: _number(value) for dimension, value in row.items() if value}
         except (TypeError, ValueError) as error:
-            raise AvrewardError(f"{path}, line {line}: expected a number for each score ({error})") from error
+            problem = f"expected a number for each score ({error}); correct or remove the others"
+            raise AvrewardError(f"{path}, line {line}: {problem}") from error
     return found
 
 

@@ -134,13 +134,12 @@ def prepared(pipeline: Any) -> Any:
 def arguments_of(pipeline: Any, call: Mapping[str, Any], rows: int, steps: int | None) -> dict[str, Any]:
     """Return the arguments of a call for `rows` candidates of one condition, which is repeated."""
     accepted = inspect.signature(type(pipeline).__call__).parameters
-    found = (
-        {name: _repeat(name, value, rows, repeated(pipeline)) for name, value in call.items()}
-        if rows > 1
-        else dict(call)
-    )
-    if rows > 1 and "batch_size" in accepted:  # Dance Diffusion, which reads no prompt
-        found["batch_size"] = rows
+    found = dict(call)
+    if rows > 1:
+        shown = repeated(pipeline)
+        found = {name: _repeat(name, value, rows, shown) for name, value in call.items()}
+        if "batch_size" in accepted:  # Dance Diffusion, which reads no prompt
+            found["batch_size"] = rows
     if "output_type" in accepted:
         found.setdefault("output_type", "pt")
     if steps is not None:

@@ -138,16 +138,23 @@ def _preserving(scheduler: Any, output: Tensor, time: int, sample: Tensor) -> Pr
             clean = now.alpha * sample - now.sigma * output
         case _:
             clean = output
-    if type(scheduler).__name__ in NEVER_CLIPS:
-        pass
-    elif config.get("thresholding", False):
-        clean = scheduler._threshold_sample(clean)
-    elif config.get("clip_sample", False):
-        clean = clean.clamp(-config.clip_sample_range, config.clip_sample_range)
-    if type(scheduler).__name__ == "LCMScheduler":
+    kind = type(scheduler).__name__
+    if kind not in NEVER_CLIPS:
+        clean = _clipped(scheduler, clean)
+    if kind == "LCMScheduler":
         skip, out = scheduler.get_scalings_for_boundary_condition_discrete(time)
         clean = out * clean + skip * sample
     return clean, now, after
+
+
+def _clipped(scheduler: Any, clean: Tensor) -> Tensor:
+    """Return the clean sample within the range that the scheduler's settings ask for."""
+    config = scheduler.config
+    if config.get("thresholding", False):
+        return scheduler._threshold_sample(clean)
+    if config.get("clip_sample", False):
+        return clean.clamp(-config.clip_sample_range, config.clip_sample_range)
+    return clean
 
 
 def _time_after(scheduler: Any, time: int) -> int:

@@ -16,6 +16,7 @@ from avreward.errors import ArgumentError, AvrewardError, Described
 VIDEOS = ("frames", "video", "videos", "images")
 AUDIOS = ("audio", "audios", "sound")
 FPS = ("frame_rate", "fps")
+MOVING = ("num_frames", "video_length", "frames", "segment_frame_length")  # arguments of pipelines that make video
 # Where pipelines keep the sample rate of their audio; the first one found is used. The vocoder comes before the
 # autoencoder, whose rate is only that of the log-mel it was trained on.
 RATES = (
@@ -46,7 +47,7 @@ def clips_of(
         AvrewardError: if the output has neither video nor audio, or the wrong number of candidates.
     """
     parameters = inspect.signature(type(pipeline).__call__).parameters if callable(pipeline) else {}
-    moving = "num_frames" in parameters or "video_length" in parameters
+    moving = any(name in parameters for name in MOVING)
     name, value = _first(output, VIDEOS)
     videos = _rows(value, rows, partial(_videos, images=name == "images" and not moving))
     name, value = _first(output, AUDIOS)

@@ -24,20 +24,13 @@ from avreward.generators.base import Condition, Cost, Noise
 from avreward.generators.diffusers._call import EncodedPrompts, arguments_of, generators_of, prepared
 from avreward.generators.diffusers._check import check_call
 from avreward.generators.diffusers._clean import check_scheduler
-from avreward.generators.diffusers._output import clips_of, frame_rate
+from avreward.generators.diffusers._output import MOVING, clips_of, frame_rate
 from avreward.generators.diffusers._run import DiffusersRun
 from avreward.generators.diffusers._steps import ObservedScheduler, ObservedStep
-from avreward.generators.diffusers._support import (
-    alone,
-    check_exchangeable,
-    check_pausable,
-    check_usable,
-    decoded,
-)
+from avreward.generators.diffusers._support import alone, check_exchangeable, check_pausable, check_usable, decoded
 from avreward.generators.diffusers._weights import weights_key
 from avreward.rewards.latent.reward import LatentReward
 
-MOVING = ("num_frames", "video_length", "frames", "segment_frame_length")  # arguments of pipelines that make video
 Preview = Callable[[list[Tensor]], list[Clip]]
 
 
@@ -50,13 +43,14 @@ class DiffusersSampler:
             Mochi: 30).
         sample_rate (`int`, *optional*): of the audio in Hz, for pipelines whose vocoder and autoencoder have none.
         preview (*optional*): decodes clean latents, one tensor per track with a row per candidate, to clips. Default:
-            the decoders of `LatentReward`, which support Wan, LTX, LTX-2, Stable Audio, AudioLDM 2 and still images.
+            the decoders of `LatentReward`, or else a call of the pipeline in one step.
         preview_frames (`int`, *optional*): number of frames of a preview that are decoded. Default: all.
 
     Each candidate has its own generator on the CPU, so that it depends on its seed alone, in a batch of any size and on
     any device, up to rounding, which `difference` measures. If the pipeline has ``encode_prompt``, the prompt and the
     negative prompt are encoded once for all candidates; make another sampler after changing the text encoder. A tensor
-    argument with one row whose name ends in ``embeds`` or ``attention_mask`` is repeated for the batch.
+    argument with one row whose name contains ``embeds`` or ``attention_mask`` is repeated for the batch, and so is an
+    image or a video where the pipeline takes one per candidate.
 
     Raises:
         ArgumentError: if the pipeline's call takes no ``generator``.
@@ -99,19 +93,19 @@ class DiffusersSampler:
         return " ".join(filter(None, (type(pipeline).__name__, str(path), run_key(*parts))))
 
     def make(self, condition: Condition, noises: Sequence[Noise], cost: Cost, steps: int | None = None) -> list[Clip]:
-        """Call the pipeline once, with a row for each noise; see `Sampler.make`.
+        """Call the pipeline once with a row for each noise, or once for each noise; see `Sampler.make`.
 
         Raises:
             ArgumentError: if `steps` is given to a pipeline without ``num_inference_steps``, or a rate is not known.
         """
+        if alone(self.pipeline) and len(noises) > 1:
+            return [clip for noise in noises for clip in self.make(condition, [noise], cost, steps)]
         own, call = self._call(condition, noises, steps)
 
         def count(seen: ObservedStep) -> Tensor:
             cost.steps += len(noises) if seen.track == 0 else 0
             return seen.result
 
-        if alone(self.pipeline) and len(noises) > 1:
-            return [clip for noise in noises for clip in self.make(condition, [noise], cost, steps)]
         if getattr(own, "scheduler", None) is not None:
             own.scheduler.step = ObservedScheduler(own.scheduler, count, call.generators)
         clips = call()
@@ -132,7 +126,6 @@ class DiffusersSampler:
         if getattr(own, "scheduler", None) is None:
             remedy = "use a strategy that does not pause between steps, such as best_of_n"
             raise ArgumentError("pipeline", "one with a scheduler", Described(f"a {type(own).__name__}"), remedy)
-
         check_scheduler(own.scheduler)
 
         def decode(latents: list[Tensor], row: int) -> Clip:
@@ -163,8 +156,8 @@ class DiffusersSampler:
     def decode(self, latents: list[Tensor], condition: Condition, noise: Noise, cost: Cost) -> Clip:
         """Decode the clean latents of one candidate, one tensor per track, in the layout of the denoising loop.
 
-        Pipelines whose latents `LatentReward` decodes are left out of it; any other is called in one step that returns
-        the latents, so that it decodes them itself. Its network then runs once more, which is counted in `cost`.
+        `LatentReward` decodes those of the pipelines that it supports. Any other pipeline is called in one step that
+        returns the latents, so that it decodes them itself; its network runs once more, which is counted in `cost`.
         """
         if self._preview is not None:
             [clip] = self._preview(latents)

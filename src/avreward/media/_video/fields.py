@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
-from av.filter import Graph
-
 from avreward.media._container import translated
 from avreward.media._index import MediaIndex
+from avreward.media._video.filters import filter_graph
 from avreward.media._video.seek import video_track, wanted_frames
 
 if TYPE_CHECKING:
@@ -52,12 +51,7 @@ def _deinterlaced(index: MediaIndex, wanted: Sequence[int]) -> Iterator[tuple[in
 
 def _woven(before: VideoFrame, frame: VideoFrame, after: VideoFrame) -> VideoFrame:
     """Return `frame` with both fields at one moment."""
-    graph = Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
-    weaver, sink = graph.add(*_FILTER), graph.add("buffersink")
-    source.link_to(weaver)
-    weaver.link_to(sink)
-    graph.configure()
+    graph = filter_graph(frame, *_FILTER)
     graph.push(before)
     for following in (frame, after):  # the filter gives a frame when it has seen the next one
         graph.push(following)

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
-from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from avreward.media._video.filters import filter_graph
 from avreward.media.sampling import FramePlan
 from avreward.media.tone_mapping import Primaries, Transfer, tone_map
 
 if TYPE_CHECKING:
     from av.buffer import Buffer
+    from av.filter import Graph
 
 # Averages over the pixels that one output pixel covers, and interpolates where it enlarges. Accurate rounding
 # (SWS_ACCURATE_RND), since FFmpeg's fast path to RGB is 1.2 levels too dark on average.
@@ -73,7 +74,7 @@ class Painter:
         self.shape = plan.output_size(*displayed)
         self._box = plan.crop_box(*displayed) if plan.crop is not None else None
         self._scaler, self._planar = VideoReformatter(), VideoReformatter()
-        self._window = _Filter()
+        self._cropper = _Cropper()
 
     def image(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Return `frame` as 8-bit RGB, (3, *shape); raise `ValueError` if it holds NaN or infinity."""
@@ -93,8 +94,7 @@ class Painter:
             start = max(0, top - _MARGIN), max(0, left - _MARGIN)
             ends = (_up(top + height) + _MARGIN, frame.height), (_up(left + width) + _MARGIN, frame.width)
             size = min(ends[0]) - start[0], min(ends[1]) - start[1]
-            window = f"w={size[1]}:h={size[0]}:x={start[1]}:y={start[0]}:exact=1"
-            image = self._rgb(self._window(frame, "crop", window), size)
+            image = self._rgb(self._cropper.crop(frame, *start, *size), size)
             top, left = top - start[0], left - start[1]
         else:  # rare, so the slow way will do
             image = self._orientation.upright(self._rgb(frame, self._stored))
@@ -148,24 +148,17 @@ def _up(pixels: int) -> int:
     return -(-pixels // _MARGIN) * _MARGIN
 
 
-class _Filter:
-    """One of FFmpeg's filters, for frames one by one."""
+class _Cropper:
+    """Cuts a window out of frames without copying pixels."""
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._for: tuple[object, ...] = ()
 
-    def __call__(self, frame: VideoFrame, name: str, options: str) -> VideoFrame:
-        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, options)
+    def crop(self, frame: VideoFrame, top: int, left: int, height: int, width: int) -> VideoFrame:
+        window = f"w={width}:h={height}:x={left}:y={top}:exact=1"
+        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, window)
         if self._graph is None or kind != self._for:
-            graph = Graph()
-            source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-            )
-            filtered, sink = graph.add(name, options), graph.add("buffersink")
-            source.link_to(filtered)
-            filtered.link_to(sink)
-            graph.configure()
-            self._graph, self._for = graph, kind
+            self._graph, self._for = filter_graph(frame, "crop", window), kind
         self._graph.push(frame)
         return cast("VideoFrame", self._graph.pull())

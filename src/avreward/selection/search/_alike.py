@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from avreward.errors import describe
+from avreward.errors import RATER_FAILED, describe
 from avreward.rewards.results import MissingScore
 from avreward.selection._candidate import Candidate, Judged
 from avreward.selection.search._chosen import FAILED
-
-RATER_FAILED = "the rater failed: "
 
 
 class FirstFailures:
     """Failures before the first success; the second of the same kind ends the search.
 
     Args:
-        who: fails: ``"generator"``.
+        who: what fails: ``"generator"`` or ``"rater"``.
     """
 
     def __init__(self, who: str) -> None:

@@ -1,4 +1,4 @@
-"""Pipelines that make sound alone: Stable Audio, AudioLDM, MusicLDM, Dance Diffusion, ACE-Step, LongCat."""
+"""Pipelines that make audio alone: Stable Audio, AudioLDM, MusicLDM, Dance Diffusion."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from typing import Any
 
 import torch
 
-from tiny_diffusers._parts import TEXT, Tiny, image_vae, seeded, text
+from tiny_diffusers._parts import TEXT, Tiny, image_vae, seeded, text, uniform
 
 STEPS = {"num_inference_steps": 4}
 
 
-@seeded
-def stable_audio() -> Tiny:
-    """Return a tiny `StableAudioPipeline`."""
-    from diffusers import AutoencoderOobleck, EDMDPMSolverMultistepScheduler, StableAudioDiTModel, StableAudioPipeline
+def stable_audio_with(vae: Any) -> Any:
+    """Return a `StableAudioPipeline` of an autoencoder with three channels of latents."""
+    from diffusers import EDMDPMSolverMultistepScheduler, StableAudioDiTModel, StableAudioPipeline
     from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
 
-    vae = AutoencoderOobleck(
-        encoder_hidden_size=6, downsampling_ratios=[1, 2], decoder_channels=3, decoder_input_channels=3,
-        audio_channels=2, channel_multiples=[2, 4], sampling_rate=1000,
-    )  # fmt: skip
     transformer = StableAudioDiTModel(
         sample_size=64, in_channels=3, num_layers=1, attention_head_dim=8, num_attention_heads=2,
         num_key_value_attention_heads=2, out_channels=3, cross_attention_dim=TEXT, time_proj_dim=8,
@@ -29,7 +24,23 @@ def stable_audio() -> Tiny:
     )  # fmt: skip
     projection = StableAudioProjectionModel(TEXT, TEXT, 0, 32)
     scheduler = EDMDPMSolverMultistepScheduler(solver_order=2, prediction_type="v_prediction", sigma_data=1.0)
-    pipe = StableAudioPipeline(vae, None, projection, None, transformer, scheduler)
+    return StableAudioPipeline(vae, None, projection, None, transformer, scheduler)
+
+
+def oobleck() -> Any:
+    """Return Stable Audio's autoencoder: stereo at 1 kHz, 2 samples to a latent."""
+    from diffusers import AutoencoderOobleck
+
+    return AutoencoderOobleck(
+        encoder_hidden_size=6, downsampling_ratios=[1, 2], decoder_channels=3, decoder_input_channels=3,
+        audio_channels=2, channel_multiples=[2, 4], sampling_rate=1000,
+    )  # fmt: skip
+
+
+@seeded
+def stable_audio() -> Tiny:
+    """Return a tiny `StableAudioPipeline`."""
+    pipe = stable_audio_with(oobleck())
     mask = torch.ones(1, 4, dtype=torch.long)
     call = {"prompt_embeds": text(), "attention_mask": mask, "audio_end_in_s": 0.05, "guidance_scale": 1.0, **STEPS}
     call |= {"negative_prompt_embeds": 0 * text(), "negative_attention_mask": mask}
@@ -135,10 +146,10 @@ BUILDERS: Mapping[str, Callable[[], Tiny]] = {
     "StableAudioPipeline": stable_audio,
     "StableAudio3Pipeline": _stable_audio3("StableAudio3Pipeline", guidance_scale=1.0),
     "StableAudio3AudioToAudioPipeline": _stable_audio3(
-        "StableAudio3AudioToAudioPipeline", audio=torch.rand(1, 2, 100) - 0.5
+        "StableAudio3AudioToAudioPipeline", audio=uniform(1, 2, 100) - 0.5
     ),
     "StableAudio3InpaintPipeline": _stable_audio3(
-        "StableAudio3InpaintPipeline", audio=torch.rand(1, 2, 100) - 0.5, mask_start_seconds=0.02, mask_end_seconds=0.05
+        "StableAudio3InpaintPipeline", audio=uniform(1, 2, 100) - 0.5, mask_start_seconds=0.02, mask_end_seconds=0.05
     ),
     "AudioLDM2Pipeline": audioldm2,
     "AudioLDMPipeline": _ldm("AudioLDMPipeline"),
