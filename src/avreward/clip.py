@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -18,6 +18,7 @@ from avreward.media._encode import save
 from avreward.media._file_tracks import FileAudio, FileVideo
 from avreward.media._index import MediaIndex, read_index
 from avreward.media._keys import LazyKeys, text_key
+from avreward.media._shared_decoding import SharedAudio, SharedVideo
 from avreward.media._tracks import AudioTrack, VideoTrack, tensor_audio, tensor_video
 from avreward.media.sampling import AllFrames, FramePlan
 
@@ -313,6 +314,27 @@ class Clip:
         return self._derived(
             _picture=picture.detached() if picture is not None and "video" in tracks else picture,
             _sound=sound.detached() if sound is not None and "audio" in tracks else sound,
+        )
+
+    def decoded_once(self, plans: Callable[[], Sequence[FramePlan]]) -> Clip:
+        """Return this clip for several readers that follow each other: a file is decoded once for all of them.
+
+        The first that asks for one of `plans` has the frames of all of them decoded, and they are kept in 8 bits as
+        long as the clip is; so is the audio at its native rate. Above 2 GB of frames or 67 million samples nothing is
+        kept. What the readers get is the same either way.
+
+        Args:
+            plans: returns what the readers are going to ask for; called once, with the first frame.
+
+        Example:
+            >>> small, large = FramePlan(AllFrames(), max_side=64), FramePlan(AllFrames())
+            >>> clip = Clip.open("generated.mp4").decoded_once(lambda: [small, large])
+            >>> frames = clip.frames(small), clip.frames(large)  # one pass over the file
+        """
+        video, audio = self._picture, self._sound
+        return self._derived(
+            _picture=SharedVideo(video, plans) if isinstance(video, FileVideo) else video,
+            _sound=SharedAudio(audio) if isinstance(audio, FileAudio) else audio,
         )
 
     def with_audio(self, audio: Clip | Tensor, sample_rate: int | None = None) -> Clip:

@@ -15,6 +15,7 @@ from avreward._display import counted, html_table, text_table
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, MediaError, UnusableTrack, unknown_name
 from avreward.media._version import VERSION
+from avreward.media.sampling import FramePlan
 from avreward.raters._loop import check_clips, rate
 from avreward.raters._streams import enforce_streams
 from avreward.raters._tensors import Prompts, clips_of, dimension_of
@@ -117,6 +118,16 @@ class Rater(ABC):
             return frozenset().union(*(self.reads(d.name) for d in self.dimensions))
         for_all = self.prompt_anchored and not any("prompt" in d.needs for d in self.dimensions)
         return self.dimension(dimension).needs | set(self.tracks) | ({"prompt"} if for_all else set())
+
+    def frame_plans(self, clip: Clip) -> Sequence[FramePlan]:
+        """Return which frames of a clip with video `load` reads; raters that are loaded together decode them once.
+
+        By default none are named, and the rater decodes its own.
+
+        Raises:
+            MediaError: where it cannot use the video.
+        """
+        return ()
 
     @abstractmethod
     def load_track(self, clip: Clip, track: Track) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from tiny.qwen_omni import tiny_qwen2_5_omni
 
 from avreward import Clip, load_rater
 from avreward.errors import ArgumentError
+from avreward.media import _waveform
+from avreward.media._video import seek
 from avreward.raters import AvBenchRater
 from avreward.raters.avbench._card import DIMENSIONS
 
@@ -107,3 +110,34 @@ def test_any_rater_with_the_range_of_a_dimension_will_do() -> None:
         AvBenchRater(raters={"video_technical": tiny_dover()})
     with pytest.raises(ArgumentError, match=r"raters: expected one of .*, got 'lips'"):
         AvBenchRater(raters={"lips": tiny_syncnet()})
+
+
+@torch.no_grad()
+def test_a_file_is_decoded_once_for_all_judges_and_scores_stay(rater, folder, tmp_path, monkeypatch) -> None:
+    clip_of(1.6).save(tmp_path / "clip.mp4")
+    counts: Counter[str] = Counter()
+    for module in (seek, _waveform):
+        own = module.reading
+
+        def opened(*args, own=own, name=module.__name__):
+            counts[name] += 1
+            return own(*args)
+
+        monkeypatch.setattr(module, "reading", opened)
+    advance = seek._Walk._advance
+
+    def decoded(walk):
+        counts["frames"] += (there := advance(walk))
+        return there
+
+    monkeypatch.setattr(seek._Walk, "_advance", decoded)
+    texts = {"audio_prompt": "A dog barks.", "speech": "Good dog."}
+    clip = Clip.open(tmp_path / "clip.mp4", prompt="A dog.", texts=texts)
+    assert clip.keys["video"]  # which looks at the first frame for its orientation
+    counts.clear()
+    together = rater([clip])
+    assert together.present.all(), together.reasons
+    assert counts == {seek.__name__: 1, _waveform.__name__: 1, "frames": len(clip.times)}
+    for name, (judge, theirs) in rater.parts.items():
+        assert torch.equal(together[name], judge([clip])[theirs].to(together.values)), name
+    assert counts[seek.__name__] > 4

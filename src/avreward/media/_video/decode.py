@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,32 +33,53 @@ def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:
     Besides what is returned one decoded frame is held at a time. Raise `MediaError` where a frame that is asked for
     does not decode.
     """
+    return [torch.from_numpy(view) for view in _views(index, plans, np.float32)]
+
+
+def decode_levels(index: MediaIndex, plans: Sequence[FramePlan]) -> list[NDArray[np.uint8]]:
+    """Return for each plan its frames in 8 bits, (k, 3, height, width), as `decode_views` does."""
+    return _views(index, plans, np.uint8)
+
+
+def as_view(levels: NDArray[np.uint8]) -> Tensor:
+    """Return frames of `decode_levels` as `decode_views` gives them.
+
+    >>> as_view(np.array([0, 51, 255], np.uint8))
+    tensor([0.0000, 0.2000, 1.0000])
+    """
+    return torch.from_numpy(np.divide(levels, np.float32(255), dtype=np.float32))
+
+
+def _views(index: MediaIndex, plans: Sequence[FramePlan], kind: type[np.generic]) -> list[NDArray[Any]]:
     picture = video_track(index)
     times = picture.times()
-    chosen = [_checked(plan, plan.rule(times), len(times)) for plan in plans]
+    chosen = [chosen_frames(plan, times) for plan in plans]
     rows: list[dict[int, list[int]]] = [{} for _ in plans]  # where in its view each frame goes
     for numbers, places in zip(chosen, rows, strict=True):
         for row, number in enumerate(numbers):
             places.setdefault(number, []).append(row)
     painters: dict[FramePlan, Painter] = {}
-    views: list[NDArray[np.float32]] = []
+    views: list[NDArray[Any]] = []
     for number, frame in shown_frames(index, sorted(set().union(*chosen))):
         if not views:
             turned = Orientation.of(frame)
-            painters = {_geometry(plan): Painter(plan, picture.height, picture.width, turned) for plan in plans}
-            shapes = [painters[_geometry(plan)].shape for plan in plans]
+            painters = {geometry(plan): Painter(plan, picture.height, picture.width, turned) for plan in plans}
+            shapes = [painters[geometry(plan)].shape for plan in plans]
             with translated(index.stamp.path, "its frames do not fit in memory", "ask for fewer or smaller ones"):
-                views = [np.empty((len(n), 3, *shape), np.float32) for n, shape in zip(chosen, shapes, strict=True)]
+                views = [np.empty((len(n), 3, *shape), kind) for n, shape in zip(chosen, shapes, strict=True)]
         images: dict[FramePlan, NDArray[np.uint8]] = {}
         for plan, places, view in zip(plans, rows, views, strict=True):
             if number in places:
-                size = _geometry(plan)
+                size = geometry(plan)
                 if size not in images:
                     with translated(index.stamp.path, *_UNCONVERTIBLE):
                         images[size] = painters[size].image(frame)
                 for row in places[number]:  # numpy, because torch would use all cores for one small frame
-                    np.divide(images[size], np.float32(255), out=view[row])
-    return [torch.from_numpy(view) for view in views]
+                    if kind is np.uint8:
+                        view[row] = images[size]
+                    else:
+                        np.divide(images[size], np.float32(255), out=view[row])
+    return views
 
 
 def decode_images(index: MediaIndex) -> Iterator[NDArray[np.uint8]]:
@@ -81,13 +103,15 @@ def decode_orientation(index: MediaIndex) -> Orientation:
 _NATIVE = FramePlan(AllFrames())
 
 
-def _geometry(plan: FramePlan) -> FramePlan:
+def geometry(plan: FramePlan) -> FramePlan:
     """Return the plan's size without its rule, so that plans of one size share the conversion of a frame."""
     return replace(plan, rule=_NATIVE.rule)
 
 
-def _checked(plan: FramePlan, numbers: Tensor, count: int) -> list[int]:
-    chosen: list[int] = numbers.tolist()
+def chosen_frames(plan: FramePlan, times: Tensor) -> list[int]:
+    """Return the frames that a plan chooses of those at `times`, (n,) in s."""
+    chosen: list[int] = plan.rule(times).tolist()
+    count = len(times)
     if not chosen or min(chosen) < 0 or max(chosen) >= count:
         raise IndexError(f"{plan.rule!r} chose frames outside 0..{count - 1}, or none: {chosen[:8]}")
     return chosen

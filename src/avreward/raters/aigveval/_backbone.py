@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.media.rounding import Rounding
+from avreward.media.sampling import FramePlan
 from avreward.raters.aigveval._network import AigvEvalNetwork
 from avreward.raters.aigveval._views import AigvEvalInput, AigvEvalViews
 from avreward.raters.base import Track
@@ -81,6 +82,10 @@ class AigvEvalBackbone(Backbone):
         """Number of the token that begins each text."""
         number = self.tokenizer.bos_token_id
         return 2 if number is None else int(number)
+
+    def frame_plans(self, clip: Clip) -> list[FramePlan]:
+        """Return the plan of the frames of all views."""
+        return [self.views.plan(clip, self.module.config.encoders)]
 
     def load(self, clip: Clip, track: Track) -> AigvEvalInput:
         """Return the normalised views of the video."""

@@ -68,11 +68,9 @@ class AigvEvalViews:
 
     def __call__(self, clip: Clip, rounding: Rounding, encoders: tuple[str, ...]) -> AigvEvalInput:
         """Return the views that `encoders` read of the video of `clip`, which is decoded once."""
-        times = clip.times
-        key, dense = self.indices(times)
-        needed = [*([dense] if "motion" in encoders else []), key]
-        chosen, places = torch.cat(needed).unique(return_inverse=True)
-        frames = widened(clip.frames(FramePlan(lambda times: chosen)))
+        key, dense = self.indices(clip.times)
+        chosen, places = self._needed(clip, encoders).unique(return_inverse=True)
+        frames = widened(clip.frames(_these(chosen)))
         places = places.to(frames.device)
         own = frames[places[-len(key) :]]
         moving = frames[places[: len(dense)]] if "motion" in encoders else None
@@ -81,6 +79,14 @@ class AigvEvalViews:
             normalized(self.resized(moving, rounding))[None] if moving is not None else None,
             self._fragments(own, rounding)[None] if "technical" in encoders else None,
         )
+
+    def plan(self, clip: Clip, encoders: tuple[str, ...]) -> FramePlan:
+        """Return the frames of the views that `encoders` read."""
+        return _these(self._needed(clip, encoders).unique())
+
+    def _needed(self, clip: Clip, encoders: tuple[str, ...]) -> Tensor:
+        key, dense = self.indices(clip.times)
+        return torch.cat([*([dense] if "motion" in encoders else []), key])
 
     def indices(self, times: Tensor) -> tuple[Tensor, Tensor]:
         """Return the key frames (frames,) and the dense ones (dense,) of a video; `times`: of its frames, (n,) in s."""
@@ -94,3 +100,7 @@ class AigvEvalViews:
         cut = Fragments(self.grid, self.grid, self.patch, self.patch, self.frames, self.stale_size)
         generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
         return fragment_view(frames, cut, rounding, generator=generator)
+
+
+def _these(chosen: Tensor) -> FramePlan:
+    return FramePlan(lambda times: chosen)

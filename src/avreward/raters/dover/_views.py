@@ -69,10 +69,10 @@ class DoverViews:
 
     def __call__(self, clip: Clip, rounding: Rounding) -> DoverInput:
         """Return both views of the video of `clip`, which is decoded once, in 8-bit steps as `rounding` says."""
-        generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
+        generator = self._generator()
         technical, aesthetic = self.indices(clip.times, generator)
         chosen, places = torch.cat([technical, aesthetic]).unique(return_inverse=True)
-        frames = widened(clip.frames(FramePlan(lambda times: chosen)))
+        frames = widened(clip.frames(_these(chosen)))
         places = places.to(frames.device)
         cut = Fragments(self.grid, self.grid, self.patch, self.patch, aligned=self.clip_frames)
         height, width = frames.shape[2:]
@@ -83,6 +83,10 @@ class DoverViews:
         ]
         whole = self._resized(frames[places[len(technical) :]], rounding)
         return DoverInput(torch.stack(clips), normalized(whole)[None])
+
+    def plan(self, clip: Clip) -> FramePlan:
+        """Return the frames of both views."""
+        return _these(torch.cat(self.indices(clip.times, self._generator())).unique())
 
     def indices(self, times: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Return the frames of the technical view (clips · clip_frames,) and of the aesthetic one, of a video.
@@ -97,6 +101,9 @@ class DoverViews:
             technical, aesthetic = (rule.drawn(len(times), generator) for rule in (technical, aesthetic))
         return technical(times), aesthetic(times)
 
+    def _generator(self) -> torch.Generator | None:
+        return None if self.seed is None else torch.Generator().manual_seed(self.seed)
+
     def _resized(self, frames: Tensor, rounding: Rounding) -> Tensor:
         """Return whole frames at the side of the aesthetic view, still in [0, 1]."""
         size = (self.side, self.side)
@@ -104,3 +111,7 @@ class DoverViews:
             return resize(frames, size, "bilinear", rounding)
         levels = to_uint8_levels(frames, rounding)
         return to_uint8_levels(torch.nn.functional.interpolate(levels, size, mode="bilinear"), rounding)
+
+
+def _these(chosen: Tensor) -> FramePlan:
+    return FramePlan(lambda times: chosen)

@@ -15,6 +15,7 @@ from avreward.clip import Clip
 from avreward.errors import unknown_name
 from avreward.media._precision import widened
 from avreward.media.rounding import Rounding
+from avreward.media.sampling import FramePlan
 from avreward.raters.base import Sample, Track, Work
 from avreward.raters.checkpoints.loading import refuse_options
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
@@ -96,6 +97,10 @@ class DoverRater(NetworkRater):
         """What loading needs beside the weights, as JSON."""
         options = {"variant": self.variant, "views": asdict(self.views)}
         return {"rater": "dover", "network": self.module.config.to_dict(), "options": options}
+
+    def frame_plans(self, clip: Clip) -> list[FramePlan]:
+        """Return the plan of the frames of both views."""
+        return [self.views.plan(clip)]
 
     def load_track(self, clip: Clip, track: Track) -> DoverInput:
         """Return both views of the video, from one reading of it."""

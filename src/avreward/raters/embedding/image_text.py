@@ -84,6 +84,10 @@ class ImageTextRater(EmbeddingRater):
         """Settings of the frames."""
         return {"frames": repr(self.frames), "pictures": repr(self.pictures)}
 
+    def frame_plans(self, clip: Clip) -> list[FramePlan]:
+        """Return the plan of the chosen frames."""
+        return [FramePlan(self.frames)]
+
     def load_track(self, clip: Clip, track: Track) -> Tensor | Patched:
         """Return the chosen frames as input of the image encoder."""
         return self.pictures(clip.frames(FramePlan(self.frames)), self.rounding)

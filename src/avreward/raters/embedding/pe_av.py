@@ -107,6 +107,10 @@ class PeAvRater(EmbeddingRater):
         sound = f"{RATE} Hz mono, mirrored to a multiple of {HOP} samples"
         return {"frames": repr(self.frames), "pictures": repr(self.pictures), "sound": sound}
 
+    def frame_plans(self, clip: Clip) -> list[FramePlan]:
+        """Return the plan of the chosen frames."""
+        return [FramePlan(self.frames)]
+
     def load_track(self, clip: Clip, track: Track) -> Tensor:
         """Return the frames (n, 3, height, width), or the audio (samples,)."""
         if track == "video":

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.media.rounding import Rounding
+from avreward.media.sampling import FramePlan
 from avreward.raters.base import Track
 from avreward.raters.lmm.prompt import Encoded, Prompt, Text, Tokens
 
@@ -59,6 +60,11 @@ class Backbone(ABC):
     @abstractmethod
     def settings(self) -> Mapping[str, str]:
         """All preprocessing settings that a score depends on: label → value."""
+
+    def frame_plans(self, clip: Clip) -> Sequence[FramePlan]:
+        """Return which frames of a clip with video `load` reads: those of the rule `frames`, where there is one."""
+        rule = getattr(self, "frames", None)
+        return [] if rule is None else [FramePlan(rule)]
 
     @abstractmethod
     def load(self, clip: Clip, track: Track) -> Any:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from avreward.clip import Clip
 from avreward.group import Group
 from avreward.media._precision import no_autocast
+from avreward.media.sampling import FramePlan
 from avreward.raters.base import Sample, Track, Work
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.lmm._comparison import compare
@@ -124,6 +125,10 @@ class LmmRater(NetworkRater):
     def decoding(self) -> Hashable:
         """Key for shared decoding: raters with the same backbone and settings decode and encode in the same way."""
         return type(self), self.backbone, tuple(sorted(self.settings.items()))
+
+    def frame_plans(self, clip: Clip) -> Sequence[FramePlan]:
+        """Return which frames the backbone reads."""
+        return self.backbone.frame_plans(clip)
 
     def load_track(self, clip: Clip, track: Track) -> Any:
         """Decode a track and preprocess it for the backbone's network."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from avreward.clip import Clip
@@ -12,6 +13,7 @@ from avreward.raters._loop import sample_key
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Scores
 from avreward.raters.shared import Shared
+from avreward.raters.wrappers.base import frame_plans
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,12 @@ class MemberSamples(Sample):
 
 
 def load_members(raters: Sequence[Rater], clip: Clip, work: Work) -> dict[Hashable, Sample]:
-    """Decode a clip as each rater does, once for those that decode the same tracks alike: `sample_key` → sample."""
+    """Decode a clip as each rater does, a file once for all of them: `sample_key` → sample."""
     each = {sample_key(rater): rater for rater in raters}
-    return {key: rater.load(clip, _member_work(work, rater.decoding)) for key, rater in each.items()}
+    shared = clip.decoded_once(partial(frame_plans, list(each.values()), clip)) if len(each) > 1 else clip
+    loaded = {key: rater.load(shared, _member_work(work, rater.decoding)) for key, rater in each.items()}
+    # without what `shared` keeps
+    return {k: replace(sample, clip=clip) if sample.clip is shared else sample for k, sample in loaded.items()}
 
 
 def load_member_tracks(raters: Sequence[Rater], clip: Clip, track: Track) -> dict[Hashable, Any]:

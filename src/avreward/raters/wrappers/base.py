@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from torch import nn
 
 from avreward.clip import Clip
+from avreward.errors import MediaError
+from avreward.media.sampling import FramePlan
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import TRACKS, Dimension
 
@@ -116,6 +119,20 @@ class WrapperRater(Rater):
         """Decode a clip as the rater inside does."""
         return self.rater.load(clip, work)
 
+    def frame_plans(self, clip: Clip) -> Sequence[FramePlan]:
+        """Return which frames the raters inside read."""
+        return frame_plans(self.raters, clip)
+
     def load_track(self, clip: Clip, track: Track) -> Any:
         """Decode a track as the rater inside does."""
         return self.rater.load_track(clip, track)
+
+
+def frame_plans(raters: Sequence[Rater], clip: Clip) -> list[FramePlan]:
+    """Return which frames of a clip with video `raters` read, those left out that cannot use the video."""
+    plans: list[FramePlan] = []
+    for rater in raters:
+        if "video" in rater.tracks:
+            with suppress(MediaError):
+                plans += rater.frame_plans(clip)
+    return plans

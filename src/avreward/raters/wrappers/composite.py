@@ -29,8 +29,8 @@ Part = Rater | tuple[Rater, str]
 class CompositeRater(WrapperRater):
     """Gives each dimension from a rater of its own: the columns of several raters as one rater.
 
-    A score that its rater lacks is missing, with its reason; the others stay. Raters that decode alike decode once, and
-    a rater that gives several dimensions rates once. There is no total: combine the dimensions yourself.
+    A score that its rater lacks is missing, with its reason; the others stay. A file is decoded once for all raters,
+    and a rater that gives several dimensions rates once. There is no total: combine the dimensions yourself.
 
     Args:
         parts: name of a dimension → the rater, or (rater, name of its dimension); a rater alone needs a dimension of
@@ -88,7 +88,7 @@ class CompositeRater(WrapperRater):
         return rater.reads(theirs)
 
     def load(self, clip: Clip, work: Work | None = None) -> MemberSamples:
-        """Decode as each rater does, once for those that decode the same tracks alike."""
+        """Decode as each rater does, a file once for all of them."""
         members = load_members(self.raters, clip, work or Work())
         tracks: dict[str, Any] = {
             track: {key: sample.tracks[track] for key, sample in members.items() if track in sample.tracks}

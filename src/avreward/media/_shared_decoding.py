@@ -1,0 +1,198 @@
+"""Tracks of a file that are decoded once for several readers, which ask for their parts one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cached_property
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avreward.errors import MediaError
+from avreward.media._file_tracks import FileAudio, FileVideo
+from avreward.media._video.decode import as_view, chosen_frames, decode_levels, geometry
+from avreward.media._waveform import audio_blocks, decode_audio, decode_spans
+from avreward.media.sampling import FramePlan
+
+MOST_PIXELS = 2**31  # bytes of frames, in 8 bits, that are kept for the readers
+MOST_SAMPLES = 2**26  # of all channels: 256 MB, eleven minutes of stereo at 48 kHz
+
+
+class SharedVideo:
+    """The video of a file whose frames of known plans are decoded in one pass, at the first request for one.
+
+    Frames are kept in 8 bits. Other plans are decoded when they are asked for, and so are all where the frames take
+    more than `MOST_PIXELS` or do not decode: each reader then gets its own frames or its own error.
+
+    Args:
+        track: the video.
+        plans: returns what the readers are going to ask for.
+    """
+
+    def __init__(self, track: FileVideo, plans: Callable[[], Sequence[FramePlan]]) -> None:
+        self._track, self._plans = track, plans
+
+    @property
+    def times(self) -> Tensor:
+        return self._track.times
+
+    @property
+    def end(self) -> float:
+        return self._track.end
+
+    @property
+    def step(self) -> float:
+        return self._track.step
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._track.size
+
+    @property
+    def key(self) -> str:
+        return self._track.key
+
+    @property
+    def work_key(self) -> Hashable:
+        return self._track.work_key
+
+    @property
+    def loaded_key(self) -> Hashable:
+        return self._track.loaded_key
+
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    def detached(self) -> SharedVideo:
+        """Return the track itself."""
+        return self
+
+    def images(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""
+        return self._track.images()
+
+    def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
+        """Return for each plan its frames, float32 (k, 3, height, width)."""
+        found = [self._view(plan) for plan in plans]
+        rest = [plan for plan, view in zip(plans, found, strict=True) if view is None]
+        others = iter(self._track.views(rest) if rest else ())
+        return [next(others) if view is None else view for view in found]
+
+    def _view(self, plan: FramePlan) -> Tensor | None:
+        """Return the frames of a plan if all of them are kept."""
+        rows, levels = self._kept.get(geometry(plan), ({}, None))
+        numbers = chosen_frames(plan, self.times)
+        if levels is None or not all(number in rows for number in numbers):
+            return None
+        return as_view(levels[[rows[number] for number in numbers]])
+
+    @cached_property
+    def _kept(self) -> dict[FramePlan, tuple[dict[int, int], NDArray[np.uint8]]]:
+        """Size → (number of a frame → its row, frames in 8 bits (rows, 3, height, width))."""
+        wanted: dict[FramePlan, set[int]] = {}
+        try:
+            for plan in self._plans():
+                wanted.setdefault(geometry(plan), set()).update(chosen_frames(plan, self.times))
+            size = self._track.track.height, self._track.track.width  # as stored: turned frames are as large
+            if sum(3 * len(n) * prod(plan.output_size(*size)) for plan, n in wanted.items()) > MOST_PIXELS:
+                return {}
+            numbers = {plan: sorted(own) for plan, own in wanted.items()}
+            levels = decode_levels(self._track.index, [_these(plan, own, self.times) for plan, own in numbers.items()])
+        except MediaError:
+            return {}
+        rows = [{number: row for row, number in enumerate(own)} for own in numbers.values()]
+        return dict(zip(numbers, zip(rows, levels, strict=True), strict=True))
+
+
+class SharedAudio:
+    """The audio of a file, decoded once and kept at its native rate; what does not fit `MOST_SAMPLES` is not kept."""
+
+    def __init__(self, track: FileAudio) -> None:
+        self._track = track
+        fits = track.end * track.rate * track.channels <= MOST_SAMPLES
+        self._blocks = Blocks(audio_blocks(track.index)) if fits else None
+
+    @property
+    def rate(self) -> int:
+        return self._track.rate
+
+    @property
+    def channels(self) -> int:
+        return self._track.channels
+
+    @property
+    def end(self) -> float:
+        return self._track.end
+
+    @property
+    def key(self) -> str:
+        return self._track.key
+
+    @property
+    def work_key(self) -> Hashable:
+        return self._track.work_key
+
+    @property
+    def loaded_key(self) -> Hashable:
+        return self._track.loaded_key
+
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    def detached(self) -> SharedAudio:
+        """Return the track itself."""
+        return self
+
+    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+        """Return the waveform, float32 (channels, samples)."""
+        return decode_audio(self._track.index, rate, channels, self._blocks)
+
+    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+        """Return parts of the waveform, (start, stop) in seconds each."""
+        return decode_spans(self._track.index, spans, rate, channels, self._blocks)
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the waveform in pieces, float32 (channels, samples)."""
+        return self._track.blocks() if self._blocks is None else iter(self._blocks)
+
+
+class Blocks:
+    """What an iterator yields, kept, so that it can be read again; it is advanced only as far as someone reads.
+
+    >>> blocks = Blocks(iter([1, 2]))
+    >>> list(blocks), list(blocks)
+    ([1, 2], [1, 2])
+    """
+
+    def __init__(self, source: Iterator[Tensor]) -> None:
+        self._source = source
+        self._kept: list[Tensor] = []
+        self._error: MediaError | None = None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        here = 0
+        while here < len(self._kept) or self._advance():
+            yield self._kept[here]
+            here += 1
+
+    def _advance(self) -> bool:
+        if self._error is not None:
+            raise self._error
+        try:
+            block = next(self._source, None)
+        except MediaError as error:
+            self._error = error
+            raise
+        if block is not None:
+            self._kept.append(block)
+        return block is not None
+
+
+def _these(plan: FramePlan, numbers: Sequence[int], times: Tensor) -> FramePlan:
+    """Return a plan for certain frames at the size of another."""
+    chosen = times.new_tensor(numbers).long()
+    return FramePlan(lambda times: chosen, plan.size, plan.max_side, plan.crop)
