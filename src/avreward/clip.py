@@ -15,11 +15,11 @@ from avreward.errors import ArgumentError, Described, MediaError
 from avreward.media._checks import check_alone, check_audio_format, check_path, check_texts
 from avreward.media._container import FileStamp, Limits
 from avreward.media._encode import save
-from avreward.media._file_tracks import FileAudio, FileVideo
+from avreward.media._file_tracks import FileAudio, FileVideo, SharedAudio
 from avreward.media._index import MediaIndex, read_index
 from avreward.media._keys import LazyKeys, text_key
-from avreward.media._shared_decoding import SharedAudio, SharedVideo
 from avreward.media._tracks import AudioTrack, VideoTrack, tensor_audio, tensor_video
+from avreward.media._video.shared import SharedVideo
 from avreward.media.sampling import AllFrames, FramePlan
 
 
@@ -328,7 +328,7 @@ class Clip:
 
         Example:
             >>> small, large = FramePlan(AllFrames(), max_side=64), FramePlan(AllFrames())
-            >>> clip = Clip.open("generated.mp4").decoded_once(lambda: [small, large])
+            >>> clip = Clip.open("dub2.mp4").decoded_once(lambda: [small, large])
             >>> frames = clip.frames(small), clip.frames(large)  # one pass over the file
         """
         video, audio = self._picture, self._sound

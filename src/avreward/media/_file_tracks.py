@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avreward.errors import MediaError
 from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
 from avreward.media._keys import file_keys, tensor_key
 from avreward.media._video.decode import decode_images, decode_orientation, decode_views
 from avreward.media._video.to_rgb import Orientation
 from avreward.media._waveform import audio_blocks, decode_audio, decode_spans
 from avreward.media.sampling import FramePlan
+
+MOST_SAMPLES = 2**26  # of all channels, that are kept for several readers: 256 MB, eleven minutes of stereo at 48 kHz
 
 
 class _FileTrack(ABC):
@@ -129,3 +132,88 @@ class FileAudio(_FileTrack):
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform in pieces, float32 (channels, samples)."""
         return audio_blocks(self.index)
+
+
+class SharedAudio:
+    """The audio of a file, decoded once and kept at its native rate; what does not fit `MOST_SAMPLES` is not kept."""
+
+    def __init__(self, track: FileAudio) -> None:
+        self._track = track
+        fits = track.end * track.rate * track.channels <= MOST_SAMPLES
+        self._blocks = KeptBlocks(audio_blocks(track.index)) if fits else None
+
+    @property
+    def rate(self) -> int:
+        return self._track.rate
+
+    @property
+    def channels(self) -> int:
+        return self._track.channels
+
+    @property
+    def end(self) -> float:
+        return self._track.end
+
+    @property
+    def key(self) -> str:
+        return self._track.key
+
+    @property
+    def work_key(self) -> Hashable:
+        return self._track.work_key
+
+    @property
+    def loaded_key(self) -> Hashable:
+        return self._track.loaded_key
+
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    def detached(self) -> SharedAudio:
+        """Return the track itself."""
+        return self
+
+    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+        """Return the waveform, float32 (channels, samples)."""
+        return decode_audio(self._track.index, rate, channels, self._blocks)
+
+    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+        """Return parts of the waveform, (start, stop) in seconds each."""
+        return decode_spans(self._track.index, spans, rate, channels, self._blocks)
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the waveform in pieces, float32 (channels, samples)."""
+        return self._track.blocks() if self._blocks is None else iter(self._blocks)
+
+
+class KeptBlocks:
+    """What an iterator yields, kept, so that it can be read again; it is advanced only as far as someone reads.
+
+    >>> blocks = KeptBlocks(iter([1, 2]))
+    >>> list(blocks), list(blocks)
+    ([1, 2], [1, 2])
+    """
+
+    def __init__(self, source: Iterator[Tensor]) -> None:
+        self._source = source
+        self._kept: list[Tensor] = []
+        self._error: MediaError | None = None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        here = 0
+        while here < len(self._kept) or self._advance():
+            yield self._kept[here]
+            here += 1
+
+    def _advance(self) -> bool:
+        if self._error is not None:
+            raise self._error
+        try:
+            block = next(self._source, None)
+        except MediaError as error:
+            self._error = error
+            raise
+        if block is not None:
+            self._kept.append(block)
+        return block is not None

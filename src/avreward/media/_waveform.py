@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
 
 Spans = Sequence[tuple[float, float]]
+Blocks = Iterable[Tensor] | None
 _JITTER = 0.010  # seconds that time stamps may stray (Matroska rounds to 1 ms) before they mean a gap or an overlap
 _TAGGED = frozenset({"mp3", "mp3float", "aac"})
 _BATCH = 2**13  # samples handed on at once: few enough that torch works on them with one thread
@@ -33,14 +34,14 @@ _CONTEXT = 2**12  # samples on each side of them, more than the filter reaches; 
 
 
 def decode_audio(
-    index: MediaIndex, rate: int | None = None, channels: int | None = None, blocks: Iterable[Tensor] | None = None
+    index: MediaIndex, rate: int | None = None, channels: int | None = None, blocks: Blocks = None
 ) -> Tensor:
     """Return the audio, float32 (channels, samples) in [-1, 1], at `rate` Hz (native: None) from clip time 0 on.
 
     Audio that starts late is preceded by zeros, gaps are zeros, samples before 0 are cut. At most one block of the
     native audio is held at a time. Raise `MediaError` where the track does not decode. Its first packet may fail, since
     it may refer to a part that was cut off, and so may the last one of MP3 or AAC: tags are often taken for a frame.
-    `blocks` are those of `audio_blocks`, read up to twice, where they are decoded already.
+    `blocks`: those of `audio_blocks`, where they are decoded already; they are read up to twice.
     """
     track = _track(index)
     rate, channels = rate or track.rate, channels or track.channels
@@ -49,7 +50,7 @@ def decode_audio(
     return _joined(index, rate, _Mixer(channels, opposite=True), blocks) if mixer.cancelled else out
 
 
-def _joined(index: MediaIndex, rate: int, mixer: _Mixer, native: Iterable[Tensor] | None) -> Tensor:
+def _joined(index: MediaIndex, rate: int, mixer: _Mixer, native: Blocks) -> Tensor:
     track, channels = _track(index), mixer.channels
     blocks = _converted(index, rate, mixer, native)
     with translated(index.stamp.path, "its audio does not fit in memory", "cut it into shorter files"):
@@ -64,16 +65,14 @@ def _joined(index: MediaIndex, rate: int, mixer: _Mixer, native: Iterable[Tensor
     return out if filled == out.shape[1] else out[:, :filled].clone()
 
 
-def decode_spans(
-    index: MediaIndex, spans: Spans, rate: int, channels: int, blocks: Iterable[Tensor] | None = None
-) -> list[Tensor]:
+def decode_spans(index: MediaIndex, spans: Spans, rate: int, channels: int, blocks: Blocks = None) -> list[Tensor]:
     """Return parts of what `decode_audio` gives, (start, stop) in seconds each, in one pass that holds only them."""
     mixer = _Mixer(channels, ceil(max(stop for _, stop in spans) * _track(index).rate))
     parts = _cut(index, spans, rate, mixer, blocks)
     return _cut(index, spans, rate, _Mixer(channels, opposite=True), blocks) if mixer.cancelled else parts
 
 
-def _cut(index: MediaIndex, spans: Spans, rate: int, mixer: _Mixer, native: Iterable[Tensor] | None) -> list[Tensor]:
+def _cut(index: MediaIndex, spans: Spans, rate: int, mixer: _Mixer, native: Blocks) -> list[Tensor]:
     edges = [(round(start * rate), round(stop * rate)) for start, stop in spans]
     kept: list[list[Tensor]] = [[] for _ in spans]
     here = 0
@@ -116,7 +115,7 @@ class _Mixer:
         return bool(cancels(self._powers))
 
 
-def _converted(index: MediaIndex, rate: int, mixer: _Mixer, native: Iterable[Tensor] | None) -> Iterator[Tensor]:
+def _converted(index: MediaIndex, rate: int, mixer: _Mixer, native: Blocks) -> Iterator[Tensor]:
     """Yield the audio from clip time 0, mixed and resampled, block by block."""
     track, channels = _track(index), mixer.channels
     if channels != track.channels and not is_mixable(track.names):

@@ -10,8 +10,9 @@ import torch
 
 from avreward import Clip
 from avreward.errors import MediaError
-from avreward.media import AllFrames, FramePlan, Spread, _shared_decoding, _waveform
+from avreward.media import AllFrames, FramePlan, Spread, _file_tracks, _waveform
 from avreward.media._video import seek
+from avreward.media._video import shared as shared_video
 
 WHOLE, FEW, SMALL = FramePlan(AllFrames()), FramePlan(Spread(3)), FramePlan(Spread(5), max_side=24)
 
@@ -85,8 +86,8 @@ def test_audio_is_decoded_once_at_every_rate(file, read) -> None:
 
 
 def test_what_is_too_large_is_not_kept(file, read, monkeypatch) -> None:
-    monkeypatch.setattr(_shared_decoding, "MOST_PIXELS", 12 * 3 * 32 * 48 - 1)
-    monkeypatch.setattr(_shared_decoding, "MOST_SAMPLES", 2 * 29000)
+    monkeypatch.setattr(shared_video, "MOST_PIXELS", 12 * 3 * 32 * 48 - 1)
+    monkeypatch.setattr(_file_tracks, "MOST_SAMPLES", 2 * 29000)
     shared = Clip.open(file).decoded_once(lambda: [WHOLE])
     assert torch.equal(shared.frames(WHOLE), shared.frames(WHOLE))
     assert torch.equal(shared.sound(), shared.sound())
@@ -118,7 +119,7 @@ def test_each_reader_gets_the_error_that_it_would_get_alone() -> None:
         yield torch.zeros(1, 2)
         raise MediaError("a.wav", "its audio does not decode", "give another file")
 
-    blocks = _shared_decoding.Blocks(failing())
+    blocks = _file_tracks.KeptBlocks(failing())
     assert len(next(iter(blocks))) == 1
     for _ in range(2):
         with pytest.raises(MediaError, match="does not decode"):
