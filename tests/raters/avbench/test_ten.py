@@ -21,6 +21,7 @@ from avreward.errors import ArgumentError
 from avreward.media import _waveform
 from avreward.media._video import seek
 from avreward.raters import AvBenchRater
+from avreward.raters.avbench import FaceTracks
 from avreward.raters.avbench._card import DIMENSIONS
 
 
@@ -141,3 +142,52 @@ def test_a_file_is_decoded_once_for_all_judges_and_scores_stay(rater, folder, tm
     for name, (judge, theirs) in rater.parts.items():
         assert torch.equal(together[name], judge([clip])[theirs].to(together.values)), name
     assert counts[seek.__name__] > 4
+
+
+NETWORKS_OF_AUDIO = ("speech_realism", "speech_quality", "audio_aesthetics")
+TONES = torch.arange(1, 5)[:, None] * 220 * torch.pi * torch.arange(19200) / 8000
+BAD_INPUT = {
+    "music alone": ({"audio": 0.1 * TONES.sin().sum(0)[None]}, {}),
+    "speech for nobody": ({"texts": {"audio_prompt": "Rain."}}, {"speech_content": "no texts.speech was given"}),
+    "an empty utterance": (
+        {"texts": {"audio_prompt": "A dog barks.", "speech": " "}}, {"speech_content": "no texts.speech was given"}
+    ),
+    "no words in it": (
+        {"texts": {"audio_prompt": "A dog barks.", "speech": "… !"}}, {"speech_content": "holds no words: '… !'"}
+    ),
+    "a foreign script": ({"texts": {"audio_prompt": "犬が吠える。", "speech": "良い犬ですね。"}}, {}),
+    "silence": (
+        {"audio": torch.zeros(1, 19200)}, dict.fromkeys(("lip_sync", *NETWORKS_OF_AUDIO), "silent throughout")
+    ),
+    "0.3 s of speech": ({"audio": clip_of().audio[:, :4800]}, {}),
+    "0.1 s of speech": (
+        {"audio": clip_of().audio[:, :1600]}, {"lip_sync": "0.10 s of audio are too short", "speech_quality": "0.14 s"}
+    ),
+}  # fmt: skip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", BAD_INPUT)
+def test_bad_input_is_missing_with_a_reason_or_has_the_documented_value(rater, kind) -> None:
+    changes, missing = BAD_INPUT[kind]
+    scores = rater([clip_of(**changes)])
+    assert {name for name, there in zip(scores.names, scores.present[0], strict=True) if not there} == set(missing)
+    for name, why in missing.items():
+        assert why in scores.reasons[0][name]
+    assert scores.values[scores.present].isfinite().all()
+    if kind == "silence":
+        assert scores["speech_content"].item() == 20  # an empty transcript: nothing was made up
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("faces", "why"), [((), "no face"), (((2, 2, 30, 30), (20, 20, 54, 54)), "two of them at the same time")]
+)
+def test_no_face_and_several_faces_leave_the_other_judges_alone(faces, why) -> None:
+    def detector(frames):
+        return [torch.tensor(faces).reshape(-1, 4).float() for _ in frames]
+
+    lips = tiny_syncnet(faces=detector, following=FaceTracks(least_frames=3, least_side=8))
+    scores = AvBenchRater(raters={"lip_sync": lips, "speech_realism": tiny_df_arena()})([clip_of()])
+    assert scores.present[0].sum() == 1
+    assert why in scores.reasons[0]["lip_sync"]
