@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.datasets.readers.avbench import AvbenchItem as AvbenchItem
+    from avreward.datasets.readers.avbench import avbench_clips as avbench_clips
+    from avreward.datasets.readers.avbench import read_avbench as read_avbench
     from avreward.datasets.readers.published_scores import read_published as read_published
     from avreward.datasets.synthetic._perturbations import PERTURBATIONS as PERTURBATIONS
     from avreward.datasets.synthetic._perturbations import Perturbation as Perturbation
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "readers.avbench": ["AvbenchItem", "avbench_clips", "read_avbench"],
         "readers.published_scores": ["read_published"],
         "synthetic._perturbations": ["PERTURBATIONS", "Perturbation"],
         "synthetic.demo": ["demo_candidates"],
