@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,18 @@ def files(tmp_path_factory) -> Files:
     made.bad["text.mp4"].write_text("this is no film")
     made.bad["folder.mp4"].mkdir()
     return made
+
+
+@pytest.fixture
+def dubs(files, tmp_path) -> Path:
+    """Two folders: in `rain` the loud dub is the first, in `drum` the second."""
+    folder = tmp_path / "dubs"
+    for name, source in {
+        "drum/1.mp4": files.soft, "drum/2.mp4": files.loud, "rain/1.mp4": files.loud, "rain/2.mp4": files.soft,
+    }.items():  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / name)
+    return folder
 
 
 @pytest.fixture

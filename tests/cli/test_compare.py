@@ -156,7 +156,7 @@ def test_names_are_shown_as_they_are(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--system", "sytem"), "avreward: --system: expected one of stem, parent"),
+        (("--system", "sytem"), "avreward: --system: expected one of parent, prompt, video, stem, clip"),
         (("--score", "toy.qualty"), "did you mean 'toy.quality'?"),
         (("--group-by", "clip"), "avreward: --group-by: expected groups with clips of several systems"),
         (

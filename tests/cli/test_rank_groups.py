@@ -10,18 +10,6 @@ from avreward import Clip
 from avreward.scoring import read_table
 
 
-@pytest.fixture
-def dubs(files, tmp_path):
-    """Two folders: in `rain` the loud dub is the first, in `drum` the second."""
-    folder = tmp_path / "dubs"
-    for name, source in {
-        "drum/1.mp4": files.soft, "drum/2.mp4": files.loud, "rain/1.mp4": files.loud, "rain/2.mp4": files.soft,
-    }.items():  # fmt: skip
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, folder / name)
-    return folder
-
-
 def test_a_winner_a_group(run, toy, dubs):
     result = run("rank", dubs, "--group-by", "parent")
     assert result.exit_code == 0
@@ -30,7 +18,7 @@ def test_a_winner_a_group(run, toy, dubs):
         ["drum", "2.mp4"],
         ["rain", "1.mp4"],
     ]
-    assert "4 clips ranked in 2 groups by folder" in result.stdout
+    assert "4 clips ranked in 2 groups by the folder of the clip" in result.stdout
     assert not result.stderr
 
 
@@ -208,3 +196,41 @@ def test_few_lines_for_many_files_that_fail(run, toy, files):
     assert result.stderr.count("there is no such file") == 10
     assert "5 more clips like these; --json names all" in result.stderr
     assert len(json.loads(result.stdout)["failed"]) == 15
+
+
+def test_all_commands_form_the_same_groups(run, toy, dubs, tmp_path):
+    """Of clips and of their table, by a column that is called like a rule."""
+    lines = [f"{one.relative_to(dubs)},{'ab'[i % 2]},s{i // 2}\n" for i, one in enumerate(sorted(dubs.glob("*/*.mp4")))]
+    (dubs / "list.csv").write_text("clip,parent,system\n" + "".join(lines))
+    out, grouped = tmp_path / "t.csv", ("--group-by", "parent")
+    assert run("score", dubs / "list.csv", "--reward", "overall", "--out", out, *grouped).exit_code == 0
+    assert read_table(out).column("group").to_pylist() == ["a", "b", "a", "b"]
+    for source in (dubs / "list.csv", out):
+        ranked = run("rank", source, *grouped, "--table", tmp_path / "ranked.csv")
+        assert "4 clips ranked in 2 groups by the column parent" in ranked.stdout
+        assert read_table(tmp_path / "ranked.csv").column("group").to_pylist() == ["a", "b", "a", "b"]
+        assert "4 candidates in 2 groups by the column parent" in run("curve", source, *grouped).stdout
+        assert "in 2 groups by the column parent" in run("compare", source, "--system", "system", *grouped).stdout
+        kept = run("filter", source, "--top", "1", "--per", "parent", "--out", tmp_path / "kept.csv", "--json").stdout
+        assert [Path(one).parent.name for one in json.loads(kept)["kept"]] == ["drum", "rain"]
+
+
+def test_a_table_of_dubs_keeps_its_groups(run, toy, files, dubs, tmp_path):
+    """Grouped by the video track, also when the media are gone."""
+    out, again = tmp_path / "t.csv", tmp_path / "again.csv"
+    assert run("score", dubs, files.silent, "--out", out, "--group-by", "video").exit_code == 0
+    dubs.rename(tmp_path / "elsewhere")
+    result = run("rank", out, "--group-by", "video", "--table", again, "--reward", "brightness")
+    assert result.exit_code == 0
+    assert "5 clips ranked in 1 groups by the video" in result.stdout
+    assert read_table(again).column("group").to_pylist() == read_table(out).column("group").to_pylist()
+    assert None not in read_table(again).column("group").to_pylist()
+
+
+def test_lists_with_different_columns(run, toy, dubs, tmp_path):
+    """A clip whose list lacks the column has no group, and the others are scored."""
+    (dubs / "a.csv").write_text("clip,system\ndrum/1.mp4,x\n")
+    (dubs / "b.csv").write_text("clip,kind\ndrum/2.mp4,y\n")
+    out = tmp_path / "t.csv"
+    assert run("score", dubs / "a.csv", dubs / "b.csv", "--out", out, "--group-by", "system").exit_code == 0
+    assert read_table(out).column("group").to_pylist() == ["x", None]

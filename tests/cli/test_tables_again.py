@@ -1,23 +1,11 @@
 """Commands on a scored table rate nothing, also by another reward; clips are scored first."""
 
 import json
-import shutil
 
 import pytest
 from pyarrow import parquet
 
 from avreward.scoring import read_table
-
-
-@pytest.fixture
-def dubs(files, tmp_path):
-    folder = tmp_path / "dubs"
-    for name, source in {
-        "drum/1.mp4": files.soft, "drum/2.mp4": files.loud, "rain/1.mp4": files.loud, "rain/2.mp4": files.soft,
-    }.items():  # fmt: skip
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, folder / name)
-    return folder
 
 
 @pytest.fixture(params=["csv", "parquet"])

@@ -226,7 +226,7 @@ def test_the_seed_decides_and_repeats(table):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"system": "sytem"}, "system: expected one of stem, parent"),
+        ({"system": "sytem"}, "system: expected one of parent, prompt, video, stem, clip"),
         ({"system": "fingerprint"}, "at least two systems"),
         ({"group_by": "clip"}, "groups with clips of several systems"),
         ({"group_by": "video"}, "a table grouped by video"),

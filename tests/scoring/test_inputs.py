@@ -190,12 +190,3 @@ def test_a_manifest_of_many_rows(tmp_path):
     assert len(found) == 100_000
     assert found[-1] == ListedClip(Path("99999.mp4"), "prompt 19999", {"system": "s4"})
     assert len({group_of(clip, "prompt") for clip in found}) == 20_000
-
-
-def test_groups():
-    clip = ListedClip(Path("dubs/rain/1.wav"), "rain", {"system": "wan", "empty": ""})
-    found = {by: group_of(clip, by) for by in ("parent", "prompt", "stem", "system", "empty")}
-    assert found == {"parent": "dubs/rain", "prompt": "rain", "stem": "1", "system": "wan", "empty": None}
-    assert group_of(clip, "video") is None  # it can't be opened
-    with pytest.raises(ArgumentError, match="did you mean 'system'"):
-        group_of(clip, "sytem")

@@ -29,7 +29,7 @@ def test_the_default_rule_needs_a_prompt_and_not_its_column(tmp_path, ending):
     rows[0]["prompt"] = "x"
     table = read_table(write(path, rows, group_by=None))
     table = replace(table, rows=table.rows.drop_columns(["group"]))
-    assert grouped(table) == ("the column prompt", {"x": [0]})
+    assert grouped(table) == ("the prompt", {"x": [0]})
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
@@ -51,7 +51,9 @@ def test_rules(tmp_path, ending):
         ArgumentError, match=r"group_by: expected .* with groups by prompt; score the clips again with --group-by video"
     ):
         candidates_of(table, group_by="video")
-    with pytest.raises(AvrewardError, match=r"expected one of clip.*, got 'nothing'"):
+    with pytest.raises(
+        AvrewardError, match=r"group_by: expected one of parent, prompt, video, stem, clip.*, got 'nothing'"
+    ):
         candidates_of(table, group_by="nothing")
 
 

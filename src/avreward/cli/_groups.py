@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from avreward.report._groups_page import GroupView
     from avreward.rewards.base import Reward
     from avreward.scoring.inputs import ListedClip
-
-
-IN_WORDS = {"parent": "folder", "stem": "file name"}
+    from avreward.scoring.table_reader import ScoredTable
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,8 @@ class GroupedRanking:
 
     Attributes:
         by: what the clips of a group share.
+        column: whether a column of that name says it.
+        group_of: name of each rated clip → its group, or `None`.
         groups: name of each group → its ranking, in the order of first appearance.
         failed: name of each clip that is in no ranking → why.
         reward: what they are ranked by.
@@ -41,6 +41,8 @@ class GroupedRanking:
     """
 
     by: str
+    column: bool
+    group_of: Mapping[str, str | None]
     groups: Mapping[str, Ranking]
     failed: Mapping[str, str]
     reward: Reward
@@ -57,19 +59,30 @@ class GroupedRanking:
         return {**self.failed, **{name: why for one in self.groups.values() for name, why in one.missing.items()}}
 
 
-def grouped(listed: Mapping[str, ListedClip], rated: RatedClips, by: str, mixed: bool = False) -> GroupedRanking:
+def grouped(
+    listed: Mapping[str, ListedClip],
+    rated: RatedClips,
+    by: str,
+    mixed: bool = False,
+    scores: ScoredTable | None = None,
+) -> GroupedRanking:
     """Rank the rated clips of each group; a clip without a group, and a group without a reward, are listed as failed.
+
+    Clips of the table `scores` have the groups that it was formed with, if that was by the same rule.
 
     Raises `AvrewardError` where no group can be ranked.
     """
     from avreward.cli._rating import ranking_of
     from avreward.rewards.results import MissingScore
-    from avreward.scoring.inputs import group_of
+    from avreward.scoring._grouping import group_in, names_column
 
+    column = names_column(listed.values(), by)
+    formed = scores is not None and not column and scores.metadata.get("group_by") == by
+    source = ("group", True) if formed else (by, column)
+    of = {name: group_in(listed[name], *source, one.clip) for name, one in zip(rated.names, rated.scored, strict=True)}
     members: dict[str, list[int]] = {}
     failed = dict(rated.failed)
-    for i, name in enumerate(rated.names):
-        group = group_of(listed[name], by, rated.scored[i].clip)
+    for i, (name, group) in enumerate(of.items()):
         if group is None:
             failed[name] = f"it has no group: nothing under {by}"
         else:
@@ -85,20 +98,15 @@ def grouped(listed: Mapping[str, ListedClip], rated: RatedClips, by: str, mixed:
     if not found:
         listed_reasons = "; ".join(dict.fromkeys(failed.values()))
         raise AvrewardError(f"no group by {by} can be ranked ({listed_reasons}); group by something else")
-    return GroupedRanking(by, found, failed, rated.reward, rated.wall_s)
-
-
-def in_words(ranking: GroupedRanking) -> str:
-    """Return what the clips of a group share, in words."""
-    return IN_WORDS.get(ranking.by, ranking.by)
+    return GroupedRanking(by, column, of, found, failed, rated.reward, rated.wall_s)
 
 
 def labels(ranking: GroupedRanking) -> dict[str, str]:
     """Return each group's name for people: without the folder that all have in common; of a hash its first digits."""
     names = list(ranking.groups)
-    if ranking.by == "video":
+    if ranking.by == "video" and not ranking.column:
         return {name: f"video {number}" for number, name in enumerate(names, 1)}
-    short = _ranking.short_names(names) if ranking.by == "parent" else names
+    short = _ranking.short_names(names) if ranking.by == "parent" and not ranking.column else names
     return dict(zip(names, short, strict=True))
 
 
@@ -107,11 +115,12 @@ def print_table(ranking: GroupedRanking, page: Path | None = None) -> None:
     from rich.markup import escape
 
     from avreward.report.build import unread_prompt
+    from avreward.scoring._grouping import in_words
 
     out = stdout()
     out.print(_table(ranking))
     clips = sum(len(one.picked.order) for one in ranking.groups.values())
-    out.print(f"{clips} clips ranked in {len(ranking.groups)} groups by {escape(in_words(ranking))}")
+    out.print(f"{clips} clips ranked in {len(ranking.groups)} groups by {escape(in_words(ranking.by, ranking.column))}")
     out.print(f"Reward: {escape(repr(ranking.reward))}")
     for name, why in ranking.missing.items():
         out.print(escape(f"{name}: not ranked: {why}"), style="yellow", soft_wrap=True)
@@ -180,6 +189,7 @@ def write_pages(
     from avreward.report._groups_page import GroupsPage, file_names, group_view, write_groups
     from avreward.report.build import Details, settings, unread_prompt
     from avreward.report.data import FailedFile
+    from avreward.scoring._grouping import in_words
 
     shown = labels(ranking)
     command = {"Command": shlex.join(["avreward", *sys.argv[1:]])}
@@ -195,7 +205,7 @@ def write_pages(
         facts = {**settings(ranking.reward), **command}
         prompts = any(one.picked.best.prompt for one in ranking.groups.values())
         notes = unread_prompt(ranking.reward) if prompts else []
-        page = GroupsPage(views, in_words(ranking), repr(ranking.reward), failures, notes, facts)
+        page = GroupsPage(views, in_words(ranking.by, ranking.column), repr(ranking.reward), failures, notes, facts)
         return write_groups(page, path)
     except OSError as error:
         raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); choose another place") from error

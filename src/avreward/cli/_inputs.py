@@ -86,16 +86,6 @@ def read_scored(inputs: Sequence[Path], own: bool = False) -> ScoredTable | None
     return table if scores or (own and table.has("reward")) else None
 
 
-def rows_as_clips(table: ScoredTable) -> list[ListedClip]:
-    """Return the clips of a scored table, with its columns; how it was grouped stands under the rule's name, too."""
-    from avreward.scoring.inputs import list_clips
-
-    clips = list_clips(table.path)
-    if table.metadata.get("group_by") != "video":
-        return clips
-    return [replace(clip, columns={**clip.columns, "video": clip.columns.get("group")}) for clip in clips]
-
-
 def keep_inputs(out: Path | None, inputs: Sequence[Path | None], option: str = "--out") -> None:
     """Check that an output is none of the files that the command reads."""
     if out is not None and out.resolve() in {path.resolve() for path in inputs if path is not None}:

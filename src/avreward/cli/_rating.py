@@ -14,6 +14,7 @@ from avreward.cli._ranking import Ranking
 from avreward.errors import AvrewardError, MediaError
 
 if TYPE_CHECKING:
+    from avreward.cli._groups import GroupedRanking
     from avreward.clip import Clip
     from avreward.rewards.base import Reward
     from avreward.scoring._streaming import Scored
@@ -150,7 +151,7 @@ def rank_table(
     listed: Mapping[str, ListedClip],
     rated: RatedClips,
     rankings: Sequence[Ranking],
-    by: str | None,
+    groups: GroupedRanking | None,
     scores: ScoredTable | None = None,
 ) -> None:
     """Write the scored table of all candidates, with the column ``rank`` inside their group.
@@ -162,7 +163,7 @@ def rank_table(
 
     places = {one.names[i]: place for one in rankings for place, i in enumerate(one.picked.order, 1)}
     raters = rated.reward.raters
-    metadata = metadata_of(raters, rated.reward, by or "ranking")
+    metadata = metadata_of(raters, rated.reward, groups.by if groups else "ranking")
     columns = [f"{rater.name}.{dimension.name}" for rater in raters for dimension in rater.dimensions]
     others = other_columns(list(listed.values()), [*columns, "rank"])
     known = _described(scores) if scores is not None else [{} for _ in listed]
@@ -172,10 +173,10 @@ def rank_table(
             row |= other_values(one, others)
             row |= {"clip": str(one.path), "fingerprint": rated.reward.fingerprint, "rank": places.get(name)}
             if name in scored:
-                row |= row_of(scored[name], one, by or "parent")
+                row |= row_of(scored[name], one)
             else:
                 row |= {"prompt": one.prompt, "reasons": {"clip": rated.failed.get(name, "not judged")}}
-            table.add(**(row if by else row | {"group": "ranking"}))
+            table.add(**row | {"group": groups.group_of.get(name) if groups else "ranking"})
     stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avreward.cli._common import SOME_FAILED, RaterNames, complain, raters_of, reward_of, shown, writable, wrong_reward
-from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, keep_inputs, listed, read_scored, rows_as_clips
+from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, keep_inputs, listed, read_scored
 from avreward.cli._store import NoStore, RetryMissing, StorePath, check_store, store_of
 
 if TYPE_CHECKING:
@@ -83,13 +83,13 @@ def rank(
     `avreward rank dubs --group-by parent --best-dir best` finds the best file of each folder in dubs.
     A scored table is ranked by its scores, also by another `--reward`, and nothing is rated.
     """
+    from avreward.scoring._grouping import names_column
     from avreward.scoring._score_table import check_seeds
-    from avreward.scoring.inputs import check_rule
     from avreward.scoring.table_writer import ENDINGS
 
     check_store(store, no_store)
     scores = None if rater or video or prompts or retry_missing else read_scored(clips)
-    given = listed(clips, prompts) if scores is None else rows_as_clips(scores)
+    given = listed(clips, prompts)
     found = {shown(one.path): one for one in _once(given, prompt)}
     endings = (".mp4", ".mkv", ".wav", *({one.path.suffix.lower() for one in found.values()} if video is None else ()))
     writable(out, "--out", endings)
@@ -106,7 +106,7 @@ def rank(
     if best_dir is not None:
         _outside(best_dir, clips, inputs)
     if group_by is not None:
-        check_rule(list(found.values()), group_by)
+        names_column(found.values(), group_by)  # before anything is rated
     if table is not None:
         check_seeds(list(found.values()))
     from avreward.cli import _groups, _ranking, _why
@@ -119,8 +119,9 @@ def rank(
         chosen = reward_of(reward, raters_of(rater))
         kept = store_of(store, no_store, chosen.raters)
         rated = rate(_openers(found, video, kept), chosen, kept, retry_missing)
+    groups = None
     if group_by is not None:
-        groups = _groups.grouped(found, rated, group_by, mixed)
+        groups = _groups.grouped(found, rated, group_by, mixed, scores)
         rankings = list(groups.groups.values())
         whys = {name: _why.why_of(one) for name, one in groups.groups.items() if why}
         if report is not None:
@@ -154,7 +155,7 @@ def rank(
             name = Path(single.names[single.picked.best_index]).stem
             _groups.save_sources(best_dir, {"": (_groups.save_in(best_dir, single, name), single)})
     if table is not None:
-        rank_table(table, found, rated, rankings, group_by, scores)
+        rank_table(table, found, rated, rankings, groups, scores)
     if not complete:
         raise typer.Exit(SOME_FAILED)
 

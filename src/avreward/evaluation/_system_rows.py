@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avreward.errors import ArgumentError, Described, unknown_name
-from avreward.scoring.inputs import default_rule
+from avreward.errors import ArgumentError, Described
+from avreward.scoring._grouping import table_default, table_groups
 from avreward.scoring.table_reader import ScoredTable
 
 Array = NDArray[np.float64]
-RULES = ("stem", "parent")
 MOST = 30  # systems: more are clips that the rule does not bring together
 
 
@@ -98,7 +96,8 @@ def system_rows(
     """
     names = [str(name) for name in table.column("clip").to_pylist()]
     group_by = _grouping(table, system, group_by)
-    owner, place = _keys(table, "system", system, names), _keys(table, "group_by", group_by, names)
+    places = table_groups(table, group_by)
+    owner, place = table_groups(table, system, "system").keys, places.keys
     values = {column: table.numbers(column) for column in columns}
     reasons = _left_out(table, names, owner, place, values, system, group_by)
     kept = np.array([row not in reasons for row in range(len(table))])
@@ -113,8 +112,8 @@ def system_rows(
         _positions([place[i] for i in rows], groups),
         {column: numbers[rows] for column, numbers in values.items()},
         tuple(names[i] for i in rows),
-        None if by is None else tuple(str(key) for key in np.array(_keys(table, "by", by, names), object)[rows]),
-        _words(table, group_by),
+        None if by is None else tuple(str(key) for key in np.array(table_groups(table, by, "by").keys, object)[rows]),
+        places.words,
         (*(LeftOutClip(names[i], "", why) for i, why in reasons.items()), *_lacking(table, names, rows, values)),
     )
     _check(found, table, system, group_by)
@@ -127,39 +126,13 @@ def _positions(keys: Sequence[str | None], names: Sequence[str | None]) -> NDArr
 
 
 def _grouping(table: ScoredTable, system: str, group_by: str | None) -> str:
-    formed = table.metadata.get("group_by")
-    if group_by == "video" and formed != "video" and not table.has("video"):
-        got = Described(f"{table.path} with groups by {formed or 'another rule'}")
-        raise ArgumentError("group_by", "a table grouped by video", got, "score the clips again with --group-by video")
+    """Return by what clips are grouped; where folders are systems, by the file's name unless a table says otherwise."""
     if group_by is not None:
-        return "group" if group_by == formed and not table.has(group_by) and group_by not in RULES else group_by
-    if system == "parent" and formed in (None, "parent"):
+        return group_by
+    if system == "parent" and table.metadata.get("group_by") in (None, "parent"):
         return "stem"  # a folder a system, with files of the same names
-    prompts = table.column("prompt").to_pylist() if table.has("prompt") else ()
-    rule = default_rule(table.has("group"), prompts)
+    rule = table_default(table)
     return "stem" if rule == system == "parent" else rule
-
-
-def _keys(table: ScoredTable, name: str, by: str, clips: Sequence[str]) -> list[str | None]:
-    """Return what each row has under the rule or column `by`; `None` for nothing."""
-    if table.has(by):
-        return [None if key is None or key == "" else str(key) for key in table.column(by).to_pylist()]
-    if by == "stem":
-        return [PurePosixPath(clip).stem for clip in clips]
-    if by == "parent":
-        return [PurePosixPath(clip).parent.as_posix() for clip in clips]
-    raise unknown_name(name, by, [*RULES, *table.rows.column_names])
-
-
-def _words(table: ScoredTable, group_by: str) -> str:
-    formed = table.metadata.get("group_by") if group_by == "group" else group_by
-    known = {
-        "parent": "the folder of the clip",
-        "video": "the video",
-        "prompt": "the prompt",
-        "stem": "the file's name",
-    }
-    return known.get(str(formed), f"the column {group_by}")
 
 
 def _left_out(

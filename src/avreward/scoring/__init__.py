@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.scoring._grouping import group_of as group_of
     from avreward.scoring._score_table import TableRun as TableRun
     from avreward.scoring._score_table import score_table as score_table
     from avreward.scoring._streaming import Scored as Scored
     from avreward.scoring.evaluator import Evaluator as Evaluator
     from avreward.scoring.inputs import ListedClip as ListedClip
-    from avreward.scoring.inputs import group_of as group_of
     from avreward.scoring.inputs import list_clips as list_clips
     from avreward.scoring.run import score_files as score_files
     from avreward.scoring.store._shard import StoreError as StoreError
@@ -25,7 +25,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_score_table": ["TableRun", "score_table"],
         "_streaming": ["Scored"],
         "evaluator": ["Evaluator"],
-        "inputs": ["ListedClip", "group_of", "list_clips"],
+        "_grouping": ["group_of"],
+        "inputs": ["ListedClip", "list_clips"],
         "run": ["score_files"],
         "store._shard": ["StoreError"],
         "store.store": ["Store"],

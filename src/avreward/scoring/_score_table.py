@@ -17,9 +17,10 @@ from avreward.raters.base import Rater
 from avreward.raters.scores import as_row
 from avreward.rewards.base import Reward
 from avreward.scoring._column_kinds import fits_in_64_bits, kind_of
+from avreward.scoring._grouping import default_rule, group_in, names_column
 from avreward.scoring._streaming import Scored
 from avreward.scoring._table_rewards import DIMENSIONS, described
-from avreward.scoring.inputs import ListedClip, check_rule, default_rule, group_of
+from avreward.scoring.inputs import ListedClip
 from avreward.scoring.store.store import Store
 from avreward.scoring.table_writer import TableWriter, covariates
 
@@ -83,7 +84,7 @@ def score_table(
     if not raters:
         raise ArgumentError("raters", "at least one rater", Described("none"))
     formed = group_by or rule_of(clips)
-    check_rule(clips, formed)
+    column = names_column(clips, formed)
     check_seeds(clips)
     run = run or TableRun()
     fingerprint = reward.fingerprint if reward else "+".join(rater.fingerprint for rater in raters)
@@ -101,8 +102,9 @@ def score_table(
                 if problem := _problem(scored):
                     run.failed += 1
                     tell(problem if problem.startswith(str(listed.path)) else f"{listed.path}: {problem}")
-                row = other_values(listed, others)
-                table.add(clip=str(listed.path), fingerprint=fingerprint, **(row | row_of(scored, listed, formed)))
+                row = other_values(listed, others) | row_of(scored, listed)
+                group = group_in(listed, formed, column, scored.clip)
+                table.add(clip=str(listed.path), fingerprint=fingerprint, group=group, **row)
                 run.rows, run.known = table.rows, run.known + scored.known
     finally:
         run.path = table.kept
@@ -191,9 +193,9 @@ def _problem(scored: Scored) -> str | None:
     return "no score at all: " + "; ".join(reasons)
 
 
-def row_of(scored: Scored, listed: ListedClip, formed: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"prompt": listed.prompt, "group": None if formed == "video" else group_of(listed, formed)}
-    row["seed"] = seed_of(listed)
+def row_of(scored: Scored, listed: ListedClip) -> dict[str, Any]:
+    """Return what a table says about a scored clip, besides its path, its group and the columns of its manifest."""
+    row: dict[str, Any] = {"prompt": listed.prompt, "seed": seed_of(listed)}
     reasons: dict[str, str] = {}
     for rater, scores in scored.scores.items():
         row |= {f"{rater}.{name}": value for name, value in as_row(scores, 0).items()}
@@ -208,7 +210,7 @@ def row_of(scored: Scored, listed: ListedClip, formed: str) -> dict[str, Any]:
         row["sigma"] = None if scored.rewards.sigma is None else float(scored.rewards.sigma[0])
     if scored.clip is not None:
         try:
-            row |= covariates(scored.clip) | {"group": group_of(listed, formed, scored.clip)}
+            row |= covariates(scored.clip)
         except MediaError as error:
             reasons["clip"] = str(error)
     return row | {"reasons": reasons}

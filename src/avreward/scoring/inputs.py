@@ -6,17 +6,14 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from avreward.clip import Clip
-from avreward.errors import ArgumentError, Described, MediaError, unknown_name
+from avreward.errors import ArgumentError, Described
 from avreward.scoring._manifest import MANIFESTS, MEDIA, base_of, read_manifest
-
-RULES = ("parent", "prompt", "video", "stem")  # what the clips of a group can share, besides a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,51 +69,6 @@ def list_clips(inputs: Sequence[str | PathLike[str]] | str | PathLike[str]) -> l
     if not all(isinstance(one, str | PathLike) for one in given):
         raise ArgumentError("clips", "paths of files, folders, patterns or manifests", inputs)
     return [listed for one in given for listed in _expanded(os.fspath(one))]
-
-
-def group_of(listed: ListedClip, by: str, clip: Clip | None = None) -> str | None:
-    """Return the name of a clip's group, or `None` where it has none.
-
-    Args:
-        listed: the clip.
-        by: a column of its manifest, or what a group shares: ``parent`` (the folder), ``prompt``, ``video`` (the
-            video track), ``stem`` (the file's name without its ending).
-        clip: the opened clip (*optional*), so that ``video`` need not open it.
-
-    Raises:
-        ArgumentError: if `by` is neither.
-
-    Example:
-        >>> group_of(ListedClip(Path("dubs/rain/1.wav")), "parent")
-        'dubs/rain'
-    """
-    if by in listed.columns:
-        value = listed.columns[by]
-        return None if value in (None, "") else str(value)
-    if by == "parent":
-        return listed.path.parent.as_posix()
-    if by == "prompt":
-        return listed.prompt
-    if by == "stem":
-        return listed.path.stem
-    if by != "video":
-        raise unknown_name("group_by", by, [*RULES, *listed.columns])
-    try:
-        return (clip or Clip.open(listed.path)).keys.get("video")
-    except MediaError:
-        return None
-
-
-def check_rule(clips: Sequence[ListedClip], by: str) -> None:
-    """Raise an `ArgumentError` unless `by` is a rule of `group_of` or a column that at least one clip has."""
-    if by not in RULES and not any(by in listed.columns for listed in clips):
-        columns = dict.fromkeys(name for listed in clips for name in listed.columns)
-        raise unknown_name("group_by", by, [*RULES, *columns], "use one of them, or a manifest with this column")
-
-
-def default_rule(grouped: bool, prompts: Iterable[str | None]) -> str:
-    """Return by what clips are grouped if nobody says: the column ``group``, the prompt if there is one, the folder."""
-    return "group" if grouped else "prompt" if any(prompts) else "parent"
 
 
 def natural(text: str) -> tuple[tuple[int, int | str], ...]:

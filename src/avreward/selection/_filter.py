@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from avreward._display import Shown, ShownAsTable, counted
 from avreward._whole_files import whole_folder
 from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.scoring._grouping import table_groups
 from avreward.scoring.table_reader import ScoredTable
 from avreward.selection._conditions import clauses
-from avreward.selection.candidates import candidates_of, group_codes
+from avreward.selection.candidates import candidates_of
 
 MANIFEST, DROPPED = "manifest.csv", "dropped.csv"
 
@@ -169,7 +170,7 @@ def _keep_best(
     """Fill in why a row that meets the conditions is not among the best of its group."""
     pool = candidates_of(table, reward, per) if per is not None else None
     values = candidates_of(table, reward, "clip").values if pool is None else pool.values
-    group = np.zeros(len(table), dtype=np.int64) if pool is None else group_codes(table, per)
+    group = np.zeros(len(table), dtype=np.int64) if pool is None else table_groups(table, per).codes
     comparable = np.ones(len(table), dtype=bool) if pool is None else pool.group >= 0
     members: dict[int, list[int]] = {}
     for row in (row for row in range(len(table)) if why[row] is None):

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avreward._display import Shown, ShownAsTable, counted
-from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.errors import AvrewardError
 from avreward.rewards.io import reward_file
-from avreward.scoring.inputs import RULES, default_rule
+from avreward.scoring._grouping import encoded, table_groups
 from avreward.scoring.table_reader import ScoredTable
 
 ODD = "its tracks or its rater's settings differ from those of most of its group, so the scores are not comparable"
@@ -70,8 +70,8 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
         table: see `read_table`.
         reward: the column to choose by, or an expression over the columns of scores. Default: ``reward``.
         group_by: ``prompt``, ``video``, ``parent`` (the folder), ``stem`` (the file's name without its ending), or
-            any column. Default: the column ``group``, or in a table without one the prompt if there is one, or else the
-            folder.
+            any column; a column of such a name comes first. Default: the column ``group``, or in a table without one
+            the prompt if there is one, or else the folder.
 
     Raises:
         ArgumentError: if the table was not grouped by video and `group_by` is ``video``.
@@ -81,7 +81,8 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
         table, reward = table.with_reward(reward), None
     name = table.reward_column(reward)
     values = table.numbers(name)
-    group, names, rule = _groups(table, group_by)
+    groups = table_groups(table, group_by)
+    group = groups.codes
     why = Counter(_reasons(table, name, np.flatnonzero(np.isnan(values))))
     lost = np.isnan(values)
     alone = ~lost & (group < 0)
@@ -97,7 +98,7 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
             f"{table.path}: expected at least one candidate, got none of {len(table)} rows ({_listed(why)}); "
             "score them, or group by another column"
         )
-    return CandidateTable(table, name, values, group, names, rule, dict(why.most_common()))
+    return CandidateTable(table, name, values, group, groups.names, groups.words, dict(why.most_common()))
 
 
 def _computed(table: ScoredTable, reward: str) -> bool:
@@ -130,63 +131,6 @@ def columns(sized: Sized) -> NDArray[np.float64]:
     return table
 
 
-def group_codes(table: ScoredTable, by: str | None) -> NDArray[np.int64]:
-    """Return (rows,) a number for each row's group, -1 for none; `by` as in `candidates_of`."""
-    return _groups(table, by)[0]
-
-
-def _groups(table: ScoredTable, by: str | None) -> tuple[NDArray[np.int64], list[str], str]:
-    """Return each row's group (-1 for none), the names of the groups, and the rule in words."""
-    formed = table.metadata.get("group_by")
-    if by is None and not table.has("group"):
-        by = default_rule(False, table.column("prompt").to_pylist() if table.has("prompt") else ())
-    if by == "parent" and formed != "parent":
-        return (*_encoded(_parents(table)), "the folder of the clip")
-    if by == "stem" and formed != "stem":
-        return (*_encoded(_stems(table)), "the file's name")
-    if by == "video" and formed != "video":
-        got = Described(f"{table.path} with groups by {formed or 'another rule'}")
-        remedy = "score the clips again with --group-by video (scores in the store are reused)"
-        raise ArgumentError("group_by", "another rule than video, or a table grouped by video", got, remedy)
-    column = "group" if by is None or (by in RULES and by == formed) else by
-    words = {
-        None: "the column group",
-        "parent": "the folder of the clip",
-        "video": "the video",
-        "prompt": "the prompt",
-        "stem": "the file's name",
-    }
-    rule = words[formed] if column == "group" and formed in words else f"the column {column}"
-    return (*_encoded(table.column(column)), rule)
-
-
-def _parents(table: ScoredTable) -> Any:
-    from pyarrow import compute
-
-    clip = table.column("clip")
-    folder = compute.replace_substring_regex(clip, pattern=r"(.)/[^/]*$", replacement=r"\1")
-    return compute.if_else(compute.match_substring(clip, "/"), folder, ".")
-
-
-def _stems(table: ScoredTable) -> Any:
-    from pyarrow import compute
-
-    name = compute.replace_substring_regex(table.column("clip"), pattern=r"^.*/", replacement="")
-    return compute.replace_substring_regex(name, pattern=r"(.)\.[^.]*$", replacement=r"\1")
-
-
-def _encoded(column: Any) -> tuple[NDArray[np.int64], list[str]]:
-    from pyarrow import chunked_array, compute, types
-
-    if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if types.is_string(column.type):
-        column = compute.if_else(compute.equal(column, ""), None, column)
-    found = chunked_array(column).combine_chunks().dictionary_encode()
-    codes = found.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, [str(name) for name in found.dictionary.to_pylist()]
-
-
 def _reasons(table: ScoredTable, column: str, rows: NDArray[np.int64]) -> list[str]:
     """Return why each of `rows` has no score in `column`."""
     infinite = table.infinite(column)[rows]
@@ -208,7 +152,7 @@ def _odd(table: ScoredTable, group: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return (rows,) whether a row's tracks or fingerprint differ from those of most of its group."""
     kind = np.zeros(len(table), dtype=np.int64)
     if table.has("fingerprint"):
-        kind = _encoded(table.column("fingerprint"))[0] + 1
+        kind = encoded(table.column("fingerprint"))[0] + 1
     for track in ("width", "sample_rate"):  # of the video, of the audio
         if table.has(track):
             kind = kind * 2 + np.isfinite(table.numbers(track))
