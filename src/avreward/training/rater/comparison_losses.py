@@ -68,7 +68,7 @@ def bradley_terry_loss(
     return -log_p.gather(-1, (1 - outcome.long())[:, None]).mean()
 
 
-def fidelity_loss(difference: Tensor, probability: Tensor, eps: float = 1e-8) -> Tensor:
+def fidelity_loss(difference: Tensor, probability: Tensor, eps: float = 1e-12) -> Tensor:
     """Return the mean fidelity loss of predicted probabilities Φ(d/√2) that the first clip is better.
 
     With p̂ = Φ(d/√2) (Thurstone's case V) and the given p, the loss of a pair is 1 − √(p·p̂) − √((1−p)(1−p̂)) (Tsai et
