@@ -38,6 +38,12 @@ SYSTEMS = {
     "SyncNet": ("syncnet", "syncnet_tracks"),
     "Aesthetic predictor v2.5": ("siglip_aesthetic",),
     "AVBench": ("speech_text", "avbench_total"),
+    "Flow-GRPO": ("flow_grpo_sde",),
+    "DDPO": ("ddpo_logprob",),
+    "Diffusion-DPO": ("diffusion_dpo_loss",),
+    "DiffusionNFT": ("diffusion_nft_loss", "flow_solvers"),
+    "AWM": ("awm_loss",),
+    "MixGRPO": ("mixgrpo_window",),
 }
 """System → the cases that cover it; the last two of AIGV-Assessor and the last three of AIGVEval serve several."""
 

@@ -20,14 +20,7 @@ GOLDENS = Path(os.environ.get("AVREWARD_GOLDENS") or TESTS / "goldens")
 # Case (with its variants, CASE_NAME) → what will read it. A case that is neither tested nor planned fails, and so does
 # one that is both.
 PLANNED = {
-    "awm_loss": "advantage-weighted matching",
-    "ddpo_logprob": "denoising diffusion policy optimization",
-    "diffusion_dpo_loss": "Diffusion-DPO",
-    "diffusion_nft_loss": "DiffusionNFT",
-    "flow_grpo_sde": "Flow-GRPO",
-    "flow_solvers": "solvers of flow models",
     "krippendorff_alpha": "agreement of several people's ratings",
-    "mixgrpo_window": "MixGRPO",
     "p910_mos": "mean opinion scores with biased subjects",
 }
 

@@ -13,8 +13,17 @@ if TYPE_CHECKING:
     from avreward.generators.base import Noise as Noise
     from avreward.generators.base import Sampler as Sampler
     from avreward.generators.base import SamplingRun as SamplingRun
+    from avreward.generators.ddim_steps import ddim_sde_step as ddim_sde_step
     from avreward.generators.diffusers.guidance import RewardGuidance as RewardGuidance
     from avreward.generators.diffusers.sampler import DiffusersSampler as DiffusersSampler
+    from avreward.generators.flow_steps import DpmSolver as DpmSolver
+    from avreward.generators.flow_steps import StochasticStep as StochasticStep
+    from avreward.generators.flow_steps import clean_latents as clean_latents
+    from avreward.generators.flow_steps import dance_sde_step as dance_sde_step
+    from avreward.generators.flow_steps import ddim_flow_step as ddim_flow_step
+    from avreward.generators.flow_steps import euler_step as euler_step
+    from avreward.generators.flow_steps import flow_sde_step as flow_sde_step
+    from avreward.generators.flow_steps import noisy_latents as noisy_latents
     from avreward.generators.folder import FolderGenerator as FolderGenerator
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -29,8 +38,19 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "Sampler",
             "SamplingRun",
         ],
+        "ddim_steps": ["ddim_sde_step"],
         "diffusers.guidance": ["RewardGuidance"],
         "diffusers.sampler": ["DiffusersSampler"],
+        "flow_steps": [
+            "DpmSolver",
+            "StochasticStep",
+            "clean_latents",
+            "dance_sde_step",
+            "ddim_flow_step",
+            "euler_step",
+            "flow_sde_step",
+            "noisy_latents",
+        ],
         "folder": ["FolderGenerator"],
     },
 )

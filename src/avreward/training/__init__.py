@@ -7,6 +7,21 @@ from avreward._lazy import lazy_exports
 if TYPE_CHECKING:
     from avreward.training.clip_log import log_clips as log_clips
     from avreward.training.clip_log import reward_metrics as reward_metrics
+    from avreward.training.generator.advantages import best_and_worst as best_and_worst
+    from avreward.training.generator.advantages import group_advantages as group_advantages
+    from avreward.training.generator.advantages import stream_advantages as stream_advantages
+    from avreward.training.generator.advantages import winners as winners
+    from avreward.training.generator.forward_losses import ForwardLoss as ForwardLoss
+    from avreward.training.generator.forward_losses import awm_loss as awm_loss
+    from avreward.training.generator.forward_losses import nft_loss as nft_loss
+    from avreward.training.generator.policy_loss import PolicyLoss as PolicyLoss
+    from avreward.training.generator.policy_loss import clipped_policy_loss as clipped_policy_loss
+    from avreward.training.generator.policy_loss import routed_policy_loss as routed_policy_loss
+    from avreward.training.generator.policy_loss import step_kl as step_kl
+    from avreward.training.generator.preference_loss import PreferenceLoss as PreferenceLoss
+    from avreward.training.generator.preference_loss import diffusion_dpo_loss as diffusion_dpo_loss
+    from avreward.training.generator.preference_loss import logit_normal_times as logit_normal_times
+    from avreward.training.generator.windows import sliding_windows as sliding_windows
     from avreward.training.losses import pearson_loss as pearson_loss
     from avreward.training.losses import plcc_loss as plcc_loss
     from avreward.training.losses import rank_loss as rank_loss
@@ -25,6 +40,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "clip_log": ["log_clips", "reward_metrics"],
+        "generator.advantages": ["best_and_worst", "group_advantages", "stream_advantages", "winners"],
+        "generator.forward_losses": ["ForwardLoss", "awm_loss", "nft_loss"],
+        "generator.policy_loss": ["PolicyLoss", "clipped_policy_loss", "routed_policy_loss", "step_kl"],
+        "generator.preference_loss": ["PreferenceLoss", "diffusion_dpo_loss", "logit_normal_times"],
+        "generator.windows": ["sliding_windows"],
         "losses": ["pearson_loss", "plcc_loss", "rank_loss", "scaled_rank_loss"],
         "monitor": ["MonitorState", "RewardDivergence", "RewardMonitor"],
         "rater.comparison_losses": ["bradley_terry_loss", "fidelity_loss", "list_policy_loss", "listwise_loss"],

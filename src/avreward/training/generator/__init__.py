@@ -1,0 +1,1 @@
+"""Train generators of video and audio on rewards: losses, advantages, loops."""

@@ -1,0 +1,68 @@
+"""DDPO's step against the published code's, and against diffusers'."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from avreward.errors import ArgumentError
+from avreward.generators.ddim_steps import ddim_sde_step
+
+
+def drawn(shape: list[int], seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.golden(case="ddpo_logprob")
+def test_the_original_step(golden) -> None:
+    tensors = golden.tensors()
+    for step in golden.data["steps"]:
+        key, scheduler = step["key"], step["scheduler"]
+        x, output, noise = (drawn(step["shape"], step[f"{name}_seed"]) for name in ("latent", "model_output", "noise"))
+        levels = [torch.tensor(step[name]) for name in ("alphas_cumprod", "alphas_cumprod_previous")]
+        options = {
+            "eta": step["eta"],
+            "prediction": scheduler.get("prediction_type", "epsilon"),
+            "clip": scheduler.get("clip_sample_range", 1.0) if scheduler["clip_sample"] else None,
+            "clipped_noise": step["use_clipped_model_output"],
+        }
+        found = ddim_sde_step(x, output, *levels, noise=noise, **options)
+        golden.close(found.sample, tensors[f"{key}.prev"], 1e-5, 1e-5)
+        golden.close(found.scale, torch.tensor(step["std"]), 1e-5, 1e-5)
+        rough = 1e-3 if min(step["std"]) < 1e-2 else 1e-5
+        golden.close(found.log_prob, tensors[f"{key}.log_prob"], 1e-5, rough)
+        change = int(step["output_change"].rsplit(" ", 1)[1])
+        output = (output + 0.05 * drawn(step["shape"], change)).requires_grad_()
+        again = ddim_sde_step(x, output, *levels, sample=found.sample, **options)
+        golden.close(again.log_prob, tensors[f"{key}.log_prob_new"], 1e-5, rough)
+        again.log_prob.sum().backward()
+        golden.near(output.grad, tensors[f"{key}.grad_model_output"], golden.numbers("grad")[0])
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_diffusers_takes_the_same_step(prediction: str, eta: float) -> None:
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(prediction_type=prediction, clip_sample=False, set_alpha_to_one=False)
+    scheduler.set_timesteps(20)
+    x, output, noise = (drawn([2, 3, 4], seed) for seed in range(3))
+    time = int(scheduler.timesteps[7])
+    step = scheduler.step(output, time, x, eta=eta, variance_noise=noise if eta else None)
+    levels = scheduler.alphas_cumprod[time], scheduler.alphas_cumprod[time - 50]
+    found = ddim_sde_step(x, output, *levels, eta=eta, prediction=prediction, noise=noise)
+    torch.testing.assert_close(found.sample, step.prev_sample, rtol=1e-5, atol=1e-5)
+
+
+def test_a_replayed_step_has_the_same_probability() -> None:
+    x, output, noise = (drawn([2, 3, 4], seed) for seed in range(3))
+    step = ddim_sde_step(x, output, 0.3, 0.5, noise=noise)
+    replay = ddim_sde_step(x, output, 0.3, 0.5, sample=step.sample)
+    assert torch.equal((replay.log_prob - step.log_prob).exp(), torch.ones(2))
+
+
+def test_an_unknown_prediction_is_refused() -> None:
+    x = torch.zeros(1, 2)
+    with pytest.raises(ArgumentError, match="prediction: expected one of epsilon, v_prediction, sample, got 'eps'"):
+        ddim_sde_step(x, x, 0.3, 0.5, prediction="eps", noise=x)
