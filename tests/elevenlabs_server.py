@@ -40,6 +40,7 @@ class SoundServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 64  # a busy machine may accept late
 
     def __init__(self, script: list[str] | None = None, cost: float = 60.0, hold: float = 0.0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

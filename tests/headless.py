@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,3 +39,21 @@ def chromium(profile: Path, autoplay: bool = True) -> Iterator[Any]:
         yield driver
     finally:
         driver.quit()
+
+
+def until(driver: Any, script: str, seconds: float = 30.0) -> Any:
+    """The value of a script as soon as it is true."""
+    end = time.monotonic() + seconds
+    while not (value := driver.execute_script(f"return {script}")):
+        assert time.monotonic() < end, f"not true after {seconds} s: {script}"
+        time.sleep(0.03)
+    return value
+
+
+def enter(driver: Any, server: Any, name: str) -> str:
+    """A person's token, after the name was given to a study's server."""
+    driver.get(server.url)
+    driver.find_element("name", "name").send_keys(name)
+    driver.find_element("css selector", "button").click()
+    until(driver, "location.pathname.startsWith('/ask/') && document.readyState == 'complete'")
+    return str(driver.current_url.split("/")[4])

@@ -1,11 +1,9 @@
 """The page in a browser that lets nothing play by itself: a scripted person answers, reloads, goes back, changes."""
 
-import time
-
 import media_files
 import pytest
 import torch
-from headless import chromium
+from headless import chromium, enter, until
 
 from avreward import Clip
 from avreward.studies import ChoiceServer, PairRow, prepare_pairs
@@ -43,21 +41,6 @@ def server(choices):
 def browser(tmp_path_factory):
     with chromium(tmp_path_factory.mktemp("profile"), autoplay=False) as driver:
         yield driver
-
-
-def until(driver, script: str, seconds: float = 30.0):
-    end = time.monotonic() + seconds
-    while not (value := driver.execute_script(f"return {script}")):
-        assert time.monotonic() < end, f"not true after {seconds} s: {script}"
-        time.sleep(0.03)
-    return value
-
-
-def enter(driver, server, name: str) -> None:
-    driver.get(server.url)
-    driver.find_element("name", "name").send_keys(name)
-    driver.find_element("css selector", "button").click()
-    until(driver, "location.pathname.startsWith('/ask/') && document.readyState == 'complete'")
 
 
 def keys(driver, *pressed: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from avreward._whole_files import whole_file
 from avreward.cli._common import (
     NOTHING,
     SOME_FAILED,
@@ -150,7 +151,8 @@ def _planned(
 
     rows = plan_of(videos, DescriptionTable(describe) if describe else prompt_of, n)
     out.mkdir(parents=True, exist_ok=True)
-    pandas.DataFrame(rows).to_csv(out / "plan.csv", index=False)
+    with whole_file(out / "plan.csv") as part:
+        pandas.DataFrame(rows).to_csv(part, index=False)
     most = sum(row["seconds_of_sound"] for row in rows) * CREDITS_A_SECOND
     requests = sum(row["requests"] for row in rows)
     for row in rows[:FAILURES]:

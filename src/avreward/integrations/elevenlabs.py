@@ -15,6 +15,7 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from avreward._extras import extra
+from avreward._whole_files import private_name, publish, whole_file
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.generators._as_sampler import name_of
@@ -134,7 +135,7 @@ class ElevenLabs:
         """Asks until a sound comes; it appears under its name when it is known to be whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(self.attempts):
-            part = path.with_name(f".{path.name}.part")
+            part = private_name(path)
             try:
                 with self._line, self._writing():
                     if self._given_up is not None:
@@ -153,8 +154,9 @@ class ElevenLabs:
                 part.unlink(missing_ok=True)
                 raise
             record = {"text": text, "seconds": seconds, "attempt": seed, **self.settings, **told}
-            path.with_suffix(".json").write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
-            part.replace(path)
+            with whole_file(path.with_suffix(".json")) as about:
+                about.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+            publish(part, path)
             return
 
     def _ask(self, part: Path, text: str, seconds: float) -> dict[str, Any]:

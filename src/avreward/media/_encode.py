@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from heapq import merge
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import av
@@ -19,6 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avreward._whole_files import private_name
 from avreward.errors import ArgumentError, MediaError
 from avreward.media._container import translated
 from avreward.media._remux import copied_audio, copied_video
@@ -96,7 +96,7 @@ def save(picture: VideoTrack | None, sound: AudioTrack | None, path: Path, crf: 
         raise MediaError(path, f"{path.suffix} cannot hold video", "save as .mp4 or .mkv, or save the audio alone")
     if picture is None and sound is None:
         raise MediaError(path, "the clip has neither video nor audio", "give it one before saving")
-    temporary = path.with_name(f".{path.stem[:40]}.{token_hex(6)}{path.suffix}")
+    temporary = private_name(path)
     try:
         with translated(path, "it cannot be written", "check the folder, the disk and the clip's size"):
             with ExitStack() as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -10,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError, Described
 
 SLOPE = 0.2  # of the leaky ReLU for negative inputs, as in LPIPS
@@ -84,7 +86,10 @@ class JudgeNetwork(nn.Module):
     def save(self, path: str | PathLike[str]) -> None:
         """Save weights and sizes to one safetensors file, which `JudgeNetwork.load` reads."""
         sizes = {"width": str(self.width), "hidden": str(self.hidden), "ties": str(int(self.ties))}
-        save_file({k: v.detach().contiguous() for k, v in self.state_dict().items()}, path, {"kind": "judge", **sizes})
+        with whole_file(Path(path)) as part:
+            save_file(
+                {k: v.detach().contiguous() for k, v in self.state_dict().items()}, part, {"kind": "judge", **sizes}
+            )
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:

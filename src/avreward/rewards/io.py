@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
+from avreward._whole_files import private_name, publish
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters import hub, registry
 from avreward.raters.base import Rater
@@ -239,12 +240,12 @@ def _bytes(states: Mapping[str, State]) -> bytes:
 
 def _put(steps: Sequence[tuple[Path, bytes]]) -> None:
     """Write temporary files, then move them into place one after the other, so that a full disk changes nothing."""
-    parts = [path.with_name(f".{path.name}.{i}.part") for i, (path, _) in enumerate(steps)]
+    parts = [private_name(path) for path, _ in steps]
     try:
         for part, (_, content) in zip(parts, steps, strict=True):
             part.write_bytes(content)
         for part, (path, _) in zip(parts, steps, strict=True):
-            part.replace(path)
+            publish(part, path)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)

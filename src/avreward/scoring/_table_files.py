@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from avreward._whole_files import whole_file
 
 if TYPE_CHECKING:
     import pyarrow
@@ -109,12 +110,8 @@ def write_metadata(table: Path, metadata: Mapping[str, Any]) -> None:
     if table.suffix.lower() == ".parquet":
         return
     path = metadata_file(table)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         part.write_text(json.dumps({FORMAT: table.suffix.lower(), **metadata}, indent=2, ensure_ascii=False) + "\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_metadata(table: Path) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -12,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from avreward._whole_files import private_name, publish
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.scoring._table_files import ENDINGS, METADATA_KEY, SINKS, cleaned, write_metadata
@@ -97,7 +96,7 @@ class TableWriter:
         self.columns = (*_BEFORE, *((name, "double") for name in scores), *_AFTER, *others.items())
         self.kept: Path | None = None  # where the rows are, once closed
         self.rows = 0
-        self._part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")  # two runs, two files
+        self._part = private_name(path)
         self._waiting: list[dict[str, Any]] = []
         self._fingerprints: set[str] = set()
         with _writing(path), self._or_nothing():
@@ -137,7 +136,7 @@ class TableWriter:
                 return
             kept = self.path if kind is None else self.path.with_suffix(f".partial{self.path.suffix}")
             write_metadata(kept, self.metadata)
-            self.kept = self._part.replace(kept)
+            self.kept = publish(self._part, kept)
 
     @contextmanager
     def _or_nothing(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
+from avreward._whole_files import whole_file
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
 from avreward.media.sampling import FramePlan, Spread
@@ -126,7 +127,8 @@ def _opened(choices: Choices, name: str, number: int, row: PairRow, side: int) -
     folder = choices.folder / f"{Path(PAGE).stem}_files"
     folder.mkdir(parents=True, exist_ok=True)
     own = folder / f"{choices.hidden_name('embedded', name, number)}{path.suffix}"
-    own.write_bytes(content)
+    with whole_file(own) as part:
+        part.write_bytes(content)
     return Clip.open(own)
 
 

@@ -140,7 +140,8 @@ def _claim(folder: Path, generate: Generate) -> None:
     if not about.is_file():
         if any(folder.glob(f"{CANDIDATES}/*/*")):
             raise AvrewardError(f"{folder}: expected an empty folder, got one with candidates; name another folder")
-        about.write_text(json.dumps(mine), encoding="utf-8")
+        with whole_file(about) as part:
+            part.write_text(json.dumps(mine), encoding="utf-8")
         return
     try:
         known = json.loads(about.read_text(encoding="utf-8"))

@@ -97,8 +97,11 @@ def log_clips(
         clip.detached().save(path)
         written.append(path)
     for kind, tracker in _trackers(where):
-        show = _in_tensorboard if kind == "tensorboard" else _as_files
-        show(tracker, kind, [clip.detached() for clip in clips], written, told, name, step)
+        kept = [clip.detached() for clip in clips]
+        if kind == "tensorboard":
+            _in_tensorboard(tracker, kept, written, told, name, step)
+        else:
+            _as_files(tracker, kind, kept, written, told, name, step)
     return written
 
 
@@ -126,7 +129,7 @@ def _kind_of(tracker: Any) -> str:
 
 
 def _in_tensorboard(
-    writer: Any, kind: str, clips: Sequence[Clip], files: Sequence[Path], captions: Sequence[str], name: str, step: int
+    writer: Any, clips: Sequence[Clip], files: Sequence[Path], captions: Sequence[str], name: str, step: int
 ) -> None:
     for number, (clip, path, caption) in enumerate(zip(clips, files, captions, strict=True)):
         tag = f"{name}/{number}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avreward._extras import extra
+from avreward._whole_files import private_folder
 from avreward.errors import ArgumentError, AvrewardError, Described
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
     config = {**FORMAT, **rater.origin, "settings": dict(rater.settings), "fingerprint": rater.fingerprint}
     _check_replaceable(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
-        new = Path(place) / "new"
+    with private_folder(out) as place:
+        new = place / "new"
         new.mkdir()
         if rater.tokenizer is not None:
             rater.tokenizer.save_pretrained(new)
@@ -46,7 +47,7 @@ def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
         (new / "README.md").write_text(card(rater), encoding="utf-8")
         (new / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8")
         if out.exists():
-            out.rename(Path(place) / "old")
+            out.rename(place / "old")
         new.rename(out)
     return out
 

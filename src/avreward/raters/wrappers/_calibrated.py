@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.scores import Dimension, Scores
@@ -108,7 +109,8 @@ def save_calibrations(calibrations: Mapping[str, Calibration], path: str | PathL
     from safetensors.torch import save_file
 
     tensors = {f"{name}/{kind}": numbers for name, c in calibrations.items() for kind, numbers in c.state.items()}
-    save_file(tensors, path)
+    with whole_file(Path(path)) as part:
+        save_file(tensors, part)
     return Path(path)
 
 
