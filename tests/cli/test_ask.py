@@ -152,3 +152,11 @@ def test_options_that_an_experiment_cannot_follow(run, pairs, answering):
         refused = run("ask", folder, *option)
         assert refused.exit_code == USAGE
         assert option[0] in refused.stderr
+
+
+def test_the_pairs_are_not_overwritten(run, pairs):
+    text = pairs.read_bytes()
+    result = run("ask", "pairs.csv", "--port", "0", "--export", pairs)
+    assert result.exit_code == USAGE
+    assert "is one of the inputs" in " ".join(result.stderr.replace("│", " ").split())
+    assert pairs.read_bytes() == text

@@ -178,7 +178,8 @@ def test_bad_input(run, table, options, problem):
 
 def test_wrong_outputs(run, table, tmp_path):
     assert run("compare", table, "--out", tmp_path / "t.xlsx").exit_code == 2
-    assert run("compare", table, "--report", tmp_path / "no" / "t.html").exit_code == 2
+    (tmp_path / "file").touch()
+    assert run("compare", table, "--report", tmp_path / "file" / "t.html").exit_code == 2
     assert run("compare", table, "--trained", "toy.quality").exit_code == 2
     result = run(
         "compare", table, "--out", tmp_path / f"{'t' * 250}.csv"

@@ -97,3 +97,20 @@ def test_what_goes_wrong_is_named(run, toy, files, arguments, code, said):
     result = run("probe", *(places.get(argument, argument) for argument in arguments))
     assert result.exit_code == code
     assert said in result.stderr
+
+
+def test_scores_come_from_the_store_that_all_commands_share(run, toy, reals, store, tmp_path):
+    """The second run only measures gradients and cost again; it comes to the same card."""
+    first = json.loads(run("probe", "power", *reals[:2], "--json").stdout)
+    once = sum(toy.calls)
+    toy.calls.clear()
+    again = json.loads(run("probe", "power", *reals[:2], "--json").stdout)
+    assert sum(toy.calls) < once / 2
+    assert any(store.iterdir())
+    toy.calls.clear()
+    anew = json.loads(run("probe", "power", *reals[:2], "--json", "--no-store").stdout)
+    assert sum(toy.calls) >= once
+    for told in (first, again, anew):
+        del told["cost"]
+    assert first == again == anew
+    assert run("probe", "power", *reals, "--store", tmp_path / "s", "--no-store").exit_code == 2

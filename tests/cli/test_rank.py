@@ -16,8 +16,30 @@ def test_best_first(run, toy, files):
     result = run("rank", files.soft, files.loud)
     assert result.exit_code == 0
     assert result.stdout.index("loud.mp4") < result.stdout.index("soft.mp4")
-    assert "does not read the prompt" in result.stdout
+    assert "read the prompt" not in result.stdout
     assert not result.stderr
+
+
+def test_folders_of_outputs_are_made(run, toy, files, tmp_path):
+    outputs = [tmp_path / "a" / "best.mp4", tmp_path / "b" / "c" / "t.csv", tmp_path / "d" / "page.html"]
+    options = zip(("--out", "--table", "--report"), outputs, strict=True)
+    assert run("rank", files.loud, files.soft, *(part for option in options for part in option)).exit_code == 0
+    assert all(path.is_file() for path in outputs)
+
+
+def test_prompts_that_are_not_read_are_said(run, toy, files, tmp_path):
+    """In the table and in JSON, of one ranking and of groups, of clips and of their table; never without prompts."""
+    asked = tmp_path / "asked.csv"
+    asked.write_text(f"clip,prompt\n{files.loud},a dog\n{files.soft},a dog\n")
+    table = tmp_path / "scores.csv"
+    assert run("score", asked, "--out", table).exit_code == 0
+    for source in (asked, table):
+        for more in ((), ("--group-by", "parent")):
+            assert "toy does not read the prompt" in run("rank", source, *more).stdout
+            assert "toy does not read the prompt" in json.loads(run("rank", source, *more, "--json").stdout)["notes"][0]
+    for more in ((), ("--group-by", "parent")):
+        assert "read the prompt" not in run("rank", files.loud, files.soft, *more).stdout
+        assert json.loads(run("rank", files.loud, files.soft, *more, "--json").stdout)["notes"] == []
 
 
 def test_json_is_all_of_standard_output(run, toy, files):
@@ -31,7 +53,7 @@ def test_json_is_all_of_standard_output(run, toy, files):
     assert first["reward"] == pytest.approx(first["scores"]["toy.power"] - 0.5 * first["scores"]["toy.brightness"])
     assert told["raters"] == {"toy": "toy 1"}
     assert told["failed"] == []
-    assert "does not read the prompt" in told["notes"][0]
+    assert told["notes"] == []
 
 
 def test_levels_and_measurements_of_the_default_rater(run, files):
@@ -156,7 +178,7 @@ def test_what_is_missing_is_said(run, toy, files):
         (("--reward", "power *"), "at character"),
         (("--reward", ""), "is empty"),
         (("--out", "best.gif"), ".mp4"),
-        (("--out", "/nowhere/at/all/best.mp4"), "no folder"),
+        (("--out", "/dev/null/x/best.mp4"), "its folder can't be made (Not a directory)"),
         (("--report", "page.pdf"), ".html"),
         (("--no-such-option",), "No such option"),
     ],

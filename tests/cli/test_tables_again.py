@@ -120,9 +120,13 @@ def test_clips_that_all_fail_cost_one_clear_line(run, toy, tmp_path):
         assert "none of 1 clip could be scored" in result.stderr
 
 
-def test_a_wrong_reward_of_a_table_is_a_usage_error(run, toy, table, tmp_path):
-    assert run("rank", table, "--reward", "nope").exit_code == 2
-    assert run("score", table, "--reward", "nope", "--out", tmp_path / "x.csv").exit_code == 2
+@pytest.mark.parametrize("expression", ["power +", "power + nope", "nope", "nope(power)", "power ** 2"])
+def test_a_wrong_reward_of_a_table_is_a_usage_error_of_every_command(run, toy, table, tmp_path, expression):
+    out = ("--out", tmp_path / "x.csv")
+    for command, *more in (("pairs", *out), ("curve",), ("rank",), ("score", *out), ("filter", "--top", "1", *out)):
+        result = run(command, table, "--reward", expression, *more)
+        assert result.exit_code == 2, (command, result.stderr)
+        assert not result.stdout
 
 
 def test_a_store_and_none(run, toy, table, tmp_path):

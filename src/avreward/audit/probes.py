@@ -17,6 +17,7 @@ from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
 from avreward.scoring.evaluator import Evaluator
+from avreward.scoring.store.store import Store
 
 MOST_BYTES = 3 * 2**30  # of one clip's frames as floats; a probe keeps two or three copies
 GRADIENT_BYTES = 2**27  # likewise for gradients: forward and backward take about twenty times as much
@@ -95,6 +96,7 @@ def run_probes(
     probes: Iterable[Probe] | None = None,
     names: Sequence[str] | None = None,
     seed: int = 0,
+    store: Store | None = None,
     step: Callable[[str], None] = lambda doing: None,
 ) -> ProbeResults:
     """Rate real clips and the degenerate inputs made from them.
@@ -109,6 +111,7 @@ def run_probes(
         probes: the probes to run (*optional*, all of `PROBES`).
         names: of the clips (*optional*, their files' names).
         seed: of all random choices.
+        store: where scores are kept, so that a run that was stopped goes on (*optional*).
         step: called with a line for each rated clip, real or degenerate.
 
     Raises:
@@ -121,7 +124,7 @@ def run_probes(
     """
     reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     chosen = list(PROBES.values() if probes is None else probes)
-    evaluator = audit_evaluator(reward, held_out)
+    evaluator = audit_evaluator(reward, held_out, store)
     called = [f"{i + 1} {clip.name}" for i, clip in enumerate(clips)] if names is None else list(names)
     kept, real, failed = _real(evaluator, dict(zip(called, clips, strict=True)), step)
     others = list(kept.values())
@@ -145,9 +148,9 @@ def run_probes(
 Judgment = tuple[float | None, str | None]
 
 
-def audit_evaluator(reward: Reward, held_out: Reward | None) -> Evaluator[list[Reward]]:
+def audit_evaluator(reward: Reward, held_out: Reward | None, store: Store | None) -> Evaluator[list[Reward]]:
     """Return an evaluator of a reward and, if given, a held-out one; a rater that both read rates once."""
-    return Evaluator([reward] if held_out is None else [reward, held_out])
+    return Evaluator([reward] if held_out is None else [reward, held_out], store=store)
 
 
 def judgments(evaluator: Evaluator[list[Reward]], clip: Clip) -> list[Judgment]:

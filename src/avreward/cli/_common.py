@@ -234,16 +234,18 @@ def _what_counts(raters: Mapping[str, Rater]) -> str:
 
 
 def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:
-    """Check an output before the work that fills it: its ending, and that its folder is there."""
+    """Check an output before the work that fills it: its ending, and its folder, which is made."""
     if path is None:
         return
     if path.suffix.lower() not in endings:
         raise typer.BadParameter(f"{path}: end the name in {' or '.join(dict.fromkeys(endings))}", param_hint=option)
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        what = (
-            "this is a directory; name a file" if path.is_dir() else f"there is no folder {path.parent}; make it first"
-        )
-        raise typer.BadParameter(f"{path}: {what}", param_hint=option)
+    if path.is_dir():
+        raise typer.BadParameter(f"{path}: this is a directory; name a file", param_hint=option)
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"{path}: its folder can't be made ({error.strerror or error}); choose another place"
+        raise typer.BadParameter(problem, param_hint=option) from error
 
 
 def _text(error: Exception) -> str:

@@ -37,6 +37,7 @@ class GroupedRanking:
         groups: name of each group → its ranking, in the order of first appearance.
         failed: name of each clip that is in no ranking → why.
         reward: what they are ranked by.
+        notes: what a reader must know about the reward on these clips.
         wall_s: what opening, decoding and judging took.
     """
 
@@ -46,6 +47,7 @@ class GroupedRanking:
     groups: Mapping[str, Ranking]
     failed: Mapping[str, str]
     reward: Reward
+    notes: list[str]
     wall_s: float
 
     @property
@@ -98,7 +100,7 @@ def grouped(
     if not found:
         listed_reasons = "; ".join(dict.fromkeys(failed.values()))
         raise AvrewardError(f"no group by {by} can be ranked ({listed_reasons}); group by something else")
-    return GroupedRanking(by, column, of, found, failed, rated.reward, rated.wall_s)
+    return GroupedRanking(by, column, of, found, failed, rated.reward, rated.notes, rated.wall_s)
 
 
 def labels(ranking: GroupedRanking) -> dict[str, str]:
@@ -114,7 +116,6 @@ def print_table(ranking: GroupedRanking, page: Path | None = None) -> None:
     """Print the winner of each group, then what is not ranked."""
     from rich.markup import escape
 
-    from avreward.report.build import unread_prompt
     from avreward.scoring._grouping import in_words
 
     out = stdout()
@@ -124,7 +125,7 @@ def print_table(ranking: GroupedRanking, page: Path | None = None) -> None:
     out.print(f"Reward: {escape(repr(ranking.reward))}")
     for name, why in ranking.missing.items():
         out.print(escape(f"{name}: not ranked: {why}"), style="yellow", soft_wrap=True)
-    for line in unread_prompt(ranking.reward):
+    for line in ranking.notes:
         out.print(escape(line), style="dim", soft_wrap=True)
     if page is not None:
         out.print(f"Report: {escape(str(page))}", soft_wrap=True)
@@ -157,8 +158,6 @@ def print_json(
     ranking: GroupedRanking, page: Path | None = None, more: Mapping[str, Mapping[str, Any]] | None = None
 ) -> None:
     """Print the rankings as JSON on standard output, and nothing else; `more` is added to each group."""
-    from avreward.report.build import unread_prompt
-
     told = {
         **_ranking.reward_as_json(ranking.reward),
         "group_by": ranking.by,
@@ -172,7 +171,7 @@ def print_json(
             for group, one in ranking.groups.items()
         ],
         "failed": [{"clip": name, "reason": why} for name, why in ranking.missing.items()],
-        "notes": unread_prompt(ranking.reward),
+        "notes": ranking.notes,
         "report": str(page) if page is not None else None,
         "seconds": round(ranking.wall_s, 3),
     }
@@ -187,7 +186,7 @@ def write_pages(
 ) -> Path:
     """Write a page with all groups, and a page of each group into a folder beside it."""
     from avreward.report._groups_page import GroupsPage, file_names, group_view, write_groups
-    from avreward.report.build import Details, settings, unread_prompt
+    from avreward.report.build import Details, settings
     from avreward.report.data import FailedFile
     from avreward.scoring._grouping import in_words
 
@@ -203,9 +202,8 @@ def write_pages(
                 views.append(group_view(path, shown[group], stem, one.picked, ranking.reward, details))
         failures = [FailedFile(name, why) for name, why in ranking.missing.items()]
         facts = {**settings(ranking.reward), **command}
-        prompts = any(one.picked.best.prompt for one in ranking.groups.values())
-        notes = unread_prompt(ranking.reward) if prompts else []
-        page = GroupsPage(views, in_words(ranking.by, ranking.column), repr(ranking.reward), failures, notes, facts)
+        by, notes = in_words(ranking.by, ranking.column), ranking.notes
+        page = GroupsPage(views, by, repr(ranking.reward), failures, notes, facts)
         return write_groups(page, path)
     except OSError as error:
         raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); choose another place") from error

@@ -37,6 +37,7 @@ class Ranking:
         picked: their ranking; `picked.missing` are those without a reward.
         failed: name of each file that could not be judged → why.
         reward: what they were ranked by.
+        notes: what a reader must know about the reward on these clips.
         wall_s: what opening, decoding and judging took.
     """
 
@@ -44,6 +45,7 @@ class Ranking:
     picked: Selection
     failed: dict[str, str]
     reward: Reward
+    notes: list[str]
     wall_s: float
 
     @property
@@ -61,8 +63,6 @@ def print_table(ranking: Ranking, page: Path | None = None) -> None:
     """Print the ranking for a person, then what is missing and what was not judged."""
     from rich.markup import escape
 
-    from avreward.report.build import unread_prompt
-
     out = stdout()
     out.print(_table(ranking, wide=out.width >= WIDE))
     out.print(f"Reward: {escape(repr(ranking.reward))}")
@@ -71,7 +71,7 @@ def print_table(ranking: Ranking, page: Path | None = None) -> None:
     if len({frozenset(ranking.picked.rewards.basis[i]) for i in ranking.picked.order}) > 1:
         warning = "--mixed: these rewards are made of different dimensions; fewer dimensions can make a higher number"
         out.print(warning, style="yellow", soft_wrap=True)
-    for line in unread_prompt(ranking.reward):
+    for line in ranking.notes:
         out.print(escape(line), style="dim", soft_wrap=True)
     if page is not None:
         out.print(f"Report: {escape(str(page))}", soft_wrap=True)
@@ -129,16 +129,13 @@ def candidates_as_json(ranking: Ranking) -> list[dict[str, Any]]:
 
 def print_json(ranking: Ranking, page: Path | None = None, more: Mapping[str, Any] | None = None) -> None:
     """Print the ranking, and `more`, as JSON on standard output, and nothing else."""
-    from avreward.report.build import unread_prompt
-
-    reward = ranking.reward
     told = {
-        **reward_as_json(reward),
+        **reward_as_json(ranking.reward),
         "best": ranking.names[ranking.picked.best_index],
         "candidates": candidates_as_json(ranking),
         **(more or {}),
         "failed": [{"clip": name, "reason": why} for name, why in (ranking.failed | ranking.missing).items()],
-        "notes": unread_prompt(reward),
+        "notes": ranking.notes,
         "report": str(page) if page is not None else None,
         "seconds": round(ranking.wall_s, 3),
     }

@@ -32,6 +32,7 @@ class RatedClips:
         scored: their scores and rewards.
         failed: name of each file that could not be judged → why.
         reward: what they are ranked by.
+        notes: what a reader must know about the reward on these clips.
         wall_s: what opening, decoding and judging took.
     """
 
@@ -39,6 +40,7 @@ class RatedClips:
     scored: list[Scored]
     failed: dict[str, str]
     reward: Reward
+    notes: list[str]
     wall_s: float
 
 
@@ -54,6 +56,7 @@ def rate(
     """
     from contextlib import nullcontext
 
+    from avreward.report.build import prompt_notes
     from avreward.scoring.run import score_files
 
     started = time.monotonic()
@@ -80,11 +83,13 @@ def rate(
     if not found:
         problem = "the file could not" if len(candidates) == 1 else f"none of the {len(candidates)} files could"
         raise AvrewardError(f"{problem} be judged; give at least one that can")
-    return RatedClips(list(found), list(found.values()), failed, reward, time.monotonic() - started)
+    notes = prompt_notes(reward, (clip.prompt for clip in opened.values()))
+    return RatedClips(list(found), list(found.values()), failed, reward, notes, time.monotonic() - started)
 
 
 def rated_in(table: ScoredTable, listed: Mapping[str, ListedClip], reward: str | None) -> RatedClips:
     """Return the clips of a scored table as rated: by `reward`, or else by the reward that the table has."""
+    from avreward.report.build import prompt_notes
     from avreward.scoring._streaming import Scored
     from avreward.scoring._table_rewards import rewards_of, table_reward
 
@@ -93,7 +98,8 @@ def rated_in(table: ScoredTable, listed: Mapping[str, ListedClip], reward: str |
     rows = rewards_of(table, chosen).split()
     clips = zip(listed.values(), rows, strict=True)
     scored = [Scored(clip.path, None, row.scores, row, None, True) for clip, row in clips]
-    return RatedClips(list(listed), scored, {}, chosen, time.monotonic() - started)
+    notes = prompt_notes(chosen, (one.prompt for one in listed.values()))
+    return RatedClips(list(listed), scored, {}, chosen, notes, time.monotonic() - started)
 
 
 def ranking_of(rated: RatedClips, mixed: bool = False, among: Sequence[int] | None = None) -> Ranking:
@@ -109,7 +115,7 @@ def ranking_of(rated: RatedClips, mixed: bool = False, among: Sequence[int] | No
     in_our_words = {i: why.replace("mixed=True", "--mixed") for i, why in picked.missing.items()}
     failed = rated.failed if among is None else {}
     names = [rated.names[i] for i in which]
-    return Ranking(names, replace(picked, missing=in_our_words), failed, rated.reward, rated.wall_s)
+    return Ranking(names, replace(picked, missing=in_our_words), failed, rated.reward, rated.notes, rated.wall_s)
 
 
 def run(candidates: Mapping[str, Callable[[], Clip]], reward: Reward, mixed: bool = False) -> Ranking:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from avreward._display import counted
-from avreward.cli._common import LISTED, complain, progress, raters_of, reward_of, shown
+from avreward.cli._common import LISTED, complain, progress, raters_of, reward_of, shown, wrong_reward
 from avreward.cli._inputs import listed, read_scored
 from avreward.cli._store import store_of
 
@@ -30,10 +30,14 @@ def table_of(
 ) -> tuple[ScoredTable, str | None, str | None]:
     """Return a scored table, the column of its reward, and by what it is grouped; clips are scored first.
 
-    What is in the shared store is not scored again. With a table, `reward` and `group_by` come back as they are.
+    What is in the shared store is not scored again. With a table, a column and `group_by` come back as they are, and a
+    wrong expression is a usage error.
     """
     if not rater and (table := read_scored(inputs, own=True)) is not None:
-        return table, reward, group_by
+        from avreward.selection.candidates import with_computed
+
+        with wrong_reward(reward):
+            return *with_computed(table, reward), group_by
     raters = raters_of(list(rater) if rater else None)
     return _scored(inputs, raters, reward_of(reward, raters), prompts, group_by, complain), None, None
 

@@ -12,6 +12,7 @@ import typer
 
 from avreward._extras import extra
 from avreward.cli._common import NOTHING, SOME_FAILED, progress, stderr, stdout, writable
+from avreward.cli._inputs import keep_inputs
 
 if TYPE_CHECKING:
     from avreward.studies.choices import Choices
@@ -59,6 +60,7 @@ def ask(
     from avreward.studies._answers import ENDINGS
 
     writable(export, "--export", ENDINGS)
+    keep_inputs(export, [pairs], "--export")
     if not result:
         with extra("server"):  # before clips are prepared
             import starlette  # noqa: F401

@@ -8,29 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avreward.cli._common import SOME_FAILED, RaterNames, complain, shown, stderr, writable
-from avreward.cli._inputs import PromptsFile, keep_inputs
+from avreward.cli._inputs import PromptsFile, TableOrClips, keep_inputs
 
 if TYPE_CHECKING:
     from avreward.evaluation.fine_tune import FineTuneVerdict
     from avreward.evaluation.systems import SystemComparison
 
 LISTED = 10  # clips that are left out
-CLIPS = "media files, folders, quoted patterns, or a manifest, whose columns can name systems and categories."
 
 
 def compare(
-    clips: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="TABLE|CLIPS",
-            help=f"A scored table (.parquet, .jsonl or .csv), or what to score: {CLIPS}",
-            show_default=False,
-        ),
-    ],
+    clips: TableOrClips,
     system: Annotated[
         str,
         typer.Option(
-            metavar="stem|parent|COLUMN", help="What tells systems apart: the file's name, its folder, or a column."
+            metavar="stem|parent|COLUMN",
+            help="What tells systems apart: the file's name, its folder, or a column of the table or the manifest.",
         ),
     ] = "stem",
     group_by: Annotated[

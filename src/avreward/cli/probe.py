@@ -22,6 +22,7 @@ from avreward.cli._common import (
     writable,
 )
 from avreward.cli._inputs import Inputs, PromptsFile, keep_inputs, listed
+from avreward.cli._store import NoStore, StorePath, check_store, store_of
 
 FEW = 5  # clips; below there are no intervals
 
@@ -47,6 +48,8 @@ def probe(
     ] = None,
     prompts: PromptsFile = None,
     out: Annotated[Path | None, typer.Option(help="Write the reward card here: .html, or .json.")] = None,
+    store: StorePath = None,
+    no_store: NoStore = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write the card as JSON to standard output.")] = False,
     seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
 ) -> None:
@@ -58,6 +61,7 @@ def probe(
     """
     writable(out, "--out", (".html", ".htm", ".json"))
     keep_inputs(out, [*clips, prompts])
+    check_store(store, no_store)
     raters = raters_of(rater)
     chosen = reward_of(reward, raters, "REWARD")
     other = None if against is None else reward_of(against, raters, "--against")
@@ -69,10 +73,12 @@ def probe(
     opened, failed = _opened(clips, prompts)
     judges = [*chosen.raters, *(other.raters if other else ())]
     cores = one_core() if all(judge.per_clip for judge in judges) else nullcontext()
-    with progress("Probing", pieces(len(opened))) as step, cores:
+    kept = store_of(store, no_store, judges)
+    with progress("Probing", pieces(len(opened))) as step, cores, nullcontext() if kept is None else kept:
         card = reward_card(
-            chosen, list(opened.values()), held_out=other, names=list(opened), seed=seed, step=step, failed=failed
-        )
+            chosen, list(opened.values()), held_out=other, names=list(opened), seed=seed, store=kept, step=step,
+            failed=failed,
+        )  # fmt: skip
     for name, why in card.failed.items():
         if name not in failed:
             complain(f"{name}: {why}")

@@ -93,7 +93,7 @@ def write_report(
         failures=[*(FailedFile(names[i], why) for i, why in picked.missing.items()), *details.failures],
         expression=repr(reward),
         prompt=(next(iter(prompts)) or "") if len(prompts) == 1 else "",
-        notes=unread_prompt(reward) if any(prompts) else [],
+        notes=prompt_notes(reward, prompts),
         settings={**settings(reward), **details.settings},
         same_picture=_share_picture(ranked),
         own=own[1].name if (own := own_dimension(reward)) else "",
@@ -169,6 +169,11 @@ def unread_prompt(reward: Reward) -> list[str]:
     names = " and ".join(rater.name for rater in reward.raters)
     verb = "do" if len(reward.raters) > 1 else "does"
     return [f"{names} {verb} not read the prompt: the ranking does not show whether a clip matches its prompt."]
+
+
+def prompt_notes(reward: Reward, prompts: Iterable[str | None]) -> list[str]:
+    """Return the line of `unread_prompt` if any of the ranked clips has a prompt; else an empty list."""
+    return unread_prompt(reward) if any(prompts) else []
 
 
 def settings(reward: Reward) -> dict[str, str]:

@@ -31,6 +31,7 @@ from avreward.report.page import write_whole
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards._prompt_warning import ignores_prompt
 from avreward.rewards.base import Reward
+from avreward.scoring.store.store import Store
 from avreward.selection.best_of_k.estimators import chosen_value
 
 MOST_GRADIENTS = 6  # clips for gradients, an even selection: each takes about a dozen forward and backward passes
@@ -46,6 +47,7 @@ class _CardRun:
     clips: Mapping[str, Clip]
     probed: ProbeResults
     seed: int
+    store: Store | None
     step: Step
 
     @property
@@ -71,6 +73,7 @@ def reward_card(
     seed: int = 0,
     settings: Mapping[str, str] | None = None,
     failed: Mapping[str, str] | None = None,
+    store: Store | None = None,
     step: Step = lambda doing: None,
 ) -> RewardCard:
     """Measure a reward: probes, best of N, gradient ascent, gradient noise and cost.
@@ -84,6 +87,8 @@ def reward_card(
         seed: of all random choices.
         settings: more lines for the settings (*optional*).
         failed: name of each file that could not be opened → why (*optional*).
+        store: where scores are kept, so that a run that was stopped goes on; gradients and the cost are measured again
+            (*optional*).
         step: called for each piece of work, `pieces` times in all, or fewer if clips are left out.
 
     Raises:
@@ -97,9 +102,9 @@ def reward_card(
     """
     reward, held_out = as_reward(reward), None if held_out is None else as_reward(held_out, "held_out")
     called = [f"{i + 1} {clip.name}" for i, clip in enumerate(clips)] if names is None else list(names)
-    probed = run_probes(reward, clips, held_out=held_out, names=called, seed=seed, step=step)
+    probed = run_probes(reward, clips, held_out=held_out, names=called, seed=seed, store=store, step=step)
     taking_part = dict(zip(called, clips, strict=True))
-    run = _CardRun(reward, held_out, {n: taking_part[n] for n in probed.names}, probed, seed, step)
+    run = _CardRun(reward, held_out, {n: taking_part[n] for n in probed.names}, probed, seed, store, step)
     few = run.few
     real = probed.real.values, probed.held_out.values if probed.held_out else None
     climbed = climb(reward, list(few.values()), held_out=held_out, names=list(few), real=real, step=step)
@@ -163,7 +168,7 @@ def _row(outcome: ProbeOutcome, probed: ProbeResults) -> ProbeRow:
 
 def _best_of(run: _CardRun) -> CardCurve:
     """Return the mean gain of the best of N over N = 1, choosing among each clip and its variants with one defect."""
-    evaluator = audit_evaluator(run.reward, run.held_out)
+    evaluator = audit_evaluator(run.reward, run.held_out, run.store)
     lines: list[list[list[float]]] = [[] for _ in range(1 if run.held_out is None else 2)]
     for number, (name, clip) in enumerate(run.clips.items()):
         run.step(f"{name}: best of N")

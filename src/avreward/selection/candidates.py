@@ -77,8 +77,7 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
         ArgumentError: if the table was not grouped by video and `group_by` is ``video``.
         AvrewardError: if a column does not exist, or no candidates are left.
     """
-    if reward is not None and not table.has(reward) and _computed(table, reward):
-        table, reward = table.with_reward(reward), None
+    table, reward = with_computed(table, reward)
     name = table.reward_column(reward)
     values = table.numbers(name)
     groups = table_groups(table, group_by)
@@ -99,6 +98,13 @@ def candidates_of(table: ScoredTable, reward: str | None = None, group_by: str |
             "score them, or group by another column"
         )
     return CandidateTable(table, name, values, group, groups.names, groups.words, dict(why.most_common()))
+
+
+def with_computed(table: ScoredTable, reward: str | None) -> tuple[ScoredTable, str | None]:
+    """Return the table with the reward of an expression in the column ``reward``, and the column to choose by."""
+    if reward is None or table.has(reward) or not _computed(table, reward):
+        return table, reward
+    return table.with_reward(reward), None
 
 
 def _computed(table: ScoredTable, reward: str) -> bool:
