@@ -115,7 +115,7 @@ def test_a_page_to_look_at(run, table, tmp_path):
     assert result.exit_code == 0
     assert "20 preference pairs" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "wrote" in result.stderr
-    for wrong in ("page.txt", "nowhere/page.html"):
+    for wrong in ("page.txt", "page.html/page.html"):
         result = run("pairs", table, "--out", tmp_path / "q", "--report", tmp_path / wrong)
         assert result.exit_code == 2
         assert "--report" in result.stderr

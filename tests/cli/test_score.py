@@ -261,8 +261,9 @@ def test_a_full_disk_leaves_nothing_behind(files, tmp_path, room):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("out", ["scores.txt", "scores", "nowhere/scores.parquet"])
+@pytest.mark.parametrize("out", ["scores.txt", "scores", "file/scores.parquet"])
 def test_places_that_cannot_be(run, toy, files, tmp_path, out):
+    (tmp_path / "file").touch()
     result = run("score", files.loud, "--out", tmp_path / out)
     assert result.exit_code == 2
     assert not toy.calls
