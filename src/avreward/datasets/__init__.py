@@ -1,4 +1,4 @@
-"""Data to fit and check raters with: synthetic scenes, controlled defects, and readers of published data."""
+"""Data to fit and check raters with: synthetic scenes, controlled defects, human scores, and readers of corpora."""
 
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,22 @@ if TYPE_CHECKING:
     from avreward.datasets.readers.avbench import avbench_clips as avbench_clips
     from avreward.datasets.readers.avbench import read_avbench as read_avbench
     from avreward.datasets.readers.published_scores import read_published as read_published
+    from avreward.datasets.subjective._win_rates import WinRate as WinRate
+    from avreward.datasets.subjective._win_rates import win_rates as win_rates
+    from avreward.datasets.subjective.agreement import SplitHalf as SplitHalf
+    from avreward.datasets.subjective.agreement import krippendorff_alpha as krippendorff_alpha
+    from avreward.datasets.subjective.agreement import split_half_srcc as split_half_srcc
+    from avreward.datasets.subjective.folds import split_folds as split_folds
+    from avreward.datasets.subjective.folds import warn_of_leaks as warn_of_leaks
+    from avreward.datasets.subjective.opinion_scores import OpinionScores as OpinionScores
+    from avreward.datasets.subjective.opinion_scores import mean_opinion_scores as mean_opinion_scores
+    from avreward.datasets.subjective.p910 import P910Fit as P910Fit
+    from avreward.datasets.subjective.p910 import fit_p910 as fit_p910
+    from avreward.datasets.subjective.ratings import Ratings as Ratings
+    from avreward.datasets.subjective.ratings import read_ratings as read_ratings
+    from avreward.datasets.subjective.rejection import Rejection as Rejection
+    from avreward.datasets.subjective.rejection import reject_bt500 as reject_bt500
+    from avreward.datasets.subjective.rejection import reject_by_correlation as reject_by_correlation
     from avreward.datasets.synthetic._perturbations import PERTURBATIONS as PERTURBATIONS
     from avreward.datasets.synthetic._perturbations import Perturbation as Perturbation
     from avreward.datasets.synthetic.demo import demo_candidates as demo_candidates
@@ -21,6 +37,13 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "readers.avbench": ["AvbenchItem", "avbench_clips", "read_avbench"],
         "readers.published_scores": ["read_published"],
+        "subjective._win_rates": ["WinRate", "win_rates"],
+        "subjective.agreement": ["SplitHalf", "krippendorff_alpha", "split_half_srcc"],
+        "subjective.folds": ["split_folds", "warn_of_leaks"],
+        "subjective.opinion_scores": ["OpinionScores", "mean_opinion_scores"],
+        "subjective.p910": ["P910Fit", "fit_p910"],
+        "subjective.ratings": ["Ratings", "read_ratings"],
+        "subjective.rejection": ["Rejection", "reject_bt500", "reject_by_correlation"],
         "synthetic._perturbations": ["PERTURBATIONS", "Perturbation"],
         "synthetic.demo": ["demo_candidates"],
         "synthetic.scenes": ["KINDS", "Scene", "scene"],

@@ -31,7 +31,7 @@ def read_manifest(path: Path) -> list[tuple[str, str | None, Mapping[str, Any]]]
         ArgumentError: if no column holds paths, there are no rows, or a row has no path; it names the file.
         AvrewardError: if the file can't be read.
     """
-    return _listed(path, _columns(path))
+    return _listed(path, columns_of(path))
 
 
 def _listed(path: Path, columns: dict[str, list[Any]]) -> list[tuple[str, str | None, Mapping[str, Any]]]:
@@ -66,7 +66,7 @@ def read_prompts(path: Path) -> dict[str, str]:
         AvrewardError: if the file can't be read.
     """
     prompts: dict[str, str] = {}
-    if "prompt" not in (columns := _columns(path)):
+    if "prompt" not in (columns := columns_of(path)):
         raise ArgumentError(f"{path}", "the columns clip and prompt", _named(columns), _renamed(columns, ("prompt",)))
     for clip, prompt, _ in _listed(path, columns):
         if prompt is None:
@@ -117,8 +117,8 @@ def _is_media(value: Any) -> bool:
     return isinstance(value, str) and os.path.splitext(value.strip())[1].lower() in MEDIA
 
 
-def _columns(path: Path) -> dict[str, list[Any]]:
-    """Return column → values."""
+def columns_of(path: Path) -> dict[str, list[Any]]:
+    """Return column → values of a table: CSV, TSV, JSON lines, JSON or Parquet; nested values are left out."""
     kind = path.suffix.lower()
     try:
         if kind == ".parquet":
