@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -159,7 +158,6 @@ def print_json(
 ) -> None:
     """Print the rankings as JSON on standard output, and nothing else; `more` is added to each group."""
     told = {
-        **_ranking.reward_as_json(ranking.reward),
         "group_by": ranking.by,
         "groups": [
             {
@@ -170,12 +168,8 @@ def print_json(
             }
             for group, one in ranking.groups.items()
         ],
-        "failed": [{"clip": name, "reason": why} for name, why in ranking.missing.items()],
-        "notes": ranking.notes,
-        "report": str(page) if page is not None else None,
-        "seconds": round(ranking.wall_s, 3),
     }
-    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    _ranking.write_json(told, ranking, ranking.missing, page)
 
 
 def write_pages(

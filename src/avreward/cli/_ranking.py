@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from avreward.audit.attribution import Attribution
+    from avreward.cli._groups import GroupedRanking
     from avreward.clip import Clip
     from avreward.raters.scores import Dimension
     from avreward.rewards.base import Reward
@@ -129,17 +130,24 @@ def candidates_as_json(ranking: Ranking) -> list[dict[str, Any]]:
 
 def print_json(ranking: Ranking, page: Path | None = None, more: Mapping[str, Any] | None = None) -> None:
     """Print the ranking, and `more`, as JSON on standard output, and nothing else."""
-    told = {
+    best = ranking.names[ranking.picked.best_index]
+    told = {"best": best, "candidates": candidates_as_json(ranking), **(more or {})}
+    write_json(told, ranking, ranking.failed | ranking.missing, page)
+
+
+def write_json(
+    told: Mapping[str, Any], ranking: Ranking | GroupedRanking, failed: Mapping[str, str], page: Path | None
+) -> None:
+    """Write what is `told` about rankings, between their reward and what `failed`, to standard output."""
+    whole = {
         **reward_as_json(ranking.reward),
-        "best": ranking.names[ranking.picked.best_index],
-        "candidates": candidates_as_json(ranking),
-        **(more or {}),
-        "failed": [{"clip": name, "reason": why} for name, why in (ranking.failed | ranking.missing).items()],
+        **told,
+        "failed": [{"clip": name, "reason": why} for name, why in failed.items()],
         "notes": ranking.notes,
         "report": str(page) if page is not None else None,
         "seconds": round(ranking.wall_s, 3),
     }
-    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_page(
