@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from avreward.generators.ddim_steps import ddim_sde_step as ddim_sde_step
     from avreward.generators.diffusers.guidance import RewardGuidance as RewardGuidance
     from avreward.generators.diffusers.sampler import DiffusersSampler as DiffusersSampler
+    from avreward.generators.flow_generator import FlowGenerator as FlowGenerator
+    from avreward.generators.flow_generator import sample_flow as sample_flow
+    from avreward.generators.flow_generator import stream_velocity as stream_velocity
     from avreward.generators.flow_steps import DpmSolver as DpmSolver
     from avreward.generators.flow_steps import StochasticStep as StochasticStep
     from avreward.generators.flow_steps import clean_latents as clean_latents
@@ -41,6 +44,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ddim_steps": ["ddim_sde_step"],
         "diffusers.guidance": ["RewardGuidance"],
         "diffusers.sampler": ["DiffusersSampler"],
+        "flow_generator": ["FlowGenerator", "sample_flow", "stream_velocity"],
         "flow_steps": [
             "DpmSolver",
             "StochasticStep",

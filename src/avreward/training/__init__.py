@@ -7,13 +7,20 @@ from avreward._lazy import lazy_exports
 if TYPE_CHECKING:
     from avreward.training.clip_log import log_clips as log_clips
     from avreward.training.clip_log import reward_metrics as reward_metrics
+    from avreward.training.generator._rated import TuningStep as TuningStep
     from avreward.training.generator.advantages import best_and_worst as best_and_worst
     from avreward.training.generator.advantages import group_advantages as group_advantages
     from avreward.training.generator.advantages import stream_advantages as stream_advantages
     from avreward.training.generator.advantages import winners as winners
+    from avreward.training.generator.diffusion_nft import DiffusionNft as DiffusionNft
+    from avreward.training.generator.draft import Draft as Draft
+    from avreward.training.generator.flow_grpo import FlowGrpo as FlowGrpo
     from avreward.training.generator.forward_losses import ForwardLoss as ForwardLoss
     from avreward.training.generator.forward_losses import awm_loss as awm_loss
     from avreward.training.generator.forward_losses import nft_loss as nft_loss
+    from avreward.training.generator.lora import add_lora as add_lora
+    from avreward.training.generator.lora import load_lora as load_lora
+    from avreward.training.generator.lora import save_lora as save_lora
     from avreward.training.generator.policy_loss import PolicyLoss as PolicyLoss
     from avreward.training.generator.policy_loss import clipped_policy_loss as clipped_policy_loss
     from avreward.training.generator.policy_loss import routed_policy_loss as routed_policy_loss
@@ -40,6 +47,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "clip_log": ["log_clips", "reward_metrics"],
+        "generator.diffusion_nft": ["DiffusionNft"],
+        "generator.draft": ["Draft"],
+        "generator.flow_grpo": ["FlowGrpo"],
+        "generator.lora": ["add_lora", "load_lora", "save_lora"],
+        "generator._rated": ["TuningStep"],
         "generator.advantages": ["best_and_worst", "group_advantages", "stream_advantages", "winners"],
         "generator.forward_losses": ["ForwardLoss", "awm_loss", "nft_loss"],
         "generator.policy_loss": ["PolicyLoss", "clipped_policy_loss", "routed_policy_loss", "step_kl"],

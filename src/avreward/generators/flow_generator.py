@@ -1,0 +1,127 @@
+"""A generator whose denoising steps can be trained: the protocol, and sampling with gradients through chosen steps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from avreward.clip import Clip
+from avreward.generators.base import Condition, Noise
+from avreward.generators.flow_steps import euler_step
+
+Latents = dict[str, Tensor]
+"""Stream → latents, (rows, …)."""
+
+
+@runtime_checkable
+class FlowGenerator(Protocol):
+    """A generator by flow matching, as the loops that train it see it.
+
+    Its latents mix clean ones and noise as (1 − σ)·x₀ + σ·noise. A network that predicts noise under another schedule
+    √ā·x₀ + √(1 − ā)·ε fits, too: divide its latents by √ā + √(1 − ā), so that σ = √(1 − ā) / (√ā + √(1 − ā)), and
+    return the velocity ε − x₀.
+
+    Attributes:
+        network: what is trained.
+        streams: what it makes, such as ``("video", "audio")``; names of the latents.
+    """
+
+    network: nn.Module
+    streams: tuple[str, ...]
+
+    def encode(self, condition: Condition) -> Any:
+        """Return what the steps need of a condition: embeddings of its prompt, features of its video."""
+        ...
+
+    def start(self, encoded: Any, noises: Sequence[Noise]) -> Latents:
+        """Return the initial noise, a row for each of `noises`."""
+        ...
+
+    def sigmas(self, steps: int) -> list[float]:
+        """Return `steps` + 1 falling noise levels, from 1 to 0."""
+        ...
+
+    def velocity(self, latents: Latents, sigma: Tensor, encoded: Any) -> Latents:
+        """Return the velocity of each stream at noise levels (rows,)."""
+        ...
+
+    def decode(self, latents: Latents, encoded: Any) -> list[Clip]:
+        """Return the clip of each row, with gradients to the latents."""
+        ...
+
+
+def stream_velocity(
+    generator: FlowGenerator, latents: Latents, sigma: Tensor, encoded: Any, checkpointing: bool = False
+) -> Latents:
+    """Return the velocity of each stream, whose gradient reaches the latents of that stream alone.
+
+    A joint network lets its streams see each other. With gradients, each stream's velocity is computed by a call in
+    which the latents of the others are constants, so that a reward of the audio cannot move the video. The values are
+    those of one call.
+
+    Args:
+        generator: what makes the velocity.
+        latents: of all streams.
+        sigma: noise levels, (rows,).
+        encoded: the condition.
+        checkpointing: compute the network's activations again in the backward pass instead of keeping them.
+    """
+    if not torch.is_grad_enabled() or len(latents) == 1:
+        return _call(generator, latents, sigma, encoded, checkpointing)
+    found = {}
+    for stream in latents:
+        own = {name: value if name == stream else value.detach() for name, value in latents.items()}
+        found[stream] = _call(generator, own, sigma, encoded, checkpointing)[stream]
+    return found
+
+
+def _call(generator: FlowGenerator, latents: Latents, sigma: Tensor, encoded: Any, checkpointing: bool) -> Latents:
+    if not (checkpointing and torch.is_grad_enabled()):
+        return generator.velocity(latents, sigma, encoded)
+    names = list(latents)
+
+    def run(*values: Tensor) -> tuple[Tensor, ...]:
+        found = generator.velocity(dict(zip(names, values, strict=True)), sigma, encoded)
+        return tuple(found[name] for name in names)
+
+    values = checkpoint(run, *latents.values(), use_reentrant=False)
+    return dict(zip(names, values, strict=True))
+
+
+def sample_flow(
+    generator: FlowGenerator,
+    encoded: Any,
+    noises: Sequence[Noise],
+    sigmas: Sequence[float],
+    *,
+    trained: Collection[int] = (),
+    stop: int | None = None,
+    checkpointing: bool = True,
+) -> Latents:
+    """Sample by Euler steps, with gradients through the steps in `trained`, and return the clean latents.
+
+    Memory does not grow with the steps that are not trained.
+
+    Args:
+        generator: what is sampled.
+        encoded: what ``generator.encode`` returned.
+        noises: of the candidates.
+        sigmas: noise levels, from 1 to 0.
+        trained: numbers of the steps that pass a gradient to the network, from 0; none by default.
+        stop: the step after which the clean latents are predicted instead of sampled, as ReFL does; the last step by
+            default, where both are the same.
+        checkpointing: of the trained steps, see `stream_velocity`.
+    """
+    latents = generator.start(encoded, noises)
+    last = len(sigmas) - 2 if stop is None else stop
+    for step in range(last + 1):
+        sigma = torch.full((len(noises),), sigmas[step], device=next(iter(latents.values())).device)
+        following = 0.0 if step == last else sigmas[step + 1]
+        with torch.set_grad_enabled(step in trained):
+            velocity = stream_velocity(generator, latents, sigma, encoded, checkpointing)
+            latents = {name: euler_step(x, velocity[name], sigma, following) for name, x in latents.items()}
+    return latents

@@ -1,0 +1,120 @@
+"""The rewards of generated clips in a training step: what is missing is left out and named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError
+from avreward.rewards.base import Reward
+
+
+@dataclass(frozen=True)
+class TuningStep:
+    """What an update of a generator found.
+
+    Attributes:
+        rewards: of the clips that were rated, (clips,), without a gradient.
+        loss: that was minimised.
+        gradient_norm: before it was clipped.
+        kl: distance from the frozen network; 0 where its weight is 0.
+        terms: name of a term → its mean before weighting.
+        missing: reasons of the clips that had no reward, which were left out.
+        clips: that were made.
+        denoising_steps: that were taken, each candidate's counted.
+        parts: further numbers of the loop, such as the share of clipped ratios.
+    """
+
+    rewards: Tensor
+    loss: float
+    gradient_norm: float
+    kl: float
+    terms: Mapping[str, float]
+    missing: Sequence[str]
+    clips: int
+    denoising_steps: int
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: Rated, **numbers: Any) -> TuningStep:
+        """Return the record of an update that rated `found`."""
+        terms = {name: float(values[found.present].mean()) for name, values in found.terms.items()}
+        values = found.values[found.present]
+        return cls(values, terms=terms, missing=found.reasons, clips=len(found.values), **numbers)
+
+
+@dataclass(frozen=True)
+class Rated:
+    """The rewards of some clips.
+
+    Attributes:
+        values: (clips,), with a gradient where they have one; NaN where missing.
+        present: which are there and finite, (clips,).
+        terms: name → values, (clips,).
+        reasons: of those that are not.
+    """
+
+    values: Tensor
+    present: Tensor
+    terms: Mapping[str, Tensor]
+    reasons: Sequence[str]
+
+
+def rated(reward: Reward, clips: Sequence[Clip]) -> Rated:
+    """Return the rewards of clips; one that is missing or not finite gets a reason and no part in the update."""
+    found = reward.evaluate(clips)
+    present = found.present & found.values.detach().isfinite()
+    for values in found.terms.values():
+        present = present & values.detach().isfinite()
+    reasons = [
+        reason or "the reward is not a finite number"
+        for reason, there in zip(found.reasons, present.tolist(), strict=True)
+        if not there
+    ]
+    return Rated(found.values, present, found.terms, reasons)
+
+
+def joined(parts: Sequence[Rated]) -> Rated:
+    """Return the rewards of all parts, without gradients.
+
+    Raises:
+        AvrewardError: if no clip has a reward.
+    """
+    present = torch.cat([part.present for part in parts])
+    reasons = [reason for part in parts for reason in part.reasons]
+    if not bool(present.any()):
+        raise AvrewardError(f"no clip of this update has a reward: {reasons[0]}")
+    terms = {name: torch.cat([part.terms[name].detach() for part in parts]) for name in parts[0].terms}
+    return Rated(torch.cat([part.values.detach() for part in parts]), present, terms, reasons)
+
+
+def check_differentiable(reward: Reward) -> None:
+    """Raise `AvrewardError` if a term of `reward` has no gradient, with the loops that train on it all the same."""
+    stuck = sorted({term.rater.name for term in reward.terms if not getattr(term.rater, "differentiable", True)})
+    if stuck:
+        raise AvrewardError(
+            f"{', '.join(stuck)}: no gradient reaches the clip, so the reward cannot be backpropagated; train with "
+            "FlowGrpo or DiffusionNft, which need scores alone"
+        )
+
+
+def seed_of(seed: int, update: int) -> int:
+    """Return a seed for one update, so that a resumed run draws what an uninterrupted one does."""
+    return (seed * 1_000_003 + update) % 2**63
+
+
+def clipped_step(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], largest: float) -> float:
+    """Take a step of the optimizer with the gradient clipped to `largest`; return its norm before.
+
+    A gradient that is not finite is dropped: the parameters stay, and the norm tells.
+    """
+    norm = torch.nn.utils.clip_grad_norm_(parameters, largest)
+    if bool(norm.isfinite()):
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return float(norm)

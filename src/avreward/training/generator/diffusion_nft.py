@@ -1,0 +1,148 @@
+"""DiffusionNFT and AWM: reinforcement learning on noised samples, with any sampler (arXiv:2509.16117, 2509.25050)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from avreward.errors import ArgumentError
+from avreward.generators.base import Condition, Noise
+from avreward.generators.flow_generator import FlowGenerator, Latents, sample_flow, stream_velocity
+from avreward.generators.flow_steps import noisy_latents
+from avreward.rewards.base import Reward
+from avreward.training.generator._rated import TuningStep, clipped_step, joined, rated, seed_of
+from avreward.training.generator._routing import advantages_of
+from avreward.training.generator.forward_losses import ForwardLoss, awm_loss, nft_loss
+from avreward.training.generator.lora import fill_lora, frozen_velocity, lora_state, trained_parameters
+
+
+class DiffusionNft:
+    """Fine-tune a generator on its own noised samples, towards good ones and away from bad ones.
+
+    No stochastic sampler and no log-probabilities: samples come from plain Euler steps of the old network, a moving
+    average of the trained one, and the loss is computed at random noise levels. The reward needs no gradient.
+
+    Args:
+        generator: whose ``network`` has a LoRA: call `add_lora` first.
+        reward: of the clips.
+        loss: ``"nft"``: DiffusionNFT; ``"awm"``: advantage-weighted matching, which samples with the trained network.
+        steps: denoising steps.
+        times: noise levels for each sample and update.
+        beta: strength of the pull of ``"nft"``.
+        learning_rate: of AdamW.
+        kl_weight: of the distance from the frozen network's velocity.
+        decay: of the moving average; 0 makes the old network the trained one of the update before.
+        largest_advantage: limit of the advantages.
+        largest_gradient: norm to which gradients are clipped.
+        seed: of noise and times.
+
+    Raises:
+        ArgumentError: for another `loss`, or if the network has nothing to train.
+    """
+
+    def __init__(
+        self,
+        generator: FlowGenerator,
+        reward: Reward,
+        *,
+        loss: Literal["nft", "awm"] = "nft",
+        steps: int = 10,
+        times: int = 4,
+        beta: float = 1.0,
+        learning_rate: float = 3e-4,
+        kl_weight: float = 1e-4,
+        decay: float = 0.5,
+        largest_advantage: float = 5.0,
+        largest_gradient: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        if loss not in ("nft", "awm"):
+            raise ArgumentError("loss", '"nft" or "awm"', loss)
+        self.generator, self.reward, self.loss, self.steps, self.times = generator, reward, loss, steps, times
+        self.beta, self.kl_weight, self.decay = beta, kl_weight, decay
+        self.largest_advantage, self.largest_gradient, self.seed = largest_advantage, largest_gradient, seed
+        self.parameters = trained_parameters(generator.network)
+        self.optimizer = torch.optim.AdamW(self.parameters, learning_rate, weight_decay=0.0)
+        self.old, self.updates = lora_state(generator.network), 0
+
+    def update(self, conditions: Sequence[Condition], noises: Sequence[Sequence[Noise]]) -> TuningStep:
+        """Sample a group of clips for each condition, and move the network towards the better ones.
+
+        Args:
+            conditions: what is generated.
+            noises: the initial noises of each condition's group.
+
+        Raises:
+            AvrewardError: if no clip has a reward.
+        """
+        draw = torch.Generator().manual_seed(seed_of(self.seed, self.updates))
+        new = lora_state(self.generator.network)
+        if self.loss == "nft":
+            fill_lora(self.generator.network, self.old)
+        with torch.no_grad():
+            encoded = [self.generator.encode(condition) for condition in conditions]
+            sigmas = self.generator.sigmas(self.steps)
+            clean = [sample_flow(self.generator, e, n, sigmas) for e, n in zip(encoded, noises, strict=True)]
+            decoded = (self.generator.decode(x, e) for x, e in zip(clean, encoded, strict=True))
+            found = joined([rated(self.reward, clips) for clips in decoded])
+        groups = [number for number, group in enumerate(noises) for _ in group]
+        advantages = advantages_of(self.reward, found, groups, self.generator.streams)
+        total, kl, start = 0.0, 0.0, 0
+        for condition, samples in zip(encoded, clean, strict=True):
+            size = len(next(iter(samples.values())))
+            kept = found.present[start : start + size]
+            own = {name: values[start : start + size][kept] for name, values in advantages.items()}
+            samples = {name: x[kept] for name, x in samples.items()}
+            start += size
+            for _ in range(self.times if bool(kept.any()) else 0):
+                share = size / len(groups) / self.times
+                loss, distance = self._step(condition, samples, own, new, draw)
+                (share * loss).backward()
+                total, kl = total + share * float(loss.detach()), kl + share * distance
+        fill_lora(self.generator.network, new)
+        norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient)
+        self._follow()
+        self.updates += 1
+        steps = len(groups) * self.steps
+        return TuningStep.of(found, loss=total, gradient_norm=norm, kl=kl, denoising_steps=steps)
+
+    def _step(
+        self,
+        encoded: object,
+        clean: Latents,
+        advantages: dict[str, Tensor],
+        new: dict[str, Tensor],
+        draw: torch.Generator,
+    ) -> tuple[Tensor, float]:
+        """Return the loss at one noise level a sample, and its distance from the frozen network."""
+        first = next(iter(clean.values()))
+        times = (0.02 + 0.96 * torch.rand(len(first), generator=draw)).to(first)
+        noise = {name: torch.randn(x.shape, generator=draw).to(x) for name, x in clean.items()}
+        noisy = {name: noisy_latents(x, noise[name], times) for name, x in clean.items()}
+        network, old = self.generator.network, None
+        if self.loss == "nft":
+            fill_lora(network, self.old)
+            with torch.no_grad():
+                old = self.generator.velocity(noisy, times, encoded)
+            fill_lora(network, new)
+        frozen = frozen_velocity(self.generator, noisy, times, encoded)
+        velocity = stream_velocity(self.generator, noisy, times, encoded)
+        losses: list[ForwardLoss] = []
+        for name, own in advantages.items():
+            given = (clean[name], noise[name], times, own)
+            options: dict[str, Any] = {"kl_weight": self.kl_weight, "largest_advantage": self.largest_advantage}
+            if old is not None:
+                options["beta"] = self.beta
+                losses.append(nft_loss(velocity[name], old[name], *given, reference=frozen[name], **options))
+            else:
+                losses.append(awm_loss(velocity[name], *given, reference=frozen[name], **options))
+        kl = float(torch.stack([one.kl.detach() for one in losses]).mean())
+        return torch.stack([one.loss for one in losses]).mean(), kl
+
+    def _follow(self) -> None:
+        """Move the old network towards the trained one."""
+        new = lora_state(self.generator.network)
+        self.old = {name: self.decay * self.old[name] + (1 - self.decay) * value for name, value in new.items()}

@@ -1,0 +1,188 @@
+"""Low-rank adapters (LoRA) on a generator's network: adding, leaving out for a while, measuring, saving."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avreward._extras import extra
+from avreward._whole_files import whole_file
+from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
+from avreward.generators.flow_steps import noisy_latents
+
+
+def add_lora(
+    network: nn.Module,
+    *,
+    rank: int = 16,
+    alpha: float | None = None,
+    targets: str | Sequence[str] = "all-linear",
+    seed: int = 0,
+) -> list[nn.Parameter]:
+    """Add a LoRA to `network` in place, freeze the rest, and return what is trained.
+
+    Args:
+        network: of a generator.
+        rank: of the adapters.
+        alpha: their scale times `rank`; by default `rank`, a scale of 1.
+        targets: names of layers, or a regular expression of their paths, as `peft.LoraConfig` takes them.
+        seed: of their first factors; the second ones are 0, so that the network begins unchanged.
+
+    Raises:
+        ArgumentError: if there is a LoRA already, no layer that `targets` names, or one is a dilated convolution, whose
+            adapter would have no dilation.
+    """
+    with extra("train"):
+        from peft import LoraConfig, inject_adapter_in_model
+    if any("lora_" in name for name, _ in network.named_parameters()):
+        raise ArgumentError("network", "one without a LoRA", Described("one that has a LoRA"), "merge it first")
+    names = targets if isinstance(targets, str) else list(targets)
+    _check_dilation(network, names)
+    network.requires_grad_(False)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            inject_adapter_in_model(
+                LoraConfig(r=rank, lora_alpha=rank if alpha is None else alpha, target_modules=names), network
+            )
+        except ValueError as error:
+            remedy = "pass the names of linear or convolutional layers"
+            raise ArgumentError("targets", "layers that take a LoRA", names, f"{remedy} ({error})") from error
+    return trained_parameters(network)
+
+
+def _check_dilation(network: nn.Module, targets: str | list[str]) -> None:
+    for path, module in network.named_modules():
+        dilated = any(step != 1 for step in getattr(module, "dilation", ()) or ())
+        if isinstance(targets, str):
+            named = re.fullmatch(targets, path) is not None
+        else:
+            named = any(path == target or path.endswith(f".{target}") for target in targets)
+        if dilated and named:
+            raise ArgumentError("targets", "layers without dilation", path, "peft supports no LoRA on dilated ones")
+
+
+def trained_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of `network` that require a gradient.
+
+    Raises:
+        ArgumentError: if there are none.
+    """
+    found = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not found:
+        remedy = "call add_lora first, or network.requires_grad_(True)"
+        raise ArgumentError("network", "one with parameters to train", Described("a frozen one"), remedy)
+    return found
+
+
+@contextmanager
+def without_lora(network: nn.Module) -> Iterator[None]:
+    """Leave the LoRA out: within, `network` is the frozen one that it began as."""
+    with extra("train"):
+        from peft.tuners.tuners_utils import BaseTunerLayer
+    layers = [module for module in network.modules() if isinstance(module, BaseTunerLayer)]
+    if not layers:
+        remedy = "call add_lora first"
+        raise ArgumentError("network", "one with a LoRA", Described("none"), remedy)
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+            for name, parameter in layer.named_parameters():
+                if "lora_" in name:
+                    parameter.requires_grad_(True)
+
+
+def frozen_velocity(generator: FlowGenerator, latents: Latents, sigma: Tensor, encoded: Any) -> Latents:
+    """Return the velocity of the network without its LoRA, without a gradient."""
+    with torch.no_grad(), without_lora(generator.network):
+        return generator.velocity(latents, sigma, encoded)
+
+
+def frozen_distance(
+    generator: FlowGenerator,
+    clean: Latents,
+    sigma: float,
+    encoded: Any,
+    draw: torch.Generator,
+    checkpointing: bool = False,
+) -> Tensor:
+    """Return the mean squared distance of the velocity from the frozen network's, at one noise level.
+
+    Streams count alike, whatever the sizes of their latents.
+
+    Args:
+        generator: whose network has a LoRA.
+        clean: clean latents, to which noise is added.
+        sigma: noise level.
+        encoded: the condition.
+        draw: draws the noise.
+        checkpointing: as in `stream_velocity`.
+    """
+    noise = {name: torch.randn(x.shape, generator=draw).to(x) for name, x in clean.items()}
+    noisy = {name: noisy_latents(x, noise[name], sigma) for name, x in clean.items()}
+    first = next(iter(clean.values()))
+    levels = first.new_full((len(first),), sigma)
+    frozen = frozen_velocity(generator, noisy, levels, encoded)
+    own = stream_velocity(generator, noisy, levels, encoded, checkpointing)
+    return torch.stack([((own[name] - frozen[name]) ** 2).mean() for name in clean]).mean()
+
+
+def norm_of(parameters: Sequence[Tensor]) -> float:
+    """Return the Euclidean norm of all parameters together."""
+    return math.sqrt(sum(float(p.detach().double().square().sum()) for p in parameters))
+
+
+def lora_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the trained parameters by name, as copies on the CPU."""
+    return {name: p.detach().cpu().clone() for name, p in network.named_parameters() if p.requires_grad}
+
+
+def save_lora(network: nn.Module, path: str | Path) -> Path:
+    """Write the trained parameters of `network` as safetensors; the file appears whole or not at all.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    from safetensors.torch import save_file
+
+    with whole_file(Path(path)) as part:
+        save_file({name: value.contiguous() for name, value in lora_state(network).items()}, part)
+    return Path(path)
+
+
+def load_lora(network: nn.Module, path: str | Path) -> None:
+    """Read what `save_lora` wrote into a network with the same LoRA.
+
+    Raises:
+        AvrewardError: if the file holds other parameters than the network trains.
+    """
+    from safetensors.torch import load_file
+
+    fill_lora(network, load_file(path), str(path))
+
+
+def fill_lora(network: nn.Module, state: Mapping[str, Tensor], name: str = "state") -> None:
+    """Copy what `lora_state` returned into the same parameters of `network`.
+
+    Raises:
+        AvrewardError: if `state`, called `name` in the message, holds other parameters.
+    """
+    own = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    if set(own) != set(state) or any(own[key].shape != value.shape for key, value in state.items()):
+        odd = sorted(set(own) ^ set(state)) or [key for key in own if own[key].shape != state[key].shape]
+        raise AvrewardError(f"{name}: expected the parameters that the network trains, got others, such as {odd[0]}")
+    with torch.no_grad():
+        for key, value in state.items():
+            own[key].copy_(value)

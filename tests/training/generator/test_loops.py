@@ -1,0 +1,212 @@
+"""The loops: gradients that are right, streams that stay apart, rewards that rise, and runs that go on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from tiny.flow import JointGenerator
+from torch import Tensor
+
+from avreward import Clip, term
+from avreward.errors import ArgumentError, AvrewardError
+from avreward.generators import Condition, FlowGenerator, Noise, sample_flow
+from avreward.rewards import Reward
+from avreward.training import DiffusionNft, Draft, FlowGrpo, TuningStep, add_lora
+
+
+@term(needs="video", low=0, high=1)
+def warmth(clip: Clip) -> Tensor:
+    """Red less blue."""
+    return 0.5 + 0.5 * (clip.video[:, 0].mean() - clip.video[:, 2].mean())
+
+
+@term(needs="audio", low=-1, high=1)
+def level(clip: Clip) -> Tensor:
+    """The mean sample."""
+    return clip.audio.mean()
+
+
+WARM, LOUD = warmth["warmth"], level["level"]
+LOOPS: dict[str, Callable[..., Draft | FlowGrpo | DiffusionNft]] = {
+    "draft": lambda g, r, **o: Draft(g, r, steps=6, truncation=2, learning_rate=2e-2, kl_weight=0.0, **o),
+    "alignprop": lambda g, r, **o: Draft(g, r, steps=6, truncation="random", learning_rate=2e-2, kl_weight=0.0, **o),
+    "refl": lambda g, r, **o: Draft(g, r, steps=6, truncation="refl", learning_rate=2e-2, kl_weight=0.0, **o),
+    "flow_grpo": lambda g, r, **o: FlowGrpo(g, r, steps=6, learning_rate=2e-2, kl_weight=0.0, clip_range=0.1, **o),
+    "mixgrpo": lambda g, r, **o: FlowGrpo(
+        g, r, steps=6, window=2, window_updates=2, learning_rate=2e-2, kl_weight=0.0, clip_range=0.1, **o
+    ),
+    "nft": lambda g, r, **o: DiffusionNft(g, r, steps=6, learning_rate=2e-2, **o),
+    "awm": lambda g, r, **o: DiffusionNft(g, r, loss="awm", steps=6, learning_rate=2e-2, **o),
+}
+
+
+def tuned(seed: int = 0, dtype: torch.dtype = torch.float32) -> JointGenerator:
+    """A generator with a LoRA that is not 0 any more."""
+    generator = JointGenerator(seed, dtype)
+    add_lora(generator.network, rank=4, seed=seed)
+    draw = torch.Generator().manual_seed(seed)
+    for name, parameter in generator.network.named_parameters():
+        if "lora_B" in name:
+            parameter.data.copy_(0.1 * torch.randn(parameter.shape, generator=draw))
+        parameter.data = parameter.data.to(dtype)
+    return generator
+
+
+def update(loop: Draft | FlowGrpo | DiffusionNft, number: int) -> TuningStep:
+    if isinstance(loop, Draft):
+        return loop.update([Condition()] * 4, [Noise.of(4 * number + i) for i in range(4)])
+    return loop.update([Condition()] * 2, [[Noise.of(16 * number + 8 * c + i) for i in range(8)] for c in range(2)])
+
+
+def mean_reward(generator: FlowGenerator, reward: Reward) -> float:
+    with torch.no_grad():
+        noises = [Noise.of(10**6 + i) for i in range(64)]
+        latents = sample_flow(generator, 0.0, noises, generator.sigmas(6))
+        return float(reward(generator.decode(latents, 0.0)).mean())
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_every_loop_raises_its_reward(name: str) -> None:
+    generator = tuned()
+    before = mean_reward(generator, WARM)
+    loop = LOOPS[name](generator, WARM)
+    for number in range(25):
+        step = update(loop, number)
+    assert mean_reward(generator, WARM) > before + 0.05
+    assert step.denoising_steps > 0
+    assert math.isfinite(step.gradient_norm)
+    assert set(step.terms) == {"warmth.warmth"}
+
+
+@pytest.mark.parametrize("last", [1, 3, 6])
+def test_the_gradient_through_the_last_steps_is_that_of_finite_differences(last: int) -> None:
+    generator = tuned(dtype=torch.float64)
+    sigmas, noises = generator.sigmas(6), [Noise.of(5)]
+    trained = range(6 - last, 6)
+    weight = next(p for n, p in generator.network.named_parameters() if "hidden" in n and "lora_A" in n)
+    frozen = weight.detach().clone()
+
+    def value(weights: Tensor) -> Tensor:
+        """The reward where only the trained steps, and only each stream's own latents, follow the weights."""
+        weight.data.copy_(frozen)
+        with torch.no_grad():
+            fixed = [generator.start(0.0, noises)]
+            for step in range(6):
+                velocity = generator.velocity(fixed[-1], torch.full((1,), sigmas[step], dtype=torch.float64), 0.0)
+                fixed.append({n: x + (sigmas[step + 1] - sigmas[step]) * velocity[n] for n, x in fixed[-1].items()})
+            weight.data.copy_(weights)
+            video = fixed[trained[0]]["video"]
+            for step in trained:
+                latents = {"video": video, "audio": fixed[step]["audio"]}
+                velocity = generator.velocity(latents, torch.full((1,), sigmas[step], dtype=torch.float64), 0.0)
+                video = video + (sigmas[step + 1] - sigmas[step]) * velocity["video"]
+            weight.data.copy_(frozen)
+        return WARM(generator.decode({"video": video, "audio": fixed[-1]["audio"]}, 0.0))[0].double()
+
+    latents = sample_flow(generator, 0.0, noises, sigmas, trained=trained)
+    WARM(generator.decode(latents, 0.0)).sum().backward()
+    found = weight.grad.clone()
+    for at in ((0, 0), (1, 4), (3, 5)):
+        change = torch.zeros_like(frozen)
+        change[at] = 1e-5
+        expected = (value(frozen + change) - value(frozen - change)) / 2e-5
+        assert float(found[at]) == pytest.approx(float(expected), rel=1e-4, abs=1e-9)
+
+
+def test_a_term_moves_the_latents_of_its_streams_and_exactly_no_others() -> None:
+    generator = tuned()
+    start = {name: x.requires_grad_() for name, x in generator.start(0.0, [Noise.of(1)]).items()}
+    generator.start = lambda *_: start  # type: ignore[method-assign]
+    latents = sample_flow(generator, 0.0, [Noise.of(1)], generator.sigmas(4), trained=range(4))
+    clips = generator.decode(latents, 0.0)
+    for reward, moved, still in ((WARM, "video", "audio"), (LOUD, "audio", "video")):
+        gradients = torch.autograd.grad(
+            reward(clips).sum(), [start[moved], start[still]], retain_graph=True, allow_unused=True
+        )
+        assert float(gradients[0].abs().max()) > 0
+        assert gradients[1] is None or float(gradients[1].abs().max()) == 0
+
+
+@pytest.mark.parametrize("name", ["flow_grpo", "nft", "awm"])
+def test_a_stream_without_a_term_follows_nothing(name: str) -> None:
+    """With a reward of the audio, the weights that only the video's velocity has do not move at all."""
+    generator = tuned()
+    loop = LOOPS[name](generator, LOUD)
+    before = {n: p.detach().clone() for n, p in generator.network.named_parameters() if p.requires_grad}
+    update(loop, 0)
+    for parameter_name, parameter in generator.network.named_parameters():
+        if parameter_name in before:
+            moved = not torch.equal(parameter, before[parameter_name])
+            assert moved == (not parameter_name.startswith("video"))
+
+
+def test_advantages_of_conflicting_terms_are_routed() -> None:
+    from avreward.training.generator._rated import rated
+    from avreward.training.generator._routing import advantages_of
+
+    generator, reward = tuned(), WARM + 3 * LOUD
+    latents = sample_flow(generator, 0.0, [Noise.of(i) for i in range(6)], generator.sigmas(3))
+    with torch.no_grad():
+        found = rated(reward, generator.decode(latents, 0.0))
+        alone = {name: rated(one, generator.decode(latents, 0.0)) for name, one in (("video", WARM), ("audio", LOUD))}
+    routed = advantages_of(reward, found, [0] * 6, generator.streams)
+    for stream, one in alone.items():
+        expected = advantages_of(reward.children[0] if stream == "video" else LOUD, one, [0] * 6, [stream])[stream]
+        assert torch.corrcoef(torch.stack([routed[stream], expected]))[0, 1] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_replaying_a_rollout_gives_a_ratio_of_exactly_one() -> None:
+    generator = tuned()
+    loop = FlowGrpo(generator, WARM, steps=5, kl_weight=0.0)
+    draw, sigmas = torch.Generator().manual_seed(0), generator.sigmas(5)
+    rollout = loop._sample(Condition(), [Noise.of(i) for i in range(3)], sigmas, range(4), draw)
+    for at in range(4):
+        latents = rollout.before[at]
+        with torch.no_grad():
+            velocity = generator.velocity(latents, loop._level(latents, sigmas[at]), 0.0)
+        again = loop._stochastic(latents, velocity, sigmas, at, sample=rollout.after[at])
+        for stream in generator.streams:
+            ratio = (again[stream].log_prob - rollout.log_probs[at][stream]).exp()
+            assert torch.equal(ratio, torch.ones(3))
+
+
+@pytest.mark.parametrize("name", ["draft", "flow_grpo", "nft"])
+def test_a_clip_without_a_reward_is_left_out_and_named(name: str) -> None:
+    @term(needs="video", low=0, high=1)
+    def picky(clip: Clip) -> Tensor:
+        """NaN for some."""
+        red = clip.video[:, 0].mean()
+        return red if float(red.detach()) > 0.63 else red * math.nan
+
+    generator = tuned()
+    step = update(LOOPS[name](generator, picky["picky"]), 0)
+    assert 0 < len(step.missing) < step.clips
+    assert len(step.rewards) == step.clips - len(step.missing)
+    assert all(bool(p.isfinite().all()) for p in generator.network.parameters())
+
+    @term(needs="video", low=0, high=1)
+    def never(clip: Clip) -> Tensor:
+        """NaN for all."""
+        return clip.video.mean() * math.nan
+
+    with pytest.raises(AvrewardError):
+        update(LOOPS[name](generator, never["never"]), 0)
+
+
+def test_settings_are_checked_at_once() -> None:
+    generator = JointGenerator()
+    generator.network.requires_grad_(False)
+    with pytest.raises(ArgumentError, match="network: expected one with parameters to train"):
+        Draft(generator, WARM)
+    add_lora(generator.network)
+    with pytest.raises(ArgumentError, match="network: expected one without a LoRA"):
+        add_lora(generator.network)
+    with pytest.raises(ArgumentError, match="truncation: expected 1 to 4 steps"):
+        Draft(generator, WARM, steps=4, truncation=5)
+    with pytest.raises(ArgumentError, match="loss: expected"):
+        DiffusionNft(generator, WARM, loss="ppo")
+    with pytest.raises(ArgumentError, match="targets"):
+        add_lora(JointGenerator().network, targets=["nothing"])
