@@ -23,7 +23,7 @@ def add_lora(
     network: nn.Module,
     *,
     rank: int = 16,
-    alpha: float | None = None,
+    alpha: int | None = None,
     targets: str | Sequence[str] = "all-linear",
     seed: int = 0,
 ) -> list[nn.Parameter]:
