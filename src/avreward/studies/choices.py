@@ -7,34 +7,26 @@ addresses are random: they can't be computed from names.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import secrets
 import sqlite3
-import threading
 import time
-import unicodedata
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from functools import lru_cache
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.errors import ArgumentError, Described
 from avreward.studies._agreement import Answer
-from avreward.studies._database import make_tables, opened
+from avreward.studies._database import make_tables
+from avreward.studies._experiment import Experiment
 from avreward.studies._questions import CHOICES, FIRST, NEITHER, SECOND, ShownClip, StudyQuestion, StudyVideo
 
 FILE = "experiment.sqlite"
-SECRET = "secret"  # noqa: S105 - the key of a row, as the next one
-CHANGES = "changes"  # to the videos
 PLANS = 64  # people whose order is kept in memory
 _ASKED = """picked IS NOT NULL AND 2 <= (SELECT COUNT(*) FROM candidates
     WHERE candidates.video = videos.name AND file IS NOT NULL)"""
 
 
-class Choices:
+class Choices(Experiment):
     """The experiment in a folder.
 
     Args:
@@ -55,40 +47,16 @@ class Choices:
         [Answer(video='rain', person='Anna', agrees=None, category='Water')]
     """
 
-    def __init__(self, folder: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
-        self.folder = Path(folder)
-        self.path = self.folder / FILE
-        self._writing = threading.Lock()  # one writer at a time waits for no lock of the file
-        self._plan = lru_cache(PLANS)(self._planned)
-        if about is None and not self.path.is_file():
-            raise AvrewardError(f"{self.folder}: holds no experiment; prepare one there first")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            why = f"can't be made ({error.strerror or error}); name another folder for the experiment"
-            raise AvrewardError(f"{self.folder}: {why}") from error
-        with self._writing, self._open() as database:
-            make_tables(database)
-            asked = "SELECT 1 FROM videos WHERE picked IS NOT NULL UNION ALL SELECT 1 FROM answers LIMIT 1"
-            if about is not None and database.execute(asked).fetchone() is None:
-                for table in ("experiment", "videos", "candidates", "people"):
-                    database.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
-            fresh = (SECRET, json.dumps(secrets.token_hex(16)))
-            database.execute("INSERT OR IGNORE INTO experiment VALUES (?, ?)", fresh)
-            known = {key: json.loads(value) for key, value in database.execute("SELECT * FROM experiment")}
-            self._secret = str(known.pop(SECRET))
-            known.pop(CHANGES, None)
-            if about is not None:
-                self._belongs(known, about)
-                rows = [(key, json.dumps(value)) for key, value in about.items()]
-                database.executemany("INSERT OR REPLACE INTO experiment VALUES (?, ?)", rows)
-        self.about: dict[str, Any] = known | dict(about or {})
+    FILE = FILE
+    BEGUN = "SELECT 1 FROM videos WHERE picked IS NOT NULL UNION ALL SELECT 1 FROM answers LIMIT 1"
+    CONTENT = ("videos", "candidates")
 
-    def _belongs(self, known: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        for key, value in known.items():
-            if key in about and about[key] != value:
-                problem = f"expected an experiment with {key} {about[key]!r}, got one with {value!r}"
-                raise AvrewardError(f"{self.folder}: {problem}; name another folder, or use its settings to continue")
+    def __init__(self, folder: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
+        self._plan = lru_cache(PLANS)(self._planned)
+        super().__init__(folder, about)
+
+    def _make_tables(self, database: sqlite3.Connection) -> None:
+        make_tables(database)
 
     def add(self, video: StudyVideo) -> None:
         """Add a video, all or nothing; one that was there is replaced."""
@@ -100,8 +68,7 @@ class Choices:
             database.execute("DELETE FROM candidates WHERE video = ?", (video.name,))
             rows = [(video.name, s.number, s.source, s.reward, s.reason, s.file) for s in video.candidates]
             database.executemany("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", rows)
-            changed = "INSERT INTO experiment VALUES (?, '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
-            database.execute(changed, (CHANGES,))
+            self._changed(database)
 
     def videos(self, name: str | None = None) -> list[StudyVideo]:
         """All videos in the order of their names, or the one called `name`; without a pick they aren't asked about."""
@@ -119,25 +86,6 @@ class Choices:
         """Return what people are asked about: name of a video → its kind."""
         with self._open() as database:
             return dict(database.execute(f"SELECT name, kind FROM videos WHERE {_ASKED}"))  # noqa: S608
-
-    def person(self, name: str) -> str:
-        """Return the token of a person, who is known by name; somebody new is added."""
-        name = " ".join(unicodedata.normalize("NFC", name).split())  # one name, whatever keyboard it was typed on
-        if not name or len(name) > 80:
-            raise ArgumentError("name", "1 to 80 characters", name)
-        token = self._hidden("person", name.casefold())
-        with self._writing, self._open() as database:
-            known = dict(database.execute("SELECT name, token FROM people"))
-            there = next((known[other] for other in known if other.casefold() == name.casefold()), None)
-            if there is None:
-                database.execute("INSERT INTO people VALUES (?, ?, ?)", (token, name, time.time()))
-        return there or token
-
-    def name_of(self, token: str) -> str | None:
-        """Return the name that belongs to a token; `None` for an unknown one."""
-        with self._open() as database:
-            found = database.execute("SELECT name FROM people WHERE token = ?", (token,)).fetchone()
-        return found[0] if found else None
 
     def order(self, token: str) -> list[str]:
         """Return the keys of a person's questions, in an order of their own."""
@@ -209,23 +157,11 @@ class Choices:
         with self._open() as database:
             return database.execute(query).fetchall()
 
-    def hidden_name(self, *parts: object) -> str:
-        """Return a name for an address or a file that tells nothing of `parts`, the same each time."""
-        return self._hidden("name", *parts)
-
     def _planned(self, token: str, changes: int) -> dict[str, str]:
         """Return key of a question → name of the video, in a person's order; `changes` tells plans from older ones."""
         person = self._person(token)
         names = sorted(self.asked(), key=lambda name: self._drawn("order", person, name))
         return {self._key(token, name): name for name in names}
-
-    def _changes(self) -> int:
-        with self._open() as database:
-            found = database.execute("SELECT value FROM experiment WHERE key = ?", (CHANGES,)).fetchone()
-        return int(found[0]) if found else 0
-
-    def _person(self, token: str) -> str:
-        return (self.name_of(token) or "").casefold()
 
     def _question(self, token: str, person: str, video: StudyVideo) -> StudyQuestion | None:
         others = [s.number for s in video.candidates if s.file and s.number != video.picked]
@@ -237,16 +173,3 @@ class Choices:
 
     def _key(self, token: str, video: str) -> str:
         return self._hidden("question", token, video)
-
-    def _drawn(self, *parts: object) -> str:
-        return _hash(self.about.get("seed"), *parts)
-
-    def _hidden(self, *parts: object) -> str:
-        return _hash(self._secret, *parts)
-
-    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
-        return opened(self.path)
-
-
-def _hash(*parts: object) -> str:
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
