@@ -23,6 +23,7 @@ from avreward.cli import (
     rank,
     raters,
     score,
+    study,
     verify,
 )
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
@@ -109,6 +110,7 @@ for command in (
     compare.compare,
     pairs.pairs,
     ask.ask,
+    study.study,
     dub.dub,
     probe.probe,
     raters.raters,

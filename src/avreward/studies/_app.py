@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -19,6 +20,7 @@ with extra("server"):
     from starlette.routing import BaseRoute
 
 _HANDLED = (HTTPException, RequestProblem, AvrewardError)
+FIELDS = 300  # of a form
 _TOLD = {404: "There is no such page.", 405: "That can't be done with this page."}
 
 
@@ -50,9 +52,20 @@ async def form_of(request: Request) -> dict[str, str]:
     """Return the fields of a form, the first value of each."""
     text = (await request.body()).decode("utf-8", "replace")
     try:
-        return {name: values[0] for name, values in parse_qs(text, max_num_fields=20).items()}
+        return {name: values[0] for name, values in parse_qs(text, max_num_fields=FIELDS).items()}
     except ValueError as error:
         raise RequestProblem(400, "That is not a form of this page.") from error
+
+
+def whole(text: str) -> int:
+    """Return a whole number in an address or a form; −1 for anything else."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
+
+
+def seconds_of(form: Mapping[str, str]) -> float | None:
+    """Return how long an answer took, where the form says so."""
+    text = form.get("seconds", "")
+    return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else None
 
 
 def page(html: str, status: int = 200) -> Response:

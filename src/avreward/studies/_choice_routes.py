@@ -6,12 +6,11 @@ so none can lead out of the folder.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from avreward._extras import extra
 from avreward.errors import AvrewardError
-from avreward.studies._app import form_of, go_to, media, page
+from avreward.studies._app import form_of, go_to, media, page, seconds_of, whole
 from avreward.studies._guard import RequestProblem
 from avreward.studies._page import render_question, render_start, render_thanks
 from avreward.studies.choices import Choices
@@ -58,7 +57,7 @@ def choice_routes(choices: Choices) -> list[BaseRoute]:
 
     def ask(request: Request) -> Response:
         token, _ = name_of(request)
-        order, answered, place = choices.order(token), choices.answered(token), _whole(request.path_params["place"])
+        order, answered, place = choices.order(token), choices.answered(token), whole(request.path_params["place"])
         question = choices.question(token, order[place - 1]) if 0 < place <= len(order) else None
         if question is None:
             return go_to(f"/ask/{token}")
@@ -79,7 +78,7 @@ def choice_routes(choices: Choices) -> list[BaseRoute]:
         token, _ = name_of(request)
         key = form.get("question", "")
         try:
-            choices.record(token, key, form.get("choice", ""), _seconds(form))
+            choices.record(token, key, form.get("choice", ""), seconds_of(form))
         except AvrewardError as error:
             if not str(error).startswith("answer:"):
                 raise
@@ -91,7 +90,7 @@ def choice_routes(choices: Choices) -> list[BaseRoute]:
     def clip(request: Request) -> Response:
         token, _ = name_of(request)
         question = choices.question(token, request.path_params["key"])
-        place = _whole(request.path_params["place"])
+        place = whole(request.path_params["place"])
         if question is None or place not in (0, 1):
             raise RequestProblem(404, "There is no such clip.")
         return media(choices.folder / question.file(place), choices.folder)
@@ -105,12 +104,3 @@ def choice_routes(choices: Choices) -> list[BaseRoute]:
         Route("/answer/{token}", answer, methods=["POST"]),
         Route("/media/{token}/{key}/{place}", clip),
     ]
-
-
-def _whole(text: str) -> int:
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
-
-
-def _seconds(form: Mapping[str, str]) -> float | None:
-    text = form.get("seconds", "")
-    return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else None

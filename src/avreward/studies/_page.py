@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from avreward.report.page import HERE as REPORT
-from avreward.report.page import environment
+from avreward.studies._html import content_policy, own_file, rendered
 from avreward.studies._questions import StudyQuestion
 
 HERE = Path(__file__).parent
+SCRIPTS = (HERE / "heard.js", HERE / "choice.js")
+STYLES = (HERE / "choice.css",)
 ASKED = {
     "sound": "Which sound goes better with the video?",
     "clip": "Which clip is better?",
@@ -66,17 +65,15 @@ def render_thanks(name: str, token: str, total: int) -> str:
 
 @cache
 def policy() -> str:
-    """Return the Content-Security-Policy of the pages: media and this one script from here, nothing else."""
-    digest = base64.b64encode(hashlib.sha256(_own("choice.js").encode()).digest()).decode()
-    sources = f"media-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    return f"default-src 'none'; {sources}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    """Return the Content-Security-Policy of the pages."""
+    return content_policy(_script())
+
+
+def _script() -> str:
+    return "\n".join(own_file(path) for path in SCRIPTS)
 
 
 def _render(title: str, **given: object) -> str:
-    from markupsafe import Markup
-
-    style = (REPORT / "page.css").read_text(encoding="utf-8") + _own("choice.css")
-    script = _own("choice.js")
     empty: dict[str, object] = {
         "question": None,
         "token": "",
@@ -87,10 +84,4 @@ def _render(title: str, **given: object) -> str:
         "key": "",
         "kinds": [],
     }
-    own = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - our own files
-    return environment(HERE).get_template("choice.html.j2").render(title=title, **(empty | given | own))
-
-
-@cache
-def _own(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
+    return rendered(HERE / "choice.html.j2", _script(), STYLES, title=title, **(empty | given))

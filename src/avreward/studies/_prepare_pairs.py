@@ -6,21 +6,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from os import PathLike
-from pathlib import Path
 
 from avreward._whole_files import whole_file
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
-from avreward.media.sampling import FramePlan, Spread
-from avreward.report._media import file_for
+from avreward.studies._media_files import FOLDER, check_one_kind, same_video, shown_file
 from avreward.studies._pair_rows import PairRow
 from avreward.studies._questions import ShownClip, StudyVideo
 from avreward.studies.choices import Choices
-
-PAGE = "clips.html"  # never written: the media lie in the folder that such a page would have
-LENGTH = 0.25  # s: a container may round or pad
-LOOKS = 5  # frames that are compared
-ALIKE = 0.2  # of the contrast of a frame: encoding anew changes less, another take more
 
 
 def prepare_pairs(
@@ -100,13 +93,13 @@ def _study_video(choices: Choices, name: str, row: PairRow) -> StudyVideo:
         source, reward = row.sources[side], row.rewards[side]
         try:
             clip = _opened(choices, name, number, row, side)
-            written = file_for(clip, choices.folder / PAGE, choices.hidden_name("clip", name, number), copy=True)
+            file = shown_file(clip, choices.folder, choices.hidden_name("clip", name, number))
         except (AvrewardError, OSError) as error:
             why.append(str(error))
             shown.append(ShownClip(number, source, reward, reason=str(error)))
         else:
             clips.append(clip)
-            shown.append(ShownClip(number, source, reward, file=f"{written.parent.name}/{written.name}"))
+            shown.append(ShownClip(number, source, reward, file=file))
     if why:
         return StudyVideo(name, shown, None, reason="; ".join(dict.fromkeys(why)), **about)  # type: ignore[arg-type]
     try:
@@ -124,7 +117,7 @@ def _opened(choices: Choices, name: str, number: int, row: PairRow, side: int) -
     content = row.content(side)
     if content is None:
         raise MediaError(row.sources[side], "there is no such file", "call from the folder that its path starts in")
-    folder = choices.folder / f"{Path(PAGE).stem}_files"
+    folder = choices.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     own = folder / f"{choices.hidden_name('embedded', name, number)}{path.suffix}"
     with whole_file(own) as part:
@@ -134,28 +127,12 @@ def _opened(choices: Choices, name: str, number: int, row: PairRow, side: int) -
 
 def _kind(first: Clip, second: Clip) -> str:
     """Return what differs between two clips; see `StudyVideo`."""
-    if first.has_video != second.has_video:
-        raise MediaError(second.name, "of the two clips only one has a video", "compare clips of one kind")
+    check_one_kind(first, second)
     if not first.has_video:
         return "audio"
     if not (first.has_audio or second.has_audio):
         return "video"
-    return "sound" if _same_picture(first, second) else "clip"
-
-
-def _same_picture(first: Clip, second: Clip) -> bool:
-    """Return whether two clips show one video, maybe encoded anew: equal packets, or frames that look the same."""
-    if first.keys["video"] == second.keys["video"]:
-        return True
-    if abs(first.ends["video"] - second.ends["video"]) > LENGTH:
-        return False
-    plan = FramePlan(Spread(LOOKS), size=(32, 32))
-    shown = [clip.frames(plan).float() for clip in (first, second)]
-    if shown[0].shape != shown[1].shape:
-        return False
-    apart = (shown[0] - shown[1]).abs().mean(dim=(1, 2, 3))
-    moving = (shown[0] - shown[0].mean(dim=(2, 3), keepdim=True)).abs().mean()  # flat frames all look alike
-    return bool((apart < ALIKE * max(float(moving), 0.02)).all())
+    return "sound" if same_video(first, second) else "clip"
 
 
 def _size(first: Clip, second: Clip) -> tuple[int, int]:

@@ -3,38 +3,24 @@
 (() => {
   const form = document.querySelector("form.question");
   if (!form) return;
-  const enough = 3; // seconds of each, or nearly all of a shorter one
   const players = [...form.querySelectorAll("video, audio")];
   const next = form.querySelector("button");
   const said = form.querySelectorAll("[data-heard]");
   const answered = "answered" in form.dataset; // changing an answer asks for no second hearing
-  const heard = players.map(() => 0);
-  const last = players.map(() => 0);
   const began = performance.now();
   let sent = false;
 
-  const whole = (player, i) => player.ended || heard[i] >= Math.min(enough, 0.8 * (player.duration || Infinity));
   const done = players.map(() => answered);
   function paint() {
     players.forEach((player, i) => {
-      done[i] = done[i] || whole(player, i);
+      done[i] = done[i] || played[i]();
       said[i].textContent = done[i] ? "" : "not played yet";
     });
     next.disabled = sent || !done.every(Boolean) || !form.elements.choice.value;
   }
-  players.forEach((player, i) => {
-    player.addEventListener("play", () => {
-      players.forEach((other) => other !== player && other.pause());
-      last[i] = player.currentTime;
-    });
-    player.addEventListener("seeking", () => { last[i] = player.currentTime; });
-    player.addEventListener("timeupdate", () => {
-      const step = player.currentTime - last[i];
-      if (!player.seeking && step > 0 && step < 2) heard[i] += step;
-      last[i] = player.currentTime;
-      paint();
-    });
-    player.addEventListener("ended", paint);
+  const played = players.map((player) => heardEnough(player, paint));
+  players.forEach((player) => {
+    player.addEventListener("play", () => players.forEach((other) => other !== player && other.pause()));
     player.addEventListener("error", () => {
       form.querySelector(".trouble").hidden = false;
     });

@@ -1,0 +1,165 @@
+"""`avreward study`: people rate clips on a page, compare two, or compare the soundtracks of one video."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from avreward._extras import extra
+from avreward.cli._common import NOTHING, SOME_FAILED, progress, stderr, stdout
+from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, listed
+
+if TYPE_CHECKING:
+    from avreward.studies import RatingStudy
+
+REASONS = 5
+
+
+class Answers(StrEnum):
+    """What people do."""
+
+    scores = "scores"
+    pairs = "pairs"
+    soundtracks = "soundtracks"
+
+
+def study(
+    clips: Annotated[
+        list[Path], typer.Argument(help=f"{INPUTS} Or the folder of a study, to continue it.", show_default=False)
+    ],
+    mode: Annotated[
+        Answers | None,
+        typer.Option(
+            help="scores: sliders for each clip. pairs: which of two clips of a group is better. soundtracks: "
+            "one video, several soundtracks. Default: scores.",
+            show_default=False,
+        ),
+    ] = None,
+    dimension: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is rated: audio_quality, av_consistency, overall, video_quality, text_alignment, or one of "
+            "--criteria. Once for each. Default: the first three for scores, overall for pairs; soundtracks: the best "
+            "one is chosen.",
+            show_default=False,
+        ),
+    ] = None,
+    criteria: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML or JSON: dimension → title, about, criteria (five texts, best first).", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where media and answers are kept. Default: study, in this folder.", show_default=False),
+    ] = None,
+    training: Annotated[
+        list[Path] | None,
+        typer.Option(help="Clips that everyone meets first, for practice; they don't count.", show_default=False),
+    ] = None,
+    daily_limit: Annotated[
+        int | None, typer.Option(min=1, help="Questions that a person answers on one day. Default: any number.")
+    ] = None,
+    group_by: GroupRule = None,
+    prompts: PromptsFile = None,
+    seed: Annotated[int, typer.Option(help="Of orders and places.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="This machine alone by default. 0.0.0.0: a network; the address then holds a key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any that is free.")] = 8000,
+    result: Annotated[bool, typer.Option("--result", help="Serve nothing; print what people answered.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
+) -> None:
+    """Ask people to rate clips on a page: sliders, two clips, or the soundtracks of one video.
+
+    The page is served until Ctrl-C; then it prints what people answered. Every answer is stored as it is given, several
+    people may answer at once, and the command continues where it was. Needs the extra `server`.
+    """
+    from avreward.studies import summarize_study
+
+    if not result:
+        with extra("server"):  # before clips are prepared
+            import starlette  # noqa: F401
+            import uvicorn  # noqa: F401
+    asked = _study(clips, mode, dimension, criteria, out, training, daily_limit, group_by, prompts, seed, result)
+    if not result:
+        if not asked.questions():
+            _print_left_out(asked)
+            stderr().print("nothing can be asked about", markup=False)
+            raise typer.Exit(NOTHING)
+        _serve(asked, host, port)
+    found = summarize_study(asked)
+    if as_json:
+        typer.echo(json.dumps({"study": str(asked.path), **found}, indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+    _print_left_out(asked)
+    if found["left_out"] and not result:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _study(
+    clips: list[Path], mode: Answers | None, dimension: list[str] | None, criteria: Path | None, out: Path | None,
+    training: list[Path] | None, daily_limit: int | None, group_by: str | None, prompts: Path | None, seed: int,
+    result: bool,
+) -> RatingStudy:  # fmt: skip
+    """Return the study: one that is there, or one made of the clips."""
+    from avreward.studies import RatingStudy, prepare_study, rated_dimensions
+
+    if len(clips) == 1 and (clips[0] / RatingStudy.FILE).is_file():
+        kept = {"--mode": mode, "--dimension": dimension, "--criteria": criteria, "--out": out, "--training": training}
+        for option, value in kept.items():
+            if value is not None:
+                message = "a study that is there keeps its settings and its clips; leave the option out"
+                raise typer.BadParameter(message, param_hint=option)
+        return RatingStudy(clips[0], daily_limit=daily_limit)
+    folder = out or Path("study")
+    if result:
+        return RatingStudy(folder)
+    dimensions = rated_dimensions(dimension, criteria) if dimension or criteria else None
+    found, practice = listed(clips, prompts), listed(training or [])
+    made = RatingStudy(folder, (mode or Answers.scores).value, dimensions, seed=seed, daily_limit=daily_limit)
+    with progress("Preparing", len({one.path for one in found}) + len({one.path for one in practice})) as step:
+        prepare_study(made, found, practice, group_by=group_by, step=step)
+    return made
+
+
+def _serve(asked: RatingStudy, host: str, port: int) -> None:
+    from avreward.studies import RatingServer
+
+    server = RatingServer(asked, host, port)
+    typer.echo(f"People rate at {server.url} (Ctrl-C ends it; answers are kept in {asked.folder})", err=True)
+    try:
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+    finally:
+        server.server_close()
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    rows = Table(title="Answers", box=box.SIMPLE_HEAD)
+    rows.add_column("person")
+    rows.add_column("answers", justify="right")
+    for person, count in found["people"].items():
+        rows.add_row(person, str(count))
+    out = stdout()
+    out.print(rows)
+    out.print(f"{found['clips']} clips, {found['questions']} questions, {found['answers']} answers.", markup=False)
+
+
+def _print_left_out(asked: RatingStudy) -> None:
+    out = {clip.name: clip.reason for clip in asked.clips() if clip.reason}
+    for name, why in list(out.items())[:REASONS]:
+        stderr().print(f"left out: {name}: {why}", markup=False, soft_wrap=True)
+    if len(out) > REASONS:
+        stderr().print(f"left out: {len(out) - REASONS} more", markup=False)
