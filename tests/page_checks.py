@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from page_runner import ROOT
+from rating_studies import answer_everything
 
 from avreward import Clip, load_reward, score_files
 from avreward.audit.inputs import PROBES
@@ -18,7 +19,7 @@ from avreward.rewards.function_base import FUNCTIONS
 from avreward.selection import STRATEGIES, read_pairs
 from avreward.selection.pairs.export import NAMES
 from avreward.selection.pairs.matching import TOLERANCES
-from avreward.studies import Choices, ChoiceServer
+from avreward.studies import Choices, ChoiceServer, RatingServer
 
 Check = Callable[[dict[str, Any], str, Path], None]
 CHECKS: dict[str, Check] = {}
@@ -69,10 +70,29 @@ def one_person(monkeypatch: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ChoiceServer, "serve_forever", answered)
+    monkeypatch.setattr(RatingServer, "serve_forever", rating_person(RatingServer.serve_forever))
     made = ChoiceServer.__init__
     monkeypatch.setattr(
         ChoiceServer, "__init__", lambda self, choices, host="127.0.0.1", port=0: made(self, choices, host)
     )
+    rating = RatingServer.__init__
+    monkeypatch.setattr(
+        RatingServer, "__init__", lambda self, study, host="127.0.0.1", port=0: rating(self, study, host)
+    )
+
+
+def rating_person(served: Callable[[RatingServer], None]) -> Callable[[RatingServer], None]:
+    """Someone answers everything once, with the same score or a tie, and the server ends."""
+
+    def answered(server: RatingServer) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return served(server)
+        study = server.study
+        for name in ("Anna", "Ben"):
+            answer_everything(study, study.person(name))
+        raise KeyboardInterrupt
+
+    return answered
 
 
 # --- what pages claim beyond running

@@ -23,10 +23,11 @@ def dubs(folder: Path, groups: int = 2, each: int = 3, seconds: float = 0.8) -> 
     """Videos with several soundtracks each, of different loudness; `group` is a column."""
     listed = []
     for group in range(groups):
+        length = seconds + 0.4 * group
         silent = folder / f"silent{group}.mp4"
-        media_files.write(silent, round(10 * seconds), fps=10, size=(36 + 2 * group, 64))
+        media_files.write(silent, round(10 * length), fps=10, size=(36 + 2 * group, 64))
         for number in range(each):
-            wave = 0.4 / (1 + number) * torch.sin(torch.arange(round(16000 * seconds)) * 0.05 * (1 + number))[None]
+            wave = 0.4 / (1 + number) * torch.sin(torch.arange(round(16000 * length)) * 0.05 * (1 + number))[None]
             path = folder / f"NAME{group}{number}.mp4"
             Clip.open(silent).with_audio(wave, 16000).save(path)
             columns = {"group": f"GROUP{group}", "system": f"SYSTEM{number}"}
@@ -41,6 +42,19 @@ def study_of(folder: Path, mode: str, dimensions: Any = None, training: int = 0,
     study = RatingStudy(folder / "study", mode, dimensions, **more)
     prepare_study(study, clips[training:], clips[:training])
     return study
+
+
+def answer_everything(study: RatingStudy, token: str) -> None:
+    """Answer what a person is asked: 0.0, 0.1, … on sliders, the first of two clips, the first sound as the best."""
+    while (place := study.progress(token).place) is not None:
+        task, names = study.task(token, place), [one.name for one in study.dimensions]
+        if study.mode == "pairs":
+            answer: dict[str, Any] = dict.fromkeys(names, "first")
+        elif not names:
+            answer = {"best": task.clips[0].name}
+        else:
+            answer = {clip.name: dict.fromkeys(names, place % 50 / 10) for clip in task.clips}
+        study.record(token, task.key, answer)
 
 
 def until(driver: Any, script: str, seconds: float = 30.0) -> Any:
@@ -81,7 +95,8 @@ def move(driver: Any, name: str, value: float) -> None:
 
 def press(driver: Any, selector: str) -> None:
     """Click what is scrolled to first."""
-    driver.execute_script(f"document.querySelector('{selector}').scrollIntoView({{block: 'center', behavior: 'instant'}})")
+    scroll = "document.querySelector(arguments[0]).scrollIntoView({block: 'center', behavior: 'instant'})"
+    driver.execute_script(scroll, selector)
     driver.find_element("css selector", selector).click()
 
 

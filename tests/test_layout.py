@@ -122,7 +122,7 @@ def test_every_command_is_a_file_of_its_own() -> None:
     from avreward.cli.main import app
 
     commands = {command.callback.__module__ for command in app.registered_commands}
-    files = {module_of(path) for path in (SRC / "cli").glob("*.py") if not path.name.startswith("_")}
+    files = {module_of(path) for path in (SRC / "cli").rglob("*.py") if not path.name.startswith("_")}
     assert files - commands == {"avreward.cli.main"}
     assert commands <= files
     assert len(commands) == len(app.registered_commands)

@@ -34,7 +34,7 @@ RUNNING = [page for page in PAGES if any(one.language in ("python", *SHELL) for 
 @pytest.mark.parametrize("page", RUNNING, ids=title)
 def test_examples(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     names = shown_names() if page.name == "README.md" else {}
-    if page.name in ("README.md", "ask.md", "experiment.md"):
+    if page.name in ("README.md", "ask.md", "experiment.md", "study.md"):
         one_person(monkeypatch)
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -10,7 +10,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from avreward.cli import (
-    ask,
     compare,
     convert,
     curve,
@@ -23,10 +22,10 @@ from avreward.cli import (
     rank,
     raters,
     score,
-    study,
     verify,
 )
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
+from avreward.cli.people import ask, study
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # such errors name no file, least of all standard output

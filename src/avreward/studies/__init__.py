@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from avreward.studies.rating._prepare import prepare_study as prepare_study
     from avreward.studies.rating._summary import summarize_study as summarize_study
     from avreward.studies.rating._tasks import RatedClip as RatedClip
+    from avreward.studies.rating._tasks import RatingAnswer as RatingAnswer
+    from avreward.studies.rating._tasks import RatingProgress as RatingProgress
     from avreward.studies.rating._tasks import RatingTask as RatingTask
     from avreward.studies.rating.dimensions import RatedDimension as RatedDimension
     from avreward.studies.rating.dimensions import rated_dimensions as rated_dimensions
     from avreward.studies.rating.server import RatingServer as RatingServer
-    from avreward.studies.rating.study import RatingAnswer as RatingAnswer
-    from avreward.studies.rating.study import RatingProgress as RatingProgress
     from avreward.studies.rating.study import RatingStudy as RatingStudy
     from avreward.studies.server import StudyServer as StudyServer
 
@@ -55,10 +55,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "dubbing": ["Dubbed", "SilentVideo", "dub_videos", "plan_of"],
         "rating._prepare": ["prepare_study"],
         "rating._summary": ["summarize_study"],
-        "rating._tasks": ["RatedClip", "RatingTask"],
+        "rating._tasks": ["RatedClip", "RatingAnswer", "RatingProgress", "RatingTask"],
         "rating.dimensions": ["RatedDimension", "rated_dimensions"],
         "rating.server": ["RatingServer"],
-        "rating.study": ["RatingAnswer", "RatingProgress", "RatingStudy"],
+        "rating.study": ["RatingStudy"],
         "server": ["StudyServer"],
     },
 )

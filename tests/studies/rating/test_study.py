@@ -111,7 +111,7 @@ def test_another_study_in_the_folder_and_wrong_settings(tmp_path):
     study.add(clips(2))
     with pytest.raises(AvrewardError, match="expected a study with mode 'pairs', got one with 'scores'"):
         RatingStudy(tmp_path, "pairs", ONE)
-    with pytest.raises(ArgumentError, match="did you mean 'scores'"):
+    with pytest.raises(ArgumentError, match=r"did you mean 'scores'"):
         RatingStudy(tmp_path, "score")
     with pytest.raises(ArgumentError, match="daily_limit: expected a positive integer, got 0"):
         RatingStudy(tmp_path, daily_limit=0)

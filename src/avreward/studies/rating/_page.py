@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from avreward.studies._html import content_policy, own_file, rendered
-from avreward.studies.rating._tasks import RatingTask
-from avreward.studies.rating.study import RatingProgress, RatingStudy
+from avreward.studies.rating._tasks import RatingProgress, RatingTask
+from avreward.studies.rating.study import RatingStudy
 
 HERE = Path(__file__).parent
 SCRIPTS = (HERE.parent / "heard.js", HERE / "study.js")

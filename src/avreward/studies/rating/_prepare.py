@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError, MediaError
-from avreward.scoring.inputs import ListedClip, check_rule, default_rule, group_of
+from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
+from avreward.scoring._grouping import default_rule, group_in, names_column
+from avreward.scoring.inputs import ListedClip
 from avreward.studies._media_files import check_one_kind, same_video, shown_file
 from avreward.studies.rating._loudness import matched_gains
 from avreward.studies.rating._tasks import RatedClip
@@ -38,7 +39,7 @@ def prepare_study(
         step: called with the name of each clip that is done.
 
     Raises:
-        ArgumentError: for an unknown rule.
+        ArgumentError: for an unknown rule, or if a clip is for practice and rated.
 
     Example:
         >>> from avreward.scoring import list_clips
@@ -47,6 +48,9 @@ def prepare_study(
         >>> [len(clips) for clips in study.questions().values()]
         [2]
     """
+    rated = {one.path for one in clips}
+    if twice := next((one.path for one in training if one.path in rated), None):
+        raise ArgumentError("training", "clips that are not rated", Described(f"{twice.name}"), "leave it out of one")
     known = {clip.name for clip in study.clips() if clip.file}
     for practice, listed in ((True, training), (False, clips)):
         for group, members in _grouped(listed, group_by).items():
@@ -63,10 +67,10 @@ def _grouped(listed: Sequence[ListedClip], rule: str | None) -> dict[str, list[L
         return {}
     if rule is None:
         rule = default_rule(any("group" in one.columns for one in listed), [one.prompt for one in listed])
-    check_rule(listed, rule)
+    column = names_column(listed, rule)
     groups: dict[str, list[ListedClip]] = {}
     for one in {one.path: one for one in listed}.values():
-        groups.setdefault(group_of(one, rule) or "", []).append(one)
+        groups.setdefault(group_in(one, rule, column) or "", []).append(one)
     return groups
 
 
@@ -78,6 +82,8 @@ def _prepared(study: RatingStudy, members: Sequence[ListedClip], group: str, pra
         name, system = str(one.path), str(one.columns.get("system") or "")
         told[name] = RatedClip(name, None, "video", group, one.prompt or "", system, practice)
         try:
+            if not group and study.mode != "scores":
+                raise MediaError(name, "it belongs to no group", "say what candidates of a group share")
             clip = Clip.open(one.path, prompt=one.prompt)
             if opened:
                 check_one_kind(next(iter(opened.values())), clip)

@@ -65,6 +65,54 @@ class RatingTask:
     answer: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class RatingProgress:
+    """How far a person is.
+
+    Attributes:
+        answered: number of questions answered, without those for practice.
+        total: number of questions, without those for practice.
+        today: number of questions first answered today.
+        place: of the question to go on with; `None` where there is none.
+        resting: whether the person has done enough for today.
+        asked: number of questions shown so far, also those for practice.
+        share: of the work that is done, 0 to 1.
+    """
+
+    answered: int
+    total: int
+    today: int
+    place: int | None
+    resting: bool
+    asked: int
+    share: float
+
+
+@dataclass(frozen=True)
+class RatingAnswer:
+    """One stored answer.
+
+    Attributes:
+        person: the name.
+        question: its name.
+        clips: in the order shown.
+        answer: see `RatingStudy.record`.
+        seconds: that it took, where the page said so.
+        at: when it was given, in seconds since 1970.
+        changed: how often.
+        training: whether it was for practice.
+    """
+
+    person: str
+    question: str
+    clips: tuple[str, ...]
+    answer: Mapping[str, Any]
+    seconds: float | None
+    at: float
+    changed: int
+    training: bool
+
+
 def questions(mode: Mode, clips: Sequence[RatedClip]) -> dict[str, tuple[RatedClip, ...]]:
     """Return what is asked of everyone: name of a question → its clips. Those for practice come first.
 

@@ -106,7 +106,7 @@
     }
     players.forEach((player, i) => {
       player.addEventListener("timeupdate", () => i === on && playing && align());
-      player.addEventListener("ended", () => i === on && stop());
+      player.addEventListener("ended", () => i === on && playing && start()); // from the beginning
     });
     button.addEventListener("click", () => (playing ? stop() : start()));
     seek.addEventListener("input", () => {

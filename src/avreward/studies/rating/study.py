@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from datetime import datetime
 from functools import lru_cache
 from os import PathLike
@@ -19,56 +19,18 @@ from typing import Any
 from avreward.errors import ArgumentError, Described, unknown_name
 from avreward.studies._experiment import Experiment
 from avreward.studies.rating._tables import CLIP_COLUMNS, TABLES
-from avreward.studies.rating._tasks import MODES, RELOAD, Mode, RatedClip, RatingTask, checked_answer, questions
+from avreward.studies.rating._tasks import (
+    MODES,
+    RELOAD,
+    Mode,
+    RatedClip,
+    RatingAnswer,
+    RatingProgress,
+    RatingTask,
+    checked_answer,
+    questions,
+)
 from avreward.studies.rating.dimensions import RatedDimension, as_settings, of_settings, rated_dimensions
-
-
-@dataclass(frozen=True)
-class RatingProgress:
-    """How far a person is.
-
-    Attributes:
-        answered: number of questions answered, without those for practice.
-        total: number of questions, without those for practice.
-        today: number of questions first answered today.
-        place: of the question to go on with; `None` where there is none.
-        resting: whether the person has done enough for today.
-        asked: number of questions shown so far, also those for practice.
-        share: of the work that is done, 0 to 1.
-    """
-
-    answered: int
-    total: int
-    today: int
-    place: int | None
-    resting: bool
-    asked: int
-    share: float
-
-
-@dataclass(frozen=True)
-class RatingAnswer:
-    """One stored answer.
-
-    Attributes:
-        person: the name.
-        question: its name.
-        clips: in the order shown.
-        answer: see `RatingStudy.record`.
-        seconds: that it took, where the page said so.
-        at: when it was given, in seconds since 1970.
-        changed: how often.
-        training: whether it was for practice.
-    """
-
-    person: str
-    question: str
-    clips: tuple[str, ...]
-    answer: Mapping[str, Any]
-    seconds: float | None
-    at: float
-    changed: int
-    training: bool
 
 
 class RatingStudy(Experiment):
