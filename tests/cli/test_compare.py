@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from scored_tables import write
 
+from avreward import Clip
 from avreward.cli._common import NOTHING
 
 NAMES = ("toy.quality", "toy.sync")
@@ -187,3 +189,50 @@ def test_wrong_outputs(run, table, tmp_path):
     assert result.exit_code == NOTHING
     assert "can't be written" in result.stderr
     assert run("compare", tmp_path / "none.parquet").exit_code == NOTHING
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """AVBench's items, and clips of two systems that answer two of three; `loud` is clipped."""
+    folder = tmp_path_factory.mktemp("answers")
+    items = [
+        {"id": f"video_{i}", "prompt_vision": f"Scene {i}.", "prompt_audio": "Hiss.", "utterance": "", "category": kind}
+        for i, kind in enumerate(("music", "speech", "music"))
+    ]
+    (folder / "items.json").write_text(json.dumps(items))
+    for i in range(2):
+        noise = 0.1 * torch.randn(1, 4000, generator=torch.Generator().manual_seed(i))
+        for system, gain in (("clean", 1.0), ("loud", 30.0)):
+            clip = Clip(audio=(gain * noise).clamp(-1, 1), sample_rate=8000)
+            clip.save(folder / f"video_{i}_{system}.wav")
+    return folder
+
+
+def test_a_folder_of_answers_to_avbenchs_items(run, answers):
+    args = ("compare", answers, "--items", answers / "items.json", "--score", "signals.audio_quality")
+    result = run(*args, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert set(told["systems"]) == {"clean", "loud"}
+    cells = {(row["category"], row["system"]): row for row in told["categories"]}
+    assert set(cells) == {(c, s) for c in ("music", "speech") for s in ("clean", "loud")}
+    assert cells["music", "clean"]["mean"] > cells["music", "loud"]["mean"]
+    assert "no clip answers 1 of 3 items" in result.stderr
+    printed = run(*args)
+    assert "2 systems in 2 groups by the column id" in printed.stdout
+    assert "music" in printed.stdout
+
+
+def test_wrong_items(run, answers, table):
+    wrong = answers / "wrong.json"
+    wrong.write_text("{}")
+    result = run("compare", answers, "--items", wrong)
+    assert result.exit_code == NOTHING
+    assert "expected a list of items" in result.stderr
+    (answers / "prompts.csv").write_text("clip,prompt\nvideo_0_clean.wav,a")
+    result = run("compare", answers, "--items", answers / "items.json", "--prompts", answers / "prompts.csv")
+    assert result.exit_code == 2
+    assert "the items have prompts of their own" in result.stderr
+    result = run("compare", table, "--items", answers / "items.json")
+    assert result.exit_code == 2
+    assert "is scored already" in result.stderr

@@ -18,6 +18,7 @@ from avreward.cli._store import store_of
 if TYPE_CHECKING:
     from avreward.raters.base import Rater
     from avreward.rewards.base import Reward
+    from avreward.scoring.inputs import ListedClip
     from avreward.scoring.table_reader import ScoredTable
 
 
@@ -39,7 +40,8 @@ def table_of(
         with wrong_reward(reward):
             return *with_computed(table, reward), group_by
     raters = raters_of(list(rater) if rater else None)
-    return _scored(inputs, raters, reward_of(reward, raters), prompts, group_by, complain), None, None
+    clips = listed(inputs, prompts)
+    return _scored(inputs, raters, reward_of(reward, raters), clips, group_by, complain), None, None
 
 
 def table_to_compare(
@@ -48,6 +50,7 @@ def table_to_compare(
     reward: str | None = None,
     prompts: Path | None = None,
     group_by: str | None = None,
+    items: Path | None = None,
 ) -> tuple[ScoredTable, bool]:
     """Return the scored table that `inputs` is, or that of the clips that it names, and whether these were scored.
 
@@ -55,21 +58,36 @@ def table_to_compare(
     usage errors for a table, and clips get no reward unless one is asked for.
     """
     if (table := read_scored(inputs, own=True)) is not None:
-        for value, option in ((rater, "--rater"), (reward, "--reward"), (prompts, "--prompts")):
+        for value, option in ((rater, "--rater"), (reward, "--reward"), (prompts, "--prompts"), (items, "--items")):
             if value:
                 problem = f"{shown(inputs[0])} is scored already; leave the option out, or give the clips"
                 raise typer.BadParameter(problem, param_hint=option)
         return table, False
     raters = raters_of(rater or (["signals"] if reward is None else None))
     chosen = None if reward is None else reward_of(reward, raters)
-    return _scored(inputs, raters, chosen, prompts, group_by), True
+    clips = listed(inputs, prompts) if items is None else _answers(inputs, items, prompts)
+    return _scored(inputs, raters, chosen, clips, group_by), True
+
+
+def _answers(inputs: Sequence[Path], items: Path, prompts: Path | None) -> list[ListedClip]:
+    """Return the clips that answer AVBench's items; say how many do not, and how many items have none."""
+    from avreward.datasets import avbench_clips, read_avbench
+
+    if prompts is not None:
+        raise typer.BadParameter("the items have prompts of their own; leave it out", param_hint="--prompts")
+    asked = read_avbench(items)
+    found = avbench_clips(asked, list(inputs))
+    told = {clip.columns["id"] for clip in found}
+    if len(told) < len(asked):
+        complain(f"{shown(items)}: no clip answers {len(asked) - len(told)} of {counted(len(asked), 'item')}")
+    return found
 
 
 def _scored(
     inputs: Sequence[Path],
     raters: Mapping[str, Rater],
     reward: Reward | None,
-    prompts: Path | None,
+    clips: Sequence[ListedClip],
     group_by: str | None,
     tell: Callable[[str], None] = lambda problem: None,
 ) -> ScoredTable:
@@ -79,7 +97,6 @@ def _scored(
     from avreward.scoring.table_reader import read_table
 
     judges = list({judge.name: judge for judge in [*raters.values(), *(reward.raters if reward else ())]}.values())
-    clips = listed(inputs, prompts)
     kept, problems = store_of(None, False, judges), list[str]()
     with TemporaryDirectory() as folder, progress("Scoring", len(clips)) as step:
         out = Path(folder) / "scores.parquet"

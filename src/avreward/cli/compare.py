@@ -20,12 +20,13 @@ LISTED = 10  # clips that are left out
 def compare(
     clips: TableOrClips,
     system: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="stem|parent|COLUMN",
-            help="What tells systems apart: the file's name, its folder, or a column of the table or the manifest.",
+            help="What tells systems apart: the file's name, its folder, or a column of the table or the manifest. "
+            "Default: stem; with --items, the names of the clips.",
         ),
-    ] = "stem",
+    ] = None,
     group_by: Annotated[
         str | None,
         typer.Option(
@@ -58,6 +59,14 @@ def compare(
         str | None, typer.Option(metavar="EXPRESSION", help="Of clips: also compare this reward of their scores.")
     ] = None,
     prompts: PromptsFile = None,
+    items: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON",
+            help="AVBench's items, answered by clips called ID_SYSTEM.mp4 or SYSTEM/ID.mp4: prompts, texts, systems, "
+            "categories.",
+        ),
+    ] = None,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the random exchanges.")] = 0,
     out: Annotated[
@@ -79,7 +88,7 @@ def compare(
     writable(differences, "--differences", (".csv",))
     writable(report, "--report", (".html", ".htm"))
     for path, option in ((out, "--out"), (differences, "--differences")):
-        keep_inputs(path, [*clips, prompts], option)
+        keep_inputs(path, [*clips, prompts, items], option)
     if trained and before is None:
         raise typer.BadParameter("name the system before the fine-tune with --before", param_hint="--trained")
 
@@ -88,9 +97,20 @@ def compare(
     from avreward.evaluation.fine_tune import judge_fine_tune
     from avreward.evaluation.systems import compare_systems
 
-    table, scored = table_to_compare(clips, rater, reward, prompts, group_by)
+    if items is not None:
+        system, group_by = system or "system", group_by or "id"
+    table, scored = table_to_compare(clips, rater, reward, prompts, group_by, items)
+    if items is not None and by is None and table.has("category"):
+        by = "category"
     found = compare_systems(
-        table, system, group_by=group_by, columns=columns or None, lower=lower or (), by=by, level=level, seed=seed
+        table,
+        system or "stem",
+        group_by=group_by,
+        columns=columns or None,
+        lower=lower or (),
+        by=by,
+        level=level,
+        seed=seed,
     )
     if before is not None and before not in found.systems:
         from avreward.errors import unknown_name
