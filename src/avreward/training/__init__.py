@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from avreward.training.generator.advantages import group_advantages as group_advantages
     from avreward.training.generator.advantages import stream_advantages as stream_advantages
     from avreward.training.generator.advantages import winners as winners
+    from avreward.training.generator.checkpoints import load_tuning as load_tuning
+    from avreward.training.generator.checkpoints import save_tuning as save_tuning
     from avreward.training.generator.diffusion_nft import DiffusionNft as DiffusionNft
     from avreward.training.generator.draft import Draft as Draft
     from avreward.training.generator.flow_grpo import FlowGrpo as FlowGrpo
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from avreward.training.generator.lora import add_lora as add_lora
     from avreward.training.generator.lora import load_lora as load_lora
     from avreward.training.generator.lora import save_lora as save_lora
+    from avreward.training.generator.online_dpo import OnlineDpo as OnlineDpo
     from avreward.training.generator.policy_loss import PolicyLoss as PolicyLoss
     from avreward.training.generator.policy_loss import clipped_policy_loss as clipped_policy_loss
     from avreward.training.generator.policy_loss import routed_policy_loss as routed_policy_loss
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from avreward.training.generator.preference_loss import PreferenceLoss as PreferenceLoss
     from avreward.training.generator.preference_loss import diffusion_dpo_loss as diffusion_dpo_loss
     from avreward.training.generator.preference_loss import logit_normal_times as logit_normal_times
+    from avreward.training.generator.raft import Raft as Raft
     from avreward.training.generator.windows import sliding_windows as sliding_windows
     from avreward.training.losses import pearson_loss as pearson_loss
     from avreward.training.losses import plcc_loss as plcc_loss
@@ -52,6 +56,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "generator.flow_grpo": ["FlowGrpo"],
         "generator.lora": ["add_lora", "load_lora", "save_lora"],
         "generator._rated": ["TuningStep"],
+        "generator.checkpoints": ["load_tuning", "save_tuning"],
+        "generator.online_dpo": ["OnlineDpo"],
+        "generator.raft": ["Raft"],
         "generator.advantages": ["best_and_worst", "group_advantages", "stream_advantages", "winners"],
         "generator.forward_losses": ["ForwardLoss", "awm_loss", "nft_loss"],
         "generator.policy_loss": ["PolicyLoss", "clipped_policy_loss", "routed_policy_loss", "step_kl"],

@@ -14,7 +14,19 @@ from avreward import Clip, term
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.generators import Condition, FlowGenerator, Noise, sample_flow
 from avreward.rewards import Reward
-from avreward.training import DiffusionNft, Draft, FlowGrpo, TuningStep, add_lora
+from avreward.training import (
+    DiffusionNft,
+    Draft,
+    FlowGrpo,
+    OnlineDpo,
+    Raft,
+    TuningStep,
+    add_lora,
+    load_lora,
+    load_tuning,
+    save_lora,
+    save_tuning,
+)
 
 
 @term(needs="video", low=0, high=1)
@@ -30,7 +42,8 @@ def level(clip: Clip) -> Tensor:
 
 
 WARM, LOUD = warmth["warmth"], level["level"]
-LOOPS: dict[str, Callable[..., Draft | FlowGrpo | DiffusionNft]] = {
+Loop = Draft | FlowGrpo | DiffusionNft | OnlineDpo | Raft
+LOOPS: dict[str, Callable[..., Loop]] = {
     "draft": lambda g, r, **o: Draft(g, r, steps=6, truncation=2, learning_rate=2e-2, kl_weight=0.0, **o),
     "alignprop": lambda g, r, **o: Draft(g, r, steps=6, truncation="random", learning_rate=2e-2, kl_weight=0.0, **o),
     "refl": lambda g, r, **o: Draft(g, r, steps=6, truncation="refl", learning_rate=2e-2, kl_weight=0.0, **o),
@@ -39,6 +52,9 @@ LOOPS: dict[str, Callable[..., Draft | FlowGrpo | DiffusionNft]] = {
         g, r, steps=6, window=2, window_updates=2, learning_rate=2e-2, kl_weight=0.0, clip_range=0.1, **o
     ),
     "nft": lambda g, r, **o: DiffusionNft(g, r, steps=6, learning_rate=2e-2, **o),
+    "dpo": lambda g, r, **o: OnlineDpo(g, r, steps=6, learning_rate=1e-2, beta=10, **o),
+    "raft": lambda g, r, **o: Raft(g, r, steps=6, learning_rate=2e-2, **o),
+    "weighted": lambda g, r, **o: Raft(g, r, weights="exponential", steps=6, learning_rate=2e-2, **o),
     "awm": lambda g, r, **o: DiffusionNft(g, r, loss="awm", steps=6, learning_rate=2e-2, **o),
 }
 
@@ -55,7 +71,7 @@ def tuned(seed: int = 0, dtype: torch.dtype = torch.float32) -> JointGenerator:
     return generator
 
 
-def update(loop: Draft | FlowGrpo | DiffusionNft, number: int) -> TuningStep:
+def update(loop: Loop, number: int) -> TuningStep:
     if isinstance(loop, Draft):
         return loop.update([Condition()] * 4, [Noise.of(4 * number + i) for i in range(4)])
     return loop.update([Condition()] * 2, [[Noise.of(16 * number + 8 * c + i) for i in range(8)] for c in range(2)])
@@ -130,7 +146,7 @@ def test_a_term_moves_the_latents_of_its_streams_and_exactly_no_others() -> None
         assert gradients[1] is None or float(gradients[1].abs().max()) == 0
 
 
-@pytest.mark.parametrize("name", ["flow_grpo", "nft", "awm"])
+@pytest.mark.parametrize("name", ["flow_grpo", "nft", "awm", "dpo", "raft"])
 def test_a_stream_without_a_term_follows_nothing(name: str) -> None:
     """With a reward of the audio, the weights that only the video's velocity has do not move at all."""
     generator = tuned()
@@ -173,7 +189,7 @@ def test_replaying_a_rollout_gives_a_ratio_of_exactly_one() -> None:
             assert torch.equal(ratio, torch.ones(3))
 
 
-@pytest.mark.parametrize("name", ["draft", "flow_grpo", "nft"])
+@pytest.mark.parametrize("name", ["draft", "flow_grpo", "nft", "dpo", "raft"])
 def test_a_clip_without_a_reward_is_left_out_and_named(name: str) -> None:
     @term(needs="video", low=0, high=1)
     def picky(clip: Clip) -> Tensor:
@@ -210,3 +226,38 @@ def test_settings_are_checked_at_once() -> None:
         DiffusionNft(generator, WARM, loss="ppo")
     with pytest.raises(ArgumentError, match="targets"):
         add_lora(JointGenerator().network, targets=["nothing"])
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_run_that_stopped_goes_on_with_the_same_result(name: str, tmp_path) -> None:
+    whole, stopped, again = tuned(), tuned(), tuned(seed=0)
+    one, two = LOOPS[name](whole, WARM), LOOPS[name](stopped, WARM)
+    for number in range(4):
+        update(one, number)
+    for number in range(2):
+        update(two, number)
+    save_tuning(two, tmp_path / "run.pt")
+    three = LOOPS[name](again, WARM)
+    load_tuning(three, tmp_path / "run.pt")
+    for number in range(2, 4):
+        update(three, number)
+    for (label, mine), theirs in zip(whole.network.named_parameters(), again.network.parameters(), strict=True):
+        assert torch.equal(mine, theirs), label
+
+
+def test_a_saved_lora_is_read_and_another_file_is_refused(tmp_path) -> None:
+    first, second = tuned(0), tuned(1)
+    save_lora(first.network, tmp_path / "lora.safetensors")
+    load_lora(second.network, tmp_path / "lora.safetensors")
+    mine, theirs = ([p for n, p in g.network.named_parameters() if "lora_" in n] for g in (first, second))
+    assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    larger = JointGenerator()
+    add_lora(larger.network, rank=5)
+    with pytest.raises(AvrewardError, match="expected the parameters that the network trains"):
+        load_lora(larger.network, tmp_path / "lora.safetensors")
+    save_tuning(LOOPS["draft"](first, WARM), tmp_path / "run.pt")
+    with pytest.raises(AvrewardError, match="expected the state of DiffusionNft, got that of Draft"):
+        load_tuning(LOOPS["nft"](second, WARM), tmp_path / "run.pt")
+    (tmp_path / "other.pt").write_bytes(b"no state")
+    with pytest.raises(AvrewardError, match="expected a file that save_tuning wrote"):
+        load_tuning(LOOPS["draft"](second, WARM), tmp_path / "other.pt")

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
-from avreward.generators.flow_generator import FlowGenerator, Latents, sample_flow, stream_velocity
-from avreward.generators.flow_steps import noisy_latents
+from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
 from avreward.rewards.base import Reward
-from avreward.training.generator._rated import TuningStep, clipped_step, joined, rated, seed_of
+from avreward.training.generator._rated import TuningStep, clipped_step, seed_of
 from avreward.training.generator._routing import advantages_of
+from avreward.training.generator._sampled import sample_groups, with_noise
 from avreward.training.generator.forward_losses import ForwardLoss, awm_loss, nft_loss
 from avreward.training.generator.lora import fill_lora, frozen_velocity, lora_state, trained_parameters
 
@@ -82,32 +82,24 @@ class DiffusionNft:
         new = lora_state(self.generator.network)
         if self.loss == "nft":
             fill_lora(self.generator.network, self.old)
-        with torch.no_grad():
-            encoded = [self.generator.encode(condition) for condition in conditions]
-            sigmas = self.generator.sigmas(self.steps)
-            clean = [sample_flow(self.generator, e, n, sigmas) for e, n in zip(encoded, noises, strict=True)]
-            decoded = (self.generator.decode(x, e) for x, e in zip(clean, encoded, strict=True))
-            found = joined([rated(self.reward, clips) for clips in decoded])
-        groups = [number for number, group in enumerate(noises) for _ in group]
-        advantages = advantages_of(self.reward, found, groups, self.generator.streams)
-        total, kl, start = 0.0, 0.0, 0
-        for condition, samples in zip(encoded, clean, strict=True):
-            size = len(next(iter(samples.values())))
-            kept = found.present[start : start + size]
-            own = {name: values[start : start + size][kept] for name, values in advantages.items()}
-            samples = {name: x[kept] for name, x in samples.items()}
-            start += size
+        sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
+        advantages = advantages_of(self.reward, sampled.found, sampled.groups, self.generator.streams)
+        total, kl, count = 0.0, 0.0, len(sampled.groups)
+        for encoded, clean, rows in sampled.rows():
+            kept = sampled.found.present[rows]
+            own = {name: values[rows][kept] for name, values in advantages.items()}
+            clean = {name: x[kept] for name, x in clean.items()}
+            share = len(kept) / count / self.times
             for _ in range(self.times if bool(kept.any()) else 0):
-                share = size / len(groups) / self.times
-                loss, distance = self._step(condition, samples, own, new, draw)
+                loss, distance = self._step(encoded, clean, own, new, draw)
                 (share * loss).backward()
                 total, kl = total + share * float(loss.detach()), kl + share * distance
         fill_lora(self.generator.network, new)
         norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient)
         self._follow()
         self.updates += 1
-        steps = len(groups) * self.steps
-        return TuningStep.of(found, loss=total, gradient_norm=norm, kl=kl, denoising_steps=steps)
+        steps = count * self.steps
+        return TuningStep.of(sampled.found, loss=total, gradient_norm=norm, kl=kl, denoising_steps=steps)
 
     def _step(
         self,
@@ -120,8 +112,7 @@ class DiffusionNft:
         """Return the loss at one noise level a sample, and its distance from the frozen network."""
         first = next(iter(clean.values()))
         times = (0.02 + 0.96 * torch.rand(len(first), generator=draw)).to(first)
-        noise = {name: torch.randn(x.shape, generator=draw).to(x) for name, x in clean.items()}
-        noisy = {name: noisy_latents(x, noise[name], times) for name, x in clean.items()}
+        noise, noisy = with_noise(clean, times, draw)
         network, old = self.generator.network, None
         if self.loss == "nft":
             fill_lora(network, self.old)

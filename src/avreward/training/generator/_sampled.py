@@ -1,0 +1,72 @@
+"""Groups of samples with their rewards: what the loops on noised samples train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avreward.generators.base import Condition, Noise
+from avreward.generators.flow_generator import FlowGenerator, Latents, sample_flow
+from avreward.generators.flow_steps import noisy_latents
+from avreward.rewards.base import Reward
+from avreward.training.generator._rated import Rated, joined, rated
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Samples of several conditions.
+
+    Attributes:
+        encoded: each condition.
+        clean: the clean latents of each condition's samples.
+        found: rewards of all samples, condition by condition.
+        groups: number of the condition of each sample.
+    """
+
+    encoded: list[Any]
+    clean: list[Latents]
+    found: Rated
+    groups: list[int]
+
+    def rows(self) -> Iterator[tuple[Any, Latents, slice]]:
+        """Yield each condition, its clean latents, and where its samples are among all."""
+        start = 0
+        for encoded, clean in zip(self.encoded, self.clean, strict=True):
+            size = len(next(iter(clean.values())))
+            yield encoded, clean, slice(start, start + size)
+            start += size
+
+
+def sample_groups(
+    generator: FlowGenerator,
+    reward: Reward,
+    conditions: Sequence[Condition],
+    noises: Sequence[Sequence[Noise]],
+    steps: int,
+) -> Sampled:
+    """Sample a group of clips for each condition by Euler steps, without gradients, and rate them.
+
+    Raises:
+        AvrewardError: if no clip has a reward.
+    """
+    with torch.no_grad():
+        encoded = [generator.encode(condition) for condition in conditions]
+        sigmas = generator.sigmas(steps)
+        clean = [sample_flow(generator, e, n, sigmas) for e, n in zip(encoded, noises, strict=True)]
+        decoded = (generator.decode(x, e) for x, e in zip(clean, encoded, strict=True))
+        found = joined([rated(reward, clips) for clips in decoded])
+    return Sampled(encoded, clean, found, [number for number, group in enumerate(noises) for _ in group])
+
+
+def with_noise(clean: Latents, times: Tensor, draw: torch.Generator, pairs: bool = False) -> tuple[Latents, Latents]:
+    """Return noise and noisy latents at noise levels (rows,); with `pairs` both halves share their noise."""
+    noise = {}
+    for name, x in clean.items():
+        shape = (len(x) // 2, *x.shape[1:]) if pairs else x.shape
+        drawn = torch.randn(shape, generator=draw).to(x)
+        noise[name] = torch.cat([drawn, drawn]) if pairs else drawn
+    return noise, {name: noisy_latents(x, noise[name], times) for name, x in clean.items()}

@@ -1,0 +1,97 @@
+"""Online preference tuning: sample, rate, take the best and the worst of each group, and update on the pair.
+
+The loss is Diffusion-DPO's (Wallace et al., 2024, arXiv:2311.12908) on velocities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from avreward.generators.base import Condition, Noise
+from avreward.generators.flow_generator import FlowGenerator, stream_velocity
+from avreward.rewards.base import Reward
+from avreward.training.generator._rated import TuningStep, clipped_step, seed_of
+from avreward.training.generator._routing import advantages_of
+from avreward.training.generator._sampled import sample_groups, with_noise
+from avreward.training.generator.advantages import best_and_worst
+from avreward.training.generator.lora import frozen_velocity, trained_parameters
+from avreward.training.generator.preference_loss import diffusion_dpo_loss, logit_normal_times
+
+
+class OnlineDpo:
+    """Fine-tune a generator on pairs of its own samples; the reward needs no gradient.
+
+    Each stream has a pair of its own from a group: the samples with the largest and the smallest advantage by the terms
+    that may move it. A group whose samples all have one reward makes no pair.
+
+    Args:
+        generator: whose ``network`` has a LoRA: call `add_lora` first.
+        reward: of the clips.
+        steps: denoising steps.
+        times: noise levels for each pair and update; both samples of a pair share noise and level.
+        beta: weight of the divergence from the frozen network, for errors that are means over entries.
+        learning_rate: of AdamW.
+        largest_gradient: norm to which gradients are clipped.
+        seed: of noise and times.
+
+    Raises:
+        ArgumentError: if the network has nothing to train.
+    """
+
+    def __init__(
+        self,
+        generator: FlowGenerator,
+        reward: Reward,
+        *,
+        steps: int = 10,
+        times: int = 4,
+        beta: float = 100.0,
+        learning_rate: float = 3e-4,
+        largest_gradient: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.generator, self.reward, self.steps, self.times = generator, reward, steps, times
+        self.beta, self.largest_gradient, self.seed = beta, largest_gradient, seed
+        self.parameters = trained_parameters(generator.network)
+        self.optimizer = torch.optim.AdamW(self.parameters, learning_rate, weight_decay=0.0)
+        self.updates = 0
+
+    def update(self, conditions: Sequence[Condition], noises: Sequence[Sequence[Noise]]) -> TuningStep:
+        """Sample a group of clips for each condition, and move the network from the worst towards the best.
+
+        Args:
+            conditions: what is generated.
+            noises: the initial noises of each condition's group.
+
+        Raises:
+            AvrewardError: if no clip has a reward.
+        """
+        draw = torch.Generator().manual_seed(seed_of(self.seed, self.updates))
+        sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
+        advantages = advantages_of(self.reward, sampled.found, sampled.groups, self.generator.streams)
+        total, right, pairs = 0.0, 0.0, 0
+        share = 1 / (len(conditions) * self.times * len(advantages))
+        for encoded, clean, rows in sampled.rows():
+            kept = sampled.found.present[rows].nonzero().flatten()
+            for stream, values in advantages.items():
+                own = values[rows][kept]
+                found = best_and_worst(own, [0] * len(own))
+                if not found:
+                    continue
+                pair = {name: x[kept[list(found[0])]] for name, x in clean.items()}
+                pairs += 1
+                for _ in range(self.times):
+                    times = logit_normal_times(1, generator=draw).to(own).expand(2)
+                    noise, noisy = with_noise(pair, times, draw, pairs=True)
+                    frozen = frozen_velocity(self.generator, noisy, times, encoded)[stream]
+                    velocity = stream_velocity(self.generator, noisy, times, encoded)[stream]
+                    loss = diffusion_dpo_loss(velocity, frozen, noise[stream] - pair[stream], beta=self.beta)
+                    (share * loss.loss).backward()
+                    total, right = total + share * float(loss.loss.detach()), right + share * float(loss.accuracy)
+        norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient) if pairs else 0.0
+        self.updates += 1
+        parts = {"pairs": float(pairs), "accuracy": right}
+        steps = len(sampled.groups) * self.steps
+        return TuningStep.of(sampled.found, loss=total, gradient_norm=norm, kl=0.0, denoising_steps=steps, parts=parts)
