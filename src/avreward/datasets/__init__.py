@@ -25,8 +25,20 @@ if TYPE_CHECKING:
     from avreward.datasets.subjective.rejection import Rejection as Rejection
     from avreward.datasets.subjective.rejection import reject_bt500 as reject_bt500
     from avreward.datasets.subjective.rejection import reject_by_correlation as reject_by_correlation
+    from avreward.datasets.synthetic._all_kinds import ALL_PERTURBATIONS as ALL_PERTURBATIONS
+    from avreward.datasets.synthetic._pair_render import RenderedPairs as RenderedPairs
+    from avreward.datasets.synthetic._pair_render import render_pairs as render_pairs
+    from avreward.datasets.synthetic._pair_sources import PairSource as PairSource
+    from avreward.datasets.synthetic._pair_sources import pair_sources as pair_sources
+    from avreward.datasets.synthetic._perturb_text import rewritten_by as rewritten_by
     from avreward.datasets.synthetic._perturbations import PERTURBATIONS as PERTURBATIONS
+    from avreward.datasets.synthetic._perturbations import NotPerturbable as NotPerturbable
     from avreward.datasets.synthetic._perturbations import Perturbation as Perturbation
+    from avreward.datasets.synthetic.av_pairs import PAIR_RECIPES as PAIR_RECIPES
+    from avreward.datasets.synthetic.av_pairs import PairKind as PairKind
+    from avreward.datasets.synthetic.av_pairs import PairSpec as PairSpec
+    from avreward.datasets.synthetic.av_pairs import pair_recipe as pair_recipe
+    from avreward.datasets.synthetic.av_pairs import plan_pairs as plan_pairs
     from avreward.datasets.synthetic.demo import demo_candidates as demo_candidates
     from avreward.datasets.synthetic.scenes import KINDS as KINDS
     from avreward.datasets.synthetic.scenes import Scene as Scene
@@ -44,7 +56,12 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "subjective.p910": ["P910Fit", "fit_p910"],
         "subjective.ratings": ["Ratings", "read_ratings"],
         "subjective.rejection": ["Rejection", "reject_bt500", "reject_by_correlation"],
-        "synthetic._perturbations": ["PERTURBATIONS", "Perturbation"],
+        "synthetic._all_kinds": ["ALL_PERTURBATIONS"],
+        "synthetic._pair_render": ["RenderedPairs", "render_pairs"],
+        "synthetic._pair_sources": ["PairSource", "pair_sources"],
+        "synthetic._perturb_text": ["rewritten_by"],
+        "synthetic.av_pairs": ["PAIR_RECIPES", "PairKind", "PairSpec", "pair_recipe", "plan_pairs"],
+        "synthetic._perturbations": ["NotPerturbable", "PERTURBATIONS", "Perturbation"],
         "synthetic.demo": ["demo_candidates"],
         "synthetic.scenes": ["KINDS", "Scene", "scene"],
     },

@@ -1,8 +1,13 @@
-"""Controlled defects, each of one kind and of a known severity, to fit and to check raters with."""
+"""Controlled defects, each of one kind and of a known severity, to fit and to check raters with.
+
+`Perturbation` is the grammar of all of them: `PERTURBATIONS` are those that any clip with the track can have,
+`ALL_PERTURBATIONS` (`_all_kinds.py`) also those that need speech, words with times, a face or a prompt.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,9 +16,14 @@ from torch.nn import functional
 from avreward.clip import Clip
 from avreward.datasets.synthetic import _perturb_audio as perturb_sound
 from avreward.datasets.synthetic import _perturb_video as perturb_picture
-from avreward.errors import ArgumentError, Described
+from avreward.errors import ArgumentError, AvrewardError, Described
 
 Work = Callable[[Clip, float, torch.Generator, Clip | None], Clip]
+Partner = Literal["any", "category", "caption"]
+
+
+class NotPerturbable(AvrewardError):
+    """Raised where a defect can't be made from this clip, such as another voice without speech; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +31,17 @@ class Perturbation:
     """One kind of controlled defect.
 
     Attributes:
-        name: its key in `PERTURBATIONS`.
-        track: the track that it changes, "audio" or "video".
+        name: its key in `PERTURBATIONS` or `ALL_PERTURBATIONS`.
+        track: what it changes: "audio", "video", "prompt" or "texts.NAME".
         dimension: the dimension of quality that it harms.
         severities: from mild to strong, in `unit`; empty if the defect has no severity.
         unit: of the severities.
-        needs_other: whether `apply` needs another clip.
+        work: makes the defect from a clip, a severity, a generator and the other clip.
+        needs_other: whether `apply` needs another clip with `track`.
+        needs: what the clip needs besides `track`, such as "texts.words".
+        partner: which other clip fits: "any"; one of another "category"; one whose "caption" shares no noun with this
+            one's.
+        control: what is done to the original of a pair, so that the defect is all that differs (*optional*).
     """
 
     name: str
@@ -36,6 +51,9 @@ class Perturbation:
     unit: str
     work: Work
     needs_other: bool = False
+    needs: tuple[str, ...] = ()
+    partner: Partner = "any"
+    control: Work | None = None
 
     def apply(self, clip: Clip, severity: float | None = None, seed: int = 0, other: Clip | None = None) -> Clip:
         """Return a new clip with the defect; the other track and the texts are kept.
@@ -44,25 +62,34 @@ class Perturbation:
             clip: a clip with `track`.
             severity: one of `severities` or any number between them (*optional*, the strongest).
             seed: of all random choices.
-            other: the clip whose audio is taken, for "swapped" (*optional*).
+            other: the clip that something is taken from, where `needs_other` (*optional*).
 
         Raises:
-            ArgumentError: if the clip lacks the track, the other clip or its audio is missing, or a severity is given
+            ArgumentError: if the clip lacks the track, the other clip or its track is missing, or a severity is given
                 to a defect that has none.
+            NotPerturbable: if the defect can't be made from this clip.
 
         Example:
             >>> from avreward.datasets import scene
             >>> noisy = PERTURBATIONS["noise"].apply(scene(1, seconds=1.0).clip, severity=20.0, seed=5)
         """
-        if not (clip.has_audio if self.track == "audio" else clip.has_video):
-            raise ArgumentError("clip", f"a clip with {self.track} for {self.name}", Described(f"{clip.name} without"))
-        if self.needs_other and (other is None or not other.has_audio):
-            raise ArgumentError("other", f"a clip with audio for {self.name}", other)
+        for what in (self.track, *self.needs):
+            if not has(clip, what):
+                raise ArgumentError("clip", f"a clip with {what} for {self.name}", Described(f"{clip.name} without"))
+        if self.needs_other and (other is None or not has(other, self.track)):
+            raise ArgumentError("other", f"a clip with {self.track} for {self.name}", other)
         if severity is None:
             severity = self.severities[-1] if self.severities else 0.0
         elif not self.severities:
             raise ArgumentError("severity", f"None, since {self.name} has no severity", severity)
         return self.work(clip, severity, torch.Generator().manual_seed(seed), other)
+
+
+def has(clip: Clip, what: str) -> bool:
+    """Return whether a clip has "video", "audio", a "prompt" or the text "texts.NAME"."""
+    if what in ("video", "audio"):
+        return clip.has_audio if what == "audio" else clip.has_video
+    return bool(clip.prompt if what == "prompt" else clip.texts.get(what.removeprefix("texts.")))
 
 
 def _sound(function: Callable[[Tensor, int, float, torch.Generator], Tensor]) -> Work:
@@ -114,7 +141,7 @@ _ALL = (
     Perturbation("dropouts", "audio", "audio_quality", (0.03, 0.08, 0.2), "share", _sound(perturb_sound.drop_outs)),
     Perturbation("reversed", "audio", "audio_quality", (), "", _reverse),
     Perturbation("shift", "audio", "av_consistency", (0.25, 0.5, 1.0), "s", _sound(perturb_sound.shift)),
-    Perturbation("swapped", "audio", "av_consistency", (), "", _swap, needs_other=True),
+    Perturbation("swapped", "audio", "av_consistency", (), "", _swap, needs_other=True, partner="category"),
     Perturbation("blur", "video", "static_quality", (0.8, 1.6, 3.2), "px at 480", _picture(perturb_picture.blur)),
     Perturbation(
         "picture_noise", "video", "static_quality", (4.0, 10.0, 25.0), "of 255", _picture(perturb_picture.picture_noise)
