@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from importlib.metadata import metadata
+from importlib.metadata import distribution, metadata
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,8 @@ def test_the_extras_of_each_row_are_those_of_the_project():
 def test_its_own_licence_is_no_gpl(name):
     found = metadata(name)
     licence = found.get("License-Expression") or (found.get("License") or "").partition("\n")[0]
+    file = distribution(name).read_text("licenses/LICENSE")  # where the metadata name none
+    licence = licence or (file or "").strip().partition("\n")[0]
     told = [licence, *(text for text in found.get_all("Classifier") or [] if text.startswith("License"))]
     assert any(told), f"{name} names no licence"
     assert not any(COPYLEFT.search(text) for text in told), told

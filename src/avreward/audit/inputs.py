@@ -15,8 +15,7 @@ from avreward.audit import _video_inputs as pictures
 from avreward.audit._audio_inputs import MakeSound
 from avreward.audit._video_inputs import MakePicture
 from avreward.clip import Clip
-from avreward.datasets.synthetic._perturb_audio import swap
-from avreward.datasets.synthetic._perturbations import with_video
+from avreward.datasets.synthetic._perturbations import PERTURBATIONS, with_video
 from avreward.errors import AvrewardError
 
 Swap = Literal["audio", "prompt"]
@@ -85,8 +84,7 @@ def _swapped(clip: Clip, what: Swap, other: Clip | None) -> Clip:
             raise ProbeNotApplicable("the clip has no audio to swap; pass clips with audio")
         if other is None or not other.has_audio:
             raise ProbeNotApplicable("no other clip has audio to swap in; pass more clips")
-        sound = swap(clip.sound(), clip.sample_rate, other.sound(), other.sample_rate)
-        return clip.with_audio(sound, clip.sample_rate)
+        return PERTURBATIONS["swapped"].apply(clip, other=other)
     if clip.prompt is None:
         raise ProbeNotApplicable("the clip has no prompt to swap; pass the clips' prompts")
     if other is None or other.prompt in (None, clip.prompt):

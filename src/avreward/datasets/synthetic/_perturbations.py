@@ -42,6 +42,7 @@ class Perturbation:
         partner: which other clip fits: "any"; one of another "category"; one whose "caption" shares no noun with this
             one's.
         control: what is done to the original of a pair, so that the defect is all that differs (*optional*).
+        package: the optional package that it takes (*optional*).
     """
 
     name: str
@@ -54,6 +55,7 @@ class Perturbation:
     needs: tuple[str, ...] = ()
     partner: Partner = "any"
     control: Work | None = None
+    package: str = ""
 
     def apply(self, clip: Clip, severity: float | None = None, seed: int = 0, other: Clip | None = None) -> Clip:
         """Return a new clip with the defect; the other track and the texts are kept.

@@ -11,6 +11,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import accumulate
 from itertools import count as numbers
 from types import MappingProxyType
@@ -136,11 +137,11 @@ class PairSpec:
 
 
 def pair_recipe(name: str, kinds: Sequence[str] = (), rewrite: Rewrite | None = None) -> tuple[PairKind, ...]:
-    """Return the kinds of pairs of a recipe.
+    """Return the kinds of pairs of a recipe, without those whose optional package is not installed.
 
     Args:
         name: a key of `PAIR_RECIPES`.
-        kinds: only these of it; every recipe takes any key of `ALL_PERTURBATIONS` here (*optional*).
+        kinds: these instead: names of the recipe, or keys of `ALL_PERTURBATIONS` (*optional*).
         rewrite: changes attributes of prompts instead of the word lists, such as a language model (*optional*).
 
     Raises:
@@ -157,11 +158,18 @@ def pair_recipe(name: str, kinds: Sequence[str] = (), rewrite: Rewrite | None = 
     for kind in kinds:
         if kind not in known:
             raise unknown_name("kind", kind, known)
-    chosen = [known[kind] for kind in dict.fromkeys(kinds)] or list(found.values())
+    chosen = [known[kind] for kind in dict.fromkeys(kinds)]
+    chosen = chosen or [kind for kind in found.values() if not missing_package(kind)]
     if rewrite is not None:
         by_model = rewritten_by(rewrite)
         chosen = [replace(k, perturbation=by_model) if k.perturbation.name == "attribute" else k for k in chosen]
     return tuple(chosen)
+
+
+def missing_package(kind: PairKind) -> str | None:
+    """Return the optional package that a kind takes, if it is not installed."""
+    package = kind.perturbation.package
+    return package if package and find_spec(package) is None else None
 
 
 def plan_pairs(
