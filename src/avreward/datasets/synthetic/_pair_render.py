@@ -88,7 +88,7 @@ def render_pairs(
         AvrewardError: if the folder can't be written.
 
     Example:
-        >>> from avreward.datasets.synthetic import pair_recipe, pair_sources
+        >>> from avreward.datasets import pair_recipe, pair_sources
         >>> from avreward.scoring import list_clips
         >>> sources = pair_sources(list_clips("dub*.mp4"))
         >>> render_pairs(sources, pair_recipe("all", ["noise", "shift"]), "made", 2, seconds=1.0).pairs

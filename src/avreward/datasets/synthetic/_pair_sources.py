@@ -74,7 +74,7 @@ def pair_sources(
 
     Example:
         >>> from avreward.scoring import list_clips
-        >>> [source.scenario for source in pair_sources(list_clips("rain.mp4"))]
+        >>> [source.scenario for source in pair_sources(list_clips("dub1.mp4"))]
         ['audio-video']
     """
     found, seen = [], set()

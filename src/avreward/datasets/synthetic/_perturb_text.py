@@ -54,7 +54,7 @@ def replace_attributes(text: str, count: int, generator: torch.Generator) -> str
 
     Example:
         >>> replace_attributes("A young woman in a red coat", 3, torch.Generator().manual_seed(1))
-        'An old boy in a white jacket'
+        'A young girl in a green jacket'
     """
     lists = _lists()
     there = list(dict.fromkeys(match[0].lower() for match in attributes_of(text)))

@@ -194,6 +194,7 @@ def plan_pairs(
         ArgumentError: if no kind fits any clip, or `seconds` or `count` is not positive.
 
     Example:
+        >>> from avreward.datasets import pair_sources
         >>> from avreward.scoring import list_clips
         >>> sources = pair_sources(list_clips("dub*.mp4"))
         >>> [spec.name for spec in plan_pairs(sources, pair_recipe("all", ["noise", "shift"]), 3)]
