@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from avreward.rewards.base import Reward
     from avreward.selection._selection import Selection
 
-WIDE = 110  # columns from which a level stands beside its number, not under it
+WIDE = 110  # columns from which a level is beside its number, not under it
 _COLOURS = {"bad": "red", "poor": "dark_orange", "fair": "yellow", "good": "green", "excellent": "cyan"}
 
 

@@ -17,8 +17,8 @@ def demo(
 ) -> None:
     """Make a scene and six degraded copies of it, rank them, and write a report.
 
-    Sparks burst in the dark, and each burst is heard. The copies have noise, clipping, the sound of another scene,
-    sound that is half a second late, reversed sound, and a frozen picture. The original should win; the exit code is
+    Sparks burst in the dark, and each burst is heard. The copies have noise, clipping, the audio of another scene,
+    audio that is half a second late, reversed audio, and a frozen video. The original should win; the exit code is
     1 if it does not.
     """
     from avreward.clip import Clip

@@ -26,12 +26,13 @@ def rank(
         list[Path],
         typer.Argument(
             metavar="CLIPS|TABLE",
-            help=f"The candidates (with --video, sounds): {INPUTS} A scored table is ranked by its scores.",
+            help=f"The candidates (with --video, audio files): {INPUTS} A scored table is ranked by its scores.",
             show_default=False,
         ),
     ],
     video: Annotated[
-        Path | None, typer.Option(help="The silent video that the sounds belong to; they are laid over it in memory.")
+        Path | None,
+        typer.Option(help="The silent video that the audio files belong to; they are laid over it in memory."),
     ] = None,
     reward: Annotated[
         str | None,
@@ -45,10 +46,10 @@ def rank(
     prompts: PromptsFile = None,
     group_by: GroupRule = None,
     mixed: Annotated[
-        bool, typer.Option("--mixed", help="Rank candidates with different tracks (with and without sound) together.")
+        bool, typer.Option("--mixed", help="Rank candidates with different tracks (with and without audio) together.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the best candidate here, with its sound.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the best candidate here, with its audio.")] = None,
     best_dir: Annotated[
         Path | None,
         typer.Option(help="Write the best candidate of each group into this folder, which is made, and best.csv."),
@@ -58,7 +59,7 @@ def rank(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write a page to watch: candidates side by side, with sound; groups with search."),
+        typer.Option(help="Write a page to watch: candidates side by side, with audio; groups with search."),
     ] = None,
     why: Annotated[
         bool,
@@ -79,7 +80,7 @@ def rank(
     """Rank candidates, best first.
 
     `avreward rank clips/*.mp4` ranks videos,
-    `avreward rank --video silent.mp4 dub1.wav dub2.wav` sounds for one video, and
+    `avreward rank --video silent.mp4 dub1.wav dub2.wav` audio for one video, and
     `avreward rank dubs --group-by parent --best-dir best` finds the best file of each folder in dubs.
     A scored table is ranked by its scores, also by another `--reward`, and nothing is rated.
     """
@@ -192,11 +193,11 @@ def _openers(found: Mapping[str, ListedClip], video: Path | None, store: Store |
     prompts = dict.fromkeys(one.prompt for one in found.values())
     silent = {prompt: opened(video, prompt=prompt) for prompt in prompts}
     if not next(iter(silent.values())).has_video:
-        raise typer.BadParameter(f"{video} has no picture; name a video", param_hint="--video")
+        raise typer.BadParameter(f"{video} has no video track; name another file", param_hint="--video")
     return {name: partial(_dubbed, silent[one.prompt], one) for name, one in found.items()}
 
 
-def _dubbed(picture: Clip, dub: ListedClip) -> Clip:
+def _dubbed(silent: Clip, dub: ListedClip) -> Clip:
     from avreward.clip import Clip
 
-    return picture.with_audio(Clip.open(dub.path)).with_prompt(dub.prompt, dub.texts)
+    return silent.with_audio(Clip.open(dub.path)).with_prompt(dub.prompt, dub.texts)

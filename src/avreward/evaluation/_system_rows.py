@@ -185,7 +185,7 @@ def _lacking(
 
 
 def _reason(table: ScoredTable, row: int, column: str | None) -> str:
-    """Return the reason for a missing score that stands in the table, or an empty text."""
+    """Return the reason for a missing score that the table gives, or an empty text."""
     if not table.has("reasons"):
         return ""
     told = table.rows["reasons"][row].as_py() or ()

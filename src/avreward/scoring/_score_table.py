@@ -158,7 +158,7 @@ def other_values(listed: ListedClip, others: Mapping[str, str]) -> dict[str, Any
 
 
 def _kind(name: str, values: Sequence[Any]) -> str:
-    """Return the type of a column: numbers if all values are and nothing of their text is lost."""
+    """Return the type of a column: numbers if all values are and their text comes back unchanged."""
     kind = kind_of(_text(value) for value in values if value not in (None, ""))
     return "double" if kind == "int64" and "." in name else kind  # scores of another rater
 
