@@ -82,7 +82,7 @@ def test_sounds_over_a_silent_video(run, toy, files, tmp_path):
 def test_a_video_that_is_only_sound(run, toy, files):
     result = run("rank", "--video", files.wav, files.wav)
     assert result.exit_code == 2
-    assert "no picture" in result.stderr
+    assert "no video track" in result.stderr
 
 
 def test_the_best_file_is_copied_as_it_is(run, toy, files, tmp_path):
