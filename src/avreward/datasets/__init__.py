@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.datasets.readers._corpora import CORPORA as CORPORA
+    from avreward.datasets.readers._corpora import Corpus as Corpus
     from avreward.datasets.readers.avbench import AvbenchItem as AvbenchItem
     from avreward.datasets.readers.avbench import avbench_clips as avbench_clips
     from avreward.datasets.readers.avbench import read_avbench as read_avbench
+    from avreward.datasets.readers.corpus import JudgedTable as JudgedTable
+    from avreward.datasets.readers.corpus import read_corpus as read_corpus
     from avreward.datasets.readers.published_scores import read_published as read_published
     from avreward.datasets.subjective._win_rates import WinRate as WinRate
     from avreward.datasets.subjective._win_rates import win_rates as win_rates
@@ -47,7 +51,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "readers._corpora": ["CORPORA", "Corpus"],
         "readers.avbench": ["AvbenchItem", "avbench_clips", "read_avbench"],
+        "readers.corpus": ["JudgedTable", "read_corpus"],
         "readers.published_scores": ["read_published"],
         "subjective._win_rates": ["WinRate", "win_rates"],
         "subjective.agreement": ["SplitHalf", "krippendorff_alpha", "split_half_srcc"],
