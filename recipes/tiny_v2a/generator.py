@@ -50,7 +50,7 @@ class V2AGenerator:
         shape = (1, self.network.config.bands, encoded.features.shape[-1])
         return {"audio": torch.cat([noise.stream().randn(*shape) for noise in noises]).to(encoded.features)}
 
-    def sigmas(self, steps: int) -> list[float]:
+    def sigmas(self, steps: int, encoded: Watched) -> list[float]:
         """Return those of the scheduler."""
         self.pipe.scheduler.set_timesteps(steps)
         return [float(sigma) for sigma in self.pipe.scheduler.sigmas]

@@ -47,7 +47,7 @@ class JointGenerator:
             "audio": torch.stack([draw.randn(2, dtype=dtype) for draw in draws]),
         }
 
-    def sigmas(self, steps: int) -> list[float]:
+    def sigmas(self, steps: int, encoded: float) -> list[float]:
         return [1 - i / steps for i in range(steps + 1)]
 
     def velocity(self, latents: dict[str, Tensor], sigma: Tensor, encoded: float) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from avreward.generators.base import Sampler as Sampler
     from avreward.generators.base import SamplingRun as SamplingRun
     from avreward.generators.ddim_steps import ddim_sde_step as ddim_sde_step
+    from avreward.generators.diffusers.flow import DiffusersFlow as DiffusersFlow
     from avreward.generators.diffusers.guidance import RewardGuidance as RewardGuidance
     from avreward.generators.diffusers.sampler import DiffusersSampler as DiffusersSampler
     from avreward.generators.flow_generator import FlowGenerator as FlowGenerator
@@ -42,6 +43,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "SamplingRun",
         ],
         "ddim_steps": ["ddim_sde_step"],
+        "diffusers.flow": ["DiffusersFlow"],
         "diffusers.guidance": ["RewardGuidance"],
         "diffusers.sampler": ["DiffusersSampler"],
         "flow_generator": ["FlowGenerator", "sample_flow", "stream_velocity"],

@@ -41,8 +41,8 @@ class FlowGenerator(Protocol):
         """Return the initial noise, a row for each of `noises`."""
         ...
 
-    def sigmas(self, steps: int) -> list[float]:
-        """Return `steps` + 1 falling noise levels, from 1 to 0."""
+    def sigmas(self, steps: int, encoded: Any) -> list[float]:
+        """Return `steps` + 1 falling noise levels, from 1 to 0, which may depend on the size of what is made."""
         ...
 
     def velocity(self, latents: Latents, sigma: Tensor, encoded: Any) -> Latents:

@@ -80,7 +80,7 @@ def update(loop: Loop, number: int) -> TuningStep:
 def mean_reward(generator: FlowGenerator, reward: Reward) -> float:
     with torch.no_grad():
         noises = [Noise.of(10**6 + i) for i in range(64)]
-        latents = sample_flow(generator, 0.0, noises, generator.sigmas(6))
+        latents = sample_flow(generator, 0.0, noises, generator.sigmas(6, 0.0))
         return float(reward(generator.decode(latents, 0.0)).mean())
 
 
@@ -100,7 +100,7 @@ def test_every_loop_raises_its_reward(name: str) -> None:
 @pytest.mark.parametrize("last", [1, 3, 6])
 def test_the_gradient_through_the_last_steps_is_that_of_finite_differences(last: int) -> None:
     generator = tuned(dtype=torch.float64)
-    sigmas, noises = generator.sigmas(6), [Noise.of(5)]
+    sigmas, noises = generator.sigmas(6, 0.0), [Noise.of(5)]
     trained = range(6 - last, 6)
     weight = next(p for n, p in generator.network.named_parameters() if "hidden" in n and "lora_A" in n)
     frozen = weight.detach().clone()
@@ -136,7 +136,7 @@ def test_a_term_moves_the_latents_of_its_streams_and_exactly_no_others() -> None
     generator = tuned()
     start = {name: x.requires_grad_() for name, x in generator.start(0.0, [Noise.of(1)]).items()}
     generator.start = lambda *_: start  # type: ignore[method-assign]
-    latents = sample_flow(generator, 0.0, [Noise.of(1)], generator.sigmas(4), trained=range(4))
+    latents = sample_flow(generator, 0.0, [Noise.of(1)], generator.sigmas(4, 0.0), trained=range(4))
     clips = generator.decode(latents, 0.0)
     for reward, moved, still in ((WARM, "video", "audio"), (LOUD, "audio", "video")):
         gradients = torch.autograd.grad(
@@ -164,7 +164,7 @@ def test_advantages_of_conflicting_terms_are_routed() -> None:
     from avreward.training.generator._routing import advantages_of
 
     generator, reward = tuned(), WARM + 3 * LOUD
-    latents = sample_flow(generator, 0.0, [Noise.of(i) for i in range(6)], generator.sigmas(3))
+    latents = sample_flow(generator, 0.0, [Noise.of(i) for i in range(6)], generator.sigmas(3, 0.0))
     with torch.no_grad():
         found = rated(reward, generator.decode(latents, 0.0))
         alone = {name: rated(one, generator.decode(latents, 0.0)) for name, one in (("video", WARM), ("audio", LOUD))}
@@ -177,8 +177,8 @@ def test_advantages_of_conflicting_terms_are_routed() -> None:
 def test_replaying_a_rollout_gives_a_ratio_of_exactly_one() -> None:
     generator = tuned()
     loop = FlowGrpo(generator, WARM, steps=5, kl_weight=0.0)
-    draw, sigmas = torch.Generator().manual_seed(0), generator.sigmas(5)
-    rollout = loop._sample(Condition(), [Noise.of(i) for i in range(3)], sigmas, range(4), draw)
+    draw, sigmas = torch.Generator().manual_seed(0), generator.sigmas(5, 0.0)
+    rollout = loop._sample(Condition(), [Noise.of(i) for i in range(3)], range(4), draw)
     for at in range(4):
         latents = rollout.before[at]
         with torch.no_grad():

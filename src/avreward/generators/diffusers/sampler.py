@@ -100,7 +100,7 @@ class DiffusersSampler:
         """
         if alone(self.pipeline) and len(noises) > 1:
             return [clip for noise in noises for clip in self.make(condition, [noise], cost, steps)]
-        own, call = self._call(condition, noises, steps)
+        own, call = self.prepare(condition, noises, steps)
 
         def count(seen: ObservedStep) -> Tensor:
             cost.steps += len(noises) if seen.track == 0 else 0
@@ -121,7 +121,7 @@ class DiffusersSampler:
             ArgumentError: if the pipeline has no scheduler, or a rate is not known.
         """
         check_pausable(self.pipeline)
-        own, call = self._call(condition, noises, steps)
+        own, call = self.prepare(condition, noises, steps)
         total = steps or self.steps(condition)
         if getattr(own, "scheduler", None) is None:
             remedy = "use a strategy that does not pause between steps, such as best_of_n"
@@ -162,7 +162,7 @@ class DiffusersSampler:
         if self._preview is not None:
             [clip] = self._preview(latents)
         elif decoded(self.pipeline):
-            [clip] = self._decoder(condition.arguments).clips(latents[0], latents[1] if len(latents) > 1 else None)
+            [clip] = self.decoder(condition.arguments).clips(latents[0], latents[1] if len(latents) > 1 else None)
         else:
             return self._through_pipeline(latents, condition, noise, cost)
         call, given = condition.arguments, condition.clip
@@ -178,7 +178,7 @@ class DiffusersSampler:
         arguments = {name: value for name, value in condition.arguments.items() if name not in left_out}
         strength = self._argument(arguments, "strength")  # a pipeline that starts from a video skips 1 - strength
         steps = math.ceil(1 / strength) if isinstance(strength, float) and 0 < strength < 1 else 1
-        own, call = self._call(Condition(condition.clip, arguments), [noise], steps)
+        own, call = self.prepare(Condition(condition.clip, arguments), [noise], steps)
 
         def replace(seen: ObservedStep) -> Tensor:
             cost.steps += 1 if seen.track == 0 else 0
@@ -209,7 +209,8 @@ class DiffusersSampler:
         ]
         return max(float((first - second).abs().max()) for first, second in pairs)
 
-    def _call(self, condition: Condition, noises: Sequence[Noise], steps: int | None) -> tuple[Any, _Call]:
+    def prepare(self, condition: Condition, noises: Sequence[Noise], steps: int | None) -> tuple[Any, _Call]:
+        """Return a copy of the pipeline with a scheduler of its own, and its call, which is not yet made."""
         if steps is not None and "num_inference_steps" not in self._parameters:
             expected = f"none, as {type(self.pipeline).__name__} takes no num_inference_steps"
             raise ArgumentError("steps", expected, steps)
@@ -229,7 +230,8 @@ class DiffusersSampler:
             return call[name]
         return self._parameters[name].default if name in self._parameters else None
 
-    def _decoder(self, call: Mapping[str, Any]) -> LatentReward:
+    def decoder(self, call: Mapping[str, Any], checkpointing: bool = True) -> LatentReward:
+        """Return what decodes the latents of a call with these arguments."""
         sides = [self._argument(call, name) for name in ("num_frames", "height", "width")]
         size = (sides[0], sides[1], sides[2]) if all(isinstance(side, int) for side in sides) else None
         moving = self.fps is not None or any(name in self._parameters for name in MOVING)
@@ -244,6 +246,7 @@ class DiffusersSampler:
             count=self.preview_frames or 1,
             size=size,
             seconds=seconds,
+            checkpointing=checkpointing,
         )
 
 

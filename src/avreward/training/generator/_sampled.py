@@ -55,8 +55,7 @@ def sample_groups(
     """
     with torch.no_grad():
         encoded = [generator.encode(condition) for condition in conditions]
-        sigmas = generator.sigmas(steps)
-        clean = [sample_flow(generator, e, n, sigmas) for e, n in zip(encoded, noises, strict=True)]
+        clean = [sample_flow(generator, e, n, generator.sigmas(steps, e)) for e, n in zip(encoded, noises, strict=True)]
         decoded = (generator.decode(x, e) for x, e in zip(clean, encoded, strict=True))
         found = joined([rated(reward, clips) for clips in decoded])
     return Sampled(encoded, clean, found, [number for number, group in enumerate(noises) for _ in group])

@@ -75,10 +75,11 @@ class Draft:
             AvrewardError: if no clip has a reward.
         """
         draw = torch.Generator().manual_seed(seed_of(self.seed, self.updates))
-        sigmas, found, steps, loss, kl = self.generator.sigmas(self.steps), [], 0, 0.0, 0.0
+        found, steps, loss, kl = [], 0, 0.0, 0.0
         for condition, noise in zip(conditions, noises, strict=True):
             trained, stop = self._trained(draw)
             encoded = self.generator.encode(condition)
+            sigmas = self.generator.sigmas(self.steps, encoded)
             latents = sample_flow(
                 self.generator, encoded, [noise], sigmas, trained=trained, stop=stop, checkpointing=self.checkpointing
             )

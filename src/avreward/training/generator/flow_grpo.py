@@ -25,6 +25,7 @@ class _Rollout:
     """The samples of one condition, and what replaying their stochastic steps needs."""
 
     encoded: Any
+    sigmas: list[float]
     clean: Latents
     before: list[Latents]
     after: list[Latents]
@@ -93,8 +94,8 @@ class FlowGrpo:
             AvrewardError: if no clip has a reward.
         """
         draw = torch.Generator().manual_seed(seed_of(self.seed, self.updates))
-        sigmas, trained = self.generator.sigmas(self.steps), self._window()
-        rollouts = [self._sample(c, group, sigmas, trained, draw) for c, group in zip(conditions, noises, strict=True)]
+        trained = self._window()
+        rollouts = [self._sample(c, group, trained, draw) for c, group in zip(conditions, noises, strict=True)]
         with torch.no_grad():
             found = joined([rated(self.reward, self.generator.decode(r.clean, r.encoded)) for r in rollouts])
         groups = [number for number, group in enumerate(noises) for _ in group]
@@ -109,7 +110,7 @@ class FlowGrpo:
                 for rollout, size in zip(rollouts, sizes, strict=True):
                     own = {name: values[start : start + size] for name, values in advantages.items()}
                     start += size
-                    loss, kl, clipped = self._loss(rollout, at, step, sigmas, own)
+                    loss, kl, clipped = self._loss(rollout, at, step, own)
                     share = size / sum(sizes) / len(trained)
                     (share * loss).backward()
                     numbers["loss"] += share * float(loss.detach())
@@ -128,10 +129,9 @@ class FlowGrpo:
             next(windows)
         return next(windows)
 
-    def _sample(
-        self, condition: Condition, noises: Sequence[Noise], sigmas: list[float], trained: range, draw: torch.Generator
-    ) -> _Rollout:
+    def _sample(self, condition: Condition, noises: Sequence[Noise], trained: range, draw: torch.Generator) -> _Rollout:
         encoded = self.generator.encode(condition)
+        sigmas = self.generator.sigmas(self.steps, encoded)
         latents = self.generator.start(encoded, noises)
         before, after, log_probs = [], [], []
         with torch.no_grad():
@@ -149,13 +149,13 @@ class FlowGrpo:
                     latents = {
                         name: euler_step(x, velocity[name], sigmas[step], following) for name, x in latents.items()
                     }
-        return _Rollout(encoded, latents, before, after, log_probs)
+        return _Rollout(encoded, sigmas, latents, before, after, log_probs)
 
     def _loss(
-        self, rollout: _Rollout, at: int, step: int, sigmas: list[float], advantages: Mapping[str, Tensor]
+        self, rollout: _Rollout, at: int, step: int, advantages: Mapping[str, Tensor]
     ) -> tuple[Tensor, float, float]:
         """Return the loss of one step of a group, its KL term, and the share of clipped ratios."""
-        latents = rollout.before[at]
+        latents, sigmas = rollout.before[at], rollout.sigmas
         level = self._level(latents, sigmas[step])
         velocity = stream_velocity(self.generator, latents, level, rollout.encoded)
         again = self._stochastic(latents, velocity, sigmas, step, sample=rollout.after[at])
