@@ -20,7 +20,6 @@ INPUTS = {"hidden_states": "video", "audio_hidden_states": "audio"}
 PIPELINES = (
     "WanPipeline",
     "WanImageToVideoPipeline",
-    "WanVACEPipeline",
     "LucyEditPipeline",
     "ChronoEditPipeline",
     "LTXPipeline",

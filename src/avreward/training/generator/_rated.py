@@ -41,7 +41,7 @@ class TuningStep:
     parts: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, found: Rated, **numbers: Any) -> TuningStep:
+    def of(cls, found: RatedBatch, **numbers: Any) -> TuningStep:
         """Return the record of an update that rated `found`."""
         terms = {name: float(values[found.present].mean()) for name, values in found.terms.items()}
         values = found.values[found.present]
@@ -49,7 +49,7 @@ class TuningStep:
 
 
 @dataclass(frozen=True)
-class Rated:
+class RatedBatch:
     """The rewards of some clips.
 
     Attributes:
@@ -65,7 +65,7 @@ class Rated:
     reasons: Sequence[str]
 
 
-def rated(reward: Reward, clips: Sequence[Clip]) -> Rated:
+def rated(reward: Reward, clips: Sequence[Clip]) -> RatedBatch:
     """Return the rewards of clips; one that is missing or not finite gets a reason and no part in the update."""
     found = reward.evaluate(clips)
     present = found.present & found.values.detach().isfinite()
@@ -76,10 +76,10 @@ def rated(reward: Reward, clips: Sequence[Clip]) -> Rated:
         for reason, there in zip(found.reasons, present.tolist(), strict=True)
         if not there
     ]
-    return Rated(found.values, present, found.terms, reasons)
+    return RatedBatch(found.values, present, found.terms, reasons)
 
 
-def joined(parts: Sequence[Rated]) -> Rated:
+def joined(parts: Sequence[RatedBatch]) -> RatedBatch:
     """Return the rewards of all parts, without gradients.
 
     Raises:
@@ -90,7 +90,7 @@ def joined(parts: Sequence[Rated]) -> Rated:
     if not bool(present.any()):
         raise AvrewardError(f"no clip of this update has a reward: {reasons[0]}")
     terms = {name: torch.cat([part.terms[name].detach() for part in parts]) for name in parts[0].terms}
-    return Rated(torch.cat([part.values.detach() for part in parts]), present, terms, reasons)
+    return RatedBatch(torch.cat([part.values.detach() for part in parts]), present, terms, reasons)
 
 
 def check_differentiable(reward: Reward) -> None:

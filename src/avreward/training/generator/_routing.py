@@ -9,12 +9,12 @@ from torch import Tensor
 
 from avreward.errors import ArgumentError
 from avreward.rewards.base import Reward
-from avreward.training.generator._rated import Rated
+from avreward.training.generator._rated import RatedBatch
 from avreward.training.generator.advantages import group_advantages
 
 
 def advantages_of(
-    reward: Reward, found: Rated, groups: Sequence[Hashable], streams: Sequence[str]
+    reward: Reward, found: RatedBatch, groups: Sequence[Hashable], streams: Sequence[str]
 ) -> dict[str, Tensor]:
     """Return the advantages of each stream, (clips,); 0 where a clip has no reward.
 

@@ -13,7 +13,7 @@ from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, Latents, sample_flow
 from avreward.generators.flow_steps import noisy_latents
 from avreward.rewards.base import Reward
-from avreward.training.generator._rated import Rated, joined, rated
+from avreward.training.generator._rated import RatedBatch, joined, rated
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Sampled:
 
     encoded: list[Any]
     clean: list[Latents]
-    found: Rated
+    found: RatedBatch
     groups: list[int]
 
     def rows(self) -> Iterator[tuple[Any, Latents, slice]]:
