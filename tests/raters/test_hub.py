@@ -40,7 +40,7 @@ def test_a_folder_by_the_users_home(agav_folder, monkeypatch) -> None:
     ("name", "said"),
     [
         ("signal", "rater 'signal': unknown; did you mean 'signals'"),
-        ("oracle", "there are: signals, folders, and hub names such as caoyuqin/AGAV-Rater"),
+        ("oracle", "there are: signals, signals.stereo, folders, and hub names such as caoyuqin/AGAV-Rater"),
         ("oracle", "import the module that registers your own rater first"),
         ("agav", "rater 'agav': needs a checkpoint; pass its folder, or caoyuqin/AGAV-Rater"),
         ("terms.py:warm", "rater 'terms.py:warm': Python code, which only --rater imports"),

@@ -130,7 +130,9 @@ def test_options() -> None:
 
 def test_a_mistyped_name() -> None:
     register_rater("warmth", Named)
-    with pytest.raises(UnknownRater, match=r"did you mean 'warmth'\? there are: signals, warmth, folders"):
+    with pytest.raises(
+        UnknownRater, match=r"did you mean 'warmth'\? there are: signals, signals\.stereo, warmth, folders"
+    ):
         load_rater("warmt")
 
 

@@ -47,6 +47,7 @@ from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import BinaryConfidence, FiveLevels, first_tokens
 from avreward.raters.scores import Dimension
 from avreward.raters.signals.rater import SignalsRater
+from avreward.raters.stereo.rater import StereoRater
 from avreward.raters.sync._backbone import SyncBackbone
 from avreward.raters.sync.rater import SyncRater
 from avreward.raters.video_reward.rater import NORMS, VideoRewardRater, backbone_options, with_tokens
@@ -72,6 +73,16 @@ def signals_cases() -> dict[str, Any]:
     rater = SignalsRater()
     explained = {row.name: row.value for row in rater.explain(clips["both"])}
     return {name: scores(rater, one)[0] for name, one in clips.items()} | {"explained": explained}
+
+
+def stereo_cases() -> dict[str, Any]:
+    """Noise that goes from one side to the other, beside frames that move; at two rates."""
+    sides = torch.linspace(0.2, 1.0, 24000, dtype=audio(8, 8).dtype)
+    clips = {}
+    for rate in (16000, 24000):
+        ears = torch.cat([audio(24000, rate) * sides.flip(0), audio(24000, rate).roll(5, -1) * sides])
+        clips[str(rate)] = Clip(video=video(18, 16, 24), fps=12, audio=ears, sample_rate=rate)
+    return {name: scores(StereoRater(), one)[0] for name, one in clips.items()}
 
 
 def encoders_cases() -> dict[str, Any]:

@@ -38,6 +38,7 @@ SUBJECTS = _all(
     (
         Subject("avreward.media", (), media_cases.media_cases),
         Subject("avreward.raters.signals", ("media",), rater_cases.signals_cases),
+        Subject("avreward.raters.stereo", ("media",), rater_cases.stereo_cases),
         Subject("avreward.raters.encoders", ("media",), rater_cases.encoders_cases),
         Subject("avreward.raters.lmm", ("media", "encoders"), rater_cases.lmm_cases),
         Subject("avreward.raters.agav", ("media", "encoders", "lmm"), rater_cases.agav_cases),

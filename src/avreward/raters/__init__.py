@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from avreward.raters.shared import Shared as Shared
     from avreward.raters.shared import SharedWork as SharedWork
     from avreward.raters.signals.rater import SignalsRater as SignalsRater
+    from avreward.raters.stereo.rater import StereoRater as StereoRater
     from avreward.raters.sync.rater import SyncRater as SyncRater
     from avreward.raters.video_reward.rater import VideoRewardRater as VideoRewardRater
     from avreward.raters.wrappers._calibrated import CalibratedRater as CalibratedRater
@@ -86,6 +87,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "scores": ["Dimension", "Scores"],
         "shared": ["Shared", "SharedWork"],
         "signals.rater": ["SignalsRater"],
+        "stereo.rater": ["StereoRater"],
         "sync.rater": ["SyncRater"],
         "video_reward.rater": ["VideoRewardRater"],
         "wrappers._calibrated": ["CalibratedRater", "calibrated", "load_calibrations", "save_calibrations"],

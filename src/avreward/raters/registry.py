@@ -23,6 +23,7 @@ from avreward.raters.card import UNKNOWN, RaterCard
 from avreward.raters.dover._card import CARD as DOVER
 from avreward.raters.embedding._card import CARD as EMBEDDING
 from avreward.raters.signals._card import CARD as SIGNALS
+from avreward.raters.stereo._card import CARD as STEREO
 from avreward.raters.sync._card import CARD as SYNC
 from avreward.raters.video_reward._card import CARD as VIDEO_REWARD
 from avreward.raters.zero_shot._card import CARD as PUBLIC
@@ -36,6 +37,7 @@ ENTRY_POINTS = "avreward.raters"
 # The order in which layouts are tried: a folder of VideoReward may also say that it is a Qwen2-VL.
 CARDS = (
     SIGNALS,
+    STEREO,
     VIDEO_REWARD,
     SYNC,
     AVBENCH,
