@@ -28,12 +28,19 @@ if TYPE_CHECKING:
     from avreward.studies.dubbing import SilentVideo as SilentVideo
     from avreward.studies.dubbing import dub_videos as dub_videos
     from avreward.studies.dubbing import plan_of as plan_of
+    from avreward.studies.rating._export import comparisons_table as comparisons_table
+    from avreward.studies.rating._export import export_opinions as export_opinions
+    from avreward.studies.rating._export import export_study as export_study
+    from avreward.studies.rating._export import opinions_table as opinions_table
+    from avreward.studies.rating._export import ratings_table as ratings_table
     from avreward.studies.rating._prepare import prepare_study as prepare_study
     from avreward.studies.rating._summary import summarize_study as summarize_study
     from avreward.studies.rating._tasks import RatedClip as RatedClip
     from avreward.studies.rating._tasks import RatingAnswer as RatingAnswer
     from avreward.studies.rating._tasks import RatingProgress as RatingProgress
     from avreward.studies.rating._tasks import RatingTask as RatingTask
+    from avreward.studies.rating.adaptive import KnownOrder as KnownOrder
+    from avreward.studies.rating.adaptive import known_order as known_order
     from avreward.studies.rating.dimensions import RatedDimension as RatedDimension
     from avreward.studies.rating.dimensions import rated_dimensions as rated_dimensions
     from avreward.studies.rating.server import RatingServer as RatingServer
@@ -53,9 +60,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "choice_server": ["ChoiceServer"],
         "choices": ["Choices"],
         "dubbing": ["Dubbed", "SilentVideo", "dub_videos", "plan_of"],
+        "rating._export": ["comparisons_table", "export_opinions", "export_study", "opinions_table", "ratings_table"],
         "rating._prepare": ["prepare_study"],
         "rating._summary": ["summarize_study"],
         "rating._tasks": ["RatedClip", "RatingAnswer", "RatingProgress", "RatingTask"],
+        "rating.adaptive": ["KnownOrder", "known_order"],
         "rating.dimensions": ["RatedDimension", "rated_dimensions"],
         "rating.server": ["RatingServer"],
         "rating.study": ["RatingStudy"],

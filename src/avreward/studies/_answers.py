@@ -10,21 +10,18 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avreward._whole_files import whole_file
-from avreward.errors import ArgumentError, AvrewardError
 from avreward.studies._agreement import Agreement, agreement, by_category
 from avreward.studies._questions import FIRST, NEITHER, SECOND
+from avreward.studies._rows import write_rows
 from avreward.studies.choices import Choices
 
 if TYPE_CHECKING:
     import pandas
 
-ENDINGS = (".csv", ".jsonl", ".parquet")
 COLUMNS = (
     "pair", "group", "category", "prompt", "first", "second", "preferred", "picked", "margin", "person", "seconds",
     "changed", "at",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # at the start of a cell, a spreadsheet runs it
 
 
 def answers_table(choices: Choices) -> pandas.DataFrame:
@@ -67,27 +64,7 @@ def export_answers(choices: Choices, path: str | PathLike[str]) -> Path:
         ArgumentError: if the name has another ending.
         AvrewardError: if the file can't be written.
     """
-    path, table = Path(path), answers_table(choices)
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise ArgumentError("path", f"a name that ends in {', '.join(ENDINGS)}", str(path))
-    try:
-        with whole_file(path) as part:
-            if ending == ".csv":
-                text = table.select_dtypes(exclude="number").columns
-                table[text] = table[text].map(_plain)
-                table.to_csv(part, index=False, lineterminator="\n")
-            elif ending == ".jsonl":
-                table.to_json(part, orient="records", lines=True, force_ascii=False)
-            else:
-                table.to_parquet(part, index=False)
-    except OSError as error:
-        raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); name another file") from error
-    return path
-
-
-def _plain(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return write_rows(answers_table(choices), path)
 
 
 def summarize(choices: Choices) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas
 import pytest
 from rating_studies import answer_everything, dubs
 
@@ -89,3 +90,24 @@ def test_a_study_keeps_its_settings(run, clips):
     result = run("study", "study", "--mode", "pairs")
     assert result.exit_code == USAGE
     assert "a study that is there keeps its settings" in " ".join(result.stderr.split()).replace("│ ", "")
+
+
+def test_ratings_opinions_and_comparisons_are_written(run, clips):
+    result = run("study", "clips.csv", "--port", "0", "--export", "ratings.csv", "--mos", "mos.csv")
+    assert result.exit_code == 0, result.stderr
+    assert len(pandas.read_csv("ratings.csv")) == 12
+    assert list(pandas.read_csv("mos.csv")["overall_ratings"]) == [2] * 6
+    assert "Anna" in result.stdout
+    result = run("study", "clips.csv", "--mode", "pairs", "--out", "p", "--port", "0", "--export", "pairs.csv")
+    assert result.exit_code == 0, result.stderr
+    assert {"group", "first", "second", "overall", "person"} <= set(pandas.read_csv("pairs.csv"))
+    assert "Order in GROUP0:" in result.stdout
+    again = run("study", "p", "--result", "--mos", "mos.csv")
+    assert again.exit_code == USAGE
+    assert "mean opinion scores need sliders" in " ".join(again.stderr.split()).replace("│ ", "")
+    every = run("study", "clips.csv", "--every-pair", "--out", "q")
+    assert every.exit_code == USAGE
+    hostile = RatingStudy("p")
+    hostile.person("[red]\x1b[31mX")
+    answer_everything(hostile, hostile.person("[red]\x1b[31mX"))
+    assert "\x1b[31m" not in run("study", "p", "--result").stdout

@@ -57,7 +57,7 @@ def ask(
     stored as it is given, and the command continues where it was. Needs the extra `server`.
     """
     from avreward.studies import export_answers, summarize
-    from avreward.studies._answers import ENDINGS
+    from avreward.studies._rows import ENDINGS
 
     writable(export, "--export", ENDINGS)
     keep_inputs(export, [pairs], "--export")

@@ -18,6 +18,7 @@ from typing import Any
 
 from avreward.errors import ArgumentError, Described, unknown_name
 from avreward.studies._experiment import Experiment
+from avreward.studies.rating._pairing import known_orders, most_telling, order_share
 from avreward.studies.rating._tables import CLIP_COLUMNS, TABLES
 from avreward.studies.rating._tasks import (
     MODES,
@@ -30,7 +31,10 @@ from avreward.studies.rating._tasks import (
     checked_answer,
     questions,
 )
+from avreward.studies.rating.adaptive import KnownOrder
 from avreward.studies.rating.dimensions import RatedDimension, as_settings, of_settings, rated_dimensions
+
+LOOKED_AT = 600.0  # seconds that a question without an answer counts as being looked at
 
 
 class RatingStudy(Experiment):
@@ -44,6 +48,8 @@ class RatingStudy(Experiment):
         dimensions: what is rated, see `rated_dimensions`. Default: three for scores, ``overall`` for pairs, none for
             soundtracks.
         seed: of orders and places.
+        every_pair: whether each person compares every pair. Default: the pair that tells most comes next, and nobody is
+            asked any more once the order is known, see `known_order`. It counts ``overall``, or the first dimension.
         daily_limit: number of questions that a person answers on one day (*optional*).
 
     Raises:
@@ -73,6 +79,7 @@ class RatingStudy(Experiment):
         dimensions: Sequence[RatedDimension] | None = None,
         *,
         seed: int = 0,
+        every_pair: bool = False,
         daily_limit: int | None = None,
     ) -> None:
         about = None
@@ -84,6 +91,7 @@ class RatingStudy(Experiment):
             if not dimensions and mode != "soundtracks":
                 raise ArgumentError("dimensions", "at least one", Described("none"))
             about = {"mode": mode, "dimensions": as_settings(dimensions), "seed": seed}
+            about |= {"every_pair": every_pair} if mode == "pairs" else {}
         if daily_limit is not None and daily_limit < 1:
             raise ArgumentError("daily_limit", "a positive integer", daily_limit)
         self.clock: Callable[[], float] = time.time
@@ -105,8 +113,12 @@ class RatingStudy(Experiment):
 
     @property
     def adaptive(self) -> bool:
-        """Whether the next comparison is the one that tells most, until the order is settled."""
-        return False
+        """Whether the next comparison is the one that tells most, until the order is known."""
+        return self.mode == "pairs" and not self.about["every_pair"]
+
+    def orders(self) -> dict[str, KnownOrder]:
+        """Return what the comparisons say about the order in each group; only where pairs are compared."""
+        return known_orders(self.questions(), self.answers(), self.dimensions) if self.mode == "pairs" else {}
 
     @property
     def daily_limit(self) -> int | None:
@@ -166,7 +178,7 @@ class RatingStudy(Experiment):
             today = database.execute(query, (token, self._today())).fetchone()[0]
         resting = place is not None and self.daily_limit is not None and today >= self.daily_limit
         answered = sum(name in answers for name in main)
-        share = answered / max(1, len(main))
+        share = order_share(self.orders()) if self.adaptive else answered / max(1, len(main))
         return RatingProgress(answered, len(main), today, None if resting else place, resting, len(asked), share)
 
     def record(self, token: str, key: str, answer: Mapping[str, Any], seconds: float | None = None) -> bool:
@@ -252,7 +264,17 @@ class RatingStudy(Experiment):
         practice = next((name for name in left if known[name][0].training), None)
         if practice is not None:
             return practice
+        if self.adaptive:
+            return most_telling(self.orders(), left, self._open_questions(token))
         return min(left, key=lambda name: self._drawn("order", person, name), default=None)
+
+    def _open_questions(self, token: str) -> dict[str, int]:
+        """Return how many others look at a question now: it was shown lately and is not answered."""
+        query = """SELECT asked.question, COUNT(*) FROM asked LEFT JOIN answers ON answers.person = asked.person
+            AND answers.question = asked.question WHERE answers.person IS NULL AND asked.person <> ? AND asked.at > ?
+            GROUP BY asked.question"""
+        with self._open() as database:
+            return dict(database.execute(query, (token, self.clock() - LOOKED_AT)))
 
     def _key(self, token: str, question: str) -> str:
         return self._hidden("question", token, question)
