@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -10,7 +12,9 @@ from avreward.clip import Clip
 from avreward.datasets.synthetic._perturb_video import eight_bits
 from avreward.datasets.synthetic._perturbations import NotPerturbable, with_video
 
-LEAST_FACES = 0.8  # share of the frames; elsewhere the face of the nearest frame stands in
+LEAST_FACES = 0.8  # share of the frames looked at; between them its box is interpolated
+LEAST_OVERLAP = 0.3  # of a face with its last box
+MOST_LOST = 3  # looks in a row at which a face is not found
 BOX_TIMES = 10  # a second: faces are looked for this often, and boxes interpolated between
 MOUTH = (0.5, 0.18, 1.0, 0.82)  # top, left, bottom, right of the mouth in the face's box
 
@@ -25,7 +29,7 @@ def other_lips(clip: Clip, seconds: float, generator: torch.Generator, other: Cl
     """Put the mouth of another moment, `seconds` away, in the place of each frame's mouth, with soft edges.
 
     Raises:
-        NotPerturbable: if fewer than 80 % of the frames looked at show a face.
+        NotPerturbable: if no face can be followed through 80 % of the frames looked at.
     """
     video = clip.video
     boxes = _mouths(clip, video)
@@ -58,23 +62,56 @@ def _elsewhere(clip: Clip, seconds: float, generator: torch.Generator) -> Tensor
 
 
 def _mouths(clip: Clip, video: Tensor) -> Tensor:
-    """Return the box of the largest face's mouth in each frame: top, left, bottom, right in pixels, (n, 4)."""
+    """Return the box of one face's mouth in each frame: top, left, bottom, right in pixels, (n, 4).
+
+    It is the largest face of all frames, followed both ways to the box that overlaps its last one most.
+    """
     from avreward.raters.avbench import SlimeFaces
 
     step = max(1, round((clip.fps or BOX_TIMES) / BOX_TIMES))
     places = torch.arange(0, len(video), step)
     found = SlimeFaces()(video[places])
-    seen = [(place, boxes) for place, boxes in zip(places.tolist(), found, strict=True) if len(boxes)]
+    seen = _followed(places.tolist(), found)
     if len(seen) < LEAST_FACES * len(places):
-        problem = f"{clip.name}: a face is seen in {len(seen)} of {len(places)} frames"
+        problem = f"{clip.name}: one face can be followed through {len(seen)} of {len(places)} frames"
         raise NotPerturbable(f"{problem}; give clips that show a speaker's face")
-    area = [((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])).argmax() for _, b in seen]
-    faces = torch.stack([boxes[int(i)] for (_, boxes), i in zip(seen, area, strict=True)])  # left, top, right, bottom
+    faces = torch.stack([box for _, box in seen])  # left, top, right, bottom
     known = torch.tensor([place for place, _ in seen], dtype=torch.float64)
     left, top, right, bottom = _between(torch.arange(len(video), dtype=torch.float64), known, faces).T
     height, width = bottom - top, right - left
     upper, before, lower, after = MOUTH
     return torch.stack((top + upper * height, left + before * width, top + lower * height, left + after * width), 1)
+
+
+def _followed(places: Sequence[int], found: Sequence[Tensor]) -> list[tuple[int, Tensor]]:
+    """Return the largest face and, before and after, the boxes of the same face, with their frames, in order."""
+    areas = [float(_area(boxes).max()) if len(boxes) else 0.0 for boxes in found]
+    first = max(range(len(found)), key=areas.__getitem__)
+    if not areas[first]:
+        return []
+    start = found[first][int(_area(found[first]).argmax())]
+    chosen = {first: start}
+    for way in (range(first + 1, len(found)), range(first - 1, -1, -1)):
+        last, lost = start, 0
+        for i in way:
+            overlap = _overlap(found[i], last)
+            if len(found[i]) and float(overlap.max()) > LEAST_OVERLAP:
+                last, lost = found[i][int(overlap.argmax())], 0
+                chosen[i] = last
+            elif (lost := lost + 1) > MOST_LOST:
+                break  # another face may come to its place
+    return [(places[i], chosen[i]) for i in sorted(chosen)]
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2:] - boxes[..., :2]).clamp_min(0).prod(-1)
+
+
+def _overlap(boxes: Tensor, box: Tensor) -> Tensor:
+    """Return intersection over union of boxes (n, 4) with one box: (n,)."""
+    low, high = torch.maximum(boxes[:, :2], box[:2]), torch.minimum(boxes[:, 2:], box[2:])
+    both = _area(torch.cat((low, high), 1))
+    return both / (_area(boxes) + _area(box) - both).clamp_min(1e-9)
 
 
 def _between(places: Tensor, known: Tensor, values: Tensor) -> Tensor:

@@ -96,7 +96,9 @@ def replace_words(clip: Clip, share: float, generator: torch.Generator, other: C
             raise NotPerturbable(f"{clip.name}: only one word is said in it; give clips with more words")
         length = word.stop - word.start
         take = min(others, key=lambda one: (abs(one.stop - one.start - length), one.start))
-        _put(changed, clip.sample_rate, word, _slice(audio, clip.sample_rate, take))
+        # As long as the place, with what surrounds a shorter word: no gap of silence tells.
+        start = max(0.0, min(take.start + (take.stop - take.start - length) / 2, clip.ends["audio"] - length))
+        _put(changed, clip.sample_rate, word, _slice(audio, clip.sample_rate, Word(take.text, start, start + length)))
     return clip.with_audio(changed, clip.sample_rate)
 
 
