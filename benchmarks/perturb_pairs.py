@@ -130,7 +130,7 @@ def held_out(names: Sequence[tuple[str, int]], x: Tensor, scenes: int) -> dict[s
 
 
 def main() -> int:
-    """Print the tables; 1 if the head is no better than chance on kinds that it never saw."""
+    """Print the tables; 1 if the head does not beat chance on kinds that it never saw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=300_000)
     parser.add_argument("--scenes", type=int, default=16)

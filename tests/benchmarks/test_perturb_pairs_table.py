@@ -26,9 +26,8 @@ def test_the_plan_has_a_rate_and_no_memory():
 
 @pytest.mark.slow
 def test_frozen_measurements_beat_chance_on_held_out_kinds():
-    kinds = ("noise", "clipping", "dropouts", "lowpass", "blur", "blockiness", "flicker", "frozen")
-    names, x = perturb_pairs.differences(6, 1.0, kinds)
-    results = perturb_pairs.held_out(names, x, 6).values()
+    names, x = perturb_pairs.differences(8, 2.0, perturb_pairs.HEAD)
+    results = perturb_pairs.held_out(names, x, 8).values()
     right, total = sum(right for right, _ in results), sum(total for _, total in results)
     assert right / total > 0.6
     rates = perturb_pairs.render_rates(2, 1.0, ("noise", "blur"))
