@@ -29,6 +29,22 @@ def test_somebody_who_gives_all_clips_the_same_does_not_count_in_z_scores() -> N
     assert found.ratings.tolist() == [3, 3, 3]
 
 
+@pytest.mark.parametrize("same", [0.1, 2.7, 3.3, 4.1])
+def test_the_same_rating_everywhere_is_seen_whatever_its_rounding(same: float) -> None:
+    table = np.column_stack([TABLE[[0, 1, 2] * 2, :3], np.full(6, same)])  # the mean of six 3.3 is not 3.3
+    with pytest.warns(UserWarning, match="person 4: gave all clips the same"):
+        found = mean_opinion_scores(Ratings.from_array(table), "z_score")
+    assert found.ratings.tolist() == [3] * 6
+    with pytest.raises(ArgumentError, match="expected a person who gave different ratings"):
+        mean_opinion_scores(Ratings.from_array(np.full((7, 3), same)), "z_score")
+
+
+def test_one_person_who_is_left_gives_no_mean_opinion() -> None:
+    ratings = Ratings.from_array([[3, 1], [3.1, 5], [3, 4], [3.1, 2], [3, 1]], people=["ann", "bob"])
+    with pytest.raises(ArgumentError, match=r"at least two people, got only bob; compute without reject"):
+        mean_opinion_scores(ratings, reject="correlation")
+
+
 def test_a_scale_of_ones_own_changes_no_z_score() -> None:
     moved = TABLE[:, :3] * [1, 2, 0.5] + [3, 0, -1]
     first, second = (mean_opinion_scores(Ratings.from_array(t), "z_score").mos for t in (TABLE[:, :3], moved))

@@ -49,6 +49,8 @@ def test_repeated_ratings_are_numbered(tmp_path) -> None:
         ("clip,person,overall\na,ann,6\na,bob,7\n", "expected ratings from 1 to 5, got 6 and 1 more"),
         ("clip,person,overall\na,ann,good\n", "row 1: expected a number as a rating, got 'good'"),
         ("clip,person,overall\na,ann,inf\n", "got inf"),
+        ("clip,person,overall\na,ann,4\nb,,4\n", "row 2: expected a name in the column person, got none"),
+        ("clip,person,overall\n ,ann,4\n", "row 1: expected a name in the column clip, got none"),
         ("clip,person,overall\na,ann,\n", "at least one rating"),
     ],
 )

@@ -48,3 +48,8 @@ def test_intervals_of_answers_that_go_together_cover() -> None:
 def test_wrong_arguments(arguments: tuple, said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         win_rates(*arguments)
+
+
+def test_a_level_is_a_share() -> None:
+    with pytest.raises(ArgumentError, match="level: expected a number between 0 and 1, got 95"):
+        win_rates(["a"], ["b"], ["tie"], level=95)

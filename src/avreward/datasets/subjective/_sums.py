@@ -20,7 +20,14 @@ def means(values: Floats, at: Whole, size: int, weights: Floats | None = None) -
 
 
 def spreads(values: Floats, at: Whole, size: int, less: int = 0) -> Floats:
-    """Return the standard deviation of the values with each index, with `less` = 1 for that of a sample."""
+    """Return the standard deviation of the values with each index, with `less` = 1 for that of a sample.
+
+    Where all values are equal it is 0 exactly, although their mean is rounded.
+    """
+    low, high = np.full(size, np.inf), np.full(size, -np.inf)
+    np.minimum.at(low, at, values)
+    np.maximum.at(high, at, values)
     away = values - means(values, at, size)[at]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sqrt(np.bincount(at, away**2, size) / (counts(at, size) - less))
+        found = np.sqrt(np.bincount(at, away**2, size) / (counts(at, size) - less))
+    return np.where((low == high) & np.isfinite(found), 0.0, found)

@@ -66,6 +66,8 @@ def win_rates(
     """
     if not len(first) == len(second) == len(verdicts) or (contents is not None and len(contents) != len(first)):
         raise ArgumentError("verdicts", f"one a comparison ({len(first)})", Described(f"{len(verdicts)}"))
+    if not 0 < level < 1:
+        raise ArgumentError("level", "a number between 0 and 1", level)
     if not len(first):
         raise ArgumentError("verdicts", "at least one comparison", Described("none"))
     odd = next((verdict for verdict in verdicts if verdict not in VERDICTS), None)

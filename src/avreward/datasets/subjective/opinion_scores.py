@@ -88,8 +88,8 @@ def mean_opinion_scores(
         level: of the intervals.
 
     Raises:
-        ArgumentError: if only one person rated, for ``"z_score"`` if nobody gave different ratings, or for an unknown
-            `method` or `reject`.
+        ArgumentError: if only one person rated or is left by `reject`, for ``"z_score"`` if nobody gave different
+            ratings, or for an unknown `method` or `reject`.
 
     Warns:
         UserWarning: if a person gave all clips the same (they do not count in ``"z_score"``), if clips are without
@@ -106,15 +106,13 @@ def mean_opinion_scores(
         raise unknown_name("reject", reject, REJECTIONS)
     if not 0 < level < 1:
         raise ArgumentError("level", "a number between 0 and 1", level)
-    raters = np.unique(ratings.person)
-    if len(raters) < 2:
-        got = Described(f"only {ratings.people[raters[0]]}" if len(raters) else "none")
-        raise ArgumentError("ratings", "at least two people", got, "ask more people, or use the ratings as they are")
+    _check_several(ratings, "ask more people, or use the ratings as they are")
     left_out: dict[str, str] = {}
     if reject is not None:
         found = REJECTIONS[reject](ratings)
         left_out = {ratings.people[i]: _REASONS[reject] for i in np.flatnonzero(found.rejected)}
         ratings = ratings.kept(~found.rejected[ratings.person])
+        _check_several(ratings, "compute without reject=…, or ask more people")
     mos, half, counted_in, more, fit = METHODS[method](ratings, float(stats.norm.ppf((1 + level) / 2)))
     left_out |= more
     for person, why in more.items():
@@ -126,6 +124,13 @@ def mean_opinion_scores(
         some = f"{', '.join(empty[:3])}{f' and {len(empty) - 3} more' if len(empty) > 3 else ''}"
         warnings.warn(f"no rating that counts for {some}; their scores are missing", stacklevel=2)
     return OpinionScores(ratings.clips, mos, mos - half, mos + half, counted_in, method, left_out, fit)
+
+
+def _check_several(ratings: Ratings, remedy: str) -> None:
+    raters = np.unique(ratings.person)
+    if len(raters) < 2:
+        got = Described(f"only {ratings.people[raters[0]]}" if len(raters) else "none")
+        raise ArgumentError("ratings", "at least two people", got, remedy)
 
 
 Computed = tuple[Floats, Floats, Whole, dict[str, str], P910Fit | None]

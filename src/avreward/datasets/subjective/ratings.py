@@ -181,7 +181,7 @@ def read_ratings(
         if name not in columns:
             raise unknown_name(f"column of {path}", name, columns, "name the columns: clip=…, person=…, dimension")
     values = [_number(path, row, value) for row, value in enumerate(columns[dimension], 1)]
-    clips, people = ([str(value) for value in columns[name]] for name in (clip, person))
+    clips, people = ([_named(path, row, name, v) for row, v in enumerate(columns[name], 1)] for name in (clip, person))
     try:
         return Ratings.from_rows(clips, people, values, repetitions=columns.get("repetition"), low=low, high=high)
     except ArgumentError as error:
@@ -195,6 +195,13 @@ def _number(path: str | PathLike[str], row: int, value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{path}, row {row}", "a number as a rating", value, "leave it empty if missing") from error
+
+
+def _named(path: str | PathLike[str], row: int, column: str, value: Any) -> str:
+    if value is None or value != value or not str(value).strip():  # NaN is what Parquet has for nothing
+        remedy = "name it, or leave the row out"
+        raise ArgumentError(f"{path}, row {row}", f"a name in the column {column}", Described("none"), remedy)
+    return str(value)
 
 
 def _names(kind: str, names: Sequence[str] | None, count: int, default: str) -> tuple[str, ...]:
