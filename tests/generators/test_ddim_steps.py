@@ -66,3 +66,17 @@ def test_an_unknown_prediction_is_refused() -> None:
     x = torch.zeros(1, 2)
     with pytest.raises(ArgumentError, match="prediction: expected one of epsilon, v_prediction, sample, got 'eps'"):
         ddim_sde_step(x, x, 0.3, 0.5, prediction="eps", noise=x)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "following", "said"),
+    [
+        (0.5, 0.3, "next_alpha: expected 0 < alpha <= next_alpha <= 1"),
+        (0.0, 0.3, "next_alpha: expected 0 < alpha"),
+        (torch.tensor([0.1, 0.2, 0.3]), 0.5, "alpha: expected a number, or one for each of the 2 rows"),
+    ],
+)
+def test_levels_that_do_not_fit(alpha, following: float, said: str) -> None:
+    x = torch.zeros(2, 2)
+    with pytest.raises(ArgumentError, match=said):
+        ddim_sde_step(x, x, alpha, following, noise=x)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 
-from avreward.errors import unknown_name
-from avreward.generators.flow_steps import StochasticStep, stochastic_step
+from avreward.errors import ArgumentError, Described, unknown_name
+from avreward.generators.flow_steps import StochasticStep, level_rows, normal_step
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 
@@ -44,7 +43,8 @@ def ddim_sde_step(
         sample: next latents that were drawn before: their log-probability is computed.
 
     Raises:
-        ArgumentError: for an unknown `prediction`, or if not exactly one of `noise` and `sample` is given.
+        ArgumentError: for an unknown `prediction`, a step towards more noise, or if not exactly one of `noise` and
+            `sample` is given.
 
     Example:
         >>> x = torch.ones(1, 2)
@@ -54,10 +54,10 @@ def ddim_sde_step(
     """
     if prediction not in get_args(Prediction):
         raise unknown_name("prediction", prediction, get_args(Prediction))
-    alpha, next_alpha = (
-        torch.as_tensor(a, dtype=latents.dtype, device=latents.device).reshape(-1, *[1] * (latents.ndim - 1))
-        for a in (alpha, next_alpha)
-    )
+    alpha, next_alpha = level_rows(alpha, latents, "alpha"), level_rows(next_alpha, latents, "next_alpha")
+    if not bool(((alpha > 0) & (alpha <= next_alpha) & (next_alpha <= 1)).all()):
+        got = Described(f"{alpha.flatten().tolist()} and {next_alpha.flatten().tolist()}")
+        raise ArgumentError("next_alpha", "0 < alpha <= next_alpha <= 1", got, "steps go towards less noise")
     clean, eps = _split(latents, output, alpha, prediction)
     if clip is not None:
         clean = clean.clamp(-clip, clip)
@@ -65,7 +65,7 @@ def ddim_sde_step(
             eps = (latents - alpha.sqrt() * clean) / (1 - alpha).sqrt()
     scale = eta * ((1 - next_alpha) / (1 - alpha) * (1 - alpha / next_alpha)).sqrt()
     mean = next_alpha.sqrt() * clean + (1 - next_alpha - scale**2).clamp_min(0).sqrt() * eps
-    return stochastic_step(mean, scale, scale, noise, sample)
+    return normal_step(mean, scale, scale, noise, sample)
 
 
 def _split(latents: Tensor, output: Tensor, alpha: Tensor, prediction: Prediction) -> tuple[Tensor, Tensor]:

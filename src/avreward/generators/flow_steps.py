@@ -38,18 +38,18 @@ class StochasticStep:
 
 def clean_latents(latents: Tensor, velocity: Tensor, sigma: Tensor | float) -> Tensor:
     """Return the clean latents that a velocity predicts: ``latents - sigma * velocity``."""
-    return latents - _rows(sigma, latents) * velocity
+    return latents - level_rows(sigma, latents) * velocity
 
 
 def noisy_latents(clean: Tensor, noise: Tensor, sigma: Tensor | float) -> Tensor:
     """Return clean latents with noise: ``(1 - sigma) * clean + sigma * noise``."""
-    sigma = _rows(sigma, clean)
+    sigma = level_rows(sigma, clean)
     return (1 - sigma) * clean + sigma * noise
 
 
 def euler_step(latents: Tensor, velocity: Tensor, sigma: Tensor | float, next_sigma: Tensor | float) -> Tensor:
     """Return the latents at `next_sigma`, by one Euler step of the flow."""
-    return latents + (_rows(next_sigma, latents) - _rows(sigma, latents)) * velocity
+    return latents + (level_rows(next_sigma, latents) - level_rows(sigma, latents)) * velocity
 
 
 def flow_sde_step(
@@ -94,7 +94,7 @@ def flow_sde_step(
     dt = next_sigma - sigma
     mean = latents * (1 + diffusion**2 / (2 * sigma) * dt)
     mean = mean + velocity * (1 + diffusion**2 * (1 - sigma) / (2 * sigma)) * dt
-    return stochastic_step(mean, diffusion * (-dt).sqrt(), diffusion, noise, sample)
+    return normal_step(mean, diffusion * (-dt).sqrt(), diffusion, noise, sample)
 
 
 def dance_sde_step(
@@ -119,7 +119,7 @@ def dance_sde_step(
     score = -(latents - (1 - sigma) * (latents - sigma * velocity)) / sigma**2
     mean = latents + dt * velocity - 0.5 * noise_level**2 * score * dt
     diffusion = torch.full_like(sigma, noise_level)
-    return stochastic_step(mean, diffusion * (-dt).sqrt(), diffusion, noise, sample, normalised=False)
+    return normal_step(mean, diffusion * (-dt).sqrt(), diffusion, noise, sample, normalised=False)
 
 
 def ddim_flow_step(
@@ -148,7 +148,7 @@ def ddim_flow_step(
     mean = (1 - next_sigma) * clean + (next_sigma**2 - scale**2).clamp_min(0).sqrt() * eps
     if eta == 0 and noise is None and sample is None:
         noise = torch.zeros_like(latents)
-    return stochastic_step(mean.to(dtype), scale.to(dtype), scale.to(dtype), noise, sample)
+    return normal_step(mean.to(dtype), scale.to(dtype), scale.to(dtype), noise, sample)
 
 
 class DpmSolver:
@@ -195,23 +195,23 @@ def _log_snr(sigma: float) -> float:
     return -math.inf if sigma == 1 else math.log(1 - sigma) - math.log(sigma)
 
 
-def _rows(level: Tensor | float, like: Tensor) -> Tensor:
-    """Return a noise level with as many axes as `like`."""
+def level_rows(level: Tensor | float, like: Tensor, name: str = "sigma") -> Tensor:
+    """Return a noise level, called `name` in an error, with as many axes as `like`."""
     level = torch.as_tensor(level, dtype=like.dtype, device=like.device)
     if level.ndim > 1 or (level.ndim and len(level) not in (1, len(like))):
         given = Described(f"shape {tuple(level.shape)}")
-        raise ArgumentError("sigma", f"a number, or one for each of the {len(like)} rows", given)
+        raise ArgumentError(name, f"a number, or one for each of the {len(like)} rows", given)
     return level.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def _down(latents: Tensor, sigma: Tensor | float, next_sigma: Tensor | float) -> tuple[Tensor, Tensor]:
-    sigma, next_sigma = _rows(sigma, latents), _rows(next_sigma, latents)
+    sigma, next_sigma = level_rows(sigma, latents), level_rows(next_sigma, latents)
     if not bool((next_sigma < sigma).all()):
         raise ArgumentError("next_sigma", "a smaller noise level than sigma", next_sigma.flatten().tolist())
     return sigma, next_sigma
 
 
-def stochastic_step(
+def normal_step(
     mean: Tensor, scale: Tensor, diffusion: Tensor, noise: Tensor | None, sample: Tensor | None, normalised: bool = True
 ) -> StochasticStep:
     """Return the step with this mean and standard deviation, whose axes are as many as those of `mean`.

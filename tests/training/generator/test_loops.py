@@ -27,6 +27,7 @@ from avreward.training import (
     save_lora,
     save_tuning,
 )
+from avreward.training.generator.lora import lora_state
 
 
 @term(needs="video", low=0, high=1)
@@ -39,6 +40,12 @@ def warmth(clip: Clip) -> Tensor:
 def level(clip: Clip) -> Tensor:
     """The mean sample."""
     return clip.audio.mean()
+
+
+@term(needs="video", low=0, high=1)
+def never(clip: Clip) -> Tensor:
+    """NaN for all."""
+    return clip.video.mean() * math.nan
 
 
 WARM, LOUD = warmth["warmth"], level["level"]
@@ -203,11 +210,6 @@ def test_a_clip_without_a_reward_is_left_out_and_named(name: str) -> None:
     assert len(step.rewards) == step.clips - len(step.missing)
     assert all(bool(p.isfinite().all()) for p in generator.network.parameters())
 
-    @term(needs="video", low=0, high=1)
-    def never(clip: Clip) -> Tensor:
-        """NaN for all."""
-        return clip.video.mean() * math.nan
-
     with pytest.raises(AvrewardError):
         update(LOOPS[name](generator, never["never"]), 0)
 
@@ -261,3 +263,95 @@ def test_a_saved_lora_is_read_and_another_file_is_refused(tmp_path) -> None:
     (tmp_path / "other.pt").write_bytes(b"no state")
     with pytest.raises(AvrewardError, match="expected a file that save_tuning wrote"):
         load_tuning(LOOPS["draft"](second, WARM), tmp_path / "other.pt")
+
+
+def test_an_update_that_fails_leaves_the_trained_network_as_it_is() -> None:
+    generator = tuned()
+    loop = LOOPS["nft"](generator, WARM)
+    for number in range(2):
+        update(loop, number)
+    weights = lora_state(generator.network)
+    loop.reward = never["never"]
+    with pytest.raises(AvrewardError, match="no clip of this update has a reward"):
+        update(loop, 2)
+    assert all(torch.equal(value, weights[name]) for name, value in lora_state(generator.network).items())
+
+
+@pytest.mark.parametrize("name", ["draft", "flow_grpo", "nft", "dpo", "raft"])
+def test_gradients_of_an_interrupted_update_do_not_count(name: str) -> None:
+    whole, interrupted = tuned(), tuned()
+    for parameter in interrupted.network.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.ones_like(parameter)
+    found = [update(LOOPS[name](one, WARM), 0) for one in (whole, interrupted)]
+    assert found[0].gradient_norm == found[1].gradient_norm
+
+
+def test_what_dpo_reports() -> None:
+    """A group whose samples are equally good has no pair, and does not dilute the accuracy."""
+    same, pair = [Noise.of(0)] * 2, [Noise.of(1), Noise.of(2)]
+    accuracies = set()
+    for seed in range(6):
+        loop = OnlineDpo(tuned(seed), WARM, steps=6, times=1)
+        step = loop.update([Condition()] * 2, [pair, same])
+        assert step.parts["pairs"] == 1
+        assert step.kl > 0
+        accuracies.add(step.parts["accuracy"])
+    assert 1.0 in accuracies <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("name", ["draft", "flow_grpo", "nft", "dpo", "raft"])
+def test_noises_fit_the_conditions(name: str) -> None:
+    loop, one = LOOPS[name](tuned(), WARM), Noise.of(0)
+    with pytest.raises(ArgumentError, match="conditions: expected at least one, got none"):
+        loop.update([], [])
+    with pytest.raises(ArgumentError, match="noises: expected one for each of 2 conditions, got 1"):
+        loop.update([Condition()] * 2, [one if name == "draft" else [one, one]])
+    for group in (one, [one]) if name != "draft" else ():
+        with pytest.raises(ArgumentError, match="noises: expected a list of two or more for each condition"):
+            loop.update([Condition()], [group])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda g: Draft(g, WARM, steps=0, truncation="refl"), "steps: expected a positive integer, got 0"),
+        (lambda g: FlowGrpo(g, WARM, steps=1), "steps: expected at least 2"),
+        (lambda g: FlowGrpo(g, WARM, window=0), "window: expected a positive integer"),
+        (lambda g: DiffusionNft(g, WARM, times=0), "times: expected a positive integer"),
+        (lambda g: OnlineDpo(g, WARM, times=0), "times: expected a positive integer"),
+        (lambda g: Raft(g, WARM, times=0), "times: expected a positive integer"),
+        (lambda g: add_lora(g.network, rank=0), "rank: expected a positive integer"),
+    ],
+)
+def test_settings_out_of_range(make: Callable, said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        make(tuned())
+
+
+def test_draft_needs_a_term_that_moves_what_is_generated() -> None:
+    generator = tuned()
+    generator.streams = ("audio",)
+    with pytest.raises(ArgumentError, match="reward: expected terms that may move audio, got 'warmth"):
+        Draft(generator, WARM, kl_weight=0.1)
+
+
+def test_the_moving_average_is_read_wherever_the_network_is(tmp_path) -> None:
+    first, second = tuned(0), tuned(0)
+    one, two = LOOPS["nft"](first, WARM), LOOPS["nft"](second, WARM)
+    update(one, 0)
+    save_tuning(one, tmp_path / "run.pt")
+    elsewhere = torch.nn.Parameter(torch.empty(1, device="meta"), requires_grad=False)
+    second.network.register_parameter("elsewhere", elsewhere)  # the first parameter, on another device
+    load_tuning(two, tmp_path / "run.pt")
+    assert all(torch.equal(value, one.old[name]) for name, value in two.old.items())
+
+
+@pytest.mark.parametrize("name", ["missing", "other"])
+def test_files_that_are_not_there_or_others(tmp_path, name: str) -> None:
+    generator = tuned()
+    (tmp_path / "other").write_bytes(b"not a tensor")
+    with pytest.raises(AvrewardError, match="expected a file that save_lora wrote"):
+        load_lora(generator.network, tmp_path / name)
+    with pytest.raises(AvrewardError, match="expected a file that save_tuning wrote"):
+        load_tuning(LOOPS["draft"](generator, WARM), tmp_path / name)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.generators.base import Condition
 from avreward.rewards.base import Reward
 
 
@@ -103,9 +104,28 @@ def check_differentiable(reward: Reward) -> None:
         )
 
 
-def seed_of(seed: int, update: int) -> int:
-    """Return a seed for one update, so that a resumed run draws what an uninterrupted one does."""
-    return (seed * 1_000_003 + update) % 2**63
+def check_counts(**counts: int) -> None:
+    """Raise `ArgumentError` for a setting that is not a positive integer."""
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise ArgumentError(name, "a positive integer", value)
+
+
+def check_noises(conditions: Sequence[Condition], noises: Sequence[Any]) -> None:
+    """Raise `ArgumentError` if there are no conditions, or not as many noises or groups of noises."""
+    if not len(conditions):
+        raise ArgumentError("conditions", "at least one", Described("none"))
+    if len(noises) != len(conditions):
+        raise ArgumentError("noises", f"one for each of {len(conditions)} conditions", Described(str(len(noises))))
+
+
+def begin_update(optimizer: torch.optim.Optimizer, seed: int, update: int) -> torch.Generator:
+    """Drop the gradients of an update that was interrupted, and return what this update draws from.
+
+    It follows from the seed and the number of the update, so that a resumed run draws what an uninterrupted one does.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    return torch.Generator().manual_seed((seed * 1_000_003 + update) % 2**63)
 
 
 def clipped_step(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], largest: float) -> float:

@@ -26,11 +26,7 @@ def advantages_of(
         ArgumentError: if a term may move no stream of the generator, or if only some terms may move a stream and the
             reward has weights that depend on the prompt.
     """
-    moves = {term.name: set(term.rater.dimension(term.dimension).streams) & set(streams) for term in reward.terms}
-    for name, own in moves.items():
-        if not own:
-            remedy = "leave the term out, or declare its streams"
-            raise ArgumentError("reward", f"terms that may move {' or '.join(streams)}", name, remedy)
+    moves = moved_streams(reward, streams)
     present = found.present
     members = [group for group, there in zip(groups, present.tolist(), strict=True) if there]
     columns = {name: values[present] for name, values in found.terms.items()}
@@ -50,6 +46,20 @@ def advantages_of(
         whole[present] = group_advantages(values, members)
         advantages[stream] = whole
     return advantages
+
+
+def moved_streams(reward: Reward, streams: Sequence[str]) -> dict[str, set[str]]:
+    """Return which of a generator's streams each term may move.
+
+    Raises:
+        ArgumentError: if a term may move none.
+    """
+    moves = {term.name: set(term.rater.dimension(term.dimension).streams) & set(streams) for term in reward.terms}
+    for name, own in moves.items():
+        if not own:
+            remedy = "leave the term out, or declare its streams"
+            raise ArgumentError("reward", f"terms that may move {' or '.join(streams)}", name, remedy)
+    return moves
 
 
 def group_means(values: Tensor, groups: Sequence[Hashable]) -> Tensor:

@@ -9,11 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avreward.errors import ArgumentError, Described
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, Latents, sample_flow
 from avreward.generators.flow_steps import noisy_latents
 from avreward.rewards.base import Reward
-from avreward.training.generator._rated import RatedBatch, joined, rated
+from avreward.training.generator._rated import RatedBatch, check_noises, joined, rated
+
+
+def check_groups(conditions: Sequence[Condition], noises: Sequence[Sequence[Noise]]) -> None:
+    """Raise `ArgumentError` if there is not a group of two noises or more for each condition."""
+    check_noises(conditions, noises)
+    for group in noises:
+        if isinstance(group, Noise) or len(group) < 2:
+            got = Described("one noise" if isinstance(group, Noise) or len(group) else "none")
+            raise ArgumentError("noises", "a list of two or more for each condition", got, "rewards are compared in it")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from avreward._whole_files import whole_file
 from avreward.errors import AvrewardError
@@ -53,20 +52,19 @@ def load_tuning(loop: TuningLoop, path: str | Path) -> None:
     Nothing but tensors and plain values is read (``weights_only``).
 
     Raises:
-        AvrewardError: if the file is of another loop, or of other weights than those that the network trains.
+        AvrewardError: if the file can't be read, is of another loop, or of other weights than those that the network
+            trains.
     """
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
         name, weights, old = state["loop"], state["weights"], state["old"]
-    except OSError:
-        raise
+        optimizer, updates = state["optimizer"], state["updates"]
     except Exception as error:
         raise AvrewardError(f"{path}: expected a file that save_tuning wrote, got another one ({error})") from error
     if name != type(loop).__name__:
         raise AvrewardError(f"{path}: expected the state of {type(loop).__name__}, got that of {name}")
     fill_lora(loop.generator.network, weights, str(path))
-    loop.optimizer.load_state_dict(state["optimizer"])
-    loop.updates = state["updates"]
+    loop.optimizer.load_state_dict(optimizer)
+    loop.updates = updates
     if old is not None:
-        first: Tensor = next(iter(loop.generator.network.parameters()))
-        loop.old = {key: value.to(first.device) for key, value in old.items()}  # type: ignore[attr-defined]
+        loop.old = old  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -12,11 +13,11 @@ from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
 from avreward.rewards.base import Reward
-from avreward.training.generator._rated import TuningStep, clipped_step, seed_of
+from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
 from avreward.training.generator._routing import advantages_of
-from avreward.training.generator._sampled import sample_groups, with_noise
+from avreward.training.generator._sampled import check_groups, sample_groups, with_noise
 from avreward.training.generator.forward_losses import ForwardLoss, awm_loss, nft_loss
-from avreward.training.generator.lora import fill_lora, frozen_velocity, lora_state, trained_parameters
+from avreward.training.generator.lora import frozen_velocity, holding_lora, lora_state, trained_parameters
 
 
 class DiffusionNft:
@@ -40,7 +41,7 @@ class DiffusionNft:
         seed: of noise and times.
 
     Raises:
-        ArgumentError: for another `loss`, or if the network has nothing to train.
+        ArgumentError: for another `loss`, numbers that are not positive, or if the network has nothing to train.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class DiffusionNft:
     ) -> None:
         if loss not in ("nft", "awm"):
             raise ArgumentError("loss", '"nft" or "awm"', loss)
+        check_counts(steps=steps, times=times)
         self.generator, self.reward, self.loss, self.steps, self.times = generator, reward, loss, steps, times
         self.beta, self.kl_weight, self.decay = beta, kl_weight, decay
         self.largest_advantage, self.largest_gradient, self.seed = largest_advantage, largest_gradient, seed
@@ -76,13 +78,13 @@ class DiffusionNft:
             noises: the initial noises of each condition's group.
 
         Raises:
+            ArgumentError: if there are no conditions, or not a group of two noises or more for each.
             AvrewardError: if no clip has a reward.
         """
-        draw = torch.Generator().manual_seed(seed_of(self.seed, self.updates))
-        new = lora_state(self.generator.network)
-        if self.loss == "nft":
-            fill_lora(self.generator.network, self.old)
-        sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
+        check_groups(conditions, noises)
+        draw = begin_update(self.optimizer, self.seed, self.updates)
+        with self._sampling_network():
+            sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
         advantages = advantages_of(self.reward, sampled.found, sampled.groups, self.generator.streams)
         total, kl, count = 0.0, 0.0, len(sampled.groups)
         for encoded, clean, rows in sampled.rows():
@@ -91,10 +93,9 @@ class DiffusionNft:
             clean = {name: x[kept] for name, x in clean.items()}
             share = len(kept) / count / self.times
             for _ in range(self.times if bool(kept.any()) else 0):
-                loss, distance = self._step(encoded, clean, own, new, draw)
+                loss, distance = self._step(encoded, clean, own, draw)
                 (share * loss).backward()
                 total, kl = total + share * float(loss.detach()), kl + share * distance
-        fill_lora(self.generator.network, new)
         norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient)
         self._follow()
         self.updates += 1
@@ -106,19 +107,16 @@ class DiffusionNft:
         encoded: object,
         clean: Latents,
         advantages: dict[str, Tensor],
-        new: dict[str, Tensor],
         draw: torch.Generator,
     ) -> tuple[Tensor, float]:
         """Return the loss at one noise level a sample, and its distance from the frozen network."""
         first = next(iter(clean.values()))
         times = (0.02 + 0.96 * torch.rand(len(first), generator=draw)).to(first)
         noise, noisy = with_noise(clean, times, draw)
-        network, old = self.generator.network, None
+        old = None
         if self.loss == "nft":
-            fill_lora(network, self.old)
-            with torch.no_grad():
+            with torch.no_grad(), self._sampling_network():
                 old = self.generator.velocity(noisy, times, encoded)
-            fill_lora(network, new)
         frozen = frozen_velocity(self.generator, noisy, times, encoded)
         velocity = stream_velocity(self.generator, noisy, times, encoded)
         losses: list[ForwardLoss] = []
@@ -132,6 +130,10 @@ class DiffusionNft:
                 losses.append(awm_loss(velocity[name], *given, reference=frozen[name], **options))
         kl = float(torch.stack([one.kl.detach() for one in losses]).mean())
         return torch.stack([one.loss for one in losses]).mean(), kl
+
+    def _sampling_network(self) -> AbstractContextManager[None]:
+        """Within, the network is the one that draws samples; afterwards the trained one again, also after an error."""
+        return holding_lora(self.generator.network, self.old) if self.loss == "nft" else nullcontext()
 
     def _follow(self) -> None:
         """Move the old network towards the trained one."""

@@ -11,7 +11,17 @@ from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, sample_flow
 from avreward.rewards.base import Reward
-from avreward.training.generator._rated import TuningStep, check_differentiable, clipped_step, joined, rated, seed_of
+from avreward.training.generator._rated import (
+    TuningStep,
+    begin_update,
+    check_counts,
+    check_differentiable,
+    check_noises,
+    clipped_step,
+    joined,
+    rated,
+)
+from avreward.training.generator._routing import moved_streams
 from avreward.training.generator.lora import frozen_distance, trained_parameters
 
 
@@ -38,7 +48,8 @@ class Draft:
         seed: of what is drawn for each update.
 
     Raises:
-        ArgumentError: if a setting is out of its range, or the network has nothing to train.
+        ArgumentError: if a setting is out of its range, the network has nothing to train, or a term may move no stream
+            of the generator.
         AvrewardError: if a term of the reward has no gradient.
     """
 
@@ -57,7 +68,9 @@ class Draft:
     ) -> None:
         if truncation not in ("random", "refl") and not (isinstance(truncation, int) and 1 <= truncation <= steps):
             raise ArgumentError("truncation", f'1 to {steps} steps, "random" or "refl"', truncation)
+        check_counts(steps=steps)
         check_differentiable(reward)
+        moved_streams(reward, generator.streams)
         self.generator, self.reward, self.steps, self.truncation = generator, reward, steps, truncation
         self.kl_weight, self.largest_gradient, self.checkpointing = kl_weight, largest_gradient, checkpointing
         self.parameters = trained_parameters(generator.network)
@@ -72,9 +85,11 @@ class Draft:
             noises: one a clip.
 
         Raises:
+            ArgumentError: if there are no conditions, or not one noise for each.
             AvrewardError: if no clip has a reward.
         """
-        draw = torch.Generator().manual_seed(seed_of(self.seed, self.updates))
+        check_noises(conditions, noises)
+        draw = begin_update(self.optimizer, self.seed, self.updates)
         found, steps, loss, kl = [], 0, 0.0, 0.0
         for condition, noise in zip(conditions, noises, strict=True):
             trained, stop = self._trained(draw)

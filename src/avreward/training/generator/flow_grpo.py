@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
 from avreward.generators.flow_steps import StochasticStep, euler_step, flow_sde_step
 from avreward.rewards.base import Reward
-from avreward.training.generator._rated import TuningStep, clipped_step, joined, rated, seed_of
+from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step, joined, rated
 from avreward.training.generator._routing import advantages_of
+from avreward.training.generator._sampled import check_groups
 from avreward.training.generator.lora import frozen_velocity, trained_parameters
 from avreward.training.generator.policy_loss import routed_policy_loss, step_kl
 from avreward.training.generator.windows import sliding_windows
@@ -55,7 +57,7 @@ class FlowGrpo:
         seed: of the noise of the stochastic steps.
 
     Raises:
-        ArgumentError: if the network has nothing to train.
+        ArgumentError: for numbers that are not positive, fewer than two steps, or if the network has nothing to train.
     """
 
     def __init__(
@@ -75,6 +77,9 @@ class FlowGrpo:
         largest_gradient: float = 1.0,
         seed: int = 0,
     ) -> None:
+        check_counts(steps=steps, window=1 if window is None else window, window_updates=window_updates, passes=passes)
+        if steps < 2:
+            raise ArgumentError("steps", "at least 2, since the last one is not trained", steps)
         self.generator, self.reward, self.steps = generator, reward, steps
         self.window, self.window_updates, self.noise_level = window, window_updates, noise_level
         self.clip_range, self.largest_advantage, self.kl_weight = clip_range, largest_advantage, kl_weight
@@ -91,9 +96,11 @@ class FlowGrpo:
             noises: the initial noises of each condition's group.
 
         Raises:
+            ArgumentError: if there are no conditions, or not a group of two noises or more for each.
             AvrewardError: if no clip has a reward.
         """
-        draw = torch.Generator().manual_seed(seed_of(self.seed, self.updates))
+        check_groups(conditions, noises)
+        draw = begin_update(self.optimizer, self.seed, self.updates)
         trained = self._window()
         rollouts = [self._sample(c, group, trained, draw) for c, group in zip(conditions, noises, strict=True)]
         with torch.no_grad():

@@ -42,6 +42,8 @@ def add_lora(
     """
     with extra("train"):
         from peft import LoraConfig, inject_adapter_in_model
+    if rank < 1:
+        raise ArgumentError("rank", "a positive integer", rank)
     if any("lora_" in name for name, _ in network.named_parameters()):
         raise ArgumentError("network", "one without a LoRA", Described("one that has a LoRA"), "merge it first")
     names = targets if isinstance(targets, str) else list(targets)
@@ -139,6 +141,17 @@ def frozen_distance(
     return torch.stack([((own[name] - frozen[name]) ** 2).mean() for name in clean]).mean()
 
 
+@contextmanager
+def holding_lora(network: nn.Module, state: Mapping[str, Tensor]) -> Iterator[None]:
+    """Within, the trained parameters of `network` are those of `state`; afterwards its own again."""
+    own = lora_state(network)
+    fill_lora(network, state)
+    try:
+        yield
+    finally:
+        fill_lora(network, own)
+
+
 def norm_of(parameters: Sequence[Tensor]) -> float:
     """Return the Euclidean norm of all parameters together."""
     return math.sqrt(sum(float(p.detach().double().square().sum()) for p in parameters))
@@ -166,11 +179,16 @@ def load_lora(network: nn.Module, path: str | Path) -> None:
     """Read what `save_lora` wrote into a network with the same LoRA.
 
     Raises:
-        AvrewardError: if the file holds other parameters than the network trains.
+        AvrewardError: if the file can't be read, or holds other parameters than the network trains.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    fill_lora(network, load_file(path), str(path))
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise AvrewardError(f"{path}: expected a file that save_lora wrote, got another one ({error})") from error
+    fill_lora(network, state, str(path))
 
 
 def fill_lora(network: nn.Module, state: Mapping[str, Tensor], name: str = "state") -> None:

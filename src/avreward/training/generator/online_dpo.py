@@ -12,9 +12,9 @@ import torch
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, stream_velocity
 from avreward.rewards.base import Reward
-from avreward.training.generator._rated import TuningStep, clipped_step, seed_of
+from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
 from avreward.training.generator._routing import advantages_of
-from avreward.training.generator._sampled import sample_groups, with_noise
+from avreward.training.generator._sampled import check_groups, sample_groups, with_noise
 from avreward.training.generator.advantages import best_and_worst
 from avreward.training.generator.lora import frozen_velocity, trained_parameters
 from avreward.training.generator.preference_loss import diffusion_dpo_loss, logit_normal_times
@@ -37,7 +37,7 @@ class OnlineDpo:
         seed: of noise and times.
 
     Raises:
-        ArgumentError: if the network has nothing to train.
+        ArgumentError: for numbers that are not positive, or if the network has nothing to train.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class OnlineDpo:
         largest_gradient: float = 1.0,
         seed: int = 0,
     ) -> None:
+        check_counts(steps=steps, times=times)
         self.generator, self.reward, self.steps, self.times = generator, reward, steps, times
         self.beta, self.largest_gradient, self.seed = beta, largest_gradient, seed
         self.parameters = trained_parameters(generator.network)
@@ -66,12 +67,14 @@ class OnlineDpo:
             noises: the initial noises of each condition's group.
 
         Raises:
+            ArgumentError: if there are no conditions, or not a group of two noises or more for each.
             AvrewardError: if no clip has a reward.
         """
-        draw = torch.Generator().manual_seed(seed_of(self.seed, self.updates))
+        check_groups(conditions, noises)
+        draw = begin_update(self.optimizer, self.seed, self.updates)
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
         advantages = advantages_of(self.reward, sampled.found, sampled.groups, self.generator.streams)
-        total, right, pairs = 0.0, 0.0, 0
+        total, kl, right, pairs = 0.0, 0.0, 0.0, 0
         share = 1 / (len(conditions) * self.times * len(advantages))
         for encoded, clean, rows in sampled.rows():
             kept = sampled.found.present[rows].nonzero().flatten()
@@ -89,9 +92,13 @@ class OnlineDpo:
                     velocity = stream_velocity(self.generator, noisy, times, encoded)[stream]
                     loss = diffusion_dpo_loss(velocity, frozen, noise[stream] - pair[stream], beta=self.beta)
                     (share * loss.loss).backward()
-                    total, right = total + share * float(loss.loss.detach()), right + share * float(loss.accuracy)
+                    total, right = total + share * float(loss.loss.detach()), right + float(loss.accuracy)
+                    kl += float(((velocity.detach() - frozen) ** 2).mean())
         norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient) if pairs else 0.0
         self.updates += 1
-        parts = {"pairs": float(pairs), "accuracy": right}
+        seen = max(1, pairs * self.times)
+        parts = {"pairs": float(pairs), "accuracy": right / seen}
         steps = len(sampled.groups) * self.steps
-        return TuningStep.of(sampled.found, loss=total, gradient_norm=norm, kl=0.0, denoising_steps=steps, parts=parts)
+        return TuningStep.of(
+            sampled.found, loss=total, gradient_norm=norm, kl=kl / seen, denoising_steps=steps, parts=parts
+        )

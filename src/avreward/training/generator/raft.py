@@ -12,9 +12,9 @@ from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, stream_velocity
 from avreward.rewards.base import Reward
-from avreward.training.generator._rated import TuningStep, clipped_step, seed_of
+from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
 from avreward.training.generator._routing import advantages_of
-from avreward.training.generator._sampled import sample_groups, with_noise
+from avreward.training.generator._sampled import check_groups, sample_groups, with_noise
 from avreward.training.generator.advantages import winners
 from avreward.training.generator.lora import frozen_velocity, trained_parameters
 
@@ -39,7 +39,7 @@ class Raft:
         seed: of noise and times.
 
     Raises:
-        ArgumentError: for other `weights`, a temperature that is not positive, or a network with nothing to train.
+        ArgumentError: for other `weights`, numbers that are not positive, or a network with nothing to train.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Raft:
             raise ArgumentError("weights", '"winners" or "exponential"', weights)
         if temperature <= 0:
             raise ArgumentError("temperature", "a positive number", temperature)
+        check_counts(steps=steps, times=times)
         self.generator, self.reward, self.weights, self.temperature = generator, reward, weights, temperature
         self.steps, self.times, self.kl_weight = steps, times, kl_weight
         self.largest_gradient, self.seed = largest_gradient, seed
@@ -75,9 +76,11 @@ class Raft:
             noises: the initial noises of each condition's group.
 
         Raises:
+            ArgumentError: if there are no conditions, or not a group of two noises or more for each.
             AvrewardError: if no clip has a reward.
         """
-        draw = torch.Generator().manual_seed(seed_of(self.seed, self.updates))
+        check_groups(conditions, noises)
+        draw = begin_update(self.optimizer, self.seed, self.updates)
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
         advantages = advantages_of(self.reward, sampled.found, sampled.groups, self.generator.streams)
         total, kl, share = 0.0, 0.0, 1 / (len(conditions) * self.times)
