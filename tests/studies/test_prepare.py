@@ -63,7 +63,8 @@ def test_the_better_dub_is_picked_and_browsers_play_both(videos, tmp_path):
             assert video.name not in path.name
 
 
-def test_files_know_nothing_of_the_picks(videos, tmp_path):
+def test_files_know_nothing_of_the_picks(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda length: "0" * 2 * length)  # names hold a key of the experiment
     generate = FolderGenerator(tmp_path / "dubs")
     # The sea alone: x264 doesn't give the same bytes every time, and its packets are copied.
     one, other = (made(tmp_path / name, videos[1:], generate, r) for name, r in (("a", REWARD), ("b", -1 * REWARD)))
@@ -72,6 +73,13 @@ def test_files_know_nothing_of_the_picks(videos, tmp_path):
     files = [{path.name: path.read_bytes() for path in (c.folder / "clips_files").iterdir()} for c in (one, other)]
     assert len(files[0]) == 2
     assert files[0] == files[1]
+
+
+def test_names_of_files_cannot_be_computed_from_names_of_videos(videos, tmp_path):
+    generate = FolderGenerator(tmp_path / "dubs")
+    one, other = (made(tmp_path / name, videos[1:], generate, REWARD) for name in "ab")
+    files = [{shown.file for video in c.videos() for shown in video.candidates} for c in (one, other)]
+    assert not files[0] & files[1]
 
 
 def test_what_fails_is_told_and_tried_again(videos, tmp_path):

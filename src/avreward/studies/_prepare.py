@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, Described, MediaError, describe
+from avreward.errors import MediaError
 from avreward.generators._as_sampler import Generate
 from avreward.generators.base import GeneratorStopped
 from avreward.report._media import media_of
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import MissingScore, Reward
 from avreward.selection._best_of_n import best_of_n
+from avreward.studies._made import NotMade, check_different, made_at_a_time
+from avreward.studies._media_files import FOLDER, PAGE
 from avreward.studies._questions import ShownClip, StudyVideo
 from avreward.studies.choices import Choices
 
-PAGE = "clips.html"  # never written: the media lie in the folder that such a page would have
 FEWEST = 2
 
 
@@ -55,9 +54,7 @@ def prepare(
         GeneratorStopped: if the provider can't continue (its budget is spent); what is done by then is kept.
     """
     reward = as_reward(reward)
-    names = [path.stem for path in videos]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ArgumentError("videos", "files with different names", Described(f"{twice[0]} twice"), "rename one")
+    check_different([path.stem for path in videos])
     done = {video.name: video for video in choices.videos() if video.picked is not None}
     for path in videos:
         category = of_video(categories, path)
@@ -90,9 +87,10 @@ def _study_video(choices: Choices, clip: Clip, generate: Generate, reward: Rewar
         if place in picked.missing:
             shown[number] = ShownClip(number, source, reason=picked.missing[place])
             continue
-        media = media_of(made[number], choices.folder / PAGE, _token(choices, name, number), copy=True)
+        hidden = choices.hidden_name("clip", name, number)
+        media = media_of(made[number], choices.folder / PAGE, hidden, copy=True)
         poster = poster or media.poster
-        file = f"{Path(PAGE).stem}_files/{Path(media.url).name}" if media.url else None
+        file = f"{FOLDER}/{Path(media.url).name}" if media.url else None
         shown[number] = ShownClip(number, source, float(picked.rewards.values[place]), media.problem or None, file)
     candidates = [shown[number] for number in sorted(shown)]
     best = list(made)[picked.best_index]
@@ -105,24 +103,12 @@ def _study_video(choices: Choices, clip: Clip, generate: Generate, reward: Rewar
 
 def _made(clip: Clip, generate: Generate, count: int) -> tuple[dict[int, Clip], dict[int, ShownClip]]:
     """Return number → dub, and number → why there is none."""
-
-    def one(seed: int) -> Clip | Exception:
-        try:
-            return generate(clip, seed)
-        except GeneratorStopped:
-            raise
-        except Exception as error:
-            return error
-
-    with ThreadPoolExecutor(getattr(generate, "concurrency", 1)) as pool:
-        results = list(pool.map(one, range(count)))
-    made = {i: result for i, result in enumerate(results) if isinstance(result, Clip)}
+    results = made_at_a_time(generate, range(count), lambda seed: generate(clip, seed), GeneratorStopped)
+    made = {number: result for number, result in enumerate(results) if isinstance(result, Clip)}
     failed = {
-        i: ShownClip(
-            i, _source(generate, clip, i), reason=str(result) if isinstance(result, AvrewardError) else describe(result)
-        )
-        for i, result in enumerate(results)
-        if isinstance(result, Exception)
+        number: ShownClip(number, _source(generate, clip, number), reason=result.reason)
+        for number, result in enumerate(results)
+        if isinstance(result, NotMade)
     }
     return made, failed
 
@@ -131,11 +117,6 @@ def _source(generate: Generate, clip: Clip, number: int) -> str:
     """Where a candidate is from: its file, for a provider that knows it."""
     paths = generate.candidates(Path(clip.name).stem) if hasattr(generate, "candidates") else []
     return paths[number].name if number < len(paths) else f"seed {number}"
-
-
-def _token(choices: Choices, name: str, number: int) -> str:
-    """Return the name of a file: it tells neither the video nor the candidate."""
-    return hashlib.blake2b(repr((choices.about.get("seed"), name, number)).encode(), digest_size=12).hexdigest()
 
 
 def of_video(table: Mapping[str, str] | None, path: Path) -> str:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -16,13 +15,14 @@ import numpy as np
 
 from avreward._whole_files import whole_file
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, Described, describe
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.generators._as_sampler import Generate, name_of
 from avreward.generators.base import GeneratorStopped
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.scoring import Store, read_table
 from avreward.scoring._score_table import score_table
 from avreward.scoring.inputs import ListedClip
+from avreward.studies._made import NotMade, check_different, made_at_a_time
 
 ABOUT, TABLE, PAIRS, BEST, CANDIDATES = "dub.json", "scores.csv", "pairs.csv", "best", "candidates"
 
@@ -114,9 +114,7 @@ def dub_videos(
         >>> [path.as_posix() for path in done.best.values()], done.pairs
         (['dubbed/best/rain.mp4'], 1)
     """
-    names = [video.name for video in videos]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ArgumentError("videos", "files with different names", Described(f"{twice[0]} twice"), "rename one")
+    check_different([video.name for video in videos])
     if n is not None and n < 1:
         raise ArgumentError("n", "a positive integer", n)
     folder, reward = Path(out), as_reward(reward)
@@ -170,35 +168,29 @@ def _made(
         if not count:
             done.failed[video.name] = "there is no candidate; add some"
 
-    def one(item: tuple[SilentVideo, Clip, int]) -> Path | Exception:
+    def one(item: tuple[SilentVideo, Clip, int]) -> Path:
         video, clip, number = item
         path = done.folder / CANDIDATES / video.name / f"{number}.mp4"
         if not path.exists():
             if done.stopped is not None:
-                return AvrewardError("the provider had stopped before its turn; run the command again")
+                raise AvrewardError("the provider had stopped before its turn; run the command again")
+            path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 generate(clip, number).save(path)
             except GeneratorStopped as error:
                 done.stopped = str(error)
-                return error
-            except OSError:
                 raise
-            except Exception as error:
-                return error
         step(f"{video.name} {number}")
         return path
 
-    with ThreadPoolExecutor(getattr(generate, "concurrency", 1)) as pool:
-        results = list(pool.map(one, work))
+    results = made_at_a_time(generate, work, one, OSError)
     found = []
     for (video, _, number), result in zip(work, results, strict=True):
-        if isinstance(result, Path):
+        if isinstance(result, NotMade):
+            done.failed[f"{video.name}/{number}"] = result.reason
+        else:
             columns = {"video_name": video.name, "category": video.category, "seed": number}
             found.append(ListedClip(result, video.prompt, columns))
-        else:
-            why = str(result) if isinstance(result, AvrewardError) else describe(result)
-            done.failed[f"{video.name}/{number}"] = why
     return found
 
 
