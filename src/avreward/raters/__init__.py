@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from avreward.raters.wrappers._calibrated import save_calibrations as save_calibrations
     from avreward.raters.wrappers._restricted import RestrictedRater as RestrictedRater
     from avreward.raters.wrappers._restricted import restricted as restricted
+    from avreward.raters.wrappers._trained import TrainedRater as TrainedRater
     from avreward.raters.wrappers.adapters import AdaptedRater as AdaptedRater
     from avreward.raters.wrappers.adapters import adapted as adapted
     from avreward.raters.wrappers.base import WrapperRater as WrapperRater
@@ -92,6 +93,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "video_reward.rater": ["VideoRewardRater"],
         "wrappers._calibrated": ["CalibratedRater", "calibrated", "load_calibrations", "save_calibrations"],
         "wrappers._restricted": ["RestrictedRater", "restricted"],
+        "wrappers._trained": ["TrainedRater"],
         "wrappers.adapters": ["AdaptedRater", "adapted"],
         "wrappers.base": ["WrapperRater"],
         "wrappers.calibration_curves": ["Calibration", "Linear", "Logistic"],

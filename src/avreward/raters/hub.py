@@ -94,6 +94,10 @@ def _from_folder(name: str | PathLike[str], options: Mapping[str, Any]) -> Rater
         ) from error
     if not own:
         _compare_settings(folder, config.get("settings", {}), rater.settings)
+    if "trained" in config:
+        from avreward.raters.wrappers._trained import trained_rater
+
+        return trained_rater(rater, config["trained"], folder)
     return rater
 
 

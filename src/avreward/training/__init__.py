@@ -40,12 +40,15 @@ if TYPE_CHECKING:
     from avreward.training.monitor import MonitorState as MonitorState
     from avreward.training.monitor import RewardDivergence as RewardDivergence
     from avreward.training.monitor import RewardMonitor as RewardMonitor
+    from avreward.training.rater._checks import last_checkpoint as last_checkpoint
+    from avreward.training.rater.arguments import RaterTrainingArguments as RaterTrainingArguments
     from avreward.training.rater.comparison_losses import bradley_terry_loss as bradley_terry_loss
     from avreward.training.rater.comparison_losses import fidelity_loss as fidelity_loss
     from avreward.training.rater.comparison_losses import list_policy_loss as list_policy_loss
     from avreward.training.rater.comparison_losses import listwise_loss as listwise_loss
     from avreward.training.rater.levels import level_loss as level_loss
     from avreward.training.rater.levels import to_levels as to_levels
+    from avreward.training.rater.trainer import RaterTrainer as RaterTrainer
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -68,5 +71,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "monitor": ["MonitorState", "RewardDivergence", "RewardMonitor"],
         "rater.comparison_losses": ["bradley_terry_loss", "fidelity_loss", "list_policy_loss", "listwise_loss"],
         "rater.levels": ["level_loss", "to_levels"],
+        "rater._checks": ["last_checkpoint"],
+        "rater.arguments": ["RaterTrainingArguments"],
+        "rater.trainer": ["RaterTrainer"],
     },
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avreward._extras import extra
 from avreward._whole_files import private_folder
@@ -19,11 +20,19 @@ FORMAT = {"format": "avreward", "format_version": 1}
 SHARD = "5GB"
 
 
-def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
+def save(
+    rater: NetworkRater, folder: str | PathLike[str], more: Mapping[str, Any] | None = None, text: str | None = None
+) -> Path:
     """Save `rater` to `folder`, so that `load_rater` can read it, and return the folder.
 
     It gets ``model.safetensors`` (in shards of 5 GB), ``config.json`` with all other settings, the tokenizer if there
     is one, and a model card ``README.md``. A rater that was saved there before is replaced.
+
+    Args:
+        rater: any rater that a loader made.
+        folder: to write.
+        more: further entries of ``config.json`` (*optional*).
+        text: of the model card (*optional*, that of `card`).
 
     Raises:
         ArgumentError: if `folder` is a file or holds files other than a saved rater.
@@ -36,6 +45,7 @@ def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
     _check_merged(rater)
     # first, because not every rater can be saved
     config = {**FORMAT, **rater.origin, "settings": dict(rater.settings), "fingerprint": rater.fingerprint}
+    config |= more or {}
     _check_replaceable(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with private_folder(out) as place:
@@ -44,7 +54,7 @@ def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
         if rater.tokenizer is not None:
             rater.tokenizer.save_pretrained(new)
         save_torch_state_dict(rater.module.state_dict(), str(new), max_shard_size=SHARD, metadata={"format": "pt"})
-        (new / "README.md").write_text(card(rater), encoding="utf-8")
+        (new / "README.md").write_text(card(rater) if text is None else text, encoding="utf-8")
         (new / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8")
         if out.exists():
             out.rename(place / "old")
@@ -52,13 +62,21 @@ def save(rater: NetworkRater, folder: str | PathLike[str]) -> Path:
     return out
 
 
-def push(rater: NetworkRater, repository: str, private: bool = True) -> str:
+def push(
+    rater: NetworkRater,
+    repository: str,
+    private: bool = True,
+    more: Mapping[str, Any] | None = None,
+    text: str | None = None,
+) -> str:
     """Upload `rater` to the Hugging Face hub and return the repository's address.
 
     Args:
         rater: any rater that a loader made.
         repository: ``"OWNER/NAME"``; created if necessary.
         private: whether a new repository is private.
+        more: see `save`.
+        text: see `save`.
     """
     with extra("lmm"):
         from huggingface_hub import HfApi
@@ -66,7 +84,7 @@ def push(rater: NetworkRater, repository: str, private: bool = True) -> str:
     api = HfApi()
     address = api.create_repo(repository, private=private, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        api.upload_folder(repo_id=repository, folder_path=save(rater, Path(folder) / "rater"))
+        api.upload_folder(repo_id=repository, folder_path=save(rater, Path(folder) / "rater", more, text))
     return str(address)
 
 

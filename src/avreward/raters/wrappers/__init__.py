@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from avreward.raters.wrappers._calibrated import calibrated as calibrated
     from avreward.raters.wrappers._restricted import RestrictedRater as RestrictedRater
     from avreward.raters.wrappers._restricted import restricted as restricted
+    from avreward.raters.wrappers._trained import TrainedRater as TrainedRater
     from avreward.raters.wrappers.adapters import AdaptedRater as AdaptedRater
     from avreward.raters.wrappers.adapters import adapted as adapted
     from avreward.raters.wrappers.base import WrapperRater as WrapperRater
@@ -24,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "_calibrated": ["CalibratedRater", "calibrated"],
+        "_trained": ["TrainedRater"],
         "adapters": ["AdaptedRater", "adapted"],
         "base": ["WrapperRater"],
         "calibration_curves": ["Calibration", "Linear", "Logistic"],
