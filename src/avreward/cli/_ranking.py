@@ -120,7 +120,7 @@ def candidates_as_json(ranking: Ranking) -> list[dict[str, Any]]:
             "rank": place,
             "clip": ranking.names[i],
             "reward": float(picked.rewards.values[i]),
-            "sigma": None if sigma is None else float(sigma[i]),
+            "sigma": None if sigma is None or not bool(sigma[i].isfinite()) else float(sigma[i]),
             "basis": list(picked.rewards.basis[i]),
             **_scores(picked, i),
         }

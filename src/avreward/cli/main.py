@@ -22,6 +22,7 @@ from avreward.cli import (
     rank,
     raters,
     score,
+    train,
     verify,
 )
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
@@ -115,6 +116,7 @@ for command in (
     dub.dub,
     probe.probe,
     raters.raters,
+    train.train,
     convert.convert,
     verify.verify,
 ):

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from avreward.training.rater.comparison_losses import listwise_loss as listwise_loss
     from avreward.training.rater.levels import level_loss as level_loss
     from avreward.training.rater.levels import to_levels as to_levels
+    from avreward.training.rater.run import TrainingRun as TrainingRun
+    from avreward.training.rater.run import read_run as read_run
+    from avreward.training.rater.run import train_rater as train_rater
     from avreward.training.rater.trainer import RaterTrainer as RaterTrainer
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -73,6 +76,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "rater.levels": ["level_loss", "to_levels"],
         "rater._checks": ["last_checkpoint"],
         "rater.arguments": ["RaterTrainingArguments"],
+        "rater.run": ["TrainingRun", "read_run", "train_rater"],
         "rater.trainer": ["RaterTrainer"],
     },
 )

@@ -80,6 +80,8 @@ class TrainedRater(CalibratedRater):
     def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
         """Return calibrated scores, with the uncertainty that training measured."""
         scores = super().rate(samples, work)
+        if not self.sigmas:
+            return scores
         size = scores.values.new_tensor([self.sigmas.get(name, float("nan")) for name in scores.names])
         sigma = torch.where(scores.present.to(size.device), size, torch.nan)
         return replace(scores, sigma=sigma if scores.sigma is None else torch.hypot(sigma, scores.sigma))

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from avreward.training.rater.comparison_losses import listwise_loss as listwise_loss
     from avreward.training.rater.levels import level_loss as level_loss
     from avreward.training.rater.levels import to_levels as to_levels
+    from avreward.training.rater.run import TrainingRun as TrainingRun
+    from avreward.training.rater.run import read_run as read_run
+    from avreward.training.rater.run import train_rater as train_rater
     from avreward.training.rater.trainer import RaterTrainer as RaterTrainer
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -22,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "levels": ["level_loss", "to_levels"],
         "_checks": ["last_checkpoint"],
         "arguments": ["RaterTrainingArguments"],
+        "run": ["TrainingRun", "read_run", "train_rater"],
         "trainer": ["RaterTrainer"],
     },
 )

@@ -11,7 +11,7 @@ from avreward.training.rater.comparison_losses import TIES, Ties
 
 with extra("train"):
     from transformers import TrainingArguments
-    from transformers.trainer_utils import SchedulerType
+    from transformers.trainer_utils import IntervalStrategy, SchedulerType
 
 Stage = Literal["levels", "scores", "pairs"]
 LOSSES: dict[str, tuple[str, ...]] = {
@@ -70,6 +70,7 @@ class RaterTrainingArguments(TrainingArguments):
     learning_rate: float = field(default=1e-5, metadata={"help": "the highest learning rate"})
     lr_scheduler_type: SchedulerType | str = field(default="cosine", metadata={"help": "how the learning rate falls"})
     warmup_steps: float = field(default=0.03, metadata={"help": "share of steps (below 1), or number of steps"})
+    logging_strategy: IntervalStrategy | str = field(default="epoch", metadata={"help": "when the loss is logged"})
     dataloader_drop_last: bool = field(default=True, metadata={"help": "drop a last batch that is too small"})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "unused: a NaN loss stops the run"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "unused: batches hold decoded clips"})

@@ -32,6 +32,7 @@ from avreward.training.rater.levels import expected_level
 
 with extra("train"):
     from transformers import EvalPrediction, Trainer
+    from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 WEIGHTS = "model.safetensors"  # where transformers looks for a checkpoint's weights
 PAIRS, RATINGS = "pair_accuracy", "srcc"
@@ -55,7 +56,7 @@ class RaterTrainer(Trainer):
         ArgumentError: for a rater or rows that can't be trained on.
 
     Example:
-        >>> rater = load_rater("checkpoints/a", scheme="masked")  # doctest: +SKIP
+        >>> rater = load_rater("checkpoints/aigveval")  # doctest: +SKIP
         >>> trainer = RaterTrainer(rater, "train.csv", "test.csv", RaterTrainingArguments("out"))  # doctest: +SKIP
         >>> trainer.train()  # doctest: +SKIP
         >>> trainer.finish().save_pretrained("my_rater")  # doctest: +SKIP
@@ -107,8 +108,6 @@ class RaterTrainer(Trainer):
     @staticmethod
     def _choose_strategies(args: RaterTrainingArguments, held_out: Sequence[Example] | None) -> None:
         """Evaluate and save after each epoch and keep the best, unless the arguments say otherwise."""
-        from transformers.trainer_utils import IntervalStrategy, SaveStrategy
-
         if args.report_to == ["all"] or args.report_to is None:
             args.report_to = []
         if held_out is not None and args.eval_strategy == IntervalStrategy.NO:
@@ -123,13 +122,13 @@ class RaterTrainer(Trainer):
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Return the loader of held-out examples, which are collated by their own data set."""
-        before = self.data_collator
+        before = self.data_collator, self.args.dataloader_drop_last
         data = eval_dataset if isinstance(eval_dataset, DecodedExamples) else self.held_out
-        self.data_collator = (data or self.data).collated
+        self.data_collator, self.args.dataloader_drop_last = (data or self.data).collated, False  # every row counts
         try:
             return super().get_eval_dataloader(eval_dataset)
         finally:
-            self.data_collator = before
+            self.data_collator, self.args.dataloader_drop_last = before
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: Any
