@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from avreward.errors import AvrewardError, describe
 from avreward.raters.base import Rater, Sample
-from avreward.training.rater._examples import ClipSource, Example
+from avreward.training.rater._examples import ClipSource, JudgedRow
 
 Batch = dict[str, Any]
 """``ratings`` (clips, dimensions), ``group`` (clips,), ``outcome``, ``margin`` (examples, dimensions), ``samples``."""
@@ -24,7 +24,7 @@ class DecodedExamples(Dataset[tuple[int, list[Sample]]]):
         rater: decodes them.
     """
 
-    def __init__(self, examples: Sequence[Example], rater: Rater) -> None:
+    def __init__(self, examples: Sequence[JudgedRow], rater: Rater) -> None:
         self.examples, self.rater = examples, rater
 
     def __len__(self) -> int:

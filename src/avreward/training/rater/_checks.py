@@ -14,7 +14,7 @@ from avreward.errors import ArgumentError, Described
 from avreward.raters.base import Rater
 from avreward.raters.checkpoints.network_rater import NetworkRater
 from avreward.raters.wrappers.base import WrapperRater
-from avreward.training.rater._examples import Example
+from avreward.training.rater._examples import JudgedRow
 
 if TYPE_CHECKING:
     from avreward.training.rater.arguments import RaterTrainingArguments
@@ -39,7 +39,7 @@ def trainable(rater: Rater) -> NetworkRater:
     return rater
 
 
-def check_enough(examples: Sequence[Example], args: RaterTrainingArguments) -> None:
+def check_enough(examples: Sequence[JudgedRow], args: RaterTrainingArguments) -> None:
     """Raise `ArgumentError` for fewer examples than a batch."""
     least = args.per_device_train_batch_size * args.world_size if args.dataloader_drop_last else 1
     if len(examples) < least:
@@ -47,7 +47,7 @@ def check_enough(examples: Sequence[Example], args: RaterTrainingArguments) -> N
         raise ArgumentError("train", f"at least one batch of {least}", got, "lower per_device_train_batch_size")
 
 
-def warn_of_leaks(train: Sequence[Example], held_out: Sequence[Example]) -> None:
+def warn_of_leaks(train: Sequence[JudgedRow], held_out: Sequence[JudgedRow]) -> None:
     """Warn where training and evaluation share groups."""
     shared = {example.group for example in train if example.group} & {example.group for example in held_out}
     if shared:
@@ -55,7 +55,7 @@ def warn_of_leaks(train: Sequence[Example], held_out: Sequence[Example]) -> None
         warnings.warn(f"{also}: held-out results are too good; split by prompt or video", UserWarning, stacklevel=3)
 
 
-def ranges(*examples: Sequence[Example]) -> list[tuple[float, float]]:
+def ranges(*examples: Sequence[JudgedRow]) -> list[tuple[float, float]]:
     """Return the lowest and highest rating of each dimension."""
     table = torch.cat([example.ratings for each in examples for example in each])
     return [

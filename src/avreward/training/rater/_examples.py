@@ -65,7 +65,7 @@ class ClipSource:
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
+class JudgedRow:
     """One row: a clip with ratings, two clips with an outcome, or all clips of a group with ratings.
 
     Attributes:
@@ -115,7 +115,7 @@ def rows_of(source: Rows) -> tuple[list[dict[str, Any]], Path | None, str]:
     """Return the rows, the folder that their relative paths start from, and a name for messages.
 
     Raises:
-        ArgumentError: if it is no table, or has no rows.
+        ArgumentError: if it is not a table, or has no rows.
         AvrewardError: if the file can't be read.
     """
     import pandas
@@ -155,7 +155,7 @@ def _read(path: Path) -> pandas.DataFrame:
         raise AvrewardError(f"{path}: this table can't be read ({why}); check the file") from error
 
 
-def scored_examples(source: Rows, columns: Mapping[str, str], grouped: bool = False) -> list[Example]:
+def scored_examples(source: Rows, columns: Mapping[str, str], grouped: bool = False) -> list[JudgedRow]:
     """Return an example a row of a scored table; with `grouped`, one for each group.
 
     Args:
@@ -183,7 +183,9 @@ def scored_examples(source: Rows, columns: Mapping[str, str], grouped: bool = Fa
     _check_files([one for one, _, _ in found], name)
     none = torch.full((len(columns),), math.nan)
     if not grouped:
-        return [Example((one,), ratings[None], none, torch.zeros(len(columns)), group) for one, ratings, group in found]
+        return [
+            JudgedRow((one,), ratings[None], none, torch.zeros(len(columns)), group) for one, ratings, group in found
+        ]
     members: dict[str, list[tuple[ClipSource, Tensor]]] = {}
     for one, ratings, group in found:
         members.setdefault(group, []).append((one, ratings))
@@ -191,12 +193,14 @@ def scored_examples(source: Rows, columns: Mapping[str, str], grouped: bool = Fa
     if not lists:
         raise ArgumentError(name, "groups of two clips or more", Described("one clip each"), "add a column group")
     return [
-        Example(tuple(one for one, _ in own), torch.stack([r for _, r in own]), none, torch.zeros(len(columns)), group)
+        JudgedRow(
+            tuple(one for one, _ in own), torch.stack([r for _, r in own]), none, torch.zeros(len(columns)), group
+        )
         for group, own in lists.items()
     ]
 
 
-def pair_examples(source: Rows, columns: Mapping[str, str]) -> list[Example]:
+def pair_examples(source: Rows, columns: Mapping[str, str]) -> list[JudgedRow]:
     """Return an example a row of a pair table.
 
     Args:
@@ -220,7 +224,7 @@ def pair_examples(source: Rows, columns: Mapping[str, str]) -> list[Example]:
         clips = tuple(_source(row, side, base, where) for side in ("first", "second"))
         ratings = torch.full((2, len(columns)), math.nan)
         margins = torch.full((len(columns),), 0.0 if math.isnan(margin) else margin)
-        found.append(Example(clips, ratings, outcome, margins, _group(row)))
+        found.append(JudgedRow(clips, ratings, outcome, margins, _group(row)))
     if not found:
         raise ArgumentError(name, f"outcomes under {', '.join(columns.values())}", Described("none"))
     _check_files([clip for example in found for clip in example.clips], name)

@@ -1,6 +1,6 @@
 """Gradients of a loss over a whole batch, whatever parts and processes it is computed in.
 
-A correlation or a ranking is no mean over clips: its value over parts of a batch is another one. So the scores of all
+A correlation or a ranking is not a mean over clips: over parts of a batch it has another value. So the scores of all
 parts are computed first, without a graph; the loss over all of them gives the gradient of each score; and each part is
 then run again with a graph, from which the gradient of its own scores goes back (GradCache, arXiv:2101.06983).
 """

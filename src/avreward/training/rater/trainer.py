@@ -20,7 +20,7 @@ from avreward.raters.checkpoints.loading import _cast
 from avreward.raters.wrappers._trained import TrainedRater
 from avreward.training.rater._batches import Batch, DecodedExamples
 from avreward.training.rater._checks import check_enough, ranges, trainable, warn_of_leaks
-from avreward.training.rater._examples import Example, Rows, names_of, pair_examples, rows_of, scored_examples
+from avreward.training.rater._examples import JudgedRow, Rows, names_of, pair_examples, rows_of, scored_examples
 from avreward.training.rater._finish import judged, raw_scores, stage_record, training_card
 from avreward.training.rater._lora import merge_weights, trained_state
 from avreward.training.rater._metrics import pair_metrics, rating_metrics
@@ -100,13 +100,13 @@ class RaterTrainer(Trainer):
         self._gradients: BatchGradients | None = None
         self._step = 0
 
-    def _examples(self, rows: Rows, args: RaterTrainingArguments, single: bool = False) -> list[Example]:
+    def _examples(self, rows: Rows, args: RaterTrainingArguments, single: bool = False) -> list[JudgedRow]:
         if args.stage == "pairs":
             return pair_examples(rows, self.dimensions)
         return scored_examples(rows, self.dimensions, grouped=args.listed and not single)
 
     @staticmethod
-    def _choose_strategies(args: RaterTrainingArguments, held_out: Sequence[Example] | None) -> None:
+    def _choose_strategies(args: RaterTrainingArguments, held_out: Sequence[JudgedRow] | None) -> None:
         """Evaluate and save after each epoch and keep the best, unless the arguments say otherwise."""
         if args.report_to == ["all"] or args.report_to is None:
             args.report_to = []
