@@ -41,6 +41,7 @@ from avreward.raters.encoders._mrope import mrope
 from avreward.raters.encoders._qwen_patches import QwenPatches
 from avreward.raters.encoders.beats import Beats, BeatsConfig
 from avreward.raters.encoders.stc import StcConnector
+from avreward.raters.listener import ListenerRater, PreferenceHead, SoundEffectsNetwork, SoundEffectsRater
 from avreward.raters.lmm.backbones.qwen2_5_omni import Qwen2_5Omni
 from avreward.raters.lmm.prompt import Slot, Text, Tokens
 from avreward.raters.lmm.rater import LmmRater, Question
@@ -54,7 +55,7 @@ from avreward.raters.video_reward.rater import NORMS, VideoRewardRater, backbone
 from avreward.raters.zero_shot.rater import PublicRater
 from versions.avbench_audio_cases import avbench_audio_cases
 from versions.avbench_video_cases import avbench_video_cases
-from versions.inputs import audio, clip, filled, network, numbers, scores, video
+from versions.inputs import audio, clip, filled, network, numbers, scores, uniform, video
 
 TEXTS = {"audio_prompt": "A dog barks.", "speech": "Good dog."}
 
@@ -266,3 +267,18 @@ def embedding_cases() -> dict[str, Any]:
 
 
 _VISION = ("<|vision_start|>", "<|image_pad|>", "<|video_pad|>", "<|vision_end|>")
+
+
+def listener_cases() -> dict[str, Any]:
+    """A head with slopes and squares on two measurements and a tiny encoder of sounds."""
+    sounds = SoundEffectsRater(network(SoundEffectsNetwork(8)))
+    columns = [("signals", "loudness"), ("signals", "bandwidth"), *(("aisfx", d.name) for d in sounds.dimensions)]
+    head = PreferenceHead(len(columns), 4)
+    head.projection[:2, :2] = torch.eye(2)
+    head.projection[2:, 2:] = uniform(2, 8, seed=4)
+    head.center[:] = torch.tensor([-20.0, 5.0, 0.1, 0.2])
+    head.scale[:] = torch.tensor([4.0, 2.0, 0.5, 0.5])
+    head.weight[:], head.curve[:] = torch.tensor([0.5, -0.3, 1.0, 0.7]), torch.tensor([-0.2, 0.0, 0.1, 0.0])
+    rater = ListenerRater({"signals": SignalsRater(), "aisfx": sounds}, columns, head)
+    clips = {"short": clip(8, 1.0, 16000, fps=8), "long": Clip(audio=audio(4 * 44100, 44100, 2), sample_rate=44100)}
+    return {name: scores(rater, one)[0] for name, one in clips.items()} | {"features": scores(sounds, clips["long"])[0]}

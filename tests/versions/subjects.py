@@ -50,6 +50,7 @@ SUBJECTS = _all(
         Subject("avreward.raters.aigveval", ("media", "encoders", "lmm"), rater_cases.aigveval_cases),
         Subject("avreward.raters.dover", ("media", "encoders"), rater_cases.dover_cases),
         Subject("avreward.raters.embedding", ("media",), rater_cases.embedding_cases),
+        Subject("avreward.raters.listener", ("media", "signals"), rater_cases.listener_cases),
     )
 )
 

@@ -23,6 +23,7 @@ from avreward.cli import (
     raters,
     score,
     train,
+    teach,
     verify,
 )
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
@@ -118,6 +119,7 @@ for command in (
     raters.raters,
     train.train,
     convert.convert,
+    teach.teach,
     verify.verify,
 ):
     app.command(cls=Command, epilog=EXIT_CODES)(command)

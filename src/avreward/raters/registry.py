@@ -22,6 +22,7 @@ from avreward.raters.avbench._video_cards import VIDEO_CARDS
 from avreward.raters.card import UNKNOWN, RaterCard
 from avreward.raters.dover._card import CARD as DOVER
 from avreward.raters.embedding._card import CARD as EMBEDDING
+from avreward.raters.listener._card import CARD as LISTENER
 from avreward.raters.signals._card import CARD as SIGNALS
 from avreward.raters.stereo._card import CARD as STEREO
 from avreward.raters.sync._card import CARD as SYNC
@@ -49,6 +50,7 @@ CARDS = (
     PUBLIC,
     EMBEDDING,
     *AUDIO_CARDS,
+    LISTENER,
 )
 """The raters that come with the package."""
 

@@ -52,6 +52,11 @@ if TYPE_CHECKING:
     from avreward.training.rater.run import read_run as read_run
     from avreward.training.rater.run import train_rater as train_rater
     from avreward.training.rater.trainer import RaterTrainer as RaterTrainer
+    from avreward.training.rater.teach_choices import Judgment as Judgment
+    from avreward.training.rater.teach_choices import judgments_of_ratings as judgments_of_ratings
+    from avreward.training.rater.teach_choices import own_sounds as own_sounds
+    from avreward.training.rater.teaching import TaughtRater as TaughtRater
+    from avreward.training.rater.teaching import teach as teach
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -78,5 +83,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "rater.arguments": ["RaterTrainingArguments"],
         "rater.run": ["TrainingRun", "read_run", "train_rater"],
         "rater.trainer": ["RaterTrainer"],
+        "rater.teaching": ["TaughtRater", "teach"],
+        "rater.teach_choices": ["Judgment", "judgments_of_ratings", "own_sounds"],
     },
 )

@@ -1,0 +1,21 @@
+"""Raters taught from few choices: a small head on frozen features."""
+
+from typing import TYPE_CHECKING
+
+from avreward._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from avreward.raters.listener.head import PreferenceHead as PreferenceHead
+    from avreward.raters.listener.rater import ListenerRater as ListenerRater
+    from avreward.raters.listener.sound_effects import SoundEffectsNetwork as SoundEffectsNetwork
+    from avreward.raters.listener.sound_effects import SoundEffectsRater as SoundEffectsRater
+    from avreward.raters.listener.sound_effects import installed_sound_effects as installed_sound_effects
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "head": ["PreferenceHead"],
+        "rater": ["ListenerRater"],
+        "sound_effects": ["SoundEffectsNetwork", "SoundEffectsRater", "installed_sound_effects"],
+    },
+)

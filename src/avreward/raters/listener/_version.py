@@ -1,0 +1,3 @@
+"""Version of the listener's scores; see CONTRIBUTING.md."""
+
+VERSION = 1
