@@ -28,7 +28,7 @@ from avreward.cli import (
 )
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
 from avreward.cli.people import ask, study
-from avreward.cli.training import perturb
+from avreward.cli.training import perturb, teach
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # such errors name no file, least of all standard output

@@ -20,8 +20,8 @@ from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.checkpoints._fingerprint import digest, weights_hash
 from avreward.raters.listener._card import MODEL_TYPE, preference
-from avreward.raters.listener._version import VERSION
 from avreward.raters.listener._encoders import encoder_from, features_of
+from avreward.raters.listener._version import VERSION
 from avreward.raters.listener.head import PreferenceHead
 from avreward.raters.scores import Scores
 from avreward.raters.wrappers._members import MemberSamples, failure_of, load_member_tracks, load_members, rate_members

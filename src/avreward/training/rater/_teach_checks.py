@@ -43,15 +43,13 @@ class HeldOutAgreement:
         return {"by": self.by, "pairs": texts[0], "interval": interval, "best": texts[1]}
 
 
-def held_out(by: str, utility: Numbers, sets: ChoiceSets, only: np.ndarray | None = None, seed: int = 0) -> HeldOutAgreement:
+def held_out(by: str, utility: Numbers, sets: ChoiceSets) -> HeldOutAgreement:
     """Return how a score (a number a row) agrees with choices.
 
     Args:
         by: the name of the line.
         utility: of each row of features; NaN where there is none.
         sets: the choices.
-        only: comparisons that count: a mask (choices, candidates) (*optional*).
-        seed: of the bootstrap.
     """
     lines = np.arange(len(sets))
     present = sets.rows >= 0
@@ -59,8 +57,6 @@ def held_out(by: str, utility: Numbers, sets: ChoiceSets, only: np.ndarray | Non
     own = u[lines, sets.chosen][:, None]
     counted = np.isfinite(u) & np.isfinite(own)
     counted[lines, sets.chosen] = False
-    if only is not None:
-        counted &= only
     weight = counted * sets.weight[:, None] / np.maximum(present.sum(1) - 1, 1)[:, None]
     credit = (weight * ((own > u) + 0.5 * (own == u))).sum(1)
     total = weight.sum(1)
@@ -69,7 +65,7 @@ def held_out(by: str, utility: Numbers, sets: ChoiceSets, only: np.ndarray | Non
     groups = np.flatnonzero(of > 0)
     if not len(groups):
         return HeldOutAgreement(by, nan, nan, nan, nan, nan, 0)
-    draws = np.random.default_rng(seed).integers(len(groups), size=(DRAWS, len(groups)))
+    draws = np.random.default_rng(0).integers(len(groups), size=(DRAWS, len(groups)))
     shares = won[groups][draws].sum(1) / of[groups][draws].sum(1)
     low, high = np.quantile(shares, [0.025, 0.975])
     top = (counted & (u >= own)).sum(1) == 0

@@ -109,7 +109,9 @@ class FittedHead:
         return head
 
 
-def fit_head(features: Numbers, columns: Sequence[tuple[str, str]], sets: ChoiceSets, forms: Sequence[Form]) -> FittedHead:
+def fit_head(
+    features: Numbers, columns: Sequence[tuple[str, str]], sets: ChoiceSets, forms: Sequence[Form]
+) -> FittedHead:
     """Return the head of the form and ridge that predict held-out groups of `sets` best."""
     folds = folds_of(sets.group, INNER)
     best: tuple[float, Form, float] | None = None
