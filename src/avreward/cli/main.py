@@ -23,7 +23,6 @@ from avreward.cli import (
     raters,
     score,
     train,
-    teach,
     verify,
 )
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
