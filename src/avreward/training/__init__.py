@@ -51,12 +51,12 @@ if TYPE_CHECKING:
     from avreward.training.rater.run import TrainingRun as TrainingRun
     from avreward.training.rater.run import read_run as read_run
     from avreward.training.rater.run import train_rater as train_rater
-    from avreward.training.rater.trainer import RaterTrainer as RaterTrainer
     from avreward.training.rater.teach_choices import Judgment as Judgment
     from avreward.training.rater.teach_choices import judgments_of_ratings as judgments_of_ratings
     from avreward.training.rater.teach_choices import own_sounds as own_sounds
     from avreward.training.rater.teaching import TaughtRater as TaughtRater
     from avreward.training.rater.teaching import teach as teach
+    from avreward.training.rater.trainer import RaterTrainer as RaterTrainer
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
