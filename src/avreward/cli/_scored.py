@@ -69,6 +69,11 @@ def table_to_compare(
     return _scored(inputs, raters, chosen, clips, group_by), True
 
 
+def table_of_clips(source: Path, raters: Mapping[str, Rater], clips: Sequence[ListedClip]) -> ScoredTable:
+    """Return the table of clips that `source` lists, scored with the store that all commands share."""
+    return _scored([source], raters, None, clips, None, complain)
+
+
 def _answers(inputs: Sequence[Path], items: Path, prompts: Path | None) -> list[ListedClip]:
     """Return the clips that answer AVBench's items; say how many do not, and how many items have none."""
     from avreward.datasets import avbench_clips, read_avbench

@@ -26,7 +26,7 @@ from avreward.cli import (
     verify,
 )
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
-from avreward.cli.people import ask, study
+from avreward.cli.people import ask, evaluate, study
 from avreward.cli.training import perturb, teach
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
@@ -109,6 +109,7 @@ for command in (
     filter.filter,
     curve.curve,
     compare.compare,
+    evaluate.evaluate,
     pairs.pairs,
     perturb.perturb,
     ask.ask,

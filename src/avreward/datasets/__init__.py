@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from avreward.datasets.readers.avbench import read_avbench as read_avbench
     from avreward.datasets.readers.corpus import JudgedTable as JudgedTable
     from avreward.datasets.readers.corpus import read_corpus as read_corpus
+    from avreward.datasets.readers.published_scores import PublishedResult as PublishedResult
+    from avreward.datasets.readers.published_scores import published_results as published_results
     from avreward.datasets.readers.published_scores import read_published as read_published
     from avreward.datasets.subjective._win_rates import WinRate as WinRate
     from avreward.datasets.subjective._win_rates import win_rates as win_rates
@@ -54,7 +56,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "readers._corpora": ["CORPORA", "Corpus"],
         "readers.avbench": ["AvbenchItem", "avbench_clips", "read_avbench"],
         "readers.corpus": ["JudgedTable", "read_corpus"],
-        "readers.published_scores": ["read_published"],
+        "readers.published_scores": ["PublishedResult", "published_results", "read_published"],
         "subjective._win_rates": ["WinRate", "win_rates"],
         "subjective.agreement": ["SplitHalf", "krippendorff_alpha", "split_half_srcc"],
         "subjective.folds": ["split_folds", "warn_of_leaks"],

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from avreward.evaluation.fine_tune import FineTuneVerdict as FineTuneVerdict
     from avreward.evaluation.fine_tune import judge_fine_tune as judge_fine_tune
     from avreward.evaluation.intervals import wilson as wilson
+    from avreward.evaluation.judgments import RaterEvaluation as RaterEvaluation
+    from avreward.evaluation.judgments import RaterMetric as RaterMetric
+    from avreward.evaluation.judgments import evaluate_judgments as evaluate_judgments
     from avreward.evaluation.systems import SystemComparison as SystemComparison
     from avreward.evaluation.systems import compare_systems as compare_systems
     from avreward.evaluation.verification import Verification as Verification
@@ -25,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "correlation": ["krcc", "plcc", "srcc"],
         "fine_tune": ["FineTuneVerdict", "judge_fine_tune"],
         "intervals": ["wilson"],
+        "judgments": ["RaterEvaluation", "RaterMetric", "evaluate_judgments"],
         "systems": ["SystemComparison", "compare_systems"],
         "verification": ["Verification", "verify"],
     },

@@ -37,19 +37,19 @@ def systems_latex(found: SystemComparison) -> str:
         r"% Bold: best mean. \dagger: ahead of every other system (p corrected for all pairs and scores).",
         rf"\begin{{tabular}}{{l{'r' * len(found.dimensions)}}}",
         r"\toprule",
-        " & ".join(["System", *(_escaped(name) + _arrow(name, found) for name in found.dimensions)]) + r" \\",
+        " & ".join(["System", *(escaped(name) + _arrow(name, found) for name in found.dimensions)]) + r" \\",
         r"\midrule",
     ]
     for system in found.systems:
         cells = [_cell(found, dimension, system) for dimension in found.dimensions]
-        lines.append(" & ".join([_escaped(system), *cells]) + r" \\")
+        lines.append(" & ".join([escaped(system), *cells]) + r" \\")
     if found.categories:
         category = None
         for row in found.category_rows():
             if row[0].category != category:
                 category = row[0].category
-                lines += [r"\midrule", rf"\multicolumn{{{1 + len(row)}}}{{l}}{{\emph{{{_escaped(category)}}}}} \\"]
-            lines.append(" & ".join([_escaped(row[0].system), *(_number(one.mean) for one in row)]) + r" \\")
+                lines += [r"\midrule", rf"\multicolumn{{{1 + len(row)}}}{{l}}{{\emph{{{escaped(category)}}}}} \\"]
+            lines.append(" & ".join([escaped(row[0].system), *(_number(one.mean) for one in row)]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
@@ -73,5 +73,6 @@ def _arrow(name: str, found: SystemComparison) -> str:
     return r" $\downarrow$" if name in found.lower else ""
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text in which LaTeX's special characters stand for themselves."""
     return re.sub(r"[\\{}$&#%_~^]", lambda found: _SPECIAL[found[0]], text)

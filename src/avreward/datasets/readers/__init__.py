@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from avreward.datasets.readers.avbench import read_avbench as read_avbench
     from avreward.datasets.readers.corpus import JudgedTable as JudgedTable
     from avreward.datasets.readers.corpus import read_corpus as read_corpus
+    from avreward.datasets.readers.published_scores import PublishedResult as PublishedResult
+    from avreward.datasets.readers.published_scores import published_results as published_results
     from avreward.datasets.readers.published_scores import read_published as read_published
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -20,6 +22,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_corpora": ["CORPORA", "Corpus"],
         "avbench": ["AvbenchItem", "avbench_clips", "read_avbench"],
         "corpus": ["JudgedTable", "read_corpus"],
-        "published_scores": ["read_published"],
+        "published_scores": ["PublishedResult", "published_results", "read_published"],
     },
 )

@@ -1,10 +1,11 @@
-"""Scores that a rater's authors published, from a CSV file."""
+"""Scores that a rater's authors published, from a CSV file, and results of papers on corpora."""
 
 from __future__ import annotations
 
 import csv
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
@@ -49,3 +50,50 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(text)
     return value
+
+
+@dataclass(frozen=True)
+class PublishedResult:
+    """What a paper reports for a method on a corpus.
+
+    Attributes:
+        corpus: a name in `CORPORA`.
+        dimension: of the judgments.
+        method: as the paper calls it.
+        metrics: metric → value, with the names of `avreward.evaluation.evaluate_judgments`.
+        note: the table.
+    """
+
+    corpus: str
+    dimension: str
+    method: str
+    metrics: Mapping[str, float]
+    note: str
+
+
+def published_results(corpus: str) -> list[PublishedResult]:
+    """Return what papers report on a corpus; empty where nothing is known.
+
+    They are means over folds or the published split, and the methods were often trained on the rest of the corpus: a
+    rater that was not is at a disadvantage beside them.
+
+    Args:
+        corpus: a name in `CORPORA`.
+
+    Example:
+        >>> [one.method for one in published_results("text_to_audio") if one.dimension == "audio_quality"]
+        ['PAM', 'CLAP', 'AGAV-Rater']
+    """
+    with Path(__file__).with_name("published_results.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["corpus"] == corpus]
+    texts = ("corpus", "dimension", "method", "note")
+    return [
+        PublishedResult(
+            row["corpus"],
+            row["dimension"],
+            row["method"],
+            {name: float(value) for name, value in row.items() if name not in texts and value},
+            row["note"],
+        )
+        for row in rows
+    ]
