@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from avreward import Clip, load_rater
+from avreward.datasets import scene
 
 GROUPS = 12
 
@@ -72,3 +73,18 @@ def test_wrong_use(run, sounds, tmp_path):
         assert result.exit_code == 2, result.stderr
         assert says in " ".join(result.stderr.replace("│", " ").split())
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.slow
+def test_real_videos_need_no_choices(run, tmp_path):
+    """In each video a sound comes when something moves; the sounds of the others and shifts do not fit."""
+    (tmp_path / "videos").mkdir()
+    for seed in range(10):
+        scene(seed, seconds=1.0).clip.save(tmp_path / "videos" / f"{seed}.mp4")
+    result = run("teach", tmp_path / "videos", "--own", "--out", tmp_path / "mine", "--json")
+    assert result.exit_code in (0, 1), result.stderr
+    told = json.loads(result.stdout)
+    assert told["checks"][0]["groups"] == 10
+    assert told["chance"] == pytest.approx(0.2)
+    assert not told["left_out"]
+    assert load_rater(tmp_path / "mine").dimension("preference").needs >= {"audio"}
