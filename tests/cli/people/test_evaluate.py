@@ -8,9 +8,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from lmm_checks import dubs
 from scored_tables import write
+from toy_backbone import toy_rater
 
-from avreward.datasets import demo_candidates
+from avreward import Clip
+from avreward.cli.people._evaluation import multi_input_rows
+from avreward.datasets import demo_candidates, read_corpus
 from avreward.evaluation import judgments
 
 
@@ -122,3 +127,23 @@ def test_wrong_calls(run, judged, arguments: tuple, said: str) -> None:
     result = run("evaluate", table, folder / "scores.csv", *arguments)
     assert result.exit_code == 2, result.stderr
     assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_a_language_model_that_hears_all_clips_of_a_group(tmp_path) -> None:
+    rater, rows = toy_rater(), []
+    for group in range(3):
+        for number, clip in enumerate(dubs(2 + group, frames=4)):
+            clip.save(tmp_path / f"{group}_{number}.mp4")
+            rows.append(f"{group}_{number}.mp4,{group},{int(number == 1)}")
+    (tmp_path / "own.csv").write_text("\n".join(["clip,group,best", *rows]) + "\n")
+    judged = read_corpus("table", tmp_path / "own.csv")
+    (found,) = multi_input_rows(rater, judged, {"best": "toy.quality"})
+    right = 0
+    for group in range(3):
+        clips = [Clip.open(tmp_path / f"{group}_{number}.mp4") for number in range(2 + group)]
+        with torch.no_grad():
+            right += int(rater.compare(clips).argmax()) == 1
+    assert found["groups"] == 3
+    assert found["value"] == pytest.approx(right / 3)
+    assert found["chance"] == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 3)
+    assert found["low"] <= found["value"] <= found["high"]
