@@ -100,6 +100,14 @@ def test_a_steep_curve_is_level_on_some_resamples() -> None:
     assert found.get("overall", "plcc_fitted").value > 0.99
 
 
+def test_a_curve_that_falls_is_told() -> None:
+    judged, scores, _ = clips()
+    found = evaluated(judged, -scores)
+    assert found.get("overall", "plcc").value < -0.5 < 0.5 < found.get("overall", "plcc_fitted").value
+    assert any("the fitted curve falls" in note for note in found.notes)
+    assert not evaluated(judged, scores).notes
+
+
 def test_categories() -> None:
     judged, scores, truth = clips()
     found = evaluated(judged, scores, by="system")

@@ -20,7 +20,7 @@ CHOICES = ("pair_accuracy", "best_of_group")
 
 
 def correlations(scores: Floats, truth: Floats) -> tuple[Callable[[Rows], list[float]], str | None]:
-    """Return what computes `CORRELATIONS` of some rows, and why no curve is fitted (or `None`).
+    """Return what computes `CORRELATIONS` of some rows, and a remark on the fitted curve (or `None`).
 
     The curve (logistic with four parameters, as VQEG's) is fitted once, to all rows.
     """
@@ -51,7 +51,8 @@ def _fitted(scores: Floats, truth: Floats) -> tuple[Floats, str | None]:
             curve = fit_logistic(torch.from_numpy(scores), torch.from_numpy(truth), low, high)
     except ArgumentError as error:
         return np.full_like(scores, np.nan), f"no curve fits ({error})"
-    return curve(torch.from_numpy(scores)).numpy(), None
+    falls = "the fitted curve falls: higher scores go with lower judgments, which PLCC after the fit does not show"
+    return curve(torch.from_numpy(scores)).numpy(), None if curve.rising else falls
 
 
 def choices(scores: Floats, truth: Floats, contents: Rows) -> tuple[Mapping[str, tuple[Floats, Floats]], float]:
