@@ -1,16 +1,13 @@
-"""The benchmark of AVBench: whole networks from layers, totals, decoding, descent on a shift."""
+"""The benchmark of AVBench: whole networks from layers, totals, decoding."""
 
 from __future__ import annotations
 
 import avbench
-import avbench_offset
 import pytest
 import torch
 from avbench_judges import JUDGES, narrow_avbench
-from avbench_offset import Run
 
 from avreward import Clip
-from avreward.raters.avbench import SyncNet, SyncNetConfig, SyncNetRater
 from avreward.raters.avbench._card import DIMENSIONS
 
 
@@ -71,31 +68,3 @@ def test_files_opened_and_frames_are_counted(file) -> None:
     with avbench.counting() as counts:
         narrow_avbench().load(Clip.open(file, prompt="a", texts=avbench.TEXTS))
     assert counts["opened"] <= 3  # the first frame's orientation, the frames, the audio
-
-
-def test_a_shift_moves_the_waveform_and_has_a_gradient() -> None:
-    wave = torch.zeros(1600)
-    wave[800] = 1.0
-    shift = torch.tensor(0.01, requires_grad=True)
-    moved = avbench_offset.shifted(wave, shift)
-    assert int(moved.argmax()) == 960
-    assert torch.autograd.grad(moved.square().cumsum(0).sum(), shift)[0] != 0
-
-
-@pytest.mark.slow
-def test_descent_runs_from_every_start() -> None:
-    torch.manual_seed(0)
-    network = SyncNet(SyncNetConfig((3, 4, 4, 4, 4, 6), (2, 2, 2, 2, 2, 4), 8, 6))
-    seen = avbench_offset.prepared(SyncNetRater(network), 0)
-    assert seen.frames.shape == (100, 3, 224, 224)
-    assert avbench_offset.train(network, [seen], 2) > 0
-    run = avbench_offset.descended(SyncNetRater(network), avbench_offset.talking(1), 0.1, steps=2)
-    assert run.start == 0.1
-    assert run.end != 0.1
-
-
-def test_the_report_counts_what_is_left() -> None:
-    runs = [[Run(start, 0.25 * start, start, 0.0) for start in avbench_offset.STARTS] for _ in range(3)]
-    lines = avbench_offset.report(runs, 1.0).splitlines()
-    assert lines[2].startswith("| -0.2 s | 0.25 (0.25–0.25) | 0.00 ")
-    assert lines[6].startswith("| all | 0.25 (0.25–0.25) | 0.50 ")
