@@ -60,6 +60,7 @@ def group_of(listed: ListedClip, by: str, clip: Clip | None = None) -> str | Non
         ArgumentError: if `by` is neither.
 
     Example:
+        >>> from avreward.scoring import ListedClip
         >>> group_of(ListedClip(Path("dubs/rain/1.wav")), "parent")
         'dubs/rain'
     """

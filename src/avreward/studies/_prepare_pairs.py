@@ -41,6 +41,7 @@ def prepare_pairs(
         AvrewardError: if the folder holds an experiment with other pairs, other picks or another seed.
 
     Example:
+        >>> from pathlib import Path
         >>> files = Path("dub1.mp4"), Path("dub2.mp4")
         >>> choices = prepare_pairs([PairRow(files, ("dub1", "dub2"), picked=1)], "asked")
         >>> choices.asked()

@@ -77,7 +77,7 @@ class DiffusersFlow:
         >>> generator = DiffusersFlow(tiny_ltx2())
         >>> encoded = generator.encode(Condition(arguments=call))
         >>> {name: x.shape for name, x in generator.start(encoded, [Noise.of(0)]).items()}
-        {'video': torch.Size([1, 192, 4]), 'audio': torch.Size([1, 28, 8])}
+        {'video': torch.Size([1, 192, 4]), 'audio': torch.Size([1, 9, 8])}
     """
 
     def __init__(self, pipeline: Any, *, fps: float | None = None, checkpointing: bool = True) -> None:

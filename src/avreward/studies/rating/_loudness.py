@@ -28,7 +28,7 @@ def matched_gains(sounds: Sequence[tuple[Tensor, int]]) -> list[float]:
     Example:
         >>> tone = 0.1 * torch.sin(torch.arange(48000) * 0.1)[None]
         >>> [round(gain, 2) for gain in matched_gains([(tone, 48000), (0.5 * tone, 48000)])]
-        [0.91, 1.83]
+        [1.05, 2.1]
     """
     found = [_measured(wave, rate) for wave, rate in sounds]
     reached = [20 * math.log10(PEAK / peak) + level for level, peak in found if level > SILENT]
