@@ -12,6 +12,8 @@ from torch import nn
 from toy_raters import Reading, Toy, both, sound
 
 from avreward.raters.base import Rater, Sample
+from avreward.raters.listener import ListenerRater
+from avreward.raters.listener._encoders import EmbeddingFeatures
 from avreward.raters.wrappers import (
     AdaptedRater,
     CalibratedRater,
@@ -81,6 +83,8 @@ DIFFERS = {  # what a wrapper says itself
         "reads",
         "differentiable",
     },
+    ListenerRater: {"settings", "decoding", "load", "load_track", "reads"},
+    EmbeddingFeatures: {"reads"},
 }
 
 
@@ -92,6 +96,11 @@ def test_the_whole_contract_is_delegated():
 
 def test_every_wrapper_is_tested_here():
     assert {kind for kind in WrapperRater.__subclasses__() if kind.__module__.startswith("avreward.")} == set(DIFFERS)
+
+
+@pytest.mark.parametrize("kind", DIFFERS)
+def test_a_wrapper_says_itself_only_what_is_listed(kind):
+    assert {name for name in contract() - DERIVED - OWN if name in vars(kind)} <= DIFFERS[kind]
 
 
 @pytest.mark.parametrize("kind", ONE)
