@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("transformers")
 
+from known_quality import write_table
 from tiny.avbench_audio import write_tiny_nisqa
-from training.rater.test_run import write_table
 
 from avreward.cli._common import USAGE
 

@@ -27,6 +27,7 @@ def train(
             "--set", help="Change an entry, such as settings.learning_rate=1e-4 or stages.0.loss=l1; repeatable."
         ),
     ] = None,
+    ablation: Annotated[str | None, typer.Option(help="One of the ablations that CONFIG names.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Refuse to go on from an earlier run in the folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the last metrics as JSON.")] = False,
 ) -> None:
@@ -39,7 +40,7 @@ def train(
     from avreward.training.rater.run import read_run, train_rater
 
     named = [] if out is None else [f"output={json.dumps(str(out))}"]
-    run = read_run(config, [*(changes or ()), *named])
+    run = read_run(config, [*(changes or ()), *named], ablation)
     console = stderr()
     trained = train_rater(run, resume=not fresh, say=lambda line: console.print(line, markup=False, soft_wrap=True))
     metrics = best_metrics(trained.record["stages"])

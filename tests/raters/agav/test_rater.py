@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -10,12 +11,13 @@ import torch
 from golden_weights import golden_state
 from lmm_checks import check_alone, counted, dubs, film, noise, picture, plainly, sound, widen
 from media_files import write
+from safetensors.torch import load_file, save_file
 from tiny_agav_rater import SPECIAL, random_network, tiny_config, write_tiny
 from tiny_tokenizer import tiny_tokenizer
 from torch import Tensor
 
 from avreward import Clip, load_rater
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters.agav._backbone import AgavBackbone
 from avreward.raters.agav._keys import config_from_official, official_to_ours
 from avreward.raters.agav._network import AgavNetwork
@@ -471,3 +473,46 @@ def test_tokens_reach_the_language_model_whole(rater) -> None:
         [tokens] = rater.backbone.encode(track, sample.tracks[track])
         assert isinstance(tokens, Tokens)
         assert tokens.values.shape == (count, 48)
+
+
+# ---- what training starts from
+
+
+def test_one_instruction_a_score(agav_folder, tmp_path) -> None:
+    """Table 4's ablation: three questions, each about one score, which is its own row of the head."""
+    rater = load_rater(agav_folder, scheme="single")
+    assert [question.dimensions for question in rater.questions] == [(name,) for name in NAMES]
+    asked = ["audio quality", "audio-visual consistency", "overall audio-visual quality"]
+    for question, name in zip(rater.questions, asked, strict=True):
+        parts = [part for part in question.prompt if not isinstance(part, Slot)]
+        text = "".join(part.text if isinstance(part, Read) else part for part in parts)
+        assert f"Can you evaluate the {name} of the given content?" in text
+        assert text.count("[Mask]") == 1
+    clip = film()
+    with torch.no_grad():
+        sample = rater.load(clip)
+        scores = rater.rate([sample])
+        for row, (question, name) in enumerate(zip(rater.questions, NAMES, strict=True)):
+            [hidden] = read(rater.backbone, [rater.rendered(sample, question.prompt, Work())], None)
+            found = rater.backbone.module.regression(hidden[-1])[row]
+            torch.testing.assert_close(scores[name][0], found)
+    saved = load_rater(rater.save_pretrained(tmp_path / "single"))
+    assert saved.scheme == "single"
+    assert saved.fingerprint == rater.fingerprint
+
+
+def test_a_new_head_for_a_base_without_one(agav_folder, tmp_path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(agav_folder, base)
+    state = load_file(base / "model.safetensors")
+    del state["lm_head_reg.weight"]
+    save_file(state, base / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(AvrewardError, match="lm_head_reg"):
+        load_rater(base)
+    rater = load_rater(base, scheme="masked", head_seed=3)
+    head = rater.backbone.module.regression.weight
+    assert torch.equal(head, load_rater(base, head_seed=3).backbone.module.regression.weight)
+    assert not torch.equal(head, load_rater(base, head_seed=4).backbone.module.regression.weight)
+    assert rater([film()]).present.all()
+    with pytest.raises(ArgumentError, match="head_seed"):
+        load_rater(rater.save_pretrained(tmp_path / "ours"), head_seed=3)

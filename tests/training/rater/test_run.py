@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from known_quality import noisy_tone, write_table
 from tiny.avbench_audio import write_tiny_nisqa
-from training.rater.known_quality import noisy_tone
 
 from avreward import load_rater
 from avreward.errors import ArgumentError, AvrewardError
@@ -17,17 +16,6 @@ from avreward.raters import TrainedRater
 from avreward.training import TrainingRun, read_run, train_rater
 
 SETTINGS = {"use_cpu": True, "per_device_train_batch_size": 4, "dataloader_pin_memory": False, "num_train_epochs": 1}
-
-
-def write_table(path: Path, count: int, start: int) -> str:
-    with path.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["clip", "group", "mos"])
-        for number in range(start, start + count):
-            row = noisy_tone(number)
-            row["clip"].save(path.parent / f"{number}.wav")
-            rows.writerow([f"{number}.wav", row["group"], row["speech_quality"]])
-    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +128,14 @@ def test_a_folder_with_other_files_is_left_alone(work, tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ArgumentError, match="which holds other files"):
         train_rater(run_of(work, tmp_path))
+
+
+def test_an_ablation_changes_what_it_names(tmp_path) -> None:
+    path = tmp_path / "run.yaml"
+    entries = "rater: a\noutput: b\ntrain: t\nstages: [{stage: levels}, {stage: scores}]\n"
+    path.write_text(entries + "ablations: {alone: [stages.0=null], other: [stages.1.loss=l1]}\n")
+    assert [stage["stage"] for stage in read_run(path, ablation="alone").stages] == ["scores"]
+    assert read_run(path, ablation="other").stages[1]["loss"] == "l1"
+    assert len(read_run(path).stages) == 2
+    with pytest.raises(ArgumentError, match="ablation: expected one of alone, other, got 'alon'; did you mean 'alone'"):
+        read_run(path, ablation="alon")

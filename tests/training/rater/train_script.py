@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from known_quality import noisy_tone
 from tiny.avbench_audio import tiny_nisqa
-from training.rater.known_quality import noisy_tone
 from transformers import TrainerCallback
 
 from avreward.training import RaterTrainer, RaterTrainingArguments, last_checkpoint

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
+from torch import nn
 
 from avreward._extras import extra
 from avreward.clip import Clip
@@ -18,12 +20,12 @@ from avreward.raters.agav._version import VERSION
 from avreward.raters.base import Sample, Work
 from avreward.raters.lmm.prompt import Prompt, Read, Slot
 from avreward.raters.lmm.rater import LmmRater, Question
-from avreward.raters.lmm.readout import Regression
+from avreward.raters.lmm.readout import Regression, applied
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading
 
-Scheme = Literal["last", "masked"]
+Scheme = Literal["last", "masked", "single"]
 
 PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType({
     f"33_sora_elevenlabs_{clip}": dict(zip(("audio_quality", "av_consistency", "overall"), scores, strict=True))
@@ -73,9 +75,9 @@ class AgavRater(LmmRater):
         backbone: the network with its preprocessing.
         scheme: ``"last"``: all scores are read at the last token of the answer, as in the published checkpoint;
             ``"masked"``: one score is read at each of the masked levels, as in section 4.2 of the paper, for new
-            training.
+            training; ``"single"``: an instruction for each score, an ablation of the paper's table 4.
         task: ``"v2a"`` as published; ``"tta"`` and ``"ttm"`` (text-to-audio, text-to-music; experimental) need a
-            prompt instead of a video, and always use the masked scheme.
+            prompt instead of a video, and use the masked scheme in place of the last position.
         zeros_for_missing: give a clip without audio 30 s of zeros, as in the original. Only to reproduce its numbers.
         checkpointing: recompute layers in the backward pass to save memory; see `LmmRater`.
 
@@ -103,18 +105,17 @@ class AgavRater(LmmRater):
         for name, value, known in (("scheme", scheme, get_args(Scheme)), ("task", task, get_args(Task))):
             if value not in known:
                 raise unknown_name(name, value, known)
-        self.scheme: Scheme = "masked" if task != "v2a" else scheme
+        self.scheme: Scheme = "masked" if task != "v2a" and scheme == "last" else scheme
         self.task, self.zeros_for_missing = task, zeros_for_missing
         dimensions = DIMENSIONS[task]
         rows = backbone.module.config.scores
         if rows != len(dimensions):
             got = Described(f"{task!r} with {len(dimensions)}")
             raise ArgumentError("task", f"a task with as many scores as the checkpoint's head ({rows})", got)
-        prompt = _last(backbone) if self.scheme == "last" else _masked(backbone, task)
-        question = Question(tuple(d.name for d in dimensions), prompt, Regression(backbone.module.regression))
+        questions = _questions(backbone, self.scheme, task)
         if (self.scheme, task) == ("last", "v2a"):
             self.published = PUBLISHED
-        super().__init__("agav", backbone, [question], dimensions, checkpointing=checkpointing)
+        super().__init__("agav", backbone, questions, dimensions, checkpointing=checkpointing)
         self.backbone: AgavBackbone = backbone
 
     @property
@@ -147,6 +148,7 @@ def load(
     reach_end: bool | None = None,
     zeros_for_missing: bool | None = None,
     original_gradients: bool = False,
+    head_seed: int | None = None,
 ) -> AgavRater:
     """Load the rater in `folder`, in the layout of the published checkpoint or of `save_pretrained`.
 
@@ -158,6 +160,8 @@ def load(
         task: see `AgavRater` (*optional*: as saved; ``"v2a"`` for a published checkpoint).
         reach_end: see `AgavBackbone` (*optional*: as saved; False for a published checkpoint).
         zeros_for_missing: see `AgavRater` (*optional*: as saved; False for a published checkpoint).
+        head_seed: draw a new regression from this seed, for a checkpoint without one (VideoLLaMA2.1-7B-AV, from which
+            the original was trained).
         original_gradients: multiply gradients by 0.6 at each layer of BEATs, as in the original, also in evaluation.
 
     Raises:
@@ -178,14 +182,16 @@ def load(
         )
     files = weight_files(folder)
     ours = config.get("format") == "avreward"
-    sizes = AgavConfig.from_dict(config["network"]) if ours else config_from_official(config, shapes(files))
+    drawn = {} if head_seed is None else _new_head(config, task or "v2a", head_seed)
+    there = {**shapes(files), **{name: tuple(weight.shape) for name, weight in drawn.items()}}
+    sizes = AgavConfig.from_dict(config["network"]) if ours else config_from_official(config, there)
     if sizes.audio_features not in (None, sizes.audio.width):
         problem = f"expected a projector for BEATs' {sizes.audio.width} channels, got one for {sizes.audio_features}"
         raise AvrewardError(f"{folder}: {problem}; use a checkpoint whose parts fit each other")
     with init_empty_weights(include_buffers=False):
         network = AgavNetwork(sizes, loading.attention)
     rename = str if ours else official_to_ours
-    load_matching(network, read_weights(files), loading.allow, rename, folder)
+    load_matching(network, {**read_weights(files), **drawn}, loading.allow, rename, folder)
     network.audio.gradient_ratio = 0.6 if original_gradients else 1.0
     loading.placed(network)
     given = {"scheme": scheme, "task": task, "reach_end": reach_end}
@@ -194,6 +200,55 @@ def load(
     tokenizer = load_tokenizer(folder)
     backbone = AgavBackbone(network, tokenizer, loading.rounding, options.pop("reach_end", False))
     return AgavRater(backbone, **options, checkpointing=loading.checkpointing)
+
+
+def _new_head(config: Mapping[str, Any], task: Task, seed: int) -> dict[str, torch.Tensor]:
+    """Return new weights of the regression by their published name."""
+    if config.get("format") == "avreward":
+        raise ArgumentError("head_seed", "nothing for a folder that avreward saved", seed, "leave it out")
+    shape = len(DIMENSIONS[task]), int(config["hidden_size"])
+    return {"lm_head_reg.weight": 0.02 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))}
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionRow:
+    """One row of a linear head at the last of the positions.
+
+    Args:
+        head: hidden states → scores.
+        row: which score.
+    """
+
+    head: nn.Module
+    row: int
+
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the score (1,)."""
+        return applied(self.head, hidden[-1], [self.row])
+
+
+def _questions(backbone: AgavBackbone, scheme: Scheme, task: Task) -> list[Question]:
+    names = tuple(dimension.name for dimension in DIMENSIONS[task])
+    head = backbone.module.regression
+    if scheme == "single":
+        each = _single(backbone, task)
+        return [Question((name,), each[i], RegressionRow(head, i)) for i, name in enumerate(names)]
+    prompt = _last(backbone) if scheme == "last" else _masked(backbone, task)
+    return [Question(names, prompt, Regression(head))]
+
+
+def _single(backbone: AgavBackbone, task: Task) -> list[Prompt]:
+    """Return an instruction for each score; the wording follows that of the masked scheme."""
+    question, stems = _MASKED[task]
+    before = question.partition("Can you")[0]
+    prompts: list[Prompt] = []
+    for stem in (text.strip(", ") for text in stems):
+        name = stem.removesuffix(":")
+        asked = f"{before}Can you evaluate the {name[0].lower()}{name[1:]} of the given content?"
+        answer: Prompt = [f"{name[0].upper()}{name[1:]}: ", Read("[Mask]"), "."]
+        slots = [_AUDIO, _VIDEO] if task == "v2a" else [_AUDIO]
+        prompts.append(tuple(backbone.chat([*slots, asked], answer, closed=True)))
+    return prompts
 
 
 def _last(backbone: AgavBackbone) -> Prompt:

@@ -42,7 +42,17 @@ LANGUAGE_MODELS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def evaluator(dimension: Dimension, backbone: Backbone, checkpointing: bool) -> LmmRater:
+class AvBenchEvaluator(LmmRater):
+    """One of AVBench's evaluators that are language models, made by `evaluator`."""
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What loading needs beside the weights, as JSON."""
+        network = self.backbone.module.config.to_dict()  # type: ignore[union-attr,operator]
+        return {"rater": "avbench", "network": network, "options": {"dimension": self.dimensions[0].name}}
+
+
+def evaluator(dimension: Dimension, backbone: Backbone, checkpointing: bool) -> AvBenchEvaluator:
     """Return the rater of one dimension; raise `ArgumentError` for a model that cannot read one of its tracks."""
     lacking = [track for track in ("video", "audio") if track in dimension.needs and track not in backbone.tracks]
     if lacking:
@@ -50,7 +60,7 @@ def evaluator(dimension: Dimension, backbone: Backbone, checkpointing: bool) -> 
         raise ArgumentError(dimension.name, f"a model that reads {lacking[0]}", got, "pass another model")
     readout = BinaryConfidence(backbone.head, first_tokens(backbone.tokenizer, "", ["Yes", "No"]))
     questions = [Question((dimension.name,), prompt, readout) for prompt in _prompts(dimension.name, backbone)]
-    return LmmRater(f"avbench.{dimension.name}", backbone, questions, [dimension], checkpointing=checkpointing)
+    return AvBenchEvaluator(f"avbench.{dimension.name}", backbone, questions, [dimension], checkpointing=checkpointing)
 
 
 def _prompts(name: str, backbone: Backbone) -> list[Prompt]:

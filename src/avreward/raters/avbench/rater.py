@@ -14,7 +14,7 @@ from torch import nn
 
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.raters.avbench._card import DIMENSIONS, EVALUATORS, NETWORKS
-from avreward.raters.avbench._evaluators import LANGUAGE_MODELS, evaluator
+from avreward.raters.avbench._evaluators import LANGUAGE_MODELS, AvBenchEvaluator, evaluator
 from avreward.raters.avbench._evaluators import LOOK as LOOK
 from avreward.raters.avbench._version import VERSION
 from avreward.raters.base import Rater, Sample, Work
@@ -158,17 +158,18 @@ def load(
     audio_aesthetics: str | Path | None = None,
     video_technical: str | Path | None = None,
     video_aesthetic: str | Path | None = None,
-) -> AvBenchRater:
+) -> AvBenchRater | AvBenchEvaluator:
     """Load the rater from a folder with a folder a dimension, such as ``audio_video/`` and ``lip_sync/``.
 
     Those of `audio_video`, `video_text` and `audio_text` hold a model as `transformers` writes it. The published
     repository (``iiiiii123/AVBench_model``) has one for each, fine-tuned and merged from Qwen2.5-Omni-7B and
     Qwen2-Audio-7B-Instruct; its folders may have other names, so pass them by option, or download and rename them. The
-    others hold the published files of their network. Judges that are not found are missing.
+    others hold the published files of their network. Judges that are not found are missing. A folder with one language
+    model that was trained here gives that evaluator alone.
 
     Args:
         folder: with the folders, or some of them (*optional*).
-        config: not used; such a folder has none.
+        config: empty, except for an evaluator that was trained here.
         loading: options of loading each network; `attention` and `adapter` are for the language models.
         audio_video: folder or hub name of this judge (*optional*); language models in the same folder share one
             network.
@@ -185,11 +186,11 @@ def load(
     Raises:
         AvrewardError: if there is no judge, or one cannot be loaded.
     """
+    if config.get("format") == "avreward":
+        return _saved_evaluator(folder, config, loading)  # type: ignore[arg-type]
     given = locals()
     from avreward.raters.checkpoints._networks import load_network, load_tokenizer
     from avreward.raters.hub import folder_of
-    from avreward.raters.lmm.backbones.qwen2_5_omni import Qwen2_5Omni
-    from avreward.raters.lmm.backbones.qwen2_audio import Qwen2Audio
 
     places = {name: folder_of(given[name], loading.revision) for name in _JUDGES if given[name] is not None}
     for name in _JUDGES:
@@ -203,13 +204,35 @@ def load(
     backbones: dict[str, Backbone] = {}
     for name in [name for name in places if name in LANGUAGE_MODELS]:
         place = places[name]
-        family = Qwen2Audio if name == "audio_text" else Qwen2_5Omni
+        family = _family(name)
         if (key := (family.network, place.resolve())) not in networks:
             networks[key] = load_network(family.network, place, _config(place, family, name), loading)
         backbones[name] = family(networks[key], load_tokenizer(place), loading.rounding, **LOOK[name])
     plain = replace(loading, adapter=None, attention=type(loading).attention)
     raters = {name: _network(place, plain) for name, place in places.items() if name not in LANGUAGE_MODELS}
     return AvBenchRater(**backbones, checkpointing=loading.checkpointing, raters=raters)
+
+
+def _saved_evaluator(folder: Path, config: Mapping[str, Any], loading: Loading) -> AvBenchEvaluator:
+    """Return the one evaluator that was trained here and saved in `folder`."""
+    from avreward.raters.checkpoints._networks import load_network, load_tokenizer
+
+    name = config.get("options", {}).get("dimension")
+    found = next((dimension for dimension in EVALUATORS if dimension.name == name), None)
+    if found is None:
+        raise AvrewardError(f"{folder}: an evaluator of {name!r}, unknown to this version; update avreward")
+    family = _family(found.name)
+    module = load_network(family.network, folder, _config(folder, family, found.name), loading)
+    backbone = family(module, load_tokenizer(folder), loading.rounding, **LOOK[found.name])
+    return evaluator(found, backbone, loading.checkpointing)
+
+
+def _family(name: str) -> type[Backbone]:
+    """Return the backbone of a language model's evaluator."""
+    from avreward.raters.lmm.backbones.qwen2_5_omni import Qwen2_5Omni
+    from avreward.raters.lmm.backbones.qwen2_audio import Qwen2Audio
+
+    return Qwen2Audio if name == "audio_text" else Qwen2_5Omni
 
 
 def _network(place: Path, loading: Loading) -> Rater:
@@ -270,4 +293,6 @@ def load_avbench(folder: str | Path | None = None, **options: Any) -> AvBenchRat
     if unknown := [name for name in options if name not in known]:
         raise unknown_name("option of avbench", unknown[0], [*_JUDGES, *known])
     loading = Loading(**options)
-    return load(None if folder is None else folder_of(folder, loading.revision), {}, loading, **own)
+    return load(  # type: ignore[return-value]  # without a configuration it is the whole rater
+        None if folder is None else folder_of(folder, loading.revision), {}, loading, **own
+    )

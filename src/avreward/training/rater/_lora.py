@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ def choose_weights(
     alpha: int = 16,
     dropout: float = 0.05,
 ) -> None:
-    """Freeze `network`, but for the weights that are trained; trained weights are in float32.
+    """Freeze `network`, but for the weights that are trained.
 
     Args:
         network: changed in place; its linear layers that `lora` matches get adapters of `peft`.
@@ -52,49 +51,63 @@ def choose_weights(
         inject_adapter_in_model(config, network)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(".lora_" in name or name.replace(".base_layer.", ".") in chosen)
-    for module in network.modules():
-        if any(weight.requires_grad and weight.dtype in LOW for weight in module.parameters(recurse=False)):
-            _widen(module)
 
 
 def merge_weights(network: nn.Module) -> None:
-    """Merge adapters into their layers, put trained weights into their former type, and freeze everything."""
+    """Merge adapters into their layers, and freeze everything."""
     for name, module in list(network.named_modules()):
         if hasattr(module, "get_base_layer") and hasattr(module, "merge"):
-            module.merge()
+            dtype = module.get_base_layer().weight.dtype
+            module.merge()  # in float32, if the adapter is
             parent, _, child = name.rpartition(".")
-            setattr(network.get_submodule(parent), child, module.get_base_layer())
-    for module in network.modules():
-        if (before := module.__dict__.pop("_before_training", None)) is not None:
-            dtype, hooks = before
-            for hook in hooks:
-                hook.remove()
-            module.to(dtype)
+            setattr(network.get_submodule(parent), child, module.get_base_layer().to(dtype))
     network.eval().requires_grad_(False)
 
 
-def trained_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return the weights that are trained, by name."""
-    return {name: weight.detach() for name, weight in module.named_parameters() if weight.requires_grad}
+class MasterWeights:
+    """Float32 copies of the trained weights of a low precision, which the optimizer moves in their place.
 
+    In bfloat16 an update of less than 1/256 of a weight is rounded away; here it adds up.
 
-def _widen(module: nn.Module) -> None:
-    """Keep a module of a low precision in float32, where small updates count; its neighbours see no difference."""
-    dtype = next(weight.dtype for weight in module.parameters(recurse=False) if weight.dtype in LOW)
-    module.to(torch.float32)
+    Args:
+        module: with the trained weights.
+    """
 
-    def widen(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(_cast(one, dtype, torch.float32) for one in inputs)
+    def __init__(self, module: nn.Module) -> None:
+        trained = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+        self.weights = trained
+        self.copies = {
+            name: weight.detach().float().requires_grad_() for name, weight in trained.items() if weight.dtype in LOW
+        }
 
-    def narrow(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
-        return _cast(output, torch.float32, dtype)
+    def attach(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let `optimizer` move the copies; gradients come from the weights, and the weights follow each step."""
+        found = {id(self.weights[name]): copy for name, copy in self.copies.items()}
+        for group in optimizer.param_groups:
+            group["params"] = [found.get(id(weight), weight) for weight in group["params"]]
+        optimizer.register_step_pre_hook(lambda *_: self._take_gradients())
+        optimizer.register_step_post_hook(lambda *_: self._follow())
 
-    hooks = [module.register_forward_pre_hook(widen), module.register_forward_hook(narrow)]
-    module.__dict__["_before_training"] = dtype, hooks
+    def state(self) -> dict[str, Tensor]:
+        """Return the trained weights by name, in full precision."""
+        return {name: self.copies.get(name, weight).detach() for name, weight in self.weights.items()}
 
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Set weights and copies to what `state` returned."""
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                self.copies.get(name, weight).copy_(state[name])
+        self._follow()
 
-def _cast(value: Any, old: torch.dtype, new: torch.dtype) -> Any:
-    return value.to(new) if isinstance(value, Tensor) and value.dtype == old else value
+    def _take_gradients(self) -> None:
+        for name, copy in self.copies.items():
+            slope = self.weights[name].grad
+            copy.grad = None if slope is None else slope.float()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        for name, copy in self.copies.items():
+            self.weights[name].copy_(copy)
 
 
 def _matched(option: str, pattern: str, names: Sequence[str], parents: bool = True) -> list[str]:

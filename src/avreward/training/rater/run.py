@@ -68,16 +68,19 @@ class TrainingRun:
         return Path(self.output) / f"{number}_{stage.get('name', stage.get('stage', 'scores'))}"
 
 
-def read_run(path: str | PathLike[str], changes: Sequence[str] = ()) -> TrainingRun:
+def read_run(path: str | PathLike[str], changes: Sequence[str] = (), ablation: str | None = None) -> TrainingRun:
     """Return the run in a YAML file.
+
+    The file may also have ``ablations``: name → a list of changes.
 
     Args:
         path: the file.
+        ablation: the name of one of its ablations (*optional*), applied before `changes`.
         changes: such as ``"output=out"``, ``"settings.learning_rate=1e-4"`` or ``"stages.0.loss=l1"``; each value is
-            read as YAML.
+            read as YAML, and a stage that becomes null is left out.
 
     Raises:
-        ArgumentError: for an unknown entry or a change that fits nowhere.
+        ArgumentError: for an unknown entry or ablation, or a change that fits nowhere.
         AvrewardError: if the file can't be read.
     """
     import yaml
@@ -89,8 +92,13 @@ def read_run(path: str | PathLike[str], changes: Sequence[str] = ()) -> Training
         raise AvrewardError(f"{path}: this configuration can't be read ({why}); write YAML") from error
     if not isinstance(content, dict):
         raise ArgumentError(str(path), "entries such as rater: and stages:", Described(type(content).__name__))
-    for change in changes:
-        _change(content, change)
+    ablations = content.pop("ablations", None) or {}
+    if ablation is not None and ablation not in ablations:
+        raise unknown_name("ablation", ablation, ablations)
+    for change in [*(ablations[ablation] if ablation is not None else ()), *changes]:
+        _change(content, str(change))
+    if isinstance(content.get("stages"), list):
+        content["stages"] = [stage for stage in content["stages"] if stage is not None]
     known = [entry.name for entry in fields(TrainingRun)]
     unknown = next((name for name in content if name not in known), None)
     if unknown is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from avreward.training.rater._batches import Batch, DecodedExamples
 from avreward.training.rater._checks import check_enough, ranges, trainable, warn_of_leaks
 from avreward.training.rater._examples import JudgedRow, Rows, names_of, pair_examples, rows_of, scored_examples
 from avreward.training.rater._finish import judged, raw_scores, stage_record, training_card
-from avreward.training.rater._lora import merge_weights, trained_state
+from avreward.training.rater._lora import MasterWeights, merge_weights
 from avreward.training.rater._metrics import pair_metrics, rating_metrics
 from avreward.training.rater._network import TrainedNetwork
 from avreward.training.rater._objective import Objective
@@ -138,6 +139,19 @@ class RaterTrainer(Trainer):
         self._step, self._gradients = 0, None
         return self._parts, None
 
+    @cached_property
+    def masters(self) -> MasterWeights:
+        """The trained weights in full precision."""
+        return MasterWeights(self.network)
+
+    def create_optimizer(self, *args: Any, **options: Any) -> torch.optim.Optimizer:
+        """Return the optimizer, which moves weights of a low precision by copies in float32."""
+        new = self.optimizer is None
+        optimizer = super().create_optimizer(*args, **options)
+        if new:
+            self.masters.attach(optimizer)
+        return optimizer
+
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         """Return the loss of the whole batch, as this part's share, after its backward pass.
 
@@ -228,7 +242,7 @@ class RaterTrainer(Trainer):
 
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        state = {name: weight.contiguous().cpu() for name, weight in trained_state(self.network).items()}
+        state = {name: weight.contiguous().cpu() for name, weight in self.masters.state().items()}
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -249,10 +263,9 @@ class RaterTrainer(Trainer):
     def _restore(self, folder: Path) -> None:
         from safetensors.torch import load_file
 
-        state, wanted = load_file(folder / WEIGHTS), trained_state(self.network)
+        state, wanted = load_file(folder / WEIGHTS), self.masters.state()
         if state.keys() != wanted.keys():
             other = sorted(state.keys() ^ wanted.keys())
             problem = f"expected the weights that this stage trains, got others ({other[0]})"
             raise AvrewardError(f"{folder}: {problem}; train into another output_dir")
-        for name, weight in wanted.items():
-            weight.copy_(state[name])
+        self.masters.restore(state)

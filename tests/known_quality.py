@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,3 +38,15 @@ def as_pairs(rows: list[dict[str, Any]], dimension: str, steps: tuple[int, ...] 
             won = "first" if first[dimension] > second[dimension] else "second"
             found.append({"first": first["clip"], "second": second["clip"], dimension: won, "group": first["group"]})
     return found
+
+
+def write_table(path: Path, count: int, start: int) -> str:
+    """Write tones to files beside a table of them, with their quality under mos."""
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["clip", "group", "mos"])
+        for number in range(start, start + count):
+            row = noisy_tone(number)
+            row["clip"].save(path.parent / f"{number}.wav")
+            rows.writerow([f"{number}.wav", row["group"], row["speech_quality"]])
+    return str(path)
