@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=2 python benchmarks/training.py
 
 An AGAV-Rater of 32 million random weights is trained for some steps on synthetic scenes. Time outside is all that is
-not the network's forward or backward pass: decoding, gathering scores, the loss, the optimizer, logging, checkpoints. Each
-row is measured in a process of its own, whose peak memory it gives.
+not the network's forward or backward pass: decoding, gathering scores, the loss, the optimizer, logging, checkpoints.
+Each row is measured in a process of its own, whose peak memory it gives.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def test_text_to_audio_and_music(two_scores, task: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"scheme": "first"}, "scheme: expected one of last, masked, got 'first'"),
+        ({"scheme": "first"}, "scheme: expected one of last, masked, single, got 'first'"),
         ({"task": "t2v"}, "task: expected one of v2a, tta, ttm, got 't2v'"),
         ({"task": "tta"}, r"task: expected .* the checkpoint's head \(3\), got 'tta' with 2"),
         ({"adapter": "lora"}, "adapter: expected none, .*, got 'lora'; leave it out"),
