@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import media_files
 import torch
+from headless import until
 
 from avreward import Clip
 from avreward.scoring import ListedClip
@@ -55,14 +55,6 @@ def answer_everything(study: RatingStudy, token: str) -> None:
         else:
             answer = {clip.name: dict.fromkeys(names, place % 50 / 10) for clip in task.clips}
         study.record(token, task.key, answer)
-
-
-def until(driver: Any, script: str, seconds: float = 30.0) -> Any:
-    end = time.monotonic() + seconds
-    while not (value := driver.execute_script(f"return {script}")):
-        assert time.monotonic() < end, f"not true after {seconds} s: {script}"
-        time.sleep(0.03)
-    return value
 
 
 def enter(driver: Any, server: Any, name: str) -> str:

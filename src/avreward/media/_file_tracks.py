@@ -134,21 +134,10 @@ class FileAudio(_FileTrack):
         return audio_blocks(self.index)
 
 
-class SharedAudio:
-    """The audio of a file, decoded once and kept at its native rate; what does not fit `MOST_SAMPLES` is not kept."""
+class SharedTrack:
+    """A track of a file that several readers share: the same content under the same keys."""
 
-    def __init__(self, track: FileAudio) -> None:
-        self._track = track
-        fits = track.end * track.rate * track.channels <= MOST_SAMPLES
-        self._blocks = KeptBlocks(audio_blocks(track.index)) if fits else None
-
-    @property
-    def rate(self) -> int:
-        return self._track.rate
-
-    @property
-    def channels(self) -> int:
-        return self._track.channels
+    _track: FileVideo | FileAudio
 
     @property
     def end(self) -> float:
@@ -170,9 +159,28 @@ class SharedAudio:
     def requires_grad(self) -> bool:
         return False
 
-    def detached(self) -> SharedAudio:
+    def detached(self) -> Self:
         """Return the track itself."""
         return self
+
+
+class SharedAudio(SharedTrack):
+    """The audio of a file, decoded once and kept at its native rate; what does not fit `MOST_SAMPLES` is not kept."""
+
+    _track: FileAudio
+
+    def __init__(self, track: FileAudio) -> None:
+        self._track = track
+        fits = track.end * track.rate * track.channels <= MOST_SAMPLES
+        self._blocks = KeptBlocks(audio_blocks(track.index)) if fits else None
+
+    @property
+    def rate(self) -> int:
+        return self._track.rate
+
+    @property
+    def channels(self) -> int:
+        return self._track.channels
 
     def samples(self, rate: int | None, channels: int | None) -> Tensor:
         """Return the waveform, float32 (channels, samples)."""

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from avreward._extras import extra
 from avreward.errors import AvrewardError
+from avreward.studies._experiment import Experiment
 from avreward.studies._guard import Application, Guard, RequestProblem
 
 with extra("server"):
@@ -66,6 +67,15 @@ def seconds_of(form: Mapping[str, str]) -> float | None:
     """Return how long an answer took, where the form says so."""
     text = form.get("seconds", "")
     return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else None
+
+
+def person_of(request: Request, study: Experiment) -> tuple[str, str]:
+    """Return the token in an address, and the name of the person whom it belongs to."""
+    token = request.path_params["token"]
+    name = study.name_of(token)
+    if name is None:
+        raise RequestProblem(404, "Nobody is known by this address; begin at the first page.")
+    return token, name
 
 
 def page(html: str, status: int = 200) -> Response:

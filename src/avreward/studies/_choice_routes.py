@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from avreward._extras import extra
 from avreward.errors import AvrewardError
-from avreward.studies._app import form_of, go_to, media, page, seconds_of, whole
+from avreward.studies._app import form_of, go_to, media, page, person_of, seconds_of, whole
 from avreward.studies._guard import RequestProblem
 from avreward.studies._page import render_question, render_start, render_thanks
 from avreward.studies.choices import Choices
@@ -24,14 +24,6 @@ with extra("server"):
 
 def choice_routes(choices: Choices) -> list[BaseRoute]:
     """Return the routes; handlers that touch the disk run in threads."""
-
-    def name_of(request: Request) -> tuple[str, str]:
-        """Return the token in the address, and whose it is."""
-        token = request.path_params["token"]
-        name = choices.name_of(token)
-        if name is None:
-            raise RequestProblem(404, "Nobody is known by this address; begin at the first page.")
-        return token, name
 
     def start(request: Request) -> Response:
         return page(render_start(choices.asked(), request.query_params.get("key", "")))
@@ -50,13 +42,13 @@ def choice_routes(choices: Choices) -> list[BaseRoute]:
         return await run_in_threadpool(entered)
 
     def where_they_were(request: Request) -> Response:
-        token, _ = name_of(request)
+        token, _ = person_of(request, choices)
         answered = choices.answered(token)
         left = (place for place, key in enumerate(choices.order(token), 1) if key not in answered)
         return go_to(f"/ask/{token}/{next(left, 'done')}")
 
     def ask(request: Request) -> Response:
-        token, _ = name_of(request)
+        token, _ = person_of(request, choices)
         order, answered, place = choices.order(token), choices.answered(token), whole(request.path_params["place"])
         question = choices.question(token, order[place - 1]) if 0 < place <= len(order) else None
         if question is None:
@@ -64,7 +56,7 @@ def choice_routes(choices: Choices) -> list[BaseRoute]:
         return page(render_question(question, token, place, len(order), answered.get(question.key, "")))
 
     def thank(request: Request) -> Response:
-        token, name = name_of(request)
+        token, name = person_of(request, choices)
         order, answered = choices.order(token), choices.answered(token)
         if any(key not in answered for key in order):
             return go_to(f"/ask/{token}")
@@ -75,7 +67,7 @@ def choice_routes(choices: Choices) -> list[BaseRoute]:
         return await run_in_threadpool(stored, request, form)
 
     def stored(request: Request, form: Mapping[str, str]) -> Response:
-        token, _ = name_of(request)
+        token, _ = person_of(request, choices)
         key = form.get("question", "")
         try:
             choices.record(token, key, form.get("choice", ""), seconds_of(form))
@@ -88,7 +80,7 @@ def choice_routes(choices: Choices) -> list[BaseRoute]:
         return go_to(f"/ask/{token}/{place + 1}" if place < len(order) else f"/ask/{token}")
 
     def clip(request: Request) -> Response:
-        token, _ = name_of(request)
+        token, _ = person_of(request, choices)
         question = choices.question(token, request.path_params["key"])
         place = whole(request.path_params["place"])
         if question is None or place not in (0, 1):

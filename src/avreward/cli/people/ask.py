@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ import typer
 from avreward._extras import extra
 from avreward.cli._common import NOTHING, SOME_FAILED, progress, stderr, stdout, writable
 from avreward.cli._inputs import keep_inputs
+from avreward.cli.people._serving import serve
 
 if TYPE_CHECKING:
     from avreward.studies.choices import Choices
@@ -71,7 +71,9 @@ def ask(
             _print_left_out(summarize(choices))
             stderr().print("no pair can be asked about", markup=False)
             raise typer.Exit(NOTHING)
-        _serve(choices, host, port)
+        from avreward.studies import ChoiceServer
+
+        serve(ChoiceServer(choices, host, port), "choose", choices.folder)
     found = summarize(choices)
     if as_json:
         typer.echo(json.dumps({"experiment": str(choices.path), **found}, indent=2, ensure_ascii=False))
@@ -103,18 +105,6 @@ def _choices(pairs: Path, out: Path | None, limit: int | None, verdict: str | No
     rows = read_pair_rows(pairs, verdict)
     with progress("Preparing", pairs_to_prepare(rows, limit)) as step:
         return prepare_pairs(rows, folder, limit=limit, seed=seed, step=step)
-
-
-def _serve(choices: Choices, host: str, port: int) -> None:
-    from avreward.studies import ChoiceServer
-
-    server = ChoiceServer(choices, host, port)
-    typer.echo(f"People choose at {server.url} (Ctrl-C ends it; answers are kept in {choices.folder})", err=True)
-    try:
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
-    finally:
-        server.server_close()
 
 
 def _print(found: Mapping[str, Any]) -> None:

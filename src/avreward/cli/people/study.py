@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,7 @@ import typer
 from avreward._extras import extra
 from avreward.cli._common import CONTROLS, NOTHING, SOME_FAILED, progress, stderr, stdout, writable
 from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, listed
+from avreward.cli.people._serving import serve
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -132,7 +132,9 @@ def study(
             _print_left_out(asked)
             stderr().print("nothing can be asked about", markup=False)
             raise typer.Exit(NOTHING)
-        _serve(asked, host, port)
+        from avreward.studies import RatingServer
+
+        serve(RatingServer(asked, host, port), "rate", asked.folder)
     found = summarize_study(asked)
     if as_json:
         typer.echo(json.dumps({"study": str(asked.path), **found}, indent=2, ensure_ascii=False))
@@ -185,18 +187,6 @@ def _made(
     with progress("Preparing", len({one.path for one in found}) + len({one.path for one in practice})) as step:
         prepare_study(made, found, practice, group_by=group_by, step=step)
     return made
-
-
-def _serve(asked: RatingStudy, host: str, port: int) -> None:
-    from avreward.studies import RatingServer
-
-    server = RatingServer(asked, host, port)
-    typer.echo(f"People rate at {server.url} (Ctrl-C ends it; answers are kept in {asked.folder})", err=True)
-    try:
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
-    finally:
-        server.server_close()
 
 
 def _print(found: Mapping[str, Any]) -> None:

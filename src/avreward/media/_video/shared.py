@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from math import prod
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media._file_tracks import FileVideo
+from avreward.media._file_tracks import FileVideo, SharedTrack
 from avreward.media._video.decode import as_view, chosen_frames, decode_levels, geometry
 from avreward.media.sampling import FramePlan
 
 MOST_PIXELS = 2**31  # bytes of frames, in 8 bits, that are kept for the readers
 
 
-class SharedVideo:
+class SharedVideo(SharedTrack):
     """The video of a file whose frames of known plans are decoded in one pass, at the first request for one.
 
     Frames are kept in 8 bits. Other plans are decoded when they are asked for, and so are all where the frames take
@@ -29,6 +29,8 @@ class SharedVideo:
         plans: returns what the readers are going to ask for.
     """
 
+    _track: FileVideo
+
     def __init__(self, track: FileVideo, plans: Callable[[], Sequence[FramePlan]]) -> None:
         self._track, self._plans = track, plans
 
@@ -37,36 +39,12 @@ class SharedVideo:
         return self._track.times
 
     @property
-    def end(self) -> float:
-        return self._track.end
-
-    @property
     def step(self) -> float:
         return self._track.step
 
     @property
     def size(self) -> tuple[int, int]:
         return self._track.size
-
-    @property
-    def key(self) -> str:
-        return self._track.key
-
-    @property
-    def work_key(self) -> Hashable:
-        return self._track.work_key
-
-    @property
-    def loaded_key(self) -> Hashable:
-        return self._track.loaded_key
-
-    @property
-    def requires_grad(self) -> bool:
-        return False
-
-    def detached(self) -> SharedVideo:
-        """Return the track itself."""
-        return self
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""

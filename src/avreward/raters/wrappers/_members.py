@@ -37,6 +37,18 @@ def load_member_tracks(raters: Sequence[Rater], clip: Clip, track: Track) -> dic
     return {sample_key(rater): rater.load_track(clip, track) for rater in raters if track in rater.tracks}
 
 
+def load_parts(raters: Sequence[Rater], tracks: Sequence[Track], clip: Clip, work: Work) -> MemberSamples:
+    """Decode a clip as each rater does; a track is missing only if no rater has it."""
+    members = load_members(raters, clip, work)
+    found: dict[str, Any] = {
+        track: {key: sample.tracks[track] for key, sample in members.items() if track in sample.tracks}
+        for track in tracks
+    }
+    found = {track: decoded for track, decoded in found.items() if decoded}
+    missing = {track: why for sample in members.values() for track, why in sample.missing.items() if track not in found}
+    return MemberSamples(clip, found, missing, failure_of(members), members)
+
+
 def failure_of(members: Mapping[Hashable, Sample]) -> str | None:
     """Return why the clip failed, of all members; `None` if it did not."""
     failures = dict.fromkeys(sample.failure for sample in members.values() if sample.failure is not None)

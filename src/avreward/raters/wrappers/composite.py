@@ -16,9 +16,8 @@ from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.scores import Scores
 from avreward.raters.wrappers._members import (
     MemberSamples,
-    failure_of,
     load_member_tracks,
-    load_members,
+    load_parts,
     rate_members,
 )
 from avreward.raters.wrappers.base import WrapperRater
@@ -89,16 +88,7 @@ class CompositeRater(WrapperRater):
 
     def load(self, clip: Clip, work: Work | None = None) -> MemberSamples:
         """Decode as each rater does, a file once for all of them."""
-        members = load_members(self.raters, clip, work or Work())
-        tracks: dict[str, Any] = {
-            track: {key: sample.tracks[track] for key, sample in members.items() if track in sample.tracks}
-            for track in self.tracks
-        }
-        tracks = {track: found for track, found in tracks.items() if found}
-        missing = {
-            track: why for sample in members.values() for track, why in sample.missing.items() if track not in tracks
-        }
-        return MemberSamples(clip, tracks, missing, failure_of(members), members)
+        return load_parts(self.raters, self.tracks, clip, work or Work())
 
     def load_track(self, clip: Clip, track: Track) -> Mapping[Hashable, Any]:
         """Decode one track as each rater does: `sample_key` of the rater → decoded track."""

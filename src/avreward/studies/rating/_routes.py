@@ -12,7 +12,7 @@ from typing import Any
 
 from avreward._extras import extra
 from avreward.errors import ArgumentError, AvrewardError
-from avreward.studies._app import form_of, go_to, media, page, seconds_of, whole
+from avreward.studies._app import form_of, go_to, media, page, person_of, seconds_of, whole
 from avreward.studies._guard import RequestProblem
 from avreward.studies.rating._page import render_rest, render_start, render_task
 from avreward.studies.rating._tasks import BEST, NONE, RatingTask
@@ -27,13 +27,6 @@ with extra("server"):
 
 def rating_routes(study: RatingStudy) -> list[BaseRoute]:
     """Return the routes; handlers that touch the disk run in threads."""
-
-    def name_of(request: Request) -> tuple[str, str]:
-        token = request.path_params["token"]
-        name = study.name_of(token)
-        if name is None:
-            raise RequestProblem(404, "Nobody is known by this address; begin at the first page.")
-        return token, name
 
     def start(request: Request) -> Response:
         return page(render_start(study, request.query_params.get("key", "")))
@@ -52,18 +45,18 @@ def rating_routes(study: RatingStudy) -> list[BaseRoute]:
         return await run_in_threadpool(entered)
 
     def where_they_were(request: Request) -> Response:
-        token, _ = name_of(request)
+        token, _ = person_of(request, study)
         return go_to(f"/rate/{token}/{study.progress(token).place or 'rest'}")
 
     def rate(request: Request) -> Response:
-        token, _ = name_of(request)
+        token, _ = person_of(request, study)
         task = study.task(token, whole(request.path_params["place"]))
         if task is None:
             return go_to(f"/rate/{token}")
         return page(render_task(study, task, token, study.progress(token)))
 
     def rest(request: Request) -> Response:
-        token, name = name_of(request)
+        token, name = person_of(request, study)
         progress = study.progress(token)
         if progress.place is not None:
             return go_to(f"/rate/{token}")
@@ -74,7 +67,7 @@ def rating_routes(study: RatingStudy) -> list[BaseRoute]:
         return await run_in_threadpool(stored, request, form)
 
     def stored(request: Request, form: Mapping[str, str]) -> Response:
-        token, _ = name_of(request)
+        token, _ = person_of(request, study)
         try:
             task = study.task_of(token, form.get("question", ""))
             study.record(token, task.key, answer_in(task, form), seconds_of(form))
@@ -84,7 +77,7 @@ def rating_routes(study: RatingStudy) -> list[BaseRoute]:
         return go_to(f"/rate/{token}/{task.place + 1}" if task.answer else f"/rate/{token}")
 
     def clip(request: Request) -> Response:
-        token, _ = name_of(request)
+        token, _ = person_of(request, study)
         place = whole(request.path_params["place"])
         try:
             clips = study.task_of(token, request.path_params["key"]).clips

@@ -15,6 +15,7 @@ from avreward.generators.flow_generator import FlowGenerator, Latents, sample_fl
 from avreward.generators.flow_steps import noisy_latents
 from avreward.rewards.base import Reward
 from avreward.training.generator._rated import RatedBatch, check_noises, joined, rated
+from avreward.training.generator._routing import advantages_of
 
 
 def check_groups(conditions: Sequence[Condition], noises: Sequence[Sequence[Noise]]) -> None:
@@ -34,13 +35,13 @@ class Sampled:
         encoded: each condition.
         clean: the clean latents of each condition's samples.
         found: rewards of all samples, condition by condition.
-        groups: number of the condition of each sample.
+        advantages: of each stream that a term may move, (samples,).
     """
 
     encoded: list[Any]
     clean: list[Latents]
     found: RatedBatch
-    groups: list[int]
+    advantages: dict[str, Tensor]
 
     def rows(self) -> Iterator[tuple[Any, Latents, slice]]:
         """Yield each condition, its clean latents, and where its samples are among all."""
@@ -61,14 +62,17 @@ def sample_groups(
     """Sample a group of clips for each condition by Euler steps, without gradients, and rate them.
 
     Raises:
+        ArgumentError: if there are no conditions, or not a group of two noises or more for each.
         AvrewardError: if no clip has a reward.
     """
+    check_groups(conditions, noises)
     with torch.no_grad():
         encoded = [generator.encode(condition) for condition in conditions]
         clean = [sample_flow(generator, e, n, generator.sigmas(steps, e)) for e, n in zip(encoded, noises, strict=True)]
         decoded = (generator.decode(x, e) for x, e in zip(clean, encoded, strict=True))
         found = joined([rated(reward, clips) for clips in decoded])
-    return Sampled(encoded, clean, found, [number for number, group in enumerate(noises) for _ in group])
+    groups = [number for number, group in enumerate(noises) for _ in group]
+    return Sampled(encoded, clean, found, advantages_of(reward, found, groups, generator.streams))
 
 
 def with_noise(clean: Latents, times: Tensor, draw: torch.Generator, pairs: bool = False) -> tuple[Latents, Latents]:

@@ -14,8 +14,7 @@ from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
 from avreward.rewards.base import Reward
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
-from avreward.training.generator._routing import advantages_of
-from avreward.training.generator._sampled import check_groups, sample_groups, with_noise
+from avreward.training.generator._sampled import sample_groups, with_noise
 from avreward.training.generator.forward_losses import ForwardLoss, awm_loss, nft_loss
 from avreward.training.generator.lora import frozen_velocity, holding_lora, lora_state, trained_parameters
 
@@ -81,15 +80,13 @@ class DiffusionNft:
             ArgumentError: if there are no conditions, or not a group of two noises or more for each.
             AvrewardError: if no clip has a reward.
         """
-        check_groups(conditions, noises)
         draw = begin_update(self.optimizer, self.seed, self.updates)
         with self._sampling_network():
             sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
-        advantages = advantages_of(self.reward, sampled.found, sampled.groups, self.generator.streams)
-        total, kl, count = 0.0, 0.0, len(sampled.groups)
+        total, kl, count = 0.0, 0.0, len(sampled.found.values)
         for encoded, clean, rows in sampled.rows():
             kept = sampled.found.present[rows]
-            own = {name: values[rows][kept] for name, values in advantages.items()}
+            own = {name: values[rows][kept] for name, values in sampled.advantages.items()}
             clean = {name: x[kept] for name, x in clean.items()}
             share = len(kept) / count / self.times
             for _ in range(self.times if bool(kept.any()) else 0):

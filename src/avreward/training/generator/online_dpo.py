@@ -13,8 +13,7 @@ from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, stream_velocity
 from avreward.rewards.base import Reward
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
-from avreward.training.generator._routing import advantages_of
-from avreward.training.generator._sampled import check_groups, sample_groups, with_noise
+from avreward.training.generator._sampled import sample_groups, with_noise
 from avreward.training.generator.advantages import best_and_worst
 from avreward.training.generator.lora import frozen_velocity, trained_parameters
 from avreward.training.generator.preference_loss import diffusion_dpo_loss, logit_normal_times
@@ -70,15 +69,13 @@ class OnlineDpo:
             ArgumentError: if there are no conditions, or not a group of two noises or more for each.
             AvrewardError: if no clip has a reward.
         """
-        check_groups(conditions, noises)
         draw = begin_update(self.optimizer, self.seed, self.updates)
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
-        advantages = advantages_of(self.reward, sampled.found, sampled.groups, self.generator.streams)
         total, kl, right, pairs = 0.0, 0.0, 0.0, 0
-        share = 1 / (len(conditions) * self.times * len(advantages))
+        share = 1 / (len(conditions) * self.times * len(sampled.advantages))
         for encoded, clean, rows in sampled.rows():
             kept = sampled.found.present[rows].nonzero().flatten()
-            for stream, values in advantages.items():
+            for stream, values in sampled.advantages.items():
                 own = values[rows][kept]
                 found = best_and_worst(own, [0] * len(own))
                 if not found:
@@ -98,7 +95,7 @@ class OnlineDpo:
         self.updates += 1
         seen = max(1, pairs * self.times)
         parts = {"pairs": float(pairs), "accuracy": right / seen}
-        steps = len(sampled.groups) * self.steps
+        steps = len(sampled.found.values) * self.steps
         return TuningStep.of(
             sampled.found, loss=total, gradient_norm=norm, kl=kl / seen, denoising_steps=steps, parts=parts
         )

@@ -13,8 +13,7 @@ from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, stream_velocity
 from avreward.rewards.base import Reward
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
-from avreward.training.generator._routing import advantages_of
-from avreward.training.generator._sampled import check_groups, sample_groups, with_noise
+from avreward.training.generator._sampled import sample_groups, with_noise
 from avreward.training.generator.advantages import winners
 from avreward.training.generator.lora import frozen_velocity, trained_parameters
 
@@ -79,17 +78,15 @@ class Raft:
             ArgumentError: if there are no conditions, or not a group of two noises or more for each.
             AvrewardError: if no clip has a reward.
         """
-        check_groups(conditions, noises)
         draw = begin_update(self.optimizer, self.seed, self.updates)
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
-        advantages = advantages_of(self.reward, sampled.found, sampled.groups, self.generator.streams)
         total, kl, share = 0.0, 0.0, 1 / (len(conditions) * self.times)
         for encoded, clean, rows in sampled.rows():
             kept = sampled.found.present[rows]
             if not bool(kept.any()):
                 continue
             clean = {name: x[kept] for name, x in clean.items()}
-            weights = {name: self._weights(values[rows][kept]) for name, values in advantages.items()}
+            weights = {name: self._weights(values[rows][kept]) for name, values in sampled.advantages.items()}
             for _ in range(self.times):
                 times = torch.rand(int(kept.sum()), generator=draw).to(next(iter(clean.values())))
                 noise, noisy = with_noise(clean, times, draw)
@@ -102,7 +99,7 @@ class Raft:
                 total, kl = total + share * float(loss.detach()), kl + share * float(away.detach())
         norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient)
         self.updates += 1
-        steps = len(sampled.groups) * self.steps
+        steps = len(sampled.found.values) * self.steps
         return TuningStep.of(sampled.found, loss=total, gradient_norm=norm, kl=kl, denoising_steps=steps)
 
     def _weights(self, advantages: Tensor) -> Tensor:
