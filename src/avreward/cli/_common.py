@@ -86,6 +86,16 @@ def shown(path: Path) -> str:
     return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", os.fsencode(path).decode("utf-8", "replace"))
 
 
+def named(name: str, why: str) -> str:
+    """Return a reason that begins with the name of its clip, once.
+
+    >>> named("dubs/a.mp4", "a.mp4: the file is empty"), named("a.mp4", "no audio")
+    ('dubs/a.mp4: the file is empty', 'a.mp4: no audio')
+    """
+    source, colon, rest = why.partition(": ")
+    return f"{name}: {rest if colon and Path(source).name == Path(name).name else why}"
+
+
 def complain(text: str) -> None:
     """One line on standard error."""
     line = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))

@@ -29,6 +29,10 @@ def train(
     ] = None,
     ablation: Annotated[str | None, typer.Option(help="One of the ablations that CONFIG names.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Refuse to go on from an earlier run in the folder.")] = False,
+    push: Annotated[
+        str | None,
+        typer.Option("--push-to-hub", metavar="[OWNER/]NAME", help="Also upload the rater, to a private repository."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the last metrics as JSON.")] = False,
 ) -> None:
     """Train a rater on ratings, level words or choices of people.
@@ -50,6 +54,8 @@ def train(
     else:
         stdout().print(_table(metrics))
     console.print(f"{folder}: {trained.name}, {trained.fingerprint}", markup=False, soft_wrap=True)
+    if push is not None:
+        console.print(trained.push_to_hub(push), markup=False, soft_wrap=True)
 
 
 def best_metrics(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from avreward.preferences.bradley_terry import Strengths as Strengths
     from avreward.preferences.bradley_terry import fit_strengths as fit_strengths
     from avreward.preferences.comparisons import Comparisons as Comparisons
+    from avreward.preferences.consensus import Consensus as Consensus
     from avreward.preferences.group_rewards import Diversity as Diversity
     from avreward.preferences.group_rewards import GroupReward as GroupReward
     from avreward.preferences.group_rewards import Standardized as Standardized
@@ -28,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "bradley_terry": ["Strengths", "fit_strengths"],
         "comparisons": ["Comparisons"],
+        "consensus": ["Consensus"],
         "group_rewards": ["Diversity", "GroupReward", "Standardized", "Tournament"],
         "judge_network": ["JudgeNetwork"],
         "models": ["BradleyTerry", "Davidson", "RaoKupper"],

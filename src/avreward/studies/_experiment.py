@@ -74,7 +74,10 @@ class Experiment:
         for key, value in known.items():
             if key in about and about[key] != value:
                 article = "an" if self.KIND[0] in "aeiou" else "a"
-                problem = f"expected {article} {self.KIND} with {key} {about[key]!r}, got one with {value!r}"
+                ours, theirs = _shown(about[key]), _shown(value)
+                if ours == theirs:  # of the same names, with other texts
+                    ours, theirs = f"{ours} as given now", "other texts for them"
+                problem = f"expected {article} {self.KIND} with {key} {ours}, got one with {theirs}"
                 raise AvrewardError(f"{self.folder}: {problem}; name another folder, or use its settings to continue")
 
     def person(self, name: str) -> str:
@@ -121,6 +124,13 @@ class Experiment:
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return opened(self.path)
+
+
+def _shown(setting: Any) -> str:
+    """Return a setting in words: the names of what has names."""
+    if isinstance(setting, list):
+        return ", ".join(str(one["name"]) if isinstance(one, dict) and "name" in one else repr(one) for one in setting)
+    return repr(setting)
 
 
 def _hash(*parts: object) -> str:

@@ -104,3 +104,18 @@ def test_two_clips_of_one_system(tmp_path) -> None:
         (tmp_path / name).touch()
     with pytest.raises(ArgumentError, match="expected one clip of a for video_000001"):
         avbench_clips(items, tmp_path)
+
+
+def test_a_clip_says_its_system_and_one_system_answers_once(tmp_path) -> None:
+    (tmp_path / "x").mkdir()
+    for name in ("video_000001_sora.mp4", "x/video_000001_sora.mp4"):
+        (tmp_path / name).touch()
+    items = read_avbench(written(tmp_path, [ITEM | {"system": "of the item", "split": "a"}]))
+    with pytest.raises(ArgumentError, match=r"one clip of sora for video_000001, got .*a column system"):
+        avbench_clips(items, [tmp_path / "video_000001_sora.mp4", tmp_path / "x"])
+    (clip,) = avbench_clips(items, tmp_path / "x")
+    assert (clip.columns["system"], clip.columns["split"]) == ("sora", "a")
+    listed = "clip,system,split\nvideo_000001_sora.mp4,one,b\nx/video_000001_sora.mp4,two,b\n"
+    (tmp_path / "clips.csv").write_text(listed)
+    found = avbench_clips(items, tmp_path / "clips.csv")
+    assert [(one.columns["system"], one.columns["split"]) for one in found] == [("one", "b"), ("two", "b")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avreward.datasets import Ratings, mean_opinion_scores
+from avreward.datasets import Ratings, mean_opinion_scores, reject_bt500
 from avreward.errors import ArgumentError
 
 TABLE = np.array([[1.0, 2, 1, 4], [3, 4, 3, 4], [5, 5, 4, 4]])
@@ -35,7 +35,7 @@ def test_the_same_rating_everywhere_is_seen_whatever_its_rounding(same: float) -
     with pytest.warns(UserWarning, match="person 4: gave all clips the same"):
         found = mean_opinion_scores(Ratings.from_array(table), "z_score")
     assert found.ratings.tolist() == [3] * 6
-    with pytest.raises(ArgumentError, match="expected a person who gave different ratings"):
+    with pytest.raises(ArgumentError, match="expected two people who gave different ratings"):
         mean_opinion_scores(Ratings.from_array(np.full((7, 3), same)), "z_score")
 
 
@@ -61,7 +61,7 @@ def test_all_ratings_equal() -> None:
     ratings = Ratings.from_array(np.full((3, 4), 2.0))
     for method in ("mean", "bias_removed", "p910"):
         assert mean_opinion_scores(ratings, method).mos.tolist() == [2, 2, 2]
-    with pytest.raises(ArgumentError, match="expected a person who gave different ratings"):
+    with pytest.raises(ArgumentError, match="expected two people who gave different ratings"):
         mean_opinion_scores(ratings, "z_score")
 
 
@@ -90,12 +90,33 @@ def test_one_person_who_decides_alone_is_told() -> None:
 
 def test_rejected_people_do_not_count() -> None:
     generator = np.random.default_rng(1)
-    table = np.clip(np.round(generator.uniform(1, 5, 60)[:, None] + generator.normal(0, 0.3, (60, 15))), 1, 5)
+    table = np.clip(np.round(generator.uniform(1, 5, 60)[:, None] + generator.normal(0, 0.7, (60, 15))), 1, 5)
     table[:, 7] = generator.integers(1, 6, 60)
     found = mean_opinion_scores(Ratings.from_array(table), reject="bt500")
     assert list(found.left_out) == ["person 8"]
     np.testing.assert_allclose(found.mos, np.delete(table, 7, axis=1).mean(axis=1))
     assert "person 8" in mean_opinion_scores(Ratings.from_array(table), reject="correlation").left_out
+
+
+def test_a_clip_that_all_rate_alike_counts_against_nobody() -> None:
+    generator = np.random.default_rng(2)
+    table = np.clip(np.round(generator.uniform(1, 5, 40)[:, None] + generator.normal(0, 0.7, (40, 15))), 1, 5)
+    alike = np.vstack([table, np.full((20, 15), 3.0)])
+    found, more = (reject_bt500(Ratings.from_array(one)) for one in (table, alike))
+    np.testing.assert_array_equal(found.asymmetry, more.asymmetry)
+    np.testing.assert_allclose(more.outside, found.outside * 40 / 60)
+    same = Ratings.from_array(np.full((20, 15), 3.0))
+    assert not reject_bt500(same).outside.any()
+    assert reject_bt500(same, literal=True).outside.tolist() == [2.0] * 15
+
+
+def test_z_scores_of_one_person_are_no_mean_opinion() -> None:
+    table = TABLE[:, [0, 3]].copy()
+    with pytest.raises(ArgumentError, match="expected two people who gave different ratings, got only ann"):
+        mean_opinion_scores(Ratings.from_array(table, people=["ann", "dan"]), "z_score")
+    table = np.hstack([TABLE[:, :2], [[5], [np.nan], [np.nan]]])
+    with pytest.warns(UserWarning, match="cem: rated once; their ratings do not count"):
+        mean_opinion_scores(Ratings.from_array(table, people=["ann", "bob", "cem"]), "z_score")
 
 
 @pytest.mark.parametrize(

@@ -555,3 +555,35 @@ def test_slowfast_in_the_home_folder(original, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     torch.save(tiny_slowfast(), tmp_path / "slow.pyth")
     assert load_rater(original, device="cpu", slowfast="~/slow.pyth").name == "aigv_assessor"
+
+
+# ---- ablations
+
+
+@pytest.mark.parametrize("kept", ["spatial", "temporal"])
+def test_one_encoder_alone(loaded, tmp_path, kept) -> None:
+    folder = loaded.save_pretrained(tmp_path / "whole")
+    rater = load_rater(folder, device="cpu", encoders=[kept])
+    assert rater.fingerprint != loaded.fingerprint
+    backbone, clip = rater.backbone, video()
+    pieces = backbone.encode("video", rater.load_track(clip, "video"))
+    whole = loaded.backbone.encode("video", loaded.load_track(clip, "video"))
+    texts = [piece for piece in pieces if isinstance(piece, str)]
+    if kept == "spatial":
+        assert "Motion" not in "".join(texts)
+        assert len(pieces) == len(whole) - 2
+    else:
+        assert texts == ["Motion Feature: <img>", "</img>"]
+        torch.testing.assert_close(pieces[1].values, whole[-2].values)
+    scores = rater([clip]).values
+    assert not torch.allclose(scores.nan_to_num(), loaded([clip]).values.nan_to_num())
+    again = load_rater(rater.save_pretrained(tmp_path / kept), device="cpu")
+    assert again.fingerprint == rater.fingerprint
+    torch.testing.assert_close(again([clip]).values, scores, equal_nan=True)
+
+
+def test_an_unknown_encoder_is_named(loaded, tmp_path) -> None:
+    folder = loaded.save_pretrained(tmp_path / "whole")
+    for wrong in ([], ["frames"], ["temporal", "spatial"]):
+        with pytest.raises(ArgumentError, match="encoders: expected spatial and temporal, or one of them"):
+            load_rater(folder, encoders=wrong)

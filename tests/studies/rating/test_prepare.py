@@ -88,3 +88,47 @@ def test_a_clip_is_not_both_practice_and_rated_and_needs_a_group_to_be_compared(
     prepare_study(study, [*clips, ListedClip(tmp_path / "silent0.mp4")])
     assert next(clip.reason for clip in study.clips() if clip.reason).endswith("say what candidates of a group share")
     assert len(study.questions()) == 1
+
+
+@pytest.mark.parametrize("mode", ["scores", "pairs", "soundtracks"])
+def test_a_clip_that_was_for_practice_is_rated_later_and_the_reverse(tmp_path, mode):
+    clips = dubs(tmp_path, groups=2, each=2)
+    study = RatingStudy(tmp_path / "study", mode)
+    prepare_study(study, clips[:2], clips[2:])
+    anna = study.person("Anna")
+    names = [one.name for one in study.dimensions]
+
+    def answer(task):
+        if mode == "soundtracks":
+            return {"best": task.clips[0].name}
+        return dict.fromkeys(names, "tie") if mode == "pairs" else {task.clips[0].name: dict.fromkeys(names, 3.0)}
+
+    while (place := study.progress(anna).place) is not None:
+        task = study.task(anna, place)
+        study.record(anna, task.key, answer(task))
+    practised = {name for one in study.answers() if one.training for name in one.clips}
+    assert practised == {str(one.path) for one in clips[2:]}
+    prepare_study(study, clips[2:], clips[:2])
+    assert [clip.name for clip in study.clips() if clip.training] == [str(one.path) for one in clips[:2]]
+    assert all(one.training for one in study.answers())  # also those that were given when the clips were rated
+    assert study.progress(anna).answered == 0
+    while (place := study.progress(anna).place) is not None:
+        task = study.task(anna, place)
+        study.record(anna, task.key, answer(task))
+    counted = {name for one in study.answers() if not one.training for name in one.clips}
+    assert counted == {str(one.path) for one in clips[2:]}
+
+
+def test_a_question_that_is_gone_stops_nobody(tmp_path):
+    clips = dubs(tmp_path, groups=1, each=2)
+    study = RatingStudy(tmp_path / "study", "scores")
+    prepare_study(study, clips[:1], clips[1:])
+    anna = study.person("Anna")
+    assert study.task(anna, 1).training  # looked at, not answered
+    prepare_study(study, clips)
+    seen = []
+    while (place := study.progress(anna).place) is not None:
+        task = study.task(anna, place)
+        seen.append(task.clips[0].name)
+        study.record(anna, task.key, {seen[-1]: {one.name: 3.0 for one in study.dimensions}})
+    assert sorted(seen) == sorted(str(one.path) for one in clips)

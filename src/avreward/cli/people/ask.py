@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward._extras import extra
-from avreward.cli._common import NOTHING, SOME_FAILED, progress, stderr, stdout, writable
+from avreward.cli._common import NOTHING, SOME_FAILED, named, progress, stderr, stdout, writable
 from avreward.cli._inputs import keep_inputs
 from avreward.cli.people._serving import serve
 
@@ -140,6 +140,6 @@ def _share(value: float | None, low: float, high: float) -> str:
 def _print_left_out(found: Mapping[str, Any]) -> None:
     listed = list(found["left_out"].items())
     for name, why in listed[:REASONS]:
-        stderr().print(f"left out: {name}: {why}", markup=False, soft_wrap=True)
+        stderr().print(f"left out: {named(name, why)}", markup=False, soft_wrap=True)
     if len(listed) > REASONS:
         stderr().print(f"left out: {len(listed) - REASONS} more", markup=False)

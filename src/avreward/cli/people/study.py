@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward._extras import extra
-from avreward.cli._common import CONTROLS, NOTHING, SOME_FAILED, progress, stderr, stdout, writable
+from avreward.cli._common import CONTROLS, NOTHING, SOME_FAILED, named, progress, stderr, stdout, writable
 from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, listed
 from avreward.cli.people._serving import serve
 
@@ -220,6 +220,6 @@ def _plain(text: str) -> Text:
 def _print_left_out(asked: RatingStudy) -> None:
     out = {clip.name: clip.reason for clip in asked.clips() if clip.reason}
     for name, why in list(out.items())[:REASONS]:
-        stderr().print(f"left out: {name}: {why}", markup=False, soft_wrap=True)
+        stderr().print(f"left out: {named(name, why)}", markup=False, soft_wrap=True)
     if len(out) > REASONS:
         stderr().print(f"left out: {len(out) - REASONS} more", markup=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, Complaints, complain, progress, stdout
+from avreward.cli._common import SOME_FAILED, Complaints, complain, named, progress, stdout
 
 if TYPE_CHECKING:
     from avreward.training import Judgment, TaughtRater
@@ -49,6 +49,10 @@ def teach(
             "Repeatable."
         ),
     ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option("--push-to-hub", metavar="[OWNER/]NAME", help="Also upload the rater, to a private repository."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of folds and degraded copies.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
 ) -> None:
@@ -68,10 +72,12 @@ def teach(
     with progress("measuring", len({id(clip) for one in judgments for clip in one.clips})) as step:
         found = learn(judgments, encoder or (), degrade=not own, seed=seed, step=step)
     for name, why in found.left_out.items():
-        complaints(f"left out: {name}: {why}")
+        complaints(f"left out: {named(name, str(why))}")
     complaints.end("")
     written = found.save(out)
     _print_json(found, written) if as_json else _print(found, written)
+    if push is not None:
+        complain(found.rater.push_to_hub(push))
     for warning in found.warnings:
         complain(warning)
     if found.warnings or found.left_out:

@@ -83,9 +83,10 @@ def avbench_clips(
     """Return the clips among `clips` that answer items, with the texts that AVBench's dimensions read.
 
     A clip answers the item whose id its file's name is, or begins with, before an underscore: ``video_000012_sora.mp4``
-    answers ``video_000012``. Its prompt is what should be seen; the columns are ``id``, ``system`` (what follows the
-    id, else the folder's name), ``category`` where there are categories, ``full_prompt``, ``texts.audio_prompt``
-    and ``texts.speech``. Compare what is missing with ``{item.id for item in items}``.
+    answers ``video_000012``. Its prompt is what should be seen; the columns are ``id``, ``system`` (that of the clip's
+    row in a manifest, else what follows the id, else the folder's name), ``category`` where there are categories,
+    ``full_prompt``, ``texts.audio_prompt`` and ``texts.speech``, and the item's other keys where the clip's row has no
+    such column. Compare what is missing with ``{item.id for item in items}``.
 
     Args:
         items: see `read_avbench`.
@@ -110,12 +111,13 @@ def avbench_clips(
         expected = f"clips called ID_SYSTEM.mp4, such as {items[0].id}_mine.mp4" if items else "at least one item"
         raise ArgumentError("clips", expected, Described(", ".join(one.path.name for one in listed[:4]) or "none"))
     found = [ListedClip(one.path, item.video_prompt or None, _columns(one, item)) for one, item in answered]
-    seen: dict[tuple[str, str, Path], Path] = {}
+    seen: dict[tuple[str, str], Path] = {}
     for clip in found:
-        key = (clip.columns["id"], clip.columns["system"], clip.path.parent)
+        key = (clip.columns["id"], clip.columns["system"])
         if (other := seen.setdefault(key, clip.path)) != clip.path:
-            got = Described(f"{other.name} and {clip.path.name}")
-            raise ArgumentError("clips", f"one clip of {key[1] or 'a system'} for {key[0]}", got, "remove one")
+            got = Described(f"{other} and {clip.path}")
+            remedy = "remove one, or give a manifest with a column system"
+            raise ArgumentError("clips", f"one clip of {key[1] or 'a system'} for {key[0]}", got, remedy)
     return found
 
 
@@ -128,14 +130,15 @@ def _answered(stem: str, known: Mapping[str, AvbenchItem]) -> AvbenchItem | None
 
 def _columns(clip: ListedClip, item: AvbenchItem) -> dict[str, Any]:
     rest = clip.path.stem.removeprefix(item.id).removeprefix("_")
-    named = {"id": item.id, "system": rest or clip.path.parent.name, **item.others, "full_prompt": item.full_prompt}
+    system = clip.columns.get("system") or rest or clip.path.parent.name
+    named = {"id": item.id, "system": str(system), "full_prompt": item.full_prompt}
     if item.category is not None:
         named["category"] = item.category
     if item.audio_prompt:
         named["texts.audio_prompt"] = item.audio_prompt
     if item.speech:
         named["texts.speech"] = item.speech
-    return {**clip.columns, **named}
+    return {**item.others, **clip.columns, **named}
 
 
 def _item(path: Path, number: int, entry: Any) -> AvbenchItem:

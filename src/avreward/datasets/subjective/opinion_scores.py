@@ -88,12 +88,12 @@ def mean_opinion_scores(
         level: of the intervals.
 
     Raises:
-        ArgumentError: if only one person rated or is left by `reject`, for ``"z_score"`` if nobody gave different
-            ratings, or for an unknown `method` or `reject`.
+        ArgumentError: if only one person rated or is left by `reject`, for ``"z_score"`` if fewer than two gave
+            different ratings, or for an unknown `method` or `reject`.
 
     Warns:
-        UserWarning: if a person gave all clips the same (they do not count in ``"z_score"``), if clips are without
-            ratings, or if one person alone decides in ``"p910"``.
+        UserWarning: if a person gave all clips the same, or rated once (they do not count in ``"z_score"``), if clips
+            are without ratings, or if one person alone decides in ``"p910"``.
 
     Example:
         >>> ratings = Ratings.from_array([[1, 2, 1], [3, 4, 3], [5, 5, 4]], ["a", "b", "c"])
@@ -151,9 +151,14 @@ def _z_scores(ratings: Ratings, z: float) -> Computed:
     spread = spreads(ratings.values, ratings.person, people, less=1)
     usable = spread > 0  # false for NaN: one rating alone
     present = counts(ratings.person, people) > 0
-    constant = {ratings.people[i]: "gave all clips the same rating" for i in np.flatnonzero(present & ~usable)}
-    if not usable.any():
-        raise ArgumentError("ratings", "a person who gave different ratings", Described("none"), 'use method="mean"')
+    given = counts(ratings.person, people)
+    constant = {
+        ratings.people[i]: "rated once" if given[i] == 1 else "gave all clips the same rating"
+        for i in np.flatnonzero(present & ~usable)
+    }
+    if usable.sum() < 2:
+        got = Described("none" if not usable.any() else f"only {ratings.people[int(usable.argmax())]}")
+        raise ArgumentError("ratings", "two people who gave different ratings", got, 'use method="mean"')
     kept = ratings.kept(usable[ratings.person])
     scores = (kept.values - middle[kept.person]) / spread[kept.person]
     mos, half, many, _, _ = _plain(kept.with_values(100 * (scores + 3) / 6), z)

@@ -31,12 +31,18 @@ class Rejection:
     asymmetry: Floats
 
 
-def reject_bt500(ratings: Ratings) -> Rejection:
+def reject_bt500(ratings: Ratings, *, literal: bool = False) -> Rejection:
     """Return who is left out after ITU-R BT.500-14, annex 1 to part 2, clause 2.3.1 (one round).
 
     The band of a clip is mean ± 2 standard deviations if the kurtosis of its ratings is from 2 to 4, else ± √20. A
     person is left out if more than 5 % of the clips are outside it and neither side has most of them (asymmetry below
     0.3): one who is consistently strict or kind stays. If all would be left out, nobody is.
+
+    Args:
+        ratings: of several people.
+        literal: whether a clip that everybody rated alike counts as above and as below its band for everybody, since
+            its ratings are at least mean + 0 and at most mean − 0: so the standard's comparisons have it as they are
+            written, and the software that follows them. Otherwise such a clip is outside for nobody.
 
     Example:
         >>> reject_bt500(Ratings.from_array([[1, 2, 1], [3, 4, 3], [5, 5, 4]])).rejected
@@ -48,8 +54,9 @@ def reject_bt500(ratings: Ratings) -> Rejection:
     with np.errstate(invalid="ignore", divide="ignore"):
         kurtosis = means((values - middle[clip]) ** 4, clip, clips) / spread**4
     band = np.where((kurtosis >= 2) & (kurtosis <= 4), 2.0, np.sqrt(20)) * spread
-    above = counts(person[values >= (middle + band)[clip]], people)
-    below = counts(person[values <= (middle - band)[clip]], people)
+    differ = (spread[clip] > 0) | literal
+    above = counts(person[differ & (values >= (middle + band)[clip])], people)
+    below = counts(person[differ & (values <= (middle - band)[clip])], people)
     with np.errstate(invalid="ignore"):
         asymmetry = np.abs(above - below) / (above + below)
     outside = (above + below) / clips

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from torch import Tensor, nn
 
 from avreward.media.rounding import Rounding
 from avreward.media.sampling_rules import AigvAssessorFrames
-from avreward.raters.aigv_assessor._network import AssessorNetwork, Template
+from avreward.raters.aigv_assessor._network import AssessorNetwork, Part, Template
 from avreward.raters.base import Track
 from avreward.raters.encoders._version import VERSION as ENCODERS
 from avreward.raters.lmm.backbones.internvl import InternVl
@@ -68,14 +68,20 @@ class AssessorBackbone(InternVl):
     @property
     def settings(self) -> Mapping[str, str]:
         """Which frames, at what size, how they are scaled, and the text format."""
-        return {**super().settings, "motion": "SlowFast on the same frames", "template": self.module.config.template}
+        whole = {**super().settings, "motion": "SlowFast on the same frames", "template": self.module.config.template}
+        encoders = self.module.config.encoders
+        return whole if len(encoders) == len(get_args(Part)) else {**whole, "encoders": ", ".join(encoders)}
 
     def encode(self, track: Track, loaded: Tensor) -> Encoded:
         """Return the tokens of each frame and of the motion between their delimiters, as the original writes them."""
+        encoders = self.module.config.encoders
+        frames = super().encode(track, loaded) if "spatial" in encoders else []
+        if "temporal" not in encoders:
+            return frames
         weight = next(self.module.motion.parameters())
         motion = self.module.encode_motion(loaded.to(weight.device, weight.dtype))
-        *frames, end = super().encode(track, loaded)
-        return [*frames, f"{end}\nMotion Feature: <img>", Tokens(motion), "</img>"]
+        end = f"{frames.pop()}\n" if frames else ""
+        return [*frames, f"{end}Motion Feature: <img>", Tokens(motion), "</img>"]
 
     def chat(self, user: Prompt, answer: Prompt = (), closed: bool = False) -> list[Any]:
         """Return the conversation in the network's template; nothing stands between the video and the question."""

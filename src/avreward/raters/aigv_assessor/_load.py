@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters.aigv_assessor import _keys
 from avreward.raters.aigv_assessor._backbone import AssessorBackbone
 from avreward.raters.aigv_assessor._card import Range
-from avreward.raters.aigv_assessor._network import AssessorConfig, AssessorNetwork
+from avreward.raters.aigv_assessor._network import AssessorConfig, AssessorNetwork, Part
 from avreward.raters.aigv_assessor.rater import AigvAssessorRater
 from avreward.raters.checkpoints._weights import load_matching, not_allowed, read_weights, shapes, weight_files
 from avreward.raters.checkpoints.loading import is_number
@@ -34,6 +35,7 @@ def load(
     lora_scale: float | None = None,
     slowfast: str | PathLike[str] | None = None,
     tokenizer: str | PathLike[str] | None = None,
+    encoders: Sequence[Part] | None = None,
 ) -> AigvAssessorRater:
     """Load the rater in `folder`, which is laid out as the original's training code or `save_pretrained` writes it.
 
@@ -47,6 +49,7 @@ def load(
             of its own (*optional*).
         tokenizer: folder or hub name of a tokenizer (*optional*, the checkpoint's own). InternVL2-8B's own needs remote
             code; that of OpenGVLab/InternVL2_5-8B-MPO-hf has the same vocabulary and needs none.
+        encoders: see `AssessorConfig` (*optional*, as saved).
 
     Raises:
         AvrewardError: that says which system the folder looks like, or lists missing and unexpected weights.
@@ -69,6 +72,8 @@ def load(
     else:
         sizes, state = _original(folder, config, loading.allow, 2.0 if lora_scale is None else lora_scale, slowfast)
         allow = (*loading.allow, *_keys.allowed_by_our_names(loading.allow))
+    if encoders is not None:
+        sizes = replace(sizes, encoders=tuple(encoders))
     with init_empty_weights(include_buffers=False):
         network = AssessorNetwork(sizes, loading.attention)
     load_state(network, state, allow, folder)

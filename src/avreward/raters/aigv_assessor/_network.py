@@ -14,6 +14,7 @@ from avreward.raters.encoders.slowfast import ALPHA, SlowFast, SlowFastConfig, p
 from avreward.raters.lmm.readout import applied
 
 Template = Literal["internlm2-chat", "internvl2_5", "chatml"]
+Part = Literal["spatial", "temporal"]
 _WIDTHS = (1024, 256, 64, 16, 1)  # of the score head's layers
 
 
@@ -28,9 +29,11 @@ class AssessorConfig:
         template: ``"internlm2-chat"`` (InternVL2-8B, as published), ``"internvl2_5"``, or ``"chatml"`` (ChatML without
             a system turn, as `transformers` writes it for InternVL2.5 and 3).
         last_relu: whether a ReLU follows the last layer of the score head, as in the original.
+        encoders: what the language model sees: ``"spatial"`` (the frames), ``"temporal"`` (the motion token), or both;
+            leaving one out is an ablation of the paper's table 7.
 
     Raises:
-        ArgumentError: for another number of frames, or an unknown template.
+        ArgumentError: for another number of frames, an unknown template, or no encoder.
     """
 
     base: Mapping[str, Any]
@@ -38,12 +41,16 @@ class AssessorConfig:
     frames: int = 8
     template: Template = "internlm2-chat"
     last_relu: bool = False
+    encoders: tuple[Part, ...] = get_args(Part)
 
     def __post_init__(self) -> None:
         if self.frames < ALPHA or self.frames % ALPHA:
             raise ArgumentError("frames", f"a multiple of {ALPHA}", self.frames)
         if self.template not in get_args(Template):
             raise unknown_name("template", self.template, get_args(Template))
+        known = get_args(Part)
+        if self.encoders not in (known, *((one,) for one in known)):
+            raise ArgumentError("encoders", f"{' and '.join(known)}, or one of them", self.encoders)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as JSON."""
@@ -53,7 +60,8 @@ class AssessorConfig:
     def from_dict(cls, data: Mapping[str, Any]) -> AssessorConfig:
         """Return the configuration that `to_dict` wrote."""
         motion = {**data["motion"], "depths": tuple(data["motion"]["depths"])}
-        return cls(**{**data, "motion": SlowFastConfig(**motion)})
+        encoders = tuple(data.get("encoders", get_args(Part)))
+        return cls(**{**data, "motion": SlowFastConfig(**motion), "encoders": encoders})
 
 
 class AssessorNetwork(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from avreward._extras import extra
 from avreward._whole_files import private_folder
 from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.raters.checkpoints._upload import upload
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.network_rater import NetworkRater
@@ -73,19 +73,16 @@ def push(
 
     Args:
         rater: any rater that a loader made.
-        repository: ``"OWNER/NAME"``; created if necessary.
+        repository: ``NAME`` or ``OWNER/NAME``; created if necessary.
         private: whether a new repository is private.
         more: see `save`.
         text: see `save`.
-    """
-    with extra("lmm"):
-        from huggingface_hub import HfApi
 
-    api = HfApi()
-    address = api.create_repo(repository, private=private, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        api.upload_folder(repo_id=repository, folder_path=save(rater, Path(folder) / "rater", more, text))
-    return str(address)
+    Raises:
+        ArgumentError: for a name that is none.
+        AvrewardError: if the rater cannot be saved, the hub refuses, or it cannot be reached.
+    """
+    return upload(lambda folder: save(rater, folder, more, text), repository, private)
 
 
 def card(rater: NetworkRater) -> str:

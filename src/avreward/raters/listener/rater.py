@@ -19,6 +19,7 @@ from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.checkpoints._fingerprint import digest, weights_hash
+from avreward.raters.checkpoints._upload import upload
 from avreward.raters.listener._card import MODEL_TYPE, preference
 from avreward.raters.listener._encoders import encoder_from, features_of
 from avreward.raters.listener._version import VERSION
@@ -153,6 +154,10 @@ class ListenerRater(WrapperRater):
             new.rename(out)
         return out
 
+    def push_to_hub(self, repository: str, private: bool = True) -> str:
+        """Upload what `save_pretrained` writes to a model repository of the Hugging Face hub; return its address."""
+        return upload(self.save_pretrained, repository, private)
+
     def _records(self) -> dict[str, dict[str, Any]]:
         records = {}
         for key, rater in self.encoders.items():
@@ -201,7 +206,7 @@ def card_text(rater: ListenerRater) -> str:
         "# A taught rater",
     ]
     lines += ["", "Load it with `avreward.load_rater(FOLDER)`. One dimension, `preference`, in log-odds.", ""]
-    lines += [f"- {label}: {value}" for label, value in about.items() if not isinstance(value, list | dict)]
+    lines += [f"- {label}: {value}" for label, value in about.items() if not isinstance(value, list | dict | None)]
     lines += ["", "| held out | pairs | 95 % interval | best of the group |", "|---|---|---|---|"]
     lines += [f"| {row['by']} | {row['pairs']} | {row['interval']} | {row['best']} |" for row in about.get("table", [])]
     lines += ["", *(f"**{warning}**" for warning in about.get("warnings", [])), ""]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avreward._extras import extra
-from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.errors import ArgumentError, Described
+from avreward.raters.checkpoints._upload import hub_errors
 from avreward.selection.pairs._table import SIDES
 from avreward.selection.pairs.formats._media import IMAGES, read_bytes
 from avreward.selection.pairs.make import PreferencePairs
@@ -43,20 +44,13 @@ def push_pairs(folder: str | PathLike[str], repo: str, *, private: bool = True, 
     """
     with extra("lmm"):
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     folder = Path(folder)
     check_movable(folder)
-    api = HfApi(token=token)
-    try:
+    with hub_errors(repo, "repo"):
+        api = HfApi(token=token)
         found = api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
         api.upload_folder(folder_path=folder, repo_id=found.repo_id, repo_type="dataset")
-    except HFValidationError as error:
-        raise ArgumentError("repo", "NAME or OWNER/NAME", repo, "use letters, digits, - and _") from error
-    except (HfHubHTTPError, OSError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = "log in with `hf auth login`, check the name and the network, and push again"
-        raise AvrewardError(f"{repo}: could not be uploaded ({why}); {remedy}") from error
     return str(found)
 
 

@@ -27,6 +27,9 @@ def prepare_study(
 ) -> None:
     """Add clips to a study; those that are in it already are left as they are.
 
+    A clip that was shown for practice and is now to be rated, or the reverse, changes: everyone is asked about it anew,
+    and answers that were given for practice, or about a clip that now is, don't count.
+
     A clip that can't be read is kept with the reason, is not shown, and is tried again the next time. Where soundtracks
     are compared, the clips of a group show one video; their audio is encoded anew (AAC) at one loudness.
 
@@ -51,10 +54,10 @@ def prepare_study(
     rated = {one.path for one in clips}
     if twice := next((one.path for one in training if one.path in rated), None):
         raise ArgumentError("training", "clips that are not rated", Described(f"{twice.name}"), "leave it out of one")
-    known = {clip.name for clip in study.clips() if clip.file}
+    known = {(clip.name, clip.training) for clip in study.clips() if clip.file}
     for practice, listed in ((True, training), (False, clips)):
         for group, members in _grouped(listed, group_by).items():
-            fresh = [one for one in members if str(one.path) not in known]
+            fresh = [one for one in members if (str(one.path), practice) not in known]
             if fresh:
                 again = members if study.mode == "soundtracks" else fresh  # one loudness for all of a group
                 study.add(list(_prepared(study, again, group, practice)))

@@ -15,6 +15,7 @@ Mode = Literal["scores", "pairs", "soundtracks"]
 MODES: tuple[Mode, ...] = ("scores", "pairs", "soundtracks")
 FIRST, SECOND, TIE = "first", "second", "tie"
 BEST, NONE = "best", "none"
+TRAINING = "training: "  # begins the name of a question for practice
 RELOAD = "reload the page"
 
 
@@ -122,18 +123,18 @@ def questions(mode: Mode, clips: Sequence[RatedClip]) -> dict[str, tuple[RatedCl
     """
     shown = sorted((clip for clip in clips if clip.file), key=lambda clip: not clip.training)
     if mode == "scores":
-        return {clip.name: (clip,) for clip in shown}
+        return {f"{TRAINING if clip.training else ''}{clip.name}": (clip,) for clip in shown}
     groups: dict[tuple[bool, str], list[RatedClip]] = {}
     for clip in shown:
         groups.setdefault((not clip.training, clip.group), []).append(clip)
     several = {key: found for key, found in groups.items() if len(found) > 1}
     if mode == "soundtracks":
-        return {f"{'' if main else 'training: '}{group}": tuple(found) for (main, group), found in several.items()}
+        return {f"{'' if main else TRAINING}{group}": tuple(found) for (main, group), found in several.items()}
     asked: dict[str, tuple[RatedClip, ...]] = {}
     for (main, _), found in several.items():
         # Practice meets each clip once.
         pairs = combinations(found, 2) if main else zip(found[::2], found[1::2], strict=False)
-        asked |= {pair_name(one.name, other.name): (one, other) for one, other in pairs}
+        asked |= {f"{'' if main else TRAINING}{pair_name(a.name, b.name)}": (a, b) for a, b in pairs}
     return asked
 
 

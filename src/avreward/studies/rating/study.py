@@ -169,7 +169,7 @@ class RatingStudy(Experiment):
         """Return how far a person is, and where to go on."""
         answers, asked, known = self._answers_of(token), self._asked(token), self.questions()
         main = [name for name, clips in known.items() if not clips[0].training]
-        open_places = (place for place, (name, _) in enumerate(asked, 1) if name not in answers)
+        open_places = (place for place, (name, _) in enumerate(asked, 1) if name in known and name not in answers)
         place = next(open_places, None)
         if place is None and self._next(token, {name for name, _ in asked}) is not None:
             place = len(asked) + 1
@@ -223,17 +223,18 @@ class RatingStudy(Experiment):
         return sum(name in known and not known[name][0].training for name in before)
 
     def answers(self) -> list[RatingAnswer]:
-        """Return all answers in the order of time."""
+        """Return all answers in the order of time; those about a clip that is now for practice are for practice."""
         query = """SELECT people.name, answers.question, clips, answer, seconds, answers.at, changed, training
             FROM answers JOIN people ON people.token = answers.person
             JOIN asked ON asked.person = answers.person AND asked.question = answers.question ORDER BY answers.at"""
         with self._open() as database:
             rows = database.execute(query).fetchall()
+            trained = {name for (name,) in database.execute("SELECT name FROM clips WHERE training")}
         return [
-            RatingAnswer(
-                person, question, tuple(json.loads(shown)), json.loads(given), took, at, changed, bool(practice)
-            )
-            for person, question, shown, given, took, at, changed, practice in rows
+            RatingAnswer(person, question, shown, json.loads(given), took, at, changed, practice)
+            for person, question, names, given, took, at, changed, was in rows
+            for shown in [tuple(json.loads(names))]
+            for practice in [bool(was) or not trained.isdisjoint(shown)]
         ]
 
     def _asked(self, token: str) -> list[tuple[str, list[str]]]:
