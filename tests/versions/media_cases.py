@@ -81,7 +81,7 @@ def write_files() -> None:
 def media_cases() -> dict[str, Any]:
     """Case → what comes out."""
     files = {f"file {name}": _decoded(FOLDER / name) for name in FILES}
-    return files | {"keys of tensors": _tensor_keys(), "rules": _rules()} | _transforms()
+    return files | {"keys of exact tensors": _tensor_keys(), "rules": _rules()} | _transforms()
 
 
 def _decoded(path: Path) -> dict[str, Any]:
@@ -99,7 +99,8 @@ def _decoded(path: Path) -> dict[str, Any]:
 
 
 def _tensor_keys() -> dict[str, str]:
-    return dict(Clip(video=video(2).float(), fps=8, audio=audio(800, 8000), sample_rate=8000, prompt="a ball").keys)
+    noise = uniform(1, 800) - 0.5  # exact: a sine differs in its last bit between machines
+    return dict(Clip(video=video(2).float(), fps=8, audio=noise, sample_rate=8000, prompt="a ball").keys)
 
 
 def _rules() -> dict[str, Any]:
