@@ -20,7 +20,7 @@ from avreward.scoring import run as stream
 from avreward.scoring.evaluator import Evaluator
 from avreward.scoring.run import Scored, score_files
 from avreward.scoring.store import _files as store_files
-from avreward.scoring.store._shard import StoreError
+from avreward.scoring.store._errors import StoreError
 from avreward.scoring.store.store import Store
 
 LEVELS = [0.1, 0.4, 0.2, 0.3]

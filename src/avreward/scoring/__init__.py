@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from avreward.scoring.inputs import ListedClip as ListedClip
     from avreward.scoring.inputs import list_clips as list_clips
     from avreward.scoring.run import score_files as score_files
-    from avreward.scoring.store._shard import StoreError as StoreError
+    from avreward.scoring.store._errors import StoreError as StoreError
     from avreward.scoring.store.store import Store as Store
     from avreward.scoring.table_reader import ScoredTable as ScoredTable
     from avreward.scoring.table_reader import read_table as read_table
@@ -28,7 +28,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_grouping": ["group_of"],
         "inputs": ["ListedClip", "list_clips"],
         "run": ["score_files"],
-        "store._shard": ["StoreError"],
+        "store._errors": ["StoreError"],
         "store.store": ["Store"],
         "table_reader": ["ScoredTable", "read_table"],
         "table_writer": ["TableWriter"],

@@ -147,6 +147,9 @@ def _as_version_1(path: Path) -> None:
             INSERT INTO raters SELECT x'0102030405060708', name, fingerprint, dimensions FROM newer;
             UPDATE scores SET rater = x'0102030405060708';
             DROP TABLE newer;
+            ALTER TABLE scores DROP COLUMN checksum;
+            ALTER TABLE files DROP COLUMN checksum;
+            PRAGMA application_id = 0;
             PRAGMA user_version = 1;
             """
         )

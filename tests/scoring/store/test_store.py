@@ -19,8 +19,10 @@ from toy_raters import Reading, Toy, both, picture, sound
 from avreward.clip import Clip
 from avreward.errors import ArgumentError
 from avreward.raters.scores import Scores
+from avreward.scoring.store._checksums import APPLICATION
+from avreward.scoring.store._errors import StoreError
 from avreward.scoring.store._rows import clip_key, decode, encode, rater_row
-from avreward.scoring.store._shard import VERSION, Shard, StoreError
+from avreward.scoring.store._shard import VERSION, Shard
 from avreward.scoring.store._tables import Rows
 from avreward.scoring.store.store import Store
 
@@ -368,8 +370,92 @@ def test_a_newer_version(store: Store) -> None:
     [path] = shards(store)
     with sqlite3.connect(path) as database:
         database.execute(f"PRAGMA user_version = {VERSION + 1}")
+        database.execute(f"PRAGMA application_id = {APPLICATION + VERSION + 1}")
     with pytest.raises(StoreError, match=rf"{path.name}: expected .*, got version {VERSION + 1}; update avreward"):
         Store(store.path)
+
+
+def _as_version_2(path: Path) -> None:
+    """Rewrite a file as it was before rows had checksums."""
+    with sqlite3.connect(path) as database:
+        for table in ("raters", "scores", "files"):
+            database.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
+        database.execute("PRAGMA application_id = 0")
+        database.execute("PRAGMA user_version = 2")
+
+
+def test_files_without_checksums_are_read_and_merged(store: Store) -> None:
+    toy = Toy()
+    store.put(toy, CLIPS, toy(CLIPS))
+    store.close()
+    [path] = shards(store)
+    _as_version_2(path)
+    for found, expected in zip(store.get(toy, CLIPS), toy(CLIPS).split(), strict=True):
+        same(found, expected)
+    store.compact()
+    [merged] = shards(store)
+    assert merged != path
+    for found, expected in zip(store.get(toy, CLIPS), toy(CLIPS).split(), strict=True):
+        same(found, expected)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["note = '{'", "note = '[]'", "note = 7", "missing = 'x'", "missing = 4", "value = x'00'", "value = zeroblob(8)"],
+)
+def test_a_damaged_row_without_a_checksum_is_rated_again(store: Store, damage: str) -> None:
+    toy = Toy()
+    store.put(toy, CLIPS, toy(CLIPS))
+    store.close()
+    [path] = shards(store)
+    _as_version_2(path)
+    with sqlite3.connect(path) as database:
+        database.execute(f"UPDATE scores SET {damage}")
+    told: list[str] = []
+    store.tell = told.append
+    assert store.get(toy, CLIPS) == [None] * 3
+    [line] = told
+    assert "some of its scores are damaged; those clips are rated again" in line
+
+
+def test_a_damaged_row_is_named_once_and_rated_again(store: Store) -> None:
+    toy = Toy()
+    store.put(toy, CLIPS, toy(CLIPS))
+    store.close()
+    [path] = shards(store)
+    with sqlite3.connect(path) as database:
+        value = bytearray(
+            database.execute("SELECT value FROM scores WHERE clip = ?", [clip_key(toy, CLIPS[2])]).fetchone()[0]
+        )
+        value[3] ^= 1
+        database.execute("UPDATE scores SET value = ? WHERE clip = ?", [bytes(value), clip_key(toy, CLIPS[2])])
+    told: list[str] = []
+    store.tell = told.append
+    for _ in range(2):
+        assert [row is None for row in store.get(toy, CLIPS)] == [False, False, True]
+    assert told == [f"{path}: some of its scores are damaged; those clips are rated again"]
+    store.put(toy, CLIPS[2:], toy(CLIPS[2:]))
+    with Store(store.path) as again:
+        again.tell = told.append
+        assert None not in again.get(toy, CLIPS)
+        again.compact()
+        assert (again.files, len(again)) == (1, 3)
+    assert len(told) == 2  # compacting names the row that it leaves out
+
+
+def test_a_file_that_is_damaged_while_it_is_written_is_left(store: Store) -> None:
+    toy = Toy()
+    store.put(toy, CLIPS[:1], toy(CLIPS[:1]))
+    [path] = shards(store)
+    data = path.read_bytes()
+    with path.open("r+b") as file:  # the same file, behind the store's back
+        file.seek(100)
+        file.write(b"\xff" * (len(data) - 100))
+    store._own._database.execute("PRAGMA shrink_memory")
+    store.tell = lambda _: None
+    store.put(toy, CLIPS[1:], toy(CLIPS[1:]))
+    assert None not in store.get(toy, CLIPS[1:])
+    assert len(shards(store)) == 2
 
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:

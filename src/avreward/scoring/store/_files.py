@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Mapping
 
 from avreward.clip import Clip
@@ -12,6 +13,7 @@ from avreward.media._container import FileStamp, Limits
 from avreward.media._file_tracks import FileAudio, FileVideo
 from avreward.media._index import MediaIndex
 from avreward.media._index_cache import made_by, pack, unpack
+from avreward.scoring.store._rows import UNDECODABLE
 from avreward.scoring.store._tables import FileRow
 
 _SETTLED = 2_000_000_000  # nanoseconds: a file may be written twice within one tick of its disk's clock
@@ -34,10 +36,14 @@ def remembered(clip: Clip) -> FileRow | None:
 
 
 def recalled(row: FileRow, stamp: FileStamp, prompt: str | None, texts: Mapping[str, str] | None) -> Clip | None:
-    """Return the clip, or `None` if the file has changed since `row` was written."""
+    """Return the clip, or `None` if the file has changed since `row` was written, or the row is damaged."""
     if (row.size, row.modified, row.code) != (stamp.size, stamp.modified, made_by()):
         return None
-    return Clip._of_file(*unpack(row.about, stamp, Limits()), prompt, texts)
+    try:
+        found = unpack(row.about, stamp, Limits())
+    except (*UNDECODABLE, zlib.error):
+        return None
+    return Clip._of_file(*found, prompt, texts)
 
 
 def unchanged(clip: Clip) -> bool:

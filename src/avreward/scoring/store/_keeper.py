@@ -13,7 +13,7 @@ from avreward.errors import MediaError
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
 from avreward.scoring.store._files import remembered, unchanged
-from avreward.scoring.store._rows import StoredScores, clip_key, encode, judged, rater_row
+from avreward.scoring.store._rows import StoredScores, clip_key, encode, rater_row
 from avreward.scoring.store._tables import FileRow, Rows, ScoreRow
 from avreward.scoring.store.store import Store
 
@@ -56,7 +56,7 @@ class StoreKeeper:
         known = []
         for judge, rater, key in zip(self.judges, self.raters, keys, strict=True):
             row = self.store.find(judge, rater.versions, [key]).get(key)
-            known.append(judged(row, clip, rater, self.retry_missing))
+            known.append(self.store.decoded(row, clip, rater, self.retry_missing))
         if file is not None and not self.store.remembers(file):  # a known run needs only to read the store
             self._add(files=[file])
         return StoreHit(keys, known)

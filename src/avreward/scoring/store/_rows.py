@@ -16,7 +16,10 @@ from avreward.clip import Clip
 from avreward.raters._environment import environment
 from avreward.raters.base import Rater
 from avreward.raters.scores import Dimension, Scores
-from avreward.scoring.store._tables import RaterRow, ScoreRow
+from avreward.scoring.store._tables import RaterRow, ScoreRow, rater_id
+
+# What `decode` raises at a damaged row; one of a file that has checksums is found before.
+UNDECODABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError, struct.error)
 
 
 class StoredScores(NamedTuple):
@@ -31,8 +34,7 @@ def rater_row(rater: Rater) -> RaterRow:
     fingerprint = rater.fingerprint
     dimensions = json.dumps([dimension.name for dimension in rater.dimensions])
     libraries = json.dumps(environment(rater.libraries))
-    digest = hashlib.blake2b(f"{fingerprint}\n{dimensions}\n{libraries}".encode(), digest_size=8).digest()
-    return RaterRow(digest, rater.name, fingerprint, dimensions, libraries)
+    return RaterRow(rater_id(fingerprint, dimensions, libraries), rater.name, fingerprint, dimensions, libraries)
 
 
 def clip_key(rater: Rater, clip: Clip) -> bytes:
@@ -103,20 +105,23 @@ def encode(
 
 
 def decode(row: ScoreRow, clip: Clip, dimensions: tuple[Dimension, ...]) -> StoredScores:
-    """Return the stored scores of `clip`, in their dtype, on the CPU."""
+    """Return the stored scores of `clip`, in their dtype, on the CPU; raise one of `UNDECODABLE` if it is damaged."""
     note = json.loads(row.note) if row.note else {}
     names = [dimension.name for dimension in dimensions]
     error = _with_path(note["error"], clip) if "error" in note else None
     missing = dict.fromkeys(names, error) if error is not None else note.get("missing", {})
     missing = {name: _with_path(reason, clip) for name, reason in missing.items()}
-    kept = iter(struct.unpack(f"<{len(row.value) // 8}d", row.value))
+    kept = struct.unpack(f"<{len(row.value) // 8}d", row.value)
     present = [name not in missing for name in names]
+    if not row.missing == present.count(False) == len(names) - len(kept):
+        raise ValueError("another number of scores")
+    values = iter(kept)
     dtype = getattr(torch, note.get("dtype", "float32"))
     sigma: Tensor | None = None
     if "sigma" in note:
         sigma = torch.tensor([[note["sigma"].get(name, math.nan) for name in names]], dtype=dtype)
     scores = Scores(
-        torch.tensor([[next(kept) if there else math.nan for there in present]], dtype=dtype),
+        torch.tensor([[next(values) if there else math.nan for there in present]], dtype=dtype),
         torch.tensor([present]),
         [missing],
         dimensions,

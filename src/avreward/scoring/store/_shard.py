@@ -6,45 +6,42 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from avreward.errors import AvrewardError
+from avreward.scoring.store._checksums import APPLICATION, SINCE, check_header, checked, lenient, summed
+from avreward.scoring.store._errors import DAMAGES, WAIT, StoreError, Unreadable, writing
 from avreward.scoring.store._tables import FileRow, RaterRow, Rows, ScoreRow
 
-VERSION = 2  # of the tables below, in each file's header
+VERSION = 3  # of the tables below, in each file's header
 PATTERN = "scores-*.sqlite"
-_WAIT = 60.0  # seconds for which a process waits while another one commits or merges
 _ASKED_AT_ONCE = 500  # keys in one query, so that its text is prepared once
 
 _TABLES = f"""
 CREATE TABLE raters (
-    id BLOB PRIMARY KEY, name TEXT, fingerprint TEXT, dimensions TEXT, environment TEXT
+    id BLOB PRIMARY KEY, name TEXT, fingerprint TEXT, dimensions TEXT, environment TEXT, checksum BLOB
 ) WITHOUT ROWID;
 CREATE TABLE scores (
-    rater BLOB, clip BLOB, missing INTEGER, value BLOB, note TEXT, PRIMARY KEY (rater, clip)
+    rater BLOB, clip BLOB, missing INTEGER, value BLOB, note TEXT, checksum BLOB, PRIMARY KEY (rater, clip)
 ) WITHOUT ROWID;
-CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER, modified INTEGER, code TEXT, about BLOB) WITHOUT ROWID;
+CREATE TABLE files (
+    path BLOB PRIMARY KEY, size INTEGER, modified INTEGER, code TEXT, about BLOB, checksum BLOB
+) WITHOUT ROWID;
+PRAGMA application_id = {APPLICATION + VERSION};
 PRAGMA user_version = {VERSION};
 """
-_PUT_RATER = "INSERT OR IGNORE INTO raters VALUES (?, ?, ?, ?, ?)"
+_PUT_RATER = "INSERT OR IGNORE INTO raters VALUES (?, ?, ?, ?, ?, ?)"
 # Of two rows of one clip, keep the one with fewer missing scores; if equal, the later one.
 _PUT_SCORE = """
-INSERT INTO scores VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
-SET missing = excluded.missing, value = excluded.value, note = excluded.note WHERE excluded.missing <= scores.missing
+INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+SET missing = excluded.missing, value = excluded.value, note = excluded.note, checksum = excluded.checksum
+WHERE excluded.missing <= scores.missing
 """
-_PUT_FILE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)"
-
-
-class StoreError(AvrewardError):
-    """Raised where a store can't be read or written."""
-
-
-class Unreadable(Exception):
-    """Raised where a file can't be read; the argument is SQLite's error."""
+_PUT_FILE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class Shard:
@@ -55,6 +52,8 @@ class Shard:
     the file locks that NFS has (version 4, or 3 with its lock service), and each file has one writer, so waits are
     short. Each transaction is synced to the disk: a batch costs milliseconds, less than computing its scores.
 
+    Rows that do not match their checksum are left out of every answer; `damaged` has the clips of those of scores.
+
     Raises:
         sqlite3.Error: if the file can't be opened or read.
         OSError: if another process merges and removes the file while it is opened.
@@ -63,14 +62,17 @@ class Shard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.damaged: set[bytes] = set()
         # "rw": not created if it does not exist; if it is write-protected, SQLite opens it for reading.
         uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=rw"
         self._database = sqlite3.connect(
-            uri, uri=True, timeout=_WAIT, isolation_level=None, check_same_thread=False, cached_statements=64
+            uri, uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False, cached_statements=64
         )
         try:
             self.inode = path.stat().st_ino
-            self.version: int = self._database.execute("PRAGMA user_version").fetchone()[0]
+            self._database.text_factory = lenient
+            self._database.execute("PRAGMA trusted_schema = OFF")  # what a prepared file defines calls nothing
+            self.version = check_header(self._database)
         except BaseException:
             self._database.close()
             raise
@@ -161,9 +163,9 @@ class Shard:
                 raise
 
     def _insert(self, rows: Rows) -> None:
-        self._database.executemany(_PUT_RATER, rows.raters)
-        self._database.executemany(_PUT_SCORE, rows.scores)
-        self._database.executemany(_PUT_FILE, rows.files)
+        self._database.executemany(_PUT_RATER, map(summed, rows.raters))
+        self._database.executemany(_PUT_SCORE, map(summed, rows.scores))
+        self._database.executemany(_PUT_FILE, map(summed, rows.files))
 
     def hold(self) -> bool:
         """Lock the file against all other processes; return `False` if it was removed or is being written."""
@@ -174,10 +176,10 @@ class Shard:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                 return False
             raise Unreadable(error) from error
-        except sqlite3.Error as error:
+        except DAMAGES as error:
             raise Unreadable(error) from error
         finally:
-            self._database.execute(f"PRAGMA busy_timeout = {_WAIT * 1000:.0f}")
+            self._database.execute(f"PRAGMA busy_timeout = {WAIT * 1000:.0f}")
         if not self.there:
             self.release()
             return False
@@ -194,11 +196,12 @@ class Shard:
             yield Rows(raters=self.raters())
             scores = self._database.execute("SELECT * FROM scores")
             while some := scores.fetchmany(batch):
-                yield Rows(scores=[ScoreRow(*row) for row in some])
+                yield Rows(scores=self._intact(some))
             media = self._database.execute("SELECT * FROM files")
             while some := media.fetchmany(batch):
-                yield Rows(files=[FileRow(*row) for row in some])
-        except sqlite3.Error as error:  # of this file: errors of the consumer are not raised in here
+                kept = [checked(FileRow, row, self.version) for row in some]
+                yield Rows(files=[row for row in kept if row is not None])
+        except DAMAGES as error:  # of this file: errors of the consumer are not raised in here
             raise Unreadable(error) from error
 
     def scores(self, rater: bytes, clips: Sequence[bytes]) -> list[ScoreRow]:
@@ -210,19 +213,31 @@ class Shard:
                 asked = (*asked, *[asked[0]] * (_ASKED_AT_ONCE - len(asked)))
             marks = ",".join("?" * len(asked))
             query = f"SELECT * FROM scores WHERE rater = ? AND clip IN ({marks})"  # noqa: S608  # only marks
-            found.extend(map(ScoreRow._make, self._database.execute(query, (rater, *asked))))
+            found += self._intact(self._database.execute(query, (rater, *asked)))
+        return found
+
+    def _intact(self, rows: Iterable[tuple[Any, ...]]) -> list[ScoreRow]:
+        """Return the rows of scores that match their checksum, and note the clips of the others."""
+        found = []
+        for fields in rows:
+            row = checked(ScoreRow, fields, self.version)
+            if row is None:
+                self.damaged.add(fields[1])
+            else:
+                found.append(row)
         return found
 
     def file(self, path: bytes) -> FileRow | None:
         """Return the row of the media file at `path`, if there is one."""
         row = self._database.execute("SELECT * FROM files WHERE path = ?", (path,)).fetchone()
-        return None if row is None else FileRow(*row)
+        return None if row is None else checked(FileRow, row, self.version)
 
     def raters(self) -> list[RaterRow]:
         """Return the raters that have scores here."""
-        kept = "environment" if self.version > 1 else "''"
-        query = f"SELECT id, name, fingerprint, dimensions, {kept} FROM raters"  # noqa: S608  # one of two constants
-        return [RaterRow(*row) for row in self._database.execute(query)]
+        kept = "environment, checksum" if self.version >= SINCE else "environment" if self.version > 1 else "''"
+        query = f"SELECT id, name, fingerprint, dimensions, {kept} FROM raters"  # noqa: S608  # one of three constants
+        found = [checked(RaterRow, row, self.version) for row in self._database.execute(query)]
+        return [row for row in found if row is not None]
 
     def count(self) -> int:
         """Return the number of rows: one for each clip and rater."""
@@ -237,7 +252,7 @@ class Shard:
         """Close the connection, and remove the empty journal of a file that was written."""
         try:
             self._database.execute("PRAGMA journal_mode = DELETE")
-        except sqlite3.Error:
+        except DAMAGES:
             pass  # it is read-only or damaged, so this process wrote no journal
         finally:
             self._database.close()
@@ -254,27 +269,3 @@ def listed(folder: Path) -> list[Path]:
         raise StoreError(
             f"{folder}: the store can't be read ({error.strerror}); check the path, or use another store"
         ) from error
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and the disk into a `StoreError` with a remedy."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        problem, remedy = _WORDS.get(
-            getattr(error, "sqlite_errorcode", 0) & 0xFF, (f"{error}", "check the disk, or use another store")
-        )
-        raise StoreError(f"{path}: the scores can't be written ({problem}); {remedy}") from error
-    except OSError as error:
-        remedy = "use a store in another folder, or none"
-        raise StoreError(f"{path}: the scores can't be written ({error.strerror or error}); {remedy}") from error
-
-
-_WORDS = {  # SQLite's primary error codes → problem, remedy
-    sqlite3.SQLITE_FULL: ("the disk is full", "free some space, or use a store in another folder"),
-    sqlite3.SQLITE_READONLY: ("it is read-only", "use a store in another folder, or none"),
-    sqlite3.SQLITE_CANTOPEN: ("the file can't be opened", "use a store in another folder, or none"),
-    sqlite3.SQLITE_BUSY: (f"another process locked it for {_WAIT:.0f} s", "try again, or use another store"),
-    sqlite3.SQLITE_CORRUPT: ("it is damaged", "move it away; its clips are then rated again"),
-}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,11 @@ class RaterRow(NamedTuple):
     fingerprint: str
     dimensions: str
     environment: str
+
+
+def rater_id(fingerprint: str, dimensions: str, environment: str) -> bytes:
+    """Return the `id` of a rater's row."""
+    return hashlib.blake2b(f"{fingerprint}\n{dimensions}\n{environment}".encode(), digest_size=8).digest()
 
 
 class ScoreRow(NamedTuple):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +18,11 @@ from avreward.media._container import FileStamp
 from avreward.raters._loop import check_clips
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
-from avreward.scoring.store._equivalence import difference
+from avreward.scoring.store._errors import DAMAGES, StoreError, Unreadable, damage
 from avreward.scoring.store._files import name_of, recalled
-from avreward.scoring.store._rows import clip_key, encode, judged, rater_row
-from avreward.scoring.store._shard import Shard, StoreError, Unreadable, listed
+from avreward.scoring.store._row_search import RowSearch
+from avreward.scoring.store._rows import UNDECODABLE, StoredScores, clip_key, encode, judged, rater_row
+from avreward.scoring.store._shard import Shard, listed
 from avreward.scoring.store._tables import FileRow, RaterRow, Rows, ScoreRow
 
 Answer = TypeVar("Answer")
@@ -43,7 +42,8 @@ class Store:
 
     Each process writes its own file, created at the first `put`, and reads the files of all others, on any machine:
     rows by another process are found as soon as they are written. A process that is killed loses only the batch it was
-    writing. A damaged file is named in a warning and left out. Several threads may use one store; a forked process
+    writing. A damaged file is named in a warning and left out, and so
+    is a damaged row: its clip is rated again. Several threads may use one store; a forked process
     continues with its own file.
 
     Args:
@@ -67,7 +67,7 @@ class Store:
             raise StoreError(f"{self.path}: expected a folder, got a file; use another path for the store")
         self.damaged: dict[Path, str] = {}  # files that can't be read → why
         self.tell: Callable[[str], None] = warnings.warn  # shows a line to the user
-        self._told: set[bytes] = set()  # raters that the user was told about
+        self._told: set[bytes | Path] = set()  # raters and files that the user was told about
         self._lock = threading.RLock()
         self._own: Shard | None = None
         self._disconnect()
@@ -87,7 +87,7 @@ class Store:
         """
         keys = [clip_key(rater, clip) for clip in check_clips(clips)]
         rows = self.find(rater_row(rater), rater.versions, keys)
-        known = [judged(rows.get(key), clip, rater, retry_missing) for key, clip in zip(keys, clips, strict=True)]
+        known = [self.decoded(rows.get(key), clip, rater, retry_missing) for key, clip in zip(keys, clips, strict=True)]
         return [None if one is None else one.scores for one in known]
 
     def put(self, rater: Rater, clips: Sequence[Clip], scores: Scores) -> None:
@@ -162,6 +162,8 @@ class Store:
                 try:
                     while not self._writer().merge(shard):
                         self._own = None  # another process has merged the file into its own
+                    if shard.damaged:
+                        self._tell_of_damage(shard.path)
                 except Unreadable as error:
                     self._give_up(shard.path, error.args[0])
             self._shards()
@@ -187,47 +189,44 @@ class Store:
 
         `versions` are `Rater.versions`. If a key only has rows by other library versions, `tell` is called, once.
         """
-        best: dict[bytes, ScoreRow] = {}
-        outdated: list[tuple[Shard, bytes, str]] = []
+        search = RowSearch(rater, versions, keys, self._answer)
         with self._lock:
-            for shard in self._shards():
-                self._fill(best, shard, rater.id, keys)
-                for other in self._on_other_libraries(shard, rater) if _lacking(best, keys) else ():
-                    why = difference(other.environment, rater.environment, versions)
-                    if why is None:
-                        self._fill(best, shard, other.id, keys)
-                    else:
-                        outdated.append((shard, other.id, why))
-            if rater.id not in self._told:
-                self._tell_of(outdated, rater, [key for key in keys if key not in best])
-        return best
-
-    def _fill(self, best: dict[bytes, ScoreRow], shard: Shard, rater: bytes, keys: Sequence[bytes]) -> None:
-        """Replace rows in `best` by those of `shard` with fewer missing scores."""
-        if lacking := _lacking(best, keys):
-            for row in self._answer(shard, partial(Shard.scores, rater=rater, clips=lacking)) or ():
-                if row.clip not in best or row.missing < best[row.clip].missing:
-                    best[row.clip] = row
-
-    def _on_other_libraries(self, shard: Shard, rater: RaterRow) -> list[RaterRow]:
-        """Return the rows of the same rater with other library versions."""
-        same = (rater.fingerprint, rater.dimensions)
-        rows = self._answer(shard, Shard.raters) or ()
-        return [row for row in rows if (row.fingerprint, row.dimensions) == same and row.id != rater.id]
-
-    def _tell_of(self, outdated: Sequence[tuple[Shard, bytes, str]], rater: RaterRow, keys: Sequence[bytes]) -> None:
-        """Tell the user why known scores of `keys` are not used."""
-        for shard, other, why in outdated if keys else ():
-            if self._answer(shard, partial(Shard.scores, rater=other, clips=keys)):
+            shards = self._shards()
+            for shard in shards:
+                search.look_in(shard)
+            if rater.id not in self._told and (why := search.outdated()):
                 self._told.add(rater.id)
                 self.tell(f"{self.path}: scores of {rater.name} were made {why}; those clips are rated again")
-                return
+            for shard in filter(search.damaged, shards):
+                self._tell_of_damage(shard.path)
+        return search.best
+
+    def _tell_of_damage(self, path: Path) -> None:
+        """Tell the user, once for each file, that rows were read that do not match their checksum."""
+        if path not in self._told:
+            self._told.add(path)
+            self.tell(f"{path}: some of its scores are damaged; those clips are rated again")
+
+    def decoded(self, row: ScoreRow | None, clip: Clip, rater: Rater, retry_missing: bool) -> StoredScores | None:
+        """Return the scores of `clip` in `row`; `None` if it should be rated again: see `judged`."""
+        try:
+            return judged(row, clip, rater, retry_missing)
+        except UNDECODABLE:  # only rows of old files have no checksum
+            self._tell_of_damage(self.path)
+            return None
 
     def write(self, rows: Rows) -> None:
         """Write all of `rows` or none to this process's file."""
         with self._lock:
-            while not self._writer().write(rows):
-                self._own = None  # another process has merged the file into its own
+            try:
+                while not self._writer().write(rows):
+                    self._own = None  # another process has merged the file into its own
+            except StoreError as error:
+                if self._own is None or not damage(error.__cause__):
+                    raise
+                self._give_up(self._own.path, error)
+                self._own = None
+                self._writer().write(rows)
 
     def _writer(self) -> Shard:
         self._check_process()
@@ -250,7 +249,7 @@ class Store:
             for path in sorted(paths - self._open.keys()):
                 try:
                     shard = Shard(path)
-                except (sqlite3.Error, OSError) as error:
+                except (*DAMAGES, OSError) as error:
                     if path.exists():
                         self._give_up(path, error)
                     else:  # merged since the folder was listed, perhaps into a file that is not in the list
@@ -272,7 +271,7 @@ class Store:
     def _answer(self, shard: Shard, question: Callable[[Shard], Answer | None]) -> Answer | None:
         try:
             return question(shard)
-        except sqlite3.Error as error:
+        except DAMAGES as error:
             if shard.there:
                 self._give_up(shard.path, error)
             return None
@@ -293,8 +292,3 @@ class Store:
         self._process = os.getpid()
         self._open: dict[Path, Shard] = {}
         self._own = None
-
-
-def _lacking(best: Mapping[bytes, ScoreRow], keys: Sequence[bytes]) -> list[bytes]:
-    """Return the keys without a row, or with a row that lacks scores."""
-    return [key for key in keys if key not in best or best[key].missing]
