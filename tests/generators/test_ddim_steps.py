@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from avreward.errors import ArgumentError
+from avreward.generators import ddim_flow_step
 from avreward.generators.ddim_steps import ddim_sde_step
+from avreward.generators.diffusers._coordinates import coordinates_of
 
 
 def drawn(shape: list[int], seed: int) -> Tensor:
@@ -80,3 +82,26 @@ def test_levels_that_do_not_fit(alpha, following: float, said: str) -> None:
     x = torch.zeros(2, 2)
     with pytest.raises(ArgumentError, match=said):
         ddim_sde_step(x, x, alpha, following, noise=x)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_the_same_step_in_the_coordinates_of_flow_matching(prediction: str) -> None:
+    """So that a loop on flows takes DDPO's steps: the same sample, and the same change of log-probability."""
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(prediction_type=prediction, clip_sample=False)
+    coordinates, levels = coordinates_of(scheduler), (scheduler.alphas_cumprod[600], scheduler.alphas_cumprod[450])
+    shares = [level.sqrt() + (1 - level).sqrt() for level in levels]
+    sigmas = [float((1 - level).sqrt() / share) for level, share in zip(levels, shares, strict=True)]
+    x, output, noise = (drawn([2, 3, 4], seed) for seed in range(3))
+    changed = output + 0.1 * drawn([2, 3, 4], 3)
+    rows = torch.full((2,), sigmas[0])
+    assert coordinates.times(rows).tolist() == [600, 600]
+
+    step = ddim_sde_step(x, output, *levels, prediction=prediction, noise=noise)
+    replay = ddim_sde_step(x, changed, *levels, prediction=prediction, sample=step.sample)
+    velocities = [coordinates.velocity(x / shares[0], one, rows) for one in (output, changed)]
+    own = ddim_flow_step(x / shares[0], velocities[0], *sigmas, eta=1.0, noise=noise)
+    again = ddim_flow_step(x / shares[0], velocities[1], *sigmas, eta=1.0, sample=own.sample)
+    torch.testing.assert_close(own.sample * shares[1], step.sample, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(again.log_prob - own.log_prob, replay.log_prob - step.log_prob, rtol=1e-3, atol=1e-4)

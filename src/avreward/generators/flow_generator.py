@@ -42,7 +42,10 @@ class FlowGenerator(Protocol):
         ...
 
     def sigmas(self, steps: int, encoded: Any) -> list[float]:
-        """Return `steps` + 1 falling noise levels, from 1 to 0, which may depend on the size of what is made."""
+        """Return `steps` + 1 falling noise levels to 0, which may depend on the size of what is made.
+
+        They begin at 1, or at the largest level that the network knows.
+        """
         ...
 
     def velocity(self, latents: Latents, sigma: Tensor, encoded: Any) -> Latents:
@@ -110,7 +113,7 @@ def sample_flow(
         generator: what is sampled.
         encoded: what ``generator.encode`` returned.
         noises: of the candidates.
-        sigmas: noise levels, from 1 to 0.
+        sigmas: noise levels, falling to 0.
         trained: numbers of the steps that pass a gradient to the network, from 0; none by default.
         stop: the step after which the clean latents are predicted instead of sampled, as ReFL does; the last step by
             default, where both are the same.

@@ -58,6 +58,9 @@ LOOPS: dict[str, Callable[..., Loop]] = {
     "mixgrpo": lambda g, r, **o: FlowGrpo(
         g, r, steps=6, window=2, window_updates=2, learning_rate=2e-2, kl_weight=0.0, clip_range=0.1, **o
     ),
+    "ddpo": lambda g, r, **o: FlowGrpo(
+        g, r, steps=6, step="ddim", noise_level=1.0, learning_rate=2e-2, kl_weight=0.0, clip_range=0.1, **o
+    ),
     "nft": lambda g, r, **o: DiffusionNft(g, r, steps=6, learning_rate=2e-2, **o),
     "dpo": lambda g, r, **o: OnlineDpo(g, r, steps=6, learning_rate=1e-2, beta=10, **o),
     "raft": lambda g, r, **o: Raft(g, r, steps=6, learning_rate=2e-2, **o),
@@ -153,7 +156,7 @@ def test_a_term_moves_the_latents_of_its_streams_and_exactly_no_others() -> None
         assert gradients[1] is None or float(gradients[1].abs().max()) == 0
 
 
-@pytest.mark.parametrize("name", ["flow_grpo", "nft", "awm", "dpo", "raft"])
+@pytest.mark.parametrize("name", ["flow_grpo", "ddpo", "nft", "awm", "dpo", "raft"])
 def test_a_stream_without_a_term_follows_nothing(name: str) -> None:
     """With a reward of the audio, the weights that only the video's velocity has do not move at all."""
     generator = tuned()
@@ -181,9 +184,10 @@ def test_advantages_of_conflicting_terms_are_routed() -> None:
         assert torch.corrcoef(torch.stack([routed[stream], expected]))[0, 1] == pytest.approx(1.0, abs=1e-5)
 
 
-def test_replaying_a_rollout_gives_a_ratio_of_exactly_one() -> None:
+@pytest.mark.parametrize("step", ["flow", "ddim"])
+def test_replaying_a_rollout_gives_a_ratio_of_exactly_one(step: str) -> None:
     generator = tuned()
-    loop = FlowGrpo(generator, WARM, steps=5, kl_weight=0.0)
+    loop = FlowGrpo(generator, WARM, steps=5, step=step, kl_weight=0.0)
     draw, sigmas = torch.Generator().manual_seed(0), generator.sigmas(5, 0.0)
     rollout = loop._sample(Condition(), [Noise.of(i) for i in range(3)], range(4), draw)
     for at in range(4):
@@ -287,6 +291,15 @@ def test_gradients_of_an_interrupted_update_do_not_count(name: str) -> None:
     assert found[0].gradient_norm == found[1].gradient_norm
 
 
+@pytest.mark.parametrize("name", ["nft", "awm", "dpo", "raft"])
+def test_noise_levels_above_the_first_one_are_not_trained(name: str) -> None:
+    generator, seen = tuned(), []
+    velocity, generator.sigmas = generator.velocity, lambda *_: [0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.0]
+    generator.velocity = lambda x, sigma, encoded: (seen.append(float(sigma.max())), velocity(x, sigma, encoded))[1]
+    update(LOOPS[name](generator, WARM), 0)
+    assert max(seen) <= 0.4 + 1e-6
+
+
 def test_what_dpo_reports() -> None:
     """A group whose samples are equally good has no pair, and does not dilute the accuracy."""
     same, pair = [Noise.of(0)] * 2, [Noise.of(1), Noise.of(2)]
@@ -317,6 +330,7 @@ def test_noises_fit_the_conditions(name: str) -> None:
     [
         (lambda g: Draft(g, WARM, steps=0, truncation="refl"), "steps: expected a positive integer, got 0"),
         (lambda g: FlowGrpo(g, WARM, steps=1), "steps: expected at least 2"),
+        (lambda g: FlowGrpo(g, WARM, step="ode"), 'step: expected "flow" or "ddim"'),
         (lambda g: FlowGrpo(g, WARM, window=0), "window: expected a positive integer"),
         (lambda g: DiffusionNft(g, WARM, times=0), "times: expected a positive integer"),
         (lambda g: OnlineDpo(g, WARM, times=0), "times: expected a positive integer"),

@@ -1,4 +1,4 @@
-"""A diffusers pipeline as a `FlowGenerator`: its own code up to the first step, and its transformer after it."""
+"""A diffusers pipeline as a `FlowGenerator`: its own code up to the first step, and its network after it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.generators.base import Condition, Noise
+from avreward.generators.diffusers._coordinates import SCHEDULERS, coordinates_of
+from avreward.generators.diffusers._first_step import FirstStep, NetworkCall, first_step, rescaled
 from avreward.generators.diffusers.sampler import DiffusersSampler
 from avreward.generators.flow_generator import Latents
 
-INPUTS = {"hidden_states": "video", "audio_hidden_states": "audio"}
 # Euler steps give what the call of these gives. Others take part of their latents from elsewhere.
 PIPELINES = (
     "WanPipeline",
@@ -27,44 +28,49 @@ PIPELINES = (
     "HunyuanVideoPipeline",
     "HunyuanSkyreelsImageToVideoPipeline",
     "MotifVideoPipeline",
+    "CogVideoXPipeline",
+    "CogVideoXImageToVideoPipeline",
+    "StableAudioPipeline",
+    "AudioLDM2Pipeline",
 )
+AUDIO = ("StableAudioPipeline", "AudioLDM2Pipeline")
+# Arguments that change what a step does from step to step.
+CHANGING = ("use_dynamic_cfg", "enable_temporal_reasoning")
 TIMES = ("timestep", "sigma")
-STEPS = 2  # of the call that is stopped before its first step, where nothing else says how many
-
-
-class _FirstStep(Exception):
-    """Ends a call of the pipeline when it has come to its transformer."""
-
-    def __init__(self, given: dict[str, Any]) -> None:
-        super().__init__()
-        self.given = given
 
 
 @dataclass
 class PipelineCondition:
-    """A condition, and what the pipeline gives its transformer for it, which is found out when it is needed.
+    """A condition, and what the pipeline does in a step for it, which is found out when it is needed.
 
     Attributes:
         condition: with the arguments of the pipeline's call.
-        given: number of rows → the transformer's arguments.
+        steps: number of denoising steps that were last asked for.
+        first: number of rows → the first step.
     """
 
     condition: Condition
-    given: dict[int, dict[str, Any]] = field(default_factory=dict)
+    steps: int
+    first: dict[int, FirstStep] = field(default_factory=dict)
 
 
 class DiffusersFlow:
-    """Trains the transformer of a diffusers pipeline that samples by flow matching.
+    """Trains the network of a diffusers pipeline, by flow matching or with a schedule that preserves variance.
 
-    The pipeline's own code encodes the prompt, draws the noise and plans the steps: its call is stopped when it calls
-    its transformer, whose arguments are kept. The steps after that call the transformer with these arguments, so
+    The pipeline's own code encodes the prompt, draws the noise and plans the steps: its call is stopped at the end of
+    its first step, and what it gave its network is kept. The steps after that call the network with these arguments, so
     that Euler steps give the latents of the pipeline's own call. Latents stay in the layout of the denoising loop.
 
-    Guidance takes a second call of the transformer, which is not made: pass what turns it off to the pipeline's call
-    (``guidance_scale=1.0``), as published recipes do for training.
+    Guidance is the pipeline's own, as its call asks for it (``guidance_scale``): the weights with which the pipeline
+    joins the outputs of its network are read from its first step. Each copy of the network's batch that guidance needs
+    is a call of the network in training, too; ``guidance_scale=1.0`` turns it off, as published recipes do.
+
+    A network that predicts noise or v (CogVideoX, Stable Audio, AudioLDM 2) is trained in the coordinates of flow
+    matching, where an Euler step is a DDIM step; see `FlowGenerator`. The pipeline's own call gives the same latents
+    if its scheduler takes DDIM steps and ends at the clean sample.
 
     Args:
-        pipeline: one of `PIPELINES`, with `FlowMatchEulerDiscreteScheduler`.
+        pipeline: one of `PIPELINES`, with a scheduler of `SCHEDULERS`.
         fps (`float`, *optional*): frames per second of the video, where the pipeline's call has no such argument.
         checkpointing: recompute the decoder's activations in the backward pass instead of keeping them.
 
@@ -82,20 +88,38 @@ class DiffusersFlow:
 
     def __init__(self, pipeline: Any, *, fps: float | None = None, checkpointing: bool = True) -> None:
         _check(pipeline)
+        kind = type(pipeline).__name__
         self.pipeline, self.checkpointing = pipeline, checkpointing
-        self.network: nn.Module = pipeline.transformer
-        self.streams = ("video", "audio") if getattr(pipeline, "audio_vae", None) is not None else ("video",)
+        self.network: nn.Module = pipeline.transformer if hasattr(pipeline, "transformer") else pipeline.unet
+        self.streams: tuple[str, ...] = ("audio",) if kind in AUDIO else ("video",)
+        if getattr(pipeline, "audio_vae", None) is not None:
+            self.streams = ("video", "audio")
+        names = ("hidden_states", "audio_hidden_states") if hasattr(pipeline, "transformer") else ("sample",)
+        self._inputs = dict(zip(names, self.streams, strict=False))
+        self._axis = 2 if kind.startswith("CogVideoX") else 1  # of the latents' channels
         self._sampler = DiffusersSampler(pipeline, fps=fps)
+        self._coordinates = coordinates_of(pipeline.scheduler)
 
     def encode(self, condition: Condition) -> PipelineCondition:
-        """Return the condition; the pipeline is called when the number of rows is known."""
-        return PipelineCondition(condition)
+        """Return the condition; the pipeline is called when the number of rows is known.
+
+        Raises:
+            ArgumentError: for an argument of the call that makes steps differ from each other.
+        """
+        for name in CHANGING:
+            if condition.arguments.get(name):
+                raise ArgumentError(name, "False, as all steps are trained alike", True, "leave it out")
+        return PipelineCondition(condition, self._sampler.steps(condition))
 
     def start(self, encoded: PipelineCondition, noises: Sequence[Noise]) -> Latents:
-        """Return the pipeline's own initial latents for these noises."""
-        given, _ = self._until_first_step(encoded.condition, noises, STEPS)
-        encoded.given[len(noises)] = given
-        return {stream: self._own(given[name]).float() for name, stream in INPUTS.items() if name in given}
+        """Return the pipeline's own initial latents for these noises.
+
+        Where the first noise level depends on the number of steps, it is that of the last call of `sigmas`.
+        """
+        first = self._first(encoded, noises)
+        encoded.first[len(noises)] = first
+        level = self.sigmas(encoded.steps, encoded)[0]
+        return {stream: self._coordinates.latents(x.float(), level) for stream, x in first.samples.items()}
 
     def sigmas(self, steps: int, encoded: PipelineCondition) -> list[float]:
         """Return the noise levels that the pipeline plans for so many steps.
@@ -103,73 +127,96 @@ class DiffusersFlow:
         Raises:
             AvrewardError: if they don't end at 0.
         """
-        _, found = self._until_first_step(encoded.condition, [Noise.of(0)], steps)
+        encoded.steps = steps
+        own, call = self._sampler.prepare(encoded.condition, [Noise.of(0)], steps)
+        self._until_first_step(call, 1)
+        found = self._coordinates.planned(own.scheduler)
         if len(found) != steps + 1 or found[-1] != 0:
             raise AvrewardError(f"{type(self.pipeline).__name__}: expected {steps} steps to noise level 0, got {found}")
         return found
 
     def velocity(self, latents: Latents, sigma: Tensor, encoded: PipelineCondition) -> Latents:
-        """Call the transformer."""
+        """Call the network as the pipeline does, with its guidance."""
         rows = len(sigma)
-        if rows not in encoded.given:
-            noises = [Noise.of(number) for number in range(rows)]
-            encoded.given[rows], _ = self._until_first_step(encoded.condition, noises, STEPS)
-        given = dict(encoded.given[rows])
-        for name, stream in INPUTS.items():
-            if name in given:
-                whole = given[name]
-                shown = whole[:, self._own(whole).shape[1] :]  # what stands beside the latents: an image, a video
-                given[name] = torch.cat([latents[stream].to(whole.dtype), shown], 1)
-        for name in TIMES:
-            if isinstance(given.get(name), Tensor):
-                times = sigma * self.pipeline.scheduler.config.num_train_timesteps
-                given[name] = times.to(given[name]).reshape(-1, *[1] * (given[name].ndim - 1)).expand_as(given[name])
-        found = self.network(**given)
-        found = found if isinstance(found, tuple) else (found.sample,)
-        return {stream: value.float() for stream, value in zip(self.streams, found, strict=False)}
+        if rows not in encoded.first:
+            encoded.first[rows] = self._first(encoded, [Noise.of(number) for number in range(rows)])
+        first = encoded.first[rows]
+        shown = {stream: self._coordinates.shown(latents[stream], sigma) for stream in self.streams}
+        outputs: dict[str, list[Tensor]] = {stream: [] for stream in self.streams}
+        for call in first.calls:
+            found = self.network(**self._arguments(call, shown, sigma))
+            found = found if isinstance(found, tuple) else (found.sample,)
+            for stream, value in zip(self.streams, found, strict=False):
+                outputs[stream] += value.float().chunk(call.copies)
+        return {stream: self._velocity(first, stream, latents[stream], outputs[stream], sigma) for stream in latents}
 
     def decode(self, latents: Latents, encoded: PipelineCondition) -> list[Clip]:
         """Return the clips, decoded by the pipeline's autoencoders and vocoder, with gradients."""
         prompt, given = encoded.condition.arguments.get("prompt"), encoded.condition.clip
         prompt = prompt if isinstance(prompt, str) else None if given is None else given.prompt
-        prompts = None if prompt is None else [prompt] * len(latents["video"])
+        first, *more = (latents[stream] for stream in self.streams)
+        prompts = None if prompt is None else [prompt] * len(first)
         decoder = self._sampler.decoder(encoded.condition.arguments, self.checkpointing)
-        return decoder.clips(latents["video"], latents.get("audio"), prompts)
+        return decoder.clips(first, more[0] if more else None, prompts)
 
-    def _own(self, hidden: Tensor) -> Tensor:
-        """Return the channels of the transformer's input that are latents; a condition may follow them."""
-        config: Any = self.network.config
-        return hidden[:, : config.out_channels] if hidden.ndim == 5 else hidden
+    def _arguments(self, call: NetworkCall, shown: Mapping[str, Tensor], sigma: Tensor) -> dict[str, Any]:
+        """Return the arguments of a call of the network for these latents and noise levels."""
+        given = dict(call.arguments)
+        for name, stream in self._inputs.items():
+            whole = given[name]
+            own = torch.cat([shown[stream]] * call.copies).to(whole.dtype)
+            beside = whole.narrow(self._axis, own.shape[self._axis], whole.shape[self._axis] - own.shape[self._axis])
+            given[name] = torch.cat([own, beside], self._axis)  # beside the latents: an image, a video
+        times = self._coordinates.times(sigma).repeat(call.copies)
+        for name in TIMES:
+            if isinstance(old := given.get(name), Tensor):
+                own = times.to(old.device, old.dtype if old.is_floating_point() else torch.float32)
+                given[name] = own.reshape(-1, *[1] * (old.ndim - 1)).expand(-1, *old.shape[1:])
+        return given
 
-    def _until_first_step(
-        self, condition: Condition, noises: Sequence[Noise], steps: int
-    ) -> tuple[dict[str, Any], list[float]]:
-        """Return what the pipeline gives its transformer first, and the noise levels that it has planned."""
+    def _velocity(
+        self, first: FirstStep, stream: str, latents: Tensor, outputs: Sequence[Tensor], sigma: Tensor
+    ) -> Tensor:
+        """Return the guided velocity of a stream."""
+        found = self._coordinates.velocity(latents, first.guided(stream, outputs), sigma)
+        share = first.rescale.get(stream)
+        if share is None:
+            return found
+        prompted = outputs[first.prompted()]
+        if len(self.streams) == 1:
+            return rescaled(found, prompted, share)
+        level = sigma.reshape(-1, *[1] * (latents.ndim - 1))  # LTX-2 rescales predicted clean latents
+        return (latents - rescaled(latents - level * found, latents - level * prompted, share)) / level
 
-        def stop(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-            if args:
-                raise AvrewardError(f"{type(module).__name__}: called without the names of its arguments")
-            raise _FirstStep(dict(kwargs))
+    def _first(self, encoded: PipelineCondition, noises: Sequence[Noise]) -> FirstStep:
+        """Return the pipeline's first step for these noises."""
+        _, call = self._sampler.prepare(encoded.condition, noises, encoded.steps)
+        return self._until_first_step(call, len(noises))
 
-        own, call = self._sampler.prepare(condition, noises, steps)
-        hook = self.network.register_forward_pre_hook(stop, with_kwargs=True)
-        try:
-            call()
-        except _FirstStep as reached:
-            return reached.given, [float(sigma) for sigma in own.scheduler.sigmas]
-        finally:
-            hook.remove()
-        raise AvrewardError(f"{type(self.pipeline).__name__}: its call ended without its transformer")
+    def _until_first_step(self, call: Any, rows: int) -> FirstStep:
+        return first_step(call, self.network, rows, self._inputs, self._axis)
 
 
 def _check(pipeline: Any) -> None:
-    scheduler, kind = getattr(pipeline, "scheduler", None), type(pipeline).__name__
+    kind = type(pipeline).__name__
     if kind not in PIPELINES:
         remedy = "write a FlowGenerator for it"
         raise ArgumentError("pipeline", f"one of {', '.join(PIPELINES)}", Described(f"a {kind}"), remedy)
-    if type(scheduler).__name__ != "FlowMatchEulerDiscreteScheduler":
-        got = Described(f"{kind} with {type(scheduler).__name__}")
-        remedy = "give it one; its Euler steps are those that are trained"
-        raise ArgumentError("pipeline", "one with FlowMatchEulerDiscreteScheduler", got, remedy)
+    scheduler = type(pipeline.scheduler).__name__
+    noise = kind in AUDIO or kind.startswith("CogVideoX")
+    known = SCHEDULERS[1:] if noise else SCHEDULERS[:1]
+    if scheduler not in known:
+        got, expected = Described(f"{kind} with {scheduler}"), f"one with {' or '.join(known)}"
+        raise ArgumentError("pipeline", expected, got, "set pipeline.scheduler to one whose steps are those trained")
     if getattr(pipeline, "transformer_2", None) is not None:
         raise ArgumentError("pipeline", "one with a single transformer", Described(f"{kind} with two"))
+    if kind == "WanImageToVideoPipeline" and pipeline.config.expand_timesteps:
+        got = Described(f"{kind} with expand_timesteps, which keeps the first frame's latents in every step")
+        raise ArgumentError("pipeline", "one that denoises all latents", got, "use WanPipeline with this transformer")
+    guider = getattr(pipeline, "guider", None)
+    if guider is not None and guider.num_conditions > 1:
+        plain = type(guider).__name__ == "ClassifierFreeGuidance" and not guider.guidance_rescale
+        if not plain or (guider._start, guider._stop) != (0.0, 1.0):
+            got = Described(f"a {type(guider).__name__} of other settings or another kind")
+            expected = "one whose guider is ClassifierFreeGuidance in all steps, without guidance_rescale"
+            raise ArgumentError("pipeline", expected, got, "set pipeline.guider to one")

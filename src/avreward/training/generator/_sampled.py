@@ -36,19 +36,21 @@ class Sampled:
         clean: the clean latents of each condition's samples.
         found: rewards of all samples, condition by condition.
         advantages: of each stream that a term may move, (samples,).
+        largest: noise level at which each condition's sampling begins; 1 unless the schedule keeps some signal.
     """
 
     encoded: list[Any]
     clean: list[Latents]
     found: RatedBatch
     advantages: dict[str, Tensor]
+    largest: list[float]
 
-    def rows(self) -> Iterator[tuple[Any, Latents, slice]]:
-        """Yield each condition, its clean latents, and where its samples are among all."""
+    def rows(self) -> Iterator[tuple[Any, Latents, slice, float]]:
+        """Yield each condition, its clean latents, where its samples are among all, and its largest noise level."""
         start = 0
-        for encoded, clean in zip(self.encoded, self.clean, strict=True):
+        for encoded, clean, largest in zip(self.encoded, self.clean, self.largest, strict=True):
             size = len(next(iter(clean.values())))
-            yield encoded, clean, slice(start, start + size)
+            yield encoded, clean, slice(start, start + size), largest
             start += size
 
 
@@ -68,11 +70,13 @@ def sample_groups(
     check_groups(conditions, noises)
     with torch.no_grad():
         encoded = [generator.encode(condition) for condition in conditions]
-        clean = [sample_flow(generator, e, n, generator.sigmas(steps, e)) for e, n in zip(encoded, noises, strict=True)]
+        levels = [generator.sigmas(steps, one) for one in encoded]
+        clean = [sample_flow(generator, e, n, s) for e, n, s in zip(encoded, noises, levels, strict=True)]
         decoded = (generator.decode(x, e) for x, e in zip(clean, encoded, strict=True))
         found = joined([rated(reward, clips) for clips in decoded])
     groups = [number for number, group in enumerate(noises) for _ in group]
-    return Sampled(encoded, clean, found, advantages_of(reward, found, groups, generator.streams))
+    advantages = advantages_of(reward, found, groups, generator.streams)
+    return Sampled(encoded, clean, found, advantages, [own[0] for own in levels])
 
 
 def with_noise(clean: Latents, times: Tensor, draw: torch.Generator, pairs: bool = False) -> tuple[Latents, Latents]:

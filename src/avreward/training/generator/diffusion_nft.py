@@ -84,13 +84,13 @@ class DiffusionNft:
         with self._sampling_network():
             sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
         total, kl, count = 0.0, 0.0, len(sampled.found.values)
-        for encoded, clean, rows in sampled.rows():
+        for encoded, clean, rows, largest in sampled.rows():
             kept = sampled.found.present[rows]
             own = {name: values[rows][kept] for name, values in sampled.advantages.items()}
             clean = {name: x[kept] for name, x in clean.items()}
             share = len(kept) / count / self.times
             for _ in range(self.times if bool(kept.any()) else 0):
-                loss, distance = self._step(encoded, clean, own, draw)
+                loss, distance = self._step(encoded, clean, own, largest, draw)
                 (share * loss).backward()
                 total, kl = total + share * float(loss.detach()), kl + share * distance
         norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient)
@@ -104,11 +104,12 @@ class DiffusionNft:
         encoded: object,
         clean: Latents,
         advantages: dict[str, Tensor],
+        largest: float,
         draw: torch.Generator,
     ) -> tuple[Tensor, float]:
         """Return the loss at one noise level a sample, and its distance from the frozen network."""
         first = next(iter(clean.values()))
-        times = (0.02 + 0.96 * torch.rand(len(first), generator=draw)).to(first)
+        times = (0.02 + 0.96 * torch.rand(len(first), generator=draw)).to(first) * largest
         noise, noisy = with_noise(clean, times, draw)
         old = None
         if self.loss == "nft":

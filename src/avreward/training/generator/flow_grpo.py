@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
-from avreward.generators.flow_steps import StochasticStep, euler_step, flow_sde_step
+from avreward.generators.flow_steps import StochasticStep, ddim_flow_step, euler_step, flow_sde_step
 from avreward.rewards.base import Reward
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step, joined, rated
 from avreward.training.generator._routing import advantages_of
@@ -47,7 +47,9 @@ class FlowGrpo:
         steps: denoising steps.
         window: stochastic steps of an update; all but the last by default, which is nearly without noise.
         window_updates: how many updates a window is used.
-        noise_level: of the stochastic steps.
+        step: ``"flow"``, or ``"ddim"`` for the steps of DDPO (arXiv:2305.13301), which are those of a schedule that
+            preserves variance in the coordinates of flow matching.
+        noise_level: of the stochastic steps; the share η of DDPM's noise for ``"ddim"``, where DDPO takes 1.
         learning_rate: of AdamW.
         clip_range: of the ratio of probabilities, which are means over the entries of latents.
         largest_advantage: limit of the advantages.
@@ -57,7 +59,8 @@ class FlowGrpo:
         seed: of the noise of the stochastic steps.
 
     Raises:
-        ArgumentError: for numbers that are not positive, fewer than two steps, or if the network has nothing to train.
+        ArgumentError: for another `step`, numbers that are not positive, fewer than two steps, or if the network has
+            nothing to train.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class FlowGrpo:
         steps: int = 10,
         window: int | None = None,
         window_updates: int = 25,
+        step: Literal["flow", "ddim"] = "flow",
         noise_level: float = 0.7,
         learning_rate: float = 3e-4,
         clip_range: float = 1e-4,
@@ -80,7 +84,9 @@ class FlowGrpo:
         check_counts(steps=steps, window=1 if window is None else window, window_updates=window_updates, passes=passes)
         if steps < 2:
             raise ArgumentError("steps", "at least 2, since the last one is not trained", steps)
-        self.generator, self.reward, self.steps = generator, reward, steps
+        if step not in ("flow", "ddim"):
+            raise ArgumentError("step", '"flow" or "ddim"', step)
+        self.generator, self.reward, self.steps, self.step = generator, reward, steps, step
         self.window, self.window_updates, self.noise_level = window, window_updates, noise_level
         self.clip_range, self.largest_advantage, self.kl_weight = clip_range, largest_advantage, kl_weight
         self.passes, self.largest_gradient, self.seed = passes, largest_gradient, seed
@@ -191,19 +197,21 @@ class FlowGrpo:
         noise: Latents | None = None,
         sample: Latents | None = None,
     ) -> dict[str, StochasticStep]:
-        return {
-            name: flow_sde_step(
-                x,
-                velocity[name],
-                sigmas[step],
-                sigmas[step + 1],
-                noise_level=self.noise_level,
-                largest=sigmas[1],
-                noise=None if noise is None else noise[name],
-                sample=None if sample is None else sample[name],
-            )
-            for name, x in latents.items()
-        }
+        now, following = sigmas[step], sigmas[step + 1]
+        found = {}
+        for name, x in latents.items():
+            drawn: dict[str, Any] = {
+                "noise": None if noise is None else noise[name],
+                "sample": None if sample is None else sample[name],
+            }
+            if self.step == "ddim":
+                found[name] = ddim_flow_step(x, velocity[name], now, following, eta=self.noise_level, **drawn)
+            else:
+                level, largest = self.noise_level, sigmas[1]
+                found[name] = flow_sde_step(
+                    x, velocity[name], now, following, noise_level=level, largest=largest, **drawn
+                )
+        return found
 
     @staticmethod
     def _level(latents: Latents, sigma: float) -> Tensor:

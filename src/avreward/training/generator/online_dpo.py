@@ -73,7 +73,7 @@ class OnlineDpo:
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
         total, kl, right, pairs = 0.0, 0.0, 0.0, 0
         share = 1 / (len(conditions) * self.times * len(sampled.advantages))
-        for encoded, clean, rows in sampled.rows():
+        for encoded, clean, rows, largest in sampled.rows():
             kept = sampled.found.present[rows].nonzero().flatten()
             for stream, values in sampled.advantages.items():
                 own = values[rows][kept]
@@ -83,7 +83,7 @@ class OnlineDpo:
                 pair = {name: x[kept[list(found[0])]] for name, x in clean.items()}
                 pairs += 1
                 for _ in range(self.times):
-                    times = logit_normal_times(1, generator=draw).to(own).expand(2)
+                    times = largest * logit_normal_times(1, generator=draw).to(own).expand(2)
                     noise, noisy = with_noise(pair, times, draw, pairs=True)
                     frozen = frozen_velocity(self.generator, noisy, times, encoded)[stream]
                     velocity = stream_velocity(self.generator, noisy, times, encoded)[stream]

@@ -81,14 +81,14 @@ class Raft:
         draw = begin_update(self.optimizer, self.seed, self.updates)
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
         total, kl, share = 0.0, 0.0, 1 / (len(conditions) * self.times)
-        for encoded, clean, rows in sampled.rows():
+        for encoded, clean, rows, largest in sampled.rows():
             kept = sampled.found.present[rows]
             if not bool(kept.any()):
                 continue
             clean = {name: x[kept] for name, x in clean.items()}
             weights = {name: self._weights(values[rows][kept]) for name, values in sampled.advantages.items()}
             for _ in range(self.times):
-                times = torch.rand(int(kept.sum()), generator=draw).to(next(iter(clean.values())))
+                times = largest * torch.rand(int(kept.sum()), generator=draw).to(next(iter(clean.values())))
                 noise, noisy = with_noise(clean, times, draw)
                 velocity = stream_velocity(self.generator, noisy, times, encoded)
                 frozen = frozen_velocity(self.generator, noisy, times, encoded)
