@@ -1,9 +1,11 @@
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 
 from avreward.datasets.synthetic._all_kinds import ALL_PERTURBATIONS
 from avreward.datasets.synthetic._pair_sources import SCENARIOS, PairSource
@@ -85,7 +87,32 @@ def test_partners_fit() -> None:
         else:
             assert not meaningful(spec.source.prompt or "") & meaningful(spec.other.prompt or "")
     same = [source(n, category="a") for n in range(3)]
-    assert not list(plan_pairs(same, pair_recipe("all", ["swapped"]), 5))  # no other category
+    with pytest.raises(ArgumentError, match="nor do clips of one category"):
+        plan_pairs(same, pair_recipe("all", ["swapped"]), 5)
+
+
+def test_dubs_of_one_video_are_no_partners() -> None:
+    """Known by the key of a track, or by the first frame where the video was encoded anew."""
+    dice = torch.Generator().manual_seed(0)
+    looks = [bytes(torch.randint(256, (256,), generator=dice).tolist()) for _ in range(2)]
+    near = bytes(min(255, level + 2) for level in looks[0])
+    dubs = [
+        replace(source(n), content=content, look=look)
+        for n, (content, look) in enumerate(
+            [(frozenset("a"), b""), (frozenset("a"), looks[0]), (frozenset("b"), near), (frozenset("c"), looks[1])]
+        )
+    ]
+    same = [[one.same_content(other) for other in dubs] for one in dubs]
+    assert same == [
+        [True, True, False, False], [True, True, True, False], [False, True, True, False], [False, False, False, True]
+    ]  # fmt: skip
+    for spec in plan_pairs(dubs, pair_recipe("all", ["swapped", "caption", "event"]), 100):
+        assert spec.other is not None
+        assert not spec.source.same_content(spec.other)
+    with pytest.raises(ArgumentError, match="dubs of one video do not count"):
+        next(plan_pairs(dubs[:2], pair_recipe("all", ["swapped"]), 3))
+    kinds = {spec.kind.name for spec in plan_pairs(dubs[:2], pair_recipe("all", ["swapped", "noise"]), 9)}
+    assert kinds == {"noise"}
 
 
 def test_agav_raters_items() -> None:

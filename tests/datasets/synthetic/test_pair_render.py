@@ -53,6 +53,7 @@ def test_pairs_are_written_with_their_table(sources: list[PairSource], tmp_path:
     assert done.pairs == len(rows) == 24 - sum(done.skipped.values())
     assert set(done.kinds) == set(KINDS)
     assert not done.failed
+    assert done.unpaired == 0
     for row in rows:
         good, bad = (
             row[side] for side in (("first", "second") if row["preferred"] == "first" else ("second", "first"))
@@ -96,6 +97,27 @@ def test_a_stopped_run_continues_with_the_same_result(sources: list[PairSource],
     before = tree(tmp_path / "stopped")
     assert pr.render_pairs(sources, kinds, tmp_path / "stopped", 12, seconds=1.0).known == 12
     assert tree(tmp_path / "stopped") == before
+
+
+def test_files_are_the_same_for_any_number_of_workers(sources: list[PairSource], tmp_path: Path) -> None:
+    kinds = pair_recipe("all", KINDS)
+    seen: list[str] = []
+    pr.render_pairs(sources, kinds, tmp_path / "one", 12, seconds=1.0)
+    done = pr.render_pairs(sources, kinds, tmp_path / "three", 12, seconds=1.0, workers=3, step=seen.append)
+    assert tree(tmp_path / "three") == tree(tmp_path / "one")
+    assert seen == sorted(seen)
+    assert done.unpaired == 0
+
+    def stop(name: str) -> None:
+        if name.startswith("000003"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pr.render_pairs(sources, kinds, tmp_path / "stopped", 12, seconds=1.0, workers=3, step=stop)
+    assert pr.render_pairs(sources, kinds, tmp_path / "stopped", 12, seconds=1.0, workers=2).known == 4
+    assert tree(tmp_path / "stopped") == tree(tmp_path / "one")
+    with pytest.raises(ArgumentError, match="workers: expected a positive integer"):
+        pr.render_pairs(sources, kinds, tmp_path / "none", 12, workers=0)
 
 
 def test_other_settings_are_refused(sources: list[PairSource], tmp_path: Path) -> None:

@@ -3,6 +3,8 @@ import torch
 
 from avreward.clip import Clip
 from avreward.datasets.synthetic._all_kinds import ALL_PERTURBATIONS
+from avreward.datasets.synthetic._perturb_mix import heard_change
+from avreward.datasets.synthetic._perturbations import NotPerturbable
 
 RATE = 16000
 
@@ -43,3 +45,21 @@ def test_the_background_is_another_and_the_foreground_stays(clip: Clip, other: C
         assert power(bad, 500)[:9].min() > 0.25
         levels[level] = float(power(bad, 2000)[15])
     assert levels[5.0] / levels[25.0] == pytest.approx(10, rel=0.1)  # 20 dB
+
+
+def test_a_background_that_nobody_would_hear_is_refused(other: Clip) -> None:
+    """Dense sound leaves no pause, and a quiet background is covered by it; a louder one is heard."""
+    dense = Clip(audio=0.3 * torch.randn(1, 2 * RATE, generator=torch.Generator().manual_seed(0)), sample_rate=RATE)
+    work = ALL_PERTURBATIONS["background"]
+    with pytest.raises(NotPerturbable, match="its louder sounds cover the new background; give clips with pauses"):
+        work.apply(dense, 25.0, other=other)
+    hiss = Clip(audio=0.3 * torch.randn(1, 2 * RATE, generator=torch.Generator().manual_seed(1)), sample_rate=RATE)
+    assert heard_change(dense.sound(), work.apply(dense, 0.0, other=hiss).sound(), RATE) > 0.1
+
+
+def test_the_change_is_the_share_of_audible_cells() -> None:
+    quiet, loud = tone(500), torch.cat((tone(500, 1.0), tone(500, 1.0) + tone(2000, 1.0)), -1)[None]
+    assert heard_change(quiet[None], quiet[None], RATE) == 0
+    assert heard_change(quiet[None], 1.3 * quiet[None], RATE) == 0  # 2.3 dB
+    assert heard_change(quiet[None], loud, RATE) == pytest.approx(1 / 3, abs=0.12)
+    assert heard_change(torch.zeros(1, 90), torch.zeros(1, 90), RATE) == 0

@@ -45,9 +45,9 @@ def test_only_the_mouth_changes(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_without_a_face_or_another_moment_it_is_told(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avreward.raters.avbench.SlimeFaces", lambda: lambda frames: [torch.zeros(0, 4)] * len(frames))
-    with pytest.raises(NotPerturbable, match="one face can be followed through 0 of 40 frames; give clips"):
+    with pytest.raises(NotPerturbable, match="no face can be followed through 80 % of its frames; give clips"):
         ALL_PERTURBATIONS["lips"].apply(clip)
-    with pytest.raises(NotPerturbable, match="takes 5 s of video, and it has 4 s; give longer clips"):
+    with pytest.raises(NotPerturbable, match="shorter than twice the distance to the other moment; give longer clips"):
         ALL_PERTURBATIONS["other_moment"].apply(clip, 2.5)
 
 

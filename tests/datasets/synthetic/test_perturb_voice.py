@@ -4,19 +4,24 @@ import torch
 
 from avreward.clip import Clip
 from avreward.datasets.synthetic._all_kinds import ALL_PERTURBATIONS
+from avreward.datasets.synthetic._figures import speech
 from avreward.datasets.synthetic._perturb_voice import same_voice
 from avreward.datasets.synthetic._perturbations import NotPerturbable
+from avreward.datasets.synthetic._stage import Dice, Stage
 
 pyworld = pytest.importorskip("pyworld")
 RATE, FORMANT = 16000, 1000.0
 
 
-def vowel(pitch: float) -> Clip:
-    """A voice with one formant."""
-    time = torch.arange(RATE) / RATE
-    audio = torch.zeros(RATE)
+def vowel(pitch: float, glide: float = 0.06, syllables: float = 4.0) -> Clip:
+    """A voice with one formant: syllables, each with a pitch that glides."""
+    time = torch.arange(2 * RATE) / RATE
+    place = (syllables * time) % 1
+    phase = 2 * torch.pi * torch.cumsum(pitch * (1 + glide * (place - 0.4)), 0) / RATE
+    audio = torch.zeros(2 * RATE)
     for k in range(1, int(7000 / pitch)):
-        audio += torch.sin(2 * torch.pi * k * pitch * time) / (1 + ((k * pitch - FORMANT) / 150) ** 2)
+        audio += torch.sin(k * phase) / (1 + ((k * pitch - FORMANT) / 150) ** 2)
+    audio *= (torch.sin(torch.pi * place / 0.8) * (place < 0.8)).clamp_min(0) if syllables else 1
     return Clip(audio=(0.3 * audio / audio.abs().max()).expand(2, -1).contiguous(), sample_rate=RATE)
 
 
@@ -49,8 +54,38 @@ def test_a_speaker_moves_by_semitones_and_the_control_stays() -> None:
     assert ALL_PERTURBATIONS["speaker"].control is same_voice
 
 
-def test_without_a_voice_it_is_told() -> None:
-    noise = Clip(audio=0.1 * torch.randn(1, RATE, generator=torch.Generator().manual_seed(0)), sample_rate=RATE)
-    for clip in (noise, Clip(audio=torch.zeros(1, RATE), sample_rate=RATE)):
-        with pytest.raises(NotPerturbable, match="no voice is heard in it; give clips in which someone speaks"):
-            ALL_PERTURBATIONS["gender"].apply(clip)
+def notes() -> Clip:
+    """Plucked notes, four a second: a pitch and a beat, and no speech."""
+    time = torch.arange(2 * RATE) / RATE
+    place = (4 * time) % 1
+    pitch = torch.tensor([147.0, 185.0, 220.0, 165.0])[(4 * time).long() % 4]
+    phase = 2 * torch.pi * torch.cumsum(pitch, 0) / RATE
+    audio = sum(torch.sin(k * phase) / k for k in range(1, 20)) * torch.exp(-4 * place)
+    return Clip(audio=(0.1 * audio)[None], sample_rate=RATE)
+
+
+def hiss() -> Clip:
+    return Clip(audio=0.1 * torch.randn(1, RATE, generator=torch.Generator().manual_seed(0)), sample_rate=RATE)
+
+
+@pytest.mark.parametrize(
+    ("clip", "why"),
+    [
+        (hiss(), "hardly anything in it has a pitch"),
+        (Clip(audio=torch.zeros(1, RATE), sample_rate=RATE), "hardly anything in it has a pitch"),
+        (vowel(500.0), "its pitch is not that of a speaker"),
+        (vowel(150.0, syllables=0.0), "its loudness lacks the rhythm of syllables"),
+        (notes(), "its pitch is held as that of notes is"),
+    ],
+)
+def test_what_is_not_speech_is_told(clip: Clip, why: str) -> None:
+    for kind in ("gender", "speaker"):
+        with pytest.raises(NotPerturbable, match=f"no speech is heard in it, since {why}; give clips in which"):
+            ALL_PERTURBATIONS[kind].apply(clip)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4])
+def test_synthetic_words_are_speech(seed: int) -> None:
+    sound, _ = speech(Stage(Dice(seed), 3.0, 1.5, RATE, 25.0, 0.85), bark=False)
+    clip = Clip(audio=0.3 * sound[None] / sound.abs().max(), sample_rate=RATE)
+    assert ALL_PERTURBATIONS["gender"].apply(clip).has_audio

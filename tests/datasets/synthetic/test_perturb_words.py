@@ -44,6 +44,28 @@ def test_words_are_dropped(clip: Clip, share: float, count: int) -> None:
     assert torch.equal(bad.sound(), ALL_PERTURBATIONS["words_dropped"].apply(clip, share, seed=3).sound())
 
 
+def test_a_dropped_word_leaves_ambience() -> None:
+    """Its level, its colour and the relation of its channels are those of the pauses."""
+    dice = torch.Generator().manual_seed(0)
+    room = torch.randn(1, 2 * RATE, generator=dice)
+    room = 0.004 * torch.cat((room, 0.5 * room))
+    room = (room + room.roll(1, -1)) / 2  # dull
+    speech = torch.zeros(2 * RATE)
+    for _, start, stop in WORDS:
+        place = torch.arange(round(start * RATE), round(stop * RATE))
+        speech[place] = 0.4 * torch.sin(2 * torch.pi * 400 * place / RATE)
+    clip = Clip(audio=room + speech, sample_rate=RATE, texts={"words": json.dumps(WORDS)})
+    bad = ALL_PERTURBATIONS["words_dropped"].apply(clip, 1.0, seed=3).sound()
+    gone, pause = bad[:, round(0.55 * RATE) : round(0.85 * RATE)], room[:, round(0.55 * RATE) : round(0.85 * RATE)]
+    for ear in (0, 1):
+        assert float(gone[ear].square().mean() / pause[ear].square().mean()) == pytest.approx(1.0, abs=0.4)
+    assert float(torch.corrcoef(gone)[0, 1]) > 0.95
+    high, low = (torch.fft.rfft(gone[0]).abs().square().chunk(2)[half].mean() for half in (1, 0))
+    assert high < 0.35 * low
+    parts = gone[0].unfold(0, 320, 320)
+    assert torch.corrcoef(parts).triu(1).abs().max() < 0.5  # nothing repeats
+
+
 def test_words_are_replaced_by_others_of_the_clip(clip: Clip) -> None:
     bad = ALL_PERTURBATIONS["words_replaced"].apply(clip, 0.5, seed=1)
     wrong = [(h, p) for h, p in zip(pitches(bad), PITCHES, strict=True) if h != p]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EACH = 4  # pairs of a clip, unless the user says how many
 SHOWN = 8  # reasons
+NO_OTHER = "no other clip fits (other content, another category, or no noun in common in the prompts)"
 
 
 def perturb(
@@ -38,6 +39,9 @@ def perturb(
     seed: Annotated[int, typer.Option(help="Of all random choices.")] = 0,
     seconds: Annotated[float, typer.Option(help="Length of the clips; longer ones are cut.")] = 5.0,
     side: Annotated[int, typer.Option(min=32, help="Longer side of the frames in pixels, at most.")] = 480,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Pairs made at the same time; the files are the same for any number.")
+    ] = 1,
     prompts: PromptsFile = None,
     rewriter: Annotated[
         str | None,
@@ -72,12 +76,15 @@ def perturb(
     with progress("Reading headers", len(told)) as step:
         sources = pair_sources(told, tell, step)
     tell.end("")
+    _say_unfit(sources, kinds)
     count = pairs or EACH * len(sources)
     if plan or out is None:
-        _print_plan(plan_pairs(sources, kinds, count, seed, seconds), sources, kinds, as_json)
+        _print_plan(plan_pairs(sources, kinds, count, seed, seconds), sources, kinds, count, as_json)
         return
     with progress("Making pairs", count) as step:
-        done = render_pairs(sources, kinds, out, count, seed=seed, seconds=seconds, side=side, step=step)
+        done = render_pairs(
+            sources, kinds, out, count, seed=seed, seconds=seconds, side=side, workers=workers, step=step
+        )
     _print(done, as_json)
     for problem in list(done.failed.values())[:SHOWN]:
         complain(problem)
@@ -110,23 +117,46 @@ def _say_missing(recipe: str, kinds: tuple[PairKind, ...], asked: list[str] | No
         complain(f"left out: {left}; they take {' and '.join(packages)}: pip install 'avreward[faces,voice]'")
 
 
-def _print_plan(plan: Any, sources: list[PairSource], kinds: tuple[PairKind, ...], as_json: bool) -> None:
+def _say_unfit(sources: list[PairSource], kinds: tuple[PairKind, ...]) -> None:
+    """Say which kinds are left out, since no clip has what they take, or no two clips fit together."""
+    from avreward.datasets.synthetic.av_pairs import fitting_kinds
+
+    fit = {kind.name for kind, _ in fitting_kinds(sources, kinds)}
+    gone = [kind for kind in kinds if kind.name not in fit]
+    if not gone or not fit:
+        return
+    alone = [kind.name for kind in gone if kind.perturbation.needs_other]
+    lacking = [kind.name for kind in gone if not kind.perturbation.needs_other]
+    if lacking:
+        complain(f"left out: {', '.join(lacking)}; no clip has what they take")
+    if alone:
+        complain(f"left out: {', '.join(alone)}; {NO_OTHER}")
+
+
+def _print_plan(plan: Any, sources: list[PairSource], kinds: tuple[PairKind, ...], count: int, as_json: bool) -> None:
     from collections import Counter
 
     found = Counter((spec.kind.name, spec.subset) for spec in plan)
     rows = {kind.name: {name: found[kind.name, name] for name in ("easy", "hard")} for kind in kinds}
     if as_json:
-        typer.echo(json.dumps({"clips": len(sources), "pairs": found.total(), "kinds": rows}, indent=2))
+        numbers = {"clips": len(sources), "pairs": found.total(), "unpaired": count - found.total()}
+        typer.echo(json.dumps({**numbers, "kinds": rows}, indent=2))
         return
     stdout().print(_table({name: [row["easy"], row["hard"]] for name, row in rows.items()}, ("easy", "hard")))
     stderr().print(f"{found.total()} pairs of {len(sources)} clips", markup=False)
+    _say_unpaired(count - found.total())
+
+
+def _say_unpaired(count: int) -> None:
+    if count:
+        stderr().print(f"  {count} left out: {NO_OTHER}", markup=False, soft_wrap=True)
 
 
 def _print(done: RenderedPairs, as_json: bool) -> None:
     if as_json:
         found = {
             "folder": str(done.folder), "pairs": done.pairs, "known": done.known, "kinds": dict(done.kinds),
-            "skipped": dict(done.skipped), "failed": done.failed,
+            "skipped": dict(done.skipped), "failed": done.failed, "unpaired": done.unpaired,
         }  # fmt: skip
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -135,6 +165,7 @@ def _print(done: RenderedPairs, as_json: bool) -> None:
     stderr().print(f"{done.pairs} pairs{known}, in {done.folder / 'pairs.csv'}", markup=False, soft_wrap=True)
     for reason, count in done.skipped.most_common(SHOWN):
         stderr().print(f"  {count} skipped: {reason}", markup=False, soft_wrap=True)
+    _say_unpaired(done.unpaired)
     if len(done.skipped) > SHOWN:
         stderr().print(f"  more in {done.folder / 'skipped.csv'}", markup=False, soft_wrap=True)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avreward._whole_files import whole_file
 from avreward.clip import Clip
 from avreward.datasets.synthetic._pair_sources import PairSource
 from avreward.datasets.synthetic._pair_tables import PairJournal, write_tables
@@ -22,9 +26,11 @@ from avreward.datasets.synthetic._perturbations import NotPerturbable, changed
 from avreward.datasets.synthetic.av_pairs import SECONDS, PairKind, PairSpec, plan_pairs
 from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
 from avreward.media.sampling import FramePlan
+from avreward.scoring._torch_threads import one_core
 
 SIDE = 480  # the longer side of written frames, in pixels
 SETTINGS = "settings.json"
+RULES = 2  # raised where the same seed gives other pairs, so that no folder holds pairs of two kinds
 
 
 @dataclass
@@ -37,6 +43,7 @@ class RenderedPairs:
         skipped: reason → how many pairs could not be made for it.
         failed: clip → why it could not be read.
         known: how many pairs an earlier run had made.
+        unpaired: how many numbers of the plan are left out, since no other clip fits their clip.
     """
 
     folder: Path
@@ -44,6 +51,7 @@ class RenderedPairs:
     skipped: Counter[str] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
     known: int = 0
+    unpaired: int = 0
 
     @property
     def pairs(self) -> int:
@@ -65,7 +73,7 @@ class _Span:
 
 def render_pairs(
     sources: Sequence[PairSource], kinds: Sequence[PairKind], out: str | PathLike[str], count: int, *, seed: int = 0,
-    seconds: float = SECONDS, side: int = SIDE, step: Callable[[str], None] = lambda name: None,
+    seconds: float = SECONDS, side: int = SIDE, workers: int = 1, step: Callable[[str], None] = lambda name: None,
 ) -> RenderedPairs:  # fmt: skip
     """Write the first `count` pairs of a plan to a folder, and continue where an earlier run stopped.
 
@@ -81,6 +89,7 @@ def render_pairs(
         seed: of the plan.
         seconds: length of the windows.
         side: the longer side of the frames in pixels, at most.
+        workers: pairs that are made at the same time, in threads; the files are the same for any number.
         step: called with each pair's name when it is done (*optional*).
 
     Raises:
@@ -96,6 +105,8 @@ def render_pairs(
     """
     if isinstance(side, bool) or not isinstance(side, int) or side < 32:
         raise ArgumentError("side", "an integer of at least 32", side)
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ArgumentError("workers", "a positive integer", workers)
     plan = plan_pairs(sources, kinds, count, seed, seconds)  # wrong arguments are told before anything is written
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,15 +119,34 @@ def render_pairs(
                 _count(done, row)
                 step(row["pair"])
             plan = plan_pairs(sources, kinds, max(count, journal.next), seed, seconds, journal.next)
-        for spec in plan:
-            if spec.number >= count:
-                break
-            row = _row(spec, folder, side)
+        wanted = takewhile(lambda spec: spec.number < count, plan)
+        for row in _rows(wanted, partial(_row, folder=folder, side=side), workers):
             journal.add(row)
             _count(done, row)
-            step(spec.name)
+            step(row["pair"])
+        done.unpaired = max(0, count - journal.rows)
     write_tables(folder)
     return done
+
+
+def _rows(
+    plan: Iterable[PairSpec], made: Callable[[PairSpec], dict[str, Any]], workers: int
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the pairs in the order of the plan, a few of them made at the same time."""
+    if workers == 1:
+        yield from map(made, plan)
+        return
+    with one_core(), ThreadPoolExecutor(workers) as pool:
+        under_way: deque[Future[dict[str, Any]]] = deque()
+        try:
+            for spec in plan:
+                under_way.append(pool.submit(made, spec))
+                if len(under_way) > 2 * workers:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:  # an interrupted run does not wait for what has not begun
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _count(done: RenderedPairs, row: Mapping[str, Any]) -> None:
@@ -224,12 +254,15 @@ def _check_settings(
             f"{source.path} {source.prompt} {source.category} {source.scenario}\n".encode(errors="surrogateescape")
         )
     ends = [[kind.name, kind.dimension, kind.share, kind.severities and list(kind.severities)] for kind in kinds]
-    wanted = {"clips": named.hexdigest(), "kinds": ends, "seed": seed, "seconds": seconds, "side": side}
+    wanted = {
+        "rules": RULES, "clips": named.hexdigest(), "kinds": ends, "seed": seed, "seconds": seconds, "side": side,
+    }  # fmt: skip
     path = folder / SETTINGS
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        with whole_file(path) as part:
+            part.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         return
     except ValueError as error:
         raise AvrewardError(f"{path}: it can't be read ({error}); choose another folder") from error

@@ -1,4 +1,4 @@
-"""The real clips that pairs are made of: what each has, without decoding."""
+"""The real clips that pairs are made of: what each has, and which of them show the same."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from avreward.clip import Clip
 from avreward.datasets.synthetic._perturb_text import meaningful
 from avreward.datasets.synthetic._perturb_words import WORDS, words_of
 from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
+from avreward.media.sampling import FramePlan
 from avreward.scoring.inputs import ListedClip
 
+LOOK = (16, 16)  # pixels of the first frame that are compared
+SAME_LOOK = 0.98  # correlation of two first frames that are taken for the same
+FLAT = 2.0  # of 255: standard deviation of a first frame below which it tells nothing, such as black
 SCENARIOS = ("audio-video", "audio-text", "music-text")
 
 
@@ -30,6 +36,8 @@ class PairSource:
         category: of its sound, such as a class of VGGSound.
         scenario: "audio-video", "audio-text" or "music-text".
         meaning: the words of the caption that mean something.
+        content: keys of its tracks; clips that share one hold the same video or the same audio.
+        look: its first frame, small and grey; empty without video, or where it is one plain surface.
     """
 
     path: Path
@@ -40,6 +48,8 @@ class PairSource:
     category: str | None
     scenario: str
     meaning: frozenset[str] = field(repr=False)
+    content: frozenset[str] = field(default=frozenset(), repr=False)
+    look: bytes = field(default=b"", repr=False)
 
     @property
     def name(self) -> str:
@@ -51,13 +61,25 @@ class PairSource:
         """Open the file, with its texts."""
         return Clip.open(self.path, prompt=self.prompt, texts=self.texts)
 
+    def same_content(self, other: PairSource) -> bool:
+        """Return whether both hold the same video or audio, such as two dubs of one video.
+
+        Copies that were encoded anew are known by their first frame.
+        """
+        if self.content & other.content:
+            return True
+        if not self.look or not other.look:
+            return False
+        first, second = (np.frombuffer(look, np.uint8).astype(np.float64) for look in (self.look, other.look))
+        return float(np.corrcoef(first, second)[0, 1]) > SAME_LOOK
+
 
 def pair_sources(
     clips: Iterable[ListedClip],
     failed: Callable[[str], None] = lambda problem: None,
     step: Callable[[str], None] = lambda name: None,
 ) -> list[PairSource]:
-    """Return the clips that pairs can be made of; the header of each file is read.
+    """Return the clips that pairs can be made of; each file is read once, and its first frame decoded.
 
     Columns of a manifest are read where they are there: ``category`` of the sound, ``scenario``, ``texts.speech`` (the
     words said), ``texts.words`` (them with times). Words with times also stand beside a clip in ``NAME.words.json`` or,
@@ -114,8 +136,16 @@ def _source(listed: ListedClip) -> PairSource:
     category = listed.columns.get("category")
     return PairSource(
         listed.path, frozenset(has), clip.seconds, listed.prompt, texts, str(category) if category else None, scenario,
-        meaningful(listed.prompt or ""),
+        meaningful(listed.prompt or ""), frozenset(str(clip.work_key(name)) for name in {"video", "audio"} & has),
+        _look(clip),
     )  # fmt: skip
+
+
+def _look(clip: Clip) -> bytes:
+    if not clip.has_video:
+        return b""
+    frame = clip.frames(FramePlan(lambda times: times.new_zeros(1).long(), size=LOOK))[0].mean(0) * 255
+    return b"" if float(frame.std()) < FLAT else bytes(frame.round().byte().flatten().tolist())
 
 
 def _words_file(path: Path) -> Path | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from avreward._whole_files import whole_file
 from avreward.errors import AvrewardError
 
 JOURNAL = "journal.jsonl"
@@ -39,8 +39,8 @@ class PairJournal:
     """A line a pair, written when both of its clips are there: what a stopped run continues from.
 
     Attributes:
-        rows: how many pairs it holds.
-        next: the number of the first pair that it does not hold.
+        rows: how many pairs it holds, those that could not be made too.
+        next: the number after that of the last pair that was there when it was opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,6 +66,7 @@ class PairJournal:
         """Add a row."""
         self.file.write(json.dumps(row, ensure_ascii=False).encode(errors="surrogateescape") + b"\n")
         self.file.flush()
+        self.rows += 1
 
     def __enter__(self) -> PairJournal:
         return self
@@ -120,12 +121,10 @@ def _labels(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: Iterator[Mapping[str, Any]]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        whole_file(path) as part,
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -52,9 +52,7 @@ def _elsewhere(clip: Clip, seconds: float, generator: torch.Generator) -> Tensor
     times = clip.times
     length = clip.ends["video"] - float(times[0])
     if length < 2 * seconds:
-        problem = (
-            f"{clip.name}: a moment {seconds:g} s away takes {2 * seconds:g} s of video, and it has {length:.2g} s"
-        )
+        problem = f"{clip.name}: its video is shorter than twice the distance to the other moment"
         raise NotPerturbable(f"{problem}; give longer clips")
     sign = 1 if bool(torch.rand((), generator=generator) < 0.5) else -1
     wanted = (times - times[0] + sign * seconds) % length + times[0]
@@ -73,7 +71,7 @@ def _mouths(clip: Clip, video: Tensor) -> Tensor:
     found = SlimeFaces()(video[places])
     seen = _followed(places.tolist(), found)
     if len(seen) < LEAST_FACES * len(places):
-        problem = f"{clip.name}: one face can be followed through {len(seen)} of {len(places)} frames"
+        problem = f"{clip.name}: no face can be followed through {100 * LEAST_FACES:.0f} % of its frames"
         raise NotPerturbable(f"{problem}; give clips that show a speaker's face")
     faces = torch.stack([box for _, box in seen])  # left, top, right, bottom
     known = torch.tensor([place for place, _ in seen], dtype=torch.float64)

@@ -10,9 +10,9 @@ from avreward._extras import extra
 from avreward.clip import Clip
 from avreward.datasets.synthetic._perturb_audio import coin
 from avreward.datasets.synthetic._perturbations import NotPerturbable
+from avreward.datasets.synthetic._voicing import voicing
 from avreward.media.resampling import remix
 
-LEAST_VOICED = 0.1  # share of the time; with less there is no voice to change
 HIGH_VOICE = 165.0  # Hz; a voice with a higher median is taken for a woman's or a child's
 GENDER_PITCH, GENDER_FORMANTS = 1.8, 1.17  # factors from a man's voice to a woman's
 FORMANTS_A_SEMITONE = 1.015  # a larger body has a lower voice and lower formants
@@ -38,7 +38,7 @@ def _moved(clip: Clip, pitch: float | None, formants: float | None) -> Clip:
     """Return the clip with another voice; `None` for the factors that change the gender.
 
     Raises:
-        NotPerturbable: if there is hardly any voice.
+        NotPerturbable: if nobody seems to speak: little has a pitch, or it is music or noise.
     """
     with extra("voice"):
         import pyworld
@@ -47,11 +47,12 @@ def _moved(clip: Clip, pitch: float | None, formants: float | None) -> Clip:
     wave = np.ascontiguousarray(remix(clip.sound().detach().cpu(), 1)[0].double().numpy())
     rough, times = pyworld.dio(wave, rate)
     f0 = pyworld.stonemask(wave, rough, times, rate)
-    voiced = f0 > 0
-    if voiced.mean() < LEAST_VOICED:
-        raise NotPerturbable(f"{clip.name}: no voice is heard in it; give clips in which someone speaks")
+    signs = voicing(wave, rate, f0)
+    if signs.doubt is not None:
+        problem = f"{clip.name}: no speech is heard in it, since {signs.doubt}"
+        raise NotPerturbable(f"{problem}; give clips in which someone speaks")
     if pitch is None or formants is None:
-        up = float(np.median(f0[voiced])) < HIGH_VOICE
+        up = signs.pitch < HIGH_VOICE
         pitch, formants = (GENDER_PITCH, GENDER_FORMANTS) if up else (1 / GENDER_PITCH, 1 / GENDER_FORMANTS)
     envelope = pyworld.cheaptrick(wave, f0, times, rate)
     noise = pyworld.d4c(wave, f0, times, rate)

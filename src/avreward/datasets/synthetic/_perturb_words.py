@@ -14,6 +14,7 @@ from avreward.datasets.synthetic._perturbations import NotPerturbable
 from avreward.errors import ArgumentError, Described
 
 FADE = 0.01  # s; edges of a word
+GRAIN = 0.04  # s; stretches of ambience that are put together
 WORDS = "words"
 LAYOUT = (
     'a JSON list of words with times in s, such as [["hello", 0.1, 0.4]], or the JSON of Whisper with word_timestamps'
@@ -76,10 +77,14 @@ def words_json(words: Sequence[Word]) -> str:
 
 
 def drop_words(clip: Clip, share: float, generator: torch.Generator, other: Clip | None) -> Clip:
-    """Silence a `share` (0..1) of the words, at least one; the words to be said stay in the texts."""
-    audio = clip.sound().clone()
-    for word in _chosen(_spoken(clip), share, generator):
-        _put(audio, clip.sample_rate, word, torch.zeros_like(audio[:, :0]))
+    """Replace a `share` (0..1) of the words, at least one, by ambience from the clip; the texts keep the words.
+
+    Digital silence would tell where a word is missing.
+    """
+    words, audio = _spoken(clip), clip.sound().clone()
+    quiet = _quiet(audio, clip.sample_rate, words)
+    for word in _chosen(words, share, generator):
+        _put(audio, clip.sample_rate, word, torch.zeros_like(audio[:, :0]), quiet, generator)
     return clip.with_audio(audio, clip.sample_rate)
 
 
@@ -89,7 +94,7 @@ def replace_words(clip: Clip, share: float, generator: torch.Generator, other: C
     It is the word of the most similar length, as loud as the one that it replaces.
     """
     words, audio = _spoken(clip), clip.sound()
-    changed = audio.clone()
+    changed, quiet = audio.clone(), _quiet(audio, clip.sample_rate, words)
     for word in _chosen(words, share, generator):
         others = [one for one in words if one.plain != word.plain]
         if not others:
@@ -98,7 +103,8 @@ def replace_words(clip: Clip, share: float, generator: torch.Generator, other: C
         take = min(others, key=lambda one: (abs(one.stop - one.start - length), one.start))
         # As long as the place, with what surrounds a shorter word: no gap of silence tells.
         start = max(0.0, min(take.start + (take.stop - take.start - length) / 2, clip.ends["audio"] - length))
-        _put(changed, clip.sample_rate, word, _slice(audio, clip.sample_rate, Word(take.text, start, start + length)))
+        new = _slice(audio, clip.sample_rate, Word(take.text, start, start + length))
+        _put(changed, clip.sample_rate, word, new, quiet, generator)
     return clip.with_audio(changed, clip.sample_rate)
 
 
@@ -120,8 +126,44 @@ def _slice(audio: Tensor, rate: int, word: Word) -> Tensor:
     return audio[:, round(word.start * rate) : round(word.stop * rate)]
 
 
-def _put(audio: Tensor, rate: int, word: Word, take: Tensor) -> None:
-    """Put `take` in the middle of the word's place, in silence, cut to its length and as loud as the word."""
+def _quiet(audio: Tensor, rate: int, words: Sequence[Word]) -> Tensor:
+    """Return the stretches of a clip that hold its ambience: (stretches, channels, samples of one).
+
+    They are the quieter half of what lies between the words, or the quietest tenth of everything where that is short.
+    """
+    size = max(2, round(GRAIN * rate))
+    if audio.shape[-1] < size:
+        return audio.new_zeros(1, len(audio), size)
+    grains = audio.unfold(-1, size, size // 2).transpose(0, 1)  # (stretches, channels, size)
+    starts = torch.arange(len(grains)) * (size // 2) / rate
+    between = torch.ones(len(grains), dtype=torch.bool)
+    for word in words:
+        between &= (starts + size / rate <= word.start) | (starts >= word.stop)
+    found, share = (grains[between], 2) if int(between.sum()) >= 4 else (grains, 10)
+    return found[found.square().mean((1, 2)).argsort()[: max(1, len(found) // share)]]
+
+
+def _ambience(quiet: Tensor, length: int, generator: torch.Generator) -> Tensor:
+    """Return `length` samples that sound like the quiet stretches, without repeating them: (channels, length).
+
+    Stretches in random order, with random phases that all channels share, overlap by half.
+    """
+    size = quiet.shape[-1]
+    step, window = size // 2, torch.hann_window(size, dtype=quiet.dtype)
+    count = length // step + 2
+    chosen = quiet[torch.randint(len(quiet), (count,), generator=generator)]
+    phases = 2 * torch.pi * torch.rand(count, 1, size // 2 + 1, generator=generator)
+    turned = torch.fft.rfft(chosen * window) * torch.polar(torch.ones_like(phases), phases)
+    # The window keeps 3/8 of the power, and a root of it lets overlapping stretches add up to the power of one.
+    grains = torch.fft.irfft(turned, size) * (window.sqrt() / 0.375**0.5)
+    tone = quiet.new_zeros(quiet.shape[1], (count + 1) * step + size)
+    for place, grain in enumerate(grains):
+        tone[:, place * step : place * step + size] += grain
+    return tone[:, step : step + length]
+
+
+def _put(audio: Tensor, rate: int, word: Word, take: Tensor, quiet: Tensor, generator: torch.Generator) -> None:
+    """Put `take` in the middle of the word's place, in ambience, cut to its length and as loud as the word."""
     place = _slice(audio, rate, word)
     length = place.shape[-1]
     take = take[:, :length]
@@ -129,9 +171,10 @@ def _put(audio: Tensor, rate: int, word: Word, take: Tensor) -> None:
     level = 1.0
     if take.shape[-1]:
         level = float((place.square().mean() / take.square().mean().clamp_min(1e-12)).sqrt())
-    new = torch.zeros_like(place)
+    new = _ambience(quiet, length, generator)
+    inner = new[:, start : start + take.shape[-1]]
     fade = _window(take.shape[-1], rate).to(take)
-    new[:, start : start + take.shape[-1]] = take * min(level, 4.0) * fade
+    inner.copy_(inner * (1 - fade) + take * min(level, 4.0) * fade)
     outer = _window(length, rate).to(audio)
     place.copy_(place * (1 - outer) + new * outer)
 

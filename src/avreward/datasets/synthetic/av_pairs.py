@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from itertools import accumulate
+from itertools import accumulate, combinations, islice
 from itertools import count as numbers
 from types import MappingProxyType
 from typing import Literal
@@ -26,6 +26,7 @@ from avreward.errors import ArgumentError, Described, unknown_name
 TRIES = 64  # partners drawn for a pair before it is given up
 SECONDS = 5.0  # length of a window
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_LOOKED = 10_000  # pairs of clips that are tried before a kind counts as one that no two of them fit
 _WHOLE = ("attributes",)  # units that are counted
 
 
@@ -180,7 +181,7 @@ def plan_pairs(
 
     Kinds come in proportion to their shares; clip, window, severity, partner and sides are drawn from `seed` and the
     pair's number. Kinds that no clip fits are left out; a pair for which no partner is found is skipped, so that
-    numbers may be missing.
+    numbers may be missing. No partner holds the same video or audio: dubs of one video do not stand for each other.
 
     Args:
         sources: see `pair_sources`.
@@ -204,17 +205,23 @@ def plan_pairs(
         raise ArgumentError("seconds", "a positive number", seconds)
     if count is not None and count < 1:
         raise ArgumentError("count", "a positive integer", count)
-    fitting = [(kind, [one for one in sources if kind.fits(one) and _usable(kind, one)]) for kind in kinds]
-    fitting = [(kind, found) for kind, found in fitting if len(found) > kind.perturbation.needs_other]
+    fitting = fitting_kinds(sources, kinds)
     if not fitting:
         wanted = ", ".join(
             f"{kind.name} ({', '.join((kind.perturbation.track, *kind.perturbation.needs))})" for kind in kinds
         )
         remedy = (
-            "give clips that have it, more than one where sound or a prompt of another is taken, or choose other kinds"
+            "give clips that have it, of other content where sound or a prompt of another is taken (dubs of one video "
+            "do not count, nor do clips of one category or with a noun in common), or choose other kinds"
         )
         raise ArgumentError("kinds", "a kind that fits the clips", Described(f"only {wanted}"), remedy)
     return _planned(fitting, range(start, count) if count is not None else numbers(start), seed, seconds)
+
+
+def fitting_kinds(sources: Sequence[PairSource], kinds: Sequence[PairKind]) -> list[tuple[PairKind, list[PairSource]]]:
+    """Return the kinds that can be made of the clips, each with its clips."""
+    fitting = [(kind, [one for one in sources if kind.fits(one) and _usable(kind, one)]) for kind in kinds]
+    return [(kind, found) for kind, found in fitting if found and _has_partners(kind, found)]
 
 
 def _planned(
@@ -262,7 +269,17 @@ def _partner(
     return None
 
 
+def _has_partners(kind: PairKind, sources: Sequence[PairSource]) -> bool:
+    """Return whether any two clips fit together, where something is taken from another; the first ones are tried."""
+    if not kind.perturbation.needs_other:
+        return True
+    tried = islice(combinations(sources, 2), _LOOKED)
+    return any(_fit_together(kind.perturbation.partner, source, other) for source, other in tried)
+
+
 def _fit_together(partner: Partner, source: PairSource, other: PairSource) -> bool:
+    if source.same_content(other):
+        return False
     if partner == "caption":
         return not source.meaning & other.meaning
     if partner == "category":
