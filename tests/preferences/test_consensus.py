@@ -58,9 +58,7 @@ def test_vectors_of_an_embedding_rater():
 def test_what_has_no_features():
     found = Consensus(lambda some: torch.tensor([[1.0], [float("nan")], [2.0]])).evaluate(clips())
     assert found.reasons == [None, "its features are not finite", None]
-    with pytest.raises(
-        ArgumentError, match="features: expected a rater that gives vectors, or a function, got signals"
-    ):
+    with pytest.raises(ArgumentError, match="expected a rater that gives vectors, or a function, got signals"):
         Consensus(load_rater("signals"))
     with pytest.raises(ArgumentError, match=r"a function that returns \(3, width\) for 3 clips"):
         Consensus(lambda some: torch.ones(2, 2))(clips())

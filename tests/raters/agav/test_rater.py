@@ -138,7 +138,7 @@ def test_text_to_audio_and_music(two_scores, task: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"scheme": "first"}, "scheme: expected one of last, masked, single, got 'first'"),
+        ({"scheme": "first"}, "scheme: expected one of last, masked, single, pooled, got 'first'"),
         ({"task": "t2v"}, "task: expected one of v2a, tta, ttm, got 't2v'"),
         ({"task": "tta"}, r"task: expected .* the checkpoint's head \(3\), got 'tta' with 2"),
         ({"adapter": "lora"}, "adapter: expected none, .*, got 'lora'; leave it out"),
@@ -499,6 +499,36 @@ def test_one_instruction_a_score(agav_folder, tmp_path) -> None:
     saved = load_rater(rater.save_pretrained(tmp_path / "single"))
     assert saved.scheme == "single"
     assert saved.fingerprint == rater.fingerprint
+
+
+def test_scores_pooled_by_attention(agav_folder, tmp_path) -> None:
+    """The whole masked answer is read; queries begin as zeros, which is the mean, and are saved."""
+    rater = load_rater(agav_folder, scheme="pooled")
+    masked = load_rater(agav_folder, scheme="masked")
+    clip = film()
+    sequence = rater.rendered(rater.load(clip), rater.questions[0].prompt, Work())
+    ids, other = (
+        [n for part in one.parts for n in (part.ids if isinstance(part, Text) else (0,) * part.length)]
+        for one in (sequence, masked.rendered(masked.load(clip), masked.questions[0].prompt, Work()))
+    )
+    assert len(ids) == len(other)
+    answer = "Audio quality: [Mask], audio-visual consistency: [Mask], overall audio-visual quality: [Mask]."
+    assert rater.backbone.tokenizer.decode([ids[at] for at in sequence.reads]) == answer
+    network = rater.backbone.module
+    with torch.no_grad():
+        hidden = plainly(rater.backbone, sequence)
+        torch.testing.assert_close(rater([clip]).values[0], network.regression(hidden.mean(0)))
+        network.pooling.weight.normal_(generator=torch.Generator().manual_seed(0))
+        scores = rater([clip]).values
+        shares = (hidden @ network.pooling.weight.T / hidden.shape[-1] ** 0.5).softmax(0)
+        expected = [network.regression.weight[i] @ (shares[:, i] @ hidden) for i in range(3)]
+        torch.testing.assert_close(scores[0], torch.stack(expected))
+        saved = load_rater(rater.save_pretrained(tmp_path / "pooled"))
+        assert saved.scheme == "pooled"
+        torch.testing.assert_close(saved([clip]).values, scores)
+    network.pooling.requires_grad_()
+    rater([clip]).values.square().sum().backward()
+    assert network.pooling.weight.grad.abs().sum(1).gt(0).all()
 
 
 def test_a_new_head_for_a_base_without_one(agav_folder, tmp_path) -> None:

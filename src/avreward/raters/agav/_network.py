@@ -32,6 +32,7 @@ class AgavConfig:
         num_frames: number of frames of a clip in training.
         scores: number of scores of the regression.
         audio_features: input width of the audio projector (*optional*, that of BEATs).
+        pooling: whether there is a query a score for pooling by attention.
 
     Raises:
         ArgumentError: for an unknown connector or projector, or a `vision_layer` that doesn't exist.
@@ -46,6 +47,7 @@ class AgavConfig:
     num_frames: int = 16
     scores: int = 3
     audio_features: int | None = None
+    pooling: bool = False
 
     def __post_init__(self) -> None:
         _check_kind("connector (mm_projector_type)", self.connector, _CONNECTORS)
@@ -68,8 +70,9 @@ class AgavNetwork(nn.Module):
     """The encoders, connectors, language model and heads of AGAV-Rater: all weights of a checkpoint.
 
     Children: `vision` (SigLIP), `connector`, `audio` (BEATs), `audio_projector`, `language` (Qwen2 without a head),
-    `lm_head` (hidden states to the vocabulary) and `regression` (hidden states to scores, no bias). Entries of
-    published checkpoints are renamed by `avreward.raters.agav._keys`.
+    `lm_head` (hidden states to the vocabulary), `regression` (hidden states to scores, no bias) and, for pooling by
+    attention, `pooling` (hidden states to a position's weight for each score, no bias). Entries of published
+    checkpoints are renamed by `avreward.raters.agav._keys`.
 
     After it was built under ``torch.device("meta")`` and filled with ``load_state_dict(…, assign=True)``, call
     `restore_buffers`: checkpoints don't contain all buffers.
@@ -96,6 +99,8 @@ class AgavNetwork(nn.Module):
         self.language = Qwen2Model(language)
         self.lm_head = nn.Linear(width, language.vocab_size, bias=False)
         self.regression = nn.Linear(width, config.scores, bias=False)
+        if config.pooling:
+            self.pooling = nn.Linear(width, config.scores, bias=False)
 
     def encode_video(self, pixels: Tensor) -> Tensor:
         """Return the video's tokens, (tokens, width of the language model), for one clip.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,14 +18,14 @@ from avreward.raters.agav._backbone import RATE, AgavBackbone
 from avreward.raters.agav._card import DIMENSIONS, Task
 from avreward.raters.agav._version import VERSION
 from avreward.raters.base import Sample, Work
-from avreward.raters.lmm.prompt import Prompt, Read, Slot
+from avreward.raters.lmm.prompt import Prompt, Read, Slot, Text
 from avreward.raters.lmm.rater import LmmRater, Question
-from avreward.raters.lmm.readout import Regression, applied
+from avreward.raters.lmm.readout import AttentionPooling, Regression, applied
 
 if TYPE_CHECKING:
     from avreward.raters.checkpoints.loading import Loading
 
-Scheme = Literal["last", "masked", "single"]
+Scheme = Literal["last", "masked", "single", "pooled"]
 
 PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType({
     f"33_sora_elevenlabs_{clip}": dict(zip(("audio_quality", "av_consistency", "overall"), scores, strict=True))
@@ -75,7 +75,8 @@ class AgavRater(LmmRater):
         backbone: the network with its preprocessing.
         scheme: ``"last"``: all scores are read at the last token of the answer, as in the published checkpoint;
             ``"masked"``: one score is read at each of the masked levels, as in section 4.2 of the paper, for new
-            training; ``"single"``: an instruction for each score, an ablation of the paper's table 4.
+            training; ``"single"``: an instruction for each score, an ablation of the paper's table 4; ``"pooled"``: all
+            scores are read from the whole masked answer, each pooled by an attention of its own, for new training.
         task: ``"v2a"`` as published; ``"tta"`` and ``"ttm"`` (text-to-audio, text-to-music; experimental) need a
             prompt instead of a video, and use the masked scheme in place of the last position.
         zeros_for_missing: give a clip without audio 30 s of zeros, as in the original. Only to reproduce its numbers.
@@ -188,10 +189,13 @@ def load(
     if sizes.audio_features not in (None, sizes.audio.width):
         problem = f"expected a projector for BEATs' {sizes.audio.width} channels, got one for {sizes.audio_features}"
         raise AvrewardError(f"{folder}: {problem}; use a checkpoint whose parts fit each other")
+    allow = tuple(loading.allow)
+    if (scheme or config.get("options", {}).get("scheme")) == "pooled" and not sizes.pooling:
+        sizes, allow = replace(sizes, pooling=True), (*allow, "pooling.weight")  # new queries are zeros: the mean
     with init_empty_weights(include_buffers=False):
         network = AgavNetwork(sizes, loading.attention)
     rename = str if ours else official_to_ours
-    load_matching(network, {**read_weights(files), **drawn}, loading.allow, rename, folder)
+    load_matching(network, {**read_weights(files), **drawn}, allow, rename, folder)
     network.audio.gradient_ratio = 0.6 if original_gradients else 1.0
     loading.placed(network)
     given = {"scheme": scheme, "task": task, "reach_end": reach_end}
@@ -233,6 +237,8 @@ def _questions(backbone: AgavBackbone, scheme: Scheme, task: Task) -> list[Quest
     if scheme == "single":
         each = _single(backbone, task)
         return [Question((name,), each[i], RegressionRow(head, i)) for i, name in enumerate(names)]
+    if scheme == "pooled":
+        return [Question(names, _pooled(backbone, task), AttentionPooling(backbone.module.pooling, head))]
     prompt = _last(backbone) if scheme == "last" else _masked(backbone, task)
     return [Question(names, prompt, Regression(head))]
 
@@ -249,6 +255,14 @@ def _single(backbone: AgavBackbone, task: Task) -> list[Prompt]:
         slots = [_AUDIO, _VIDEO] if task == "v2a" else [_AUDIO]
         prompts.append(tuple(backbone.chat([*slots, asked], answer, closed=True)))
     return prompts
+
+
+def _pooled(backbone: AgavBackbone, task: Task) -> Prompt:
+    """Return the masked prompt, whose whole answer is read."""
+    question, stems = _MASKED[task]
+    slots = [_AUDIO, _VIDEO] if task == "v2a" else [_AUDIO]
+    ids = backbone.tokenizer("".join(f"{stem}[Mask]" for stem in stems) + ".", add_special_tokens=False)["input_ids"]
+    return tuple(backbone.chat([*slots, question], [Text(tuple(ids), tuple(range(len(ids))))], closed=True))
 
 
 def _last(backbone: AgavBackbone) -> Prompt:

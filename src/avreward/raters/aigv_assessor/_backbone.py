@@ -75,7 +75,7 @@ class AssessorBackbone(InternVl):
     def encode(self, track: Track, loaded: Tensor) -> Encoded:
         """Return the tokens of each frame and of the motion between their delimiters, as the original writes them."""
         encoders = self.module.config.encoders
-        frames = super().encode(track, loaded) if "spatial" in encoders else []
+        frames = [*super().encode(track, loaded)] if "spatial" in encoders else []
         if "temporal" not in encoders:
             return frames
         weight = next(self.module.motion.parameters())

@@ -122,6 +122,34 @@ class Regression:
         return scores.diagonal()
 
 
+@dataclass(frozen=True, eq=False)
+class AttentionPooling:
+    """A linear head on a weighted mean of the hidden states: each score has a query of its own over the positions.
+
+    The weights of a score are the softmax over the positions of (query · hidden) / √width. A query of zeros, with which
+    training starts, gives the plain mean.
+
+    Args:
+        query: hidden (k, width) → one number a score (k, scores).
+        head: hidden (scores, width) → scores (scores, rows); one row, or one a score.
+
+    Example:
+        >>> query, head = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
+        >>> _ = torch.nn.init.zeros_(query.weight), torch.nn.init.ones_(head.weight)
+        >>> AttentionPooling(query, head)(torch.tensor([[1.0, 2.0], [3.0, 6.0]])).detach()
+        tensor([6.])
+    """
+
+    query: nn.Module
+    head: nn.Module
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Return the scores (n,)."""
+        shares = (applied(self.query, hidden) / hidden.shape[-1] ** 0.5).softmax(dim=0)  # (positions, scores)
+        scores = applied(self.head, shares.T @ hidden.to(shares.dtype))
+        return scores.diagonal() if scores.shape[1] > 1 else scores.flatten()
+
+
 def first_tokens(tokenizer: PreTrainedTokenizerBase, stem: str, words: Sequence[str]) -> tuple[int, ...]:
     """Return the first token of each of `words` when it follows `stem`.
 
