@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,9 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.generators.base import Condition
 from avreward.rewards.base import Reward
+from avreward.training.generator._processes import average_gradients, from_all
+
+OTHER_LOOPS = "train with DiffusionNft, FlowGrpo, OnlineDpo or Raft, which need scores alone"
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class TuningStep:
     """What an update of a generator found.
 
     Attributes:
-        rewards: of the clips that were rated, (clips,), without a gradient.
+        rewards: of the clips that have one, (clips,), without a gradient.
+        every_reward: of all clips, in their order; NaN where there is none.
         loss: that was minimised.
         gradient_norm: before it was clipped.
         kl: distance from the frozen network; 0 where its weight is 0.
@@ -40,13 +45,45 @@ class TuningStep:
     clips: int
     denoising_steps: int
     parts: Mapping[str, float] = field(default_factory=dict)
+    every_reward: Tensor = field(default_factory=lambda: torch.empty(0))
 
     @classmethod
     def of(cls, found: RatedBatch, **numbers: Any) -> TuningStep:
         """Return the record of an update that rated `found`."""
         terms = {name: float(values[found.present].mean()) for name, values in found.terms.items()}
-        values = found.values[found.present]
-        return cls(values, terms=terms, missing=found.reasons, clips=len(found.values), **numbers)
+        every = found.values.masked_fill(~found.present, math.nan)
+        return cls(
+            every[found.present],
+            terms=terms,
+            missing=found.reasons,
+            clips=len(every),
+            every_reward=every,
+            **numbers,
+        )
+
+    @classmethod
+    def together(cls, steps: Sequence[TuningStep]) -> TuningStep:
+        """Return the record of one update in several processes."""
+        if len(steps) == 1:
+            return steps[0]
+        every = torch.cat([step.every_reward.cpu() for step in steps])
+        weights = [len(step.rewards) for step in steps]
+        terms = {
+            name: sum(w * step.terms[name] for w, step in zip(weights, steps, strict=True) if w) / max(1, sum(weights))
+            for name in steps[0].terms
+        }
+        means = {name: sum(getattr(step, name) for step in steps) / len(steps) for name in ("loss", "kl")}
+        return cls(
+            every[every.isfinite()],
+            terms=terms,
+            missing=[reason for step in steps for reason in step.missing],
+            clips=len(every),
+            every_reward=every,
+            gradient_norm=steps[0].gradient_norm,
+            denoising_steps=sum(step.denoising_steps for step in steps),
+            parts={name: sum(step.parts[name] for step in steps) / len(steps) for name in steps[0].parts},
+            **means,
+        )
 
 
 @dataclass(frozen=True)
@@ -84,11 +121,11 @@ def joined(parts: Sequence[RatedBatch]) -> RatedBatch:
     """Return the rewards of all parts, without gradients.
 
     Raises:
-        AvrewardError: if no clip has a reward.
+        AvrewardError: if no clip has a reward, in no process.
     """
     present = torch.cat([part.present for part in parts])
     reasons = [reason for part in parts for reason in part.reasons]
-    if not bool(present.any()):
+    if not any(from_all(bool(present.any()))):
         raise AvrewardError(f"no clip of this update has a reward: {reasons[0]}")
     terms = {name: torch.cat([part.terms[name].detach() for part in parts]) for name in parts[0].terms}
     return RatedBatch(torch.cat([part.values.detach() for part in parts]), present, terms, reasons)
@@ -99,8 +136,15 @@ def check_differentiable(reward: Reward) -> None:
     stuck = sorted({term.rater.name for term in reward.terms if not getattr(term.rater, "differentiable", True)})
     if stuck:
         raise AvrewardError(
-            f"{', '.join(stuck)}: no gradient reaches the clip, so the reward cannot be backpropagated; train with "
-            "FlowGrpo or DiffusionNft, which need scores alone"
+            f"{', '.join(stuck)}: no gradient reaches the clip, so the reward cannot be backpropagated; {OTHER_LOOPS}"
+        )
+
+
+def check_graph(reward: Reward, found: RatedBatch) -> None:
+    """Raise `AvrewardError` if rewards of clips with gradients have none themselves, whatever the raters say."""
+    if not found.values.requires_grad:
+        raise AvrewardError(
+            f"{reward}: no gradient of it reaches the clip (a rater computed it without one); {OTHER_LOOPS}"
         )
 
 
@@ -131,8 +175,10 @@ def begin_update(optimizer: torch.optim.Optimizer, seed: int, update: int) -> to
 def clipped_step(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], largest: float) -> float:
     """Take a step of the optimizer with the gradient clipped to `largest`; return its norm before.
 
-    A gradient that is not finite is dropped: the parameters stay, and the norm tells.
+    The gradient is the mean over all processes. One that is not finite is dropped: the parameters stay, and the norm
+    tells.
     """
+    average_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, largest)
     if bool(norm.isfinite()):
         optimizer.step()

@@ -35,6 +35,9 @@ def advantages_of(
         own = {name for name, moved in moves.items() if stream in moved}
         if not own:
             continue
+        if not members:  # only another process has rewards
+            advantages[stream] = torch.zeros_like(found.values)
+            continue
         values = found.values[present]
         if own != set(moves):
             if reward.prompt_weights:

@@ -13,6 +13,7 @@ from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
 from avreward.rewards.base import Reward
+from avreward.training.generator._processes import condition_draw
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
 from avreward.training.generator._sampled import sample_groups, with_noise
 from avreward.training.generator.forward_losses import ForwardLoss, awm_loss, nft_loss
@@ -84,13 +85,14 @@ class DiffusionNft:
         with self._sampling_network():
             sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
         total, kl, count = 0.0, 0.0, len(sampled.found.values)
-        for encoded, clean, rows, largest in sampled.rows():
+        for number, (encoded, clean, rows, largest) in enumerate(sampled.rows()):
+            own_draw = condition_draw(draw, number, len(conditions))
             kept = sampled.found.present[rows]
             own = {name: values[rows][kept] for name, values in sampled.advantages.items()}
             clean = {name: x[kept] for name, x in clean.items()}
             share = len(kept) / count / self.times
             for _ in range(self.times if bool(kept.any()) else 0):
-                loss, distance = self._step(encoded, clean, own, largest, draw)
+                loss, distance = self._step(encoded, clean, own, largest, own_draw)
                 (share * loss).backward()
                 total, kl = total + share * float(loss.detach()), kl + share * distance
         norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient)

@@ -11,11 +11,13 @@ from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, sample_flow
 from avreward.rewards.base import Reward
+from avreward.training.generator._processes import condition_draw
 from avreward.training.generator._rated import (
     TuningStep,
     begin_update,
     check_counts,
     check_differentiable,
+    check_graph,
     check_noises,
     clipped_step,
     joined,
@@ -89,9 +91,10 @@ class Draft:
             AvrewardError: if no clip has a reward.
         """
         check_noises(conditions, noises)
-        draw = begin_update(self.optimizer, self.seed, self.updates)
+        whole_draw = begin_update(self.optimizer, self.seed, self.updates)
         found, steps, loss, kl = [], 0, 0.0, 0.0
-        for condition, noise in zip(conditions, noises, strict=True):
+        for number, (condition, noise) in enumerate(zip(conditions, noises, strict=True)):
+            draw = condition_draw(whole_draw, number, len(conditions))
             trained, stop = self._trained(draw)
             encoded = self.generator.encode(condition)
             sigmas = self.generator.sigmas(self.steps, encoded)
@@ -103,6 +106,7 @@ class Draft:
             found.append(one)
             if not bool(one.present):
                 continue
+            check_graph(self.reward, one)
             part = -one.values[0]
             if self.kl_weight:
                 at = int(torch.randint(self.steps, (), generator=draw))

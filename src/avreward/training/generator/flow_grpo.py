@@ -14,6 +14,7 @@ from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
 from avreward.generators.flow_steps import StochasticStep, ddim_flow_step, euler_step, flow_sde_step
 from avreward.rewards.base import Reward
+from avreward.training.generator._processes import condition_draw
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step, joined, rated
 from avreward.training.generator._routing import advantages_of
 from avreward.training.generator._sampled import check_groups
@@ -108,7 +109,10 @@ class FlowGrpo:
         check_groups(conditions, noises)
         draw = begin_update(self.optimizer, self.seed, self.updates)
         trained = self._window()
-        rollouts = [self._sample(c, group, trained, draw) for c, group in zip(conditions, noises, strict=True)]
+        rollouts = [
+            self._sample(c, group, trained, condition_draw(draw, number, len(conditions)))
+            for number, (c, group) in enumerate(zip(conditions, noises, strict=True))
+        ]
         with torch.no_grad():
             found = joined([rated(self.reward, self.generator.decode(r.clean, r.encoded)) for r in rollouts])
         groups = [number for number, group in enumerate(noises) for _ in group]

@@ -152,9 +152,25 @@ def holding_lora(network: nn.Module, state: Mapping[str, Tensor]) -> Iterator[No
         fill_lora(network, own)
 
 
-def norm_of(parameters: Sequence[Tensor]) -> float:
-    """Return the Euclidean norm of all parameters together."""
-    return math.sqrt(sum(float(p.detach().double().square().sum()) for p in parameters))
+def lora_change(network: nn.Module) -> float:
+    """Return how large the LoRA's change of the weights is, as a share of the weights that it changes.
+
+    Both are Euclidean norms over all layers with a LoRA; 0 where there is none. The product of the factors is never
+    formed.
+    """
+    with extra("train"):
+        from peft.tuners.tuners_utils import BaseTunerLayer
+    change, whole = 0.0, 0.0
+    for layer in network.modules():
+        if not isinstance(layer, BaseTunerLayer):
+            continue
+        factors: Any = layer
+        for name, scale in factors.scaling.items():
+            down = factors.lora_A[name].weight.detach().flatten(1).double()  # (rank, inputs)
+            up = factors.lora_B[name].weight.detach().flatten(1).double()  # (outputs, rank)
+            change += scale**2 * float(((up.T @ up) * (down @ down.T)).sum())
+        whole += float(factors.get_base_layer().weight.detach().double().square().sum())
+    return math.sqrt(max(change, 0.0) / whole) if whole else 0.0
 
 
 def lora_state(network: nn.Module) -> dict[str, Tensor]:

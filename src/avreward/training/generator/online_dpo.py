@@ -12,6 +12,7 @@ import torch
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, stream_velocity
 from avreward.rewards.base import Reward
+from avreward.training.generator._processes import condition_draw, from_all, process_count
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
 from avreward.training.generator._sampled import sample_groups, with_noise
 from avreward.training.generator.advantages import best_and_worst
@@ -73,7 +74,8 @@ class OnlineDpo:
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
         total, kl, right, pairs = 0.0, 0.0, 0.0, 0
         share = 1 / (len(conditions) * self.times * len(sampled.advantages))
-        for encoded, clean, rows, largest in sampled.rows():
+        for number, (encoded, clean, rows, largest) in enumerate(sampled.rows()):
+            own_draw = condition_draw(draw, number, len(conditions))
             kept = sampled.found.present[rows].nonzero().flatten()
             for stream, values in sampled.advantages.items():
                 own = values[rows][kept]
@@ -83,18 +85,19 @@ class OnlineDpo:
                 pair = {name: x[kept[list(found[0])]] for name, x in clean.items()}
                 pairs += 1
                 for _ in range(self.times):
-                    times = largest * logit_normal_times(1, generator=draw).to(own).expand(2)
-                    noise, noisy = with_noise(pair, times, draw, pairs=True)
+                    times = largest * logit_normal_times(1, generator=own_draw).to(own).expand(2)
+                    noise, noisy = with_noise(pair, times, own_draw, pairs=True)
                     frozen = frozen_velocity(self.generator, noisy, times, encoded)[stream]
                     velocity = stream_velocity(self.generator, noisy, times, encoded)[stream]
                     loss = diffusion_dpo_loss(velocity, frozen, noise[stream] - pair[stream], beta=self.beta)
                     (share * loss.loss).backward()
                     total, right = total + share * float(loss.loss.detach()), right + float(loss.accuracy)
                     kl += float(((velocity.detach() - frozen) ** 2).mean())
-        norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient) if pairs else 0.0
+        all_pairs = sum(from_all(pairs))
+        norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient) if all_pairs else 0.0
         self.updates += 1
-        seen = max(1, pairs * self.times)
-        parts = {"pairs": float(pairs), "accuracy": right / seen}
+        seen = max(1, all_pairs * self.times) / process_count()  # so that the mean of processes is that of pairs
+        parts = {"pairs": float(all_pairs), "accuracy": right / seen}
         steps = len(sampled.found.values) * self.steps
         return TuningStep.of(
             sampled.found, loss=total, gradient_norm=norm, kl=kl / seen, denoising_steps=steps, parts=parts

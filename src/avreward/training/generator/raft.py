@@ -12,6 +12,7 @@ from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, stream_velocity
 from avreward.rewards.base import Reward
+from avreward.training.generator._processes import condition_draw
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
 from avreward.training.generator._sampled import sample_groups, with_noise
 from avreward.training.generator.advantages import winners
@@ -81,15 +82,16 @@ class Raft:
         draw = begin_update(self.optimizer, self.seed, self.updates)
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
         total, kl, share = 0.0, 0.0, 1 / (len(conditions) * self.times)
-        for encoded, clean, rows, largest in sampled.rows():
+        for number, (encoded, clean, rows, largest) in enumerate(sampled.rows()):
+            own_draw = condition_draw(draw, number, len(conditions))
             kept = sampled.found.present[rows]
             if not bool(kept.any()):
                 continue
             clean = {name: x[kept] for name, x in clean.items()}
             weights = {name: self._weights(values[rows][kept]) for name, values in sampled.advantages.items()}
             for _ in range(self.times):
-                times = largest * torch.rand(int(kept.sum()), generator=draw).to(next(iter(clean.values())))
-                noise, noisy = with_noise(clean, times, draw)
+                times = largest * torch.rand(int(kept.sum()), generator=own_draw).to(next(iter(clean.values())))
+                noise, noisy = with_noise(clean, times, own_draw)
                 velocity = stream_velocity(self.generator, noisy, times, encoded)
                 frozen = frozen_velocity(self.generator, noisy, times, encoded)
                 errors = [_weighted(velocity[n] - (noise[n] - clean[n]), w) for n, w in weights.items()]

@@ -15,6 +15,7 @@ from avreward.errors import ArgumentError, AvrewardError, Described, unknown_nam
 from avreward.raters.base import Rater
 from avreward.raters.hub import load_rater
 from avreward.raters.wrappers._trained import TrainedRater
+from avreward.training._config_files import check_entries, read_entries
 from avreward.training.rater._checks import last_checkpoint
 
 DONE = "rater"  # the folder of a stage's finished rater
@@ -83,44 +84,12 @@ def read_run(path: str | PathLike[str], changes: Sequence[str] = (), ablation: s
         ArgumentError: for an unknown entry or ablation, or a change that fits nowhere.
         AvrewardError: if the file can't be read.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        why = " ".join((getattr(error, "strerror", None) or str(error)).split())[:200]
-        raise AvrewardError(f"{path}: this configuration can't be read ({why}); write YAML") from error
-    if not isinstance(content, dict):
-        raise ArgumentError(str(path), "entries such as rater: and stages:", Described(type(content).__name__))
-    ablations = content.pop("ablations", None) or {}
-    if ablation is not None and ablation not in ablations:
-        raise unknown_name("ablation", ablation, ablations)
-    for change in [*(ablations[ablation] if ablation is not None else ()), *changes]:
-        _change(content, str(change))
+    such_as = "rater: and stages:"
+    content = read_entries(path, changes, lists="ablations", chosen=ablation, such_as=such_as)
     if isinstance(content.get("stages"), list):
         content["stages"] = [stage for stage in content["stages"] if stage is not None]
-    known = [entry.name for entry in fields(TrainingRun)]
-    unknown = next((name for name in content if name not in known), None)
-    if unknown is not None:
-        raise unknown_name(f"{path}: entry", unknown, known)
+    check_entries(path, content, TrainingRun)
     return TrainingRun(**{"rater": "", "output": "", "stages": (), **content})
-
-
-def _change(content: dict[str, Any], change: str) -> None:
-    import yaml
-
-    place, equals, value = change.partition("=")
-    *parents, last = place.split(".")
-    at: Any = content
-    try:
-        for name in parents:
-            at = at[int(name)] if isinstance(at, list) else at.setdefault(name, {})
-        at[int(last) if isinstance(at, list) else last] = yaml.safe_load(value)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        got = Described(repr(change))
-        raise ArgumentError("set", "PLACE=VALUE such as stages.0.loss=l1", got, "name an entry of the file") from error
-    if not equals:
-        raise ArgumentError("set", "PLACE=VALUE such as stages.0.loss=l1", change)
 
 
 def train_rater(
