@@ -39,6 +39,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workplace(given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of its own with these files, as the working directory; published pipelines are small and random."""
     shutil.copytree(given, tmp_path, copy_function=os.link, dirs_exist_ok=True)
+    (tmp_path / "recipes").symlink_to(Path(__file__).parents[2] / "recipes")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AVREWARD_STORE", str(tmp_path / "shared" / "store"))
     monkeypatch.setattr(registry, "_registered", {})  # what a page registers ends with it

@@ -27,7 +27,7 @@ from avreward.cli import (
 )
 from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
 from avreward.cli.people import ask, evaluate, study
-from avreward.cli.training import perturb, teach
+from avreward.cli.training import perturb, teach, tune
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # such errors name no file, least of all standard output
@@ -89,8 +89,9 @@ def _broken(error: Exception) -> str | None:
 
 
 EXIT_CODES = (
-    "Exit codes: 0 all went well; 1 some files failed and the others were judged (demo: the original did not win); "
-    "2 the command was called wrongly; 3 nothing could be judged or written; 130 interrupted."
+    "Exit codes: 0 all went well; 1 some files failed and the others were judged (demo: the original did not win; "
+    "tune: a guard stopped the run); 2 the command was called wrongly; 3 nothing could be judged or written; "
+    "130 interrupted."
 )
 
 app = typer.Typer(
@@ -118,6 +119,7 @@ for command in (
     probe.probe,
     raters.raters,
     train.train,
+    tune.tune,
     convert.convert,
     teach.teach,
     verify.verify,

@@ -1,4 +1,4 @@
-"""HTML pages: rankings, comparisons of systems, preference pairs, reward cards and best-of-N curves."""
+"""HTML pages: rankings, comparisons of systems, preference pairs, reward cards, best-of-N curves and tuning runs."""
 
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from avreward.report.data import Page as Page
     from avreward.report.page import write_page as write_page
     from avreward.report.pairs_page import write_pairs_page as write_pairs_page
+    from avreward.report.tuning_page import TuningPage as TuningPage
+    from avreward.report.tuning_page import TuningSample as TuningSample
+    from avreward.report.tuning_page import write_tuning_page as write_tuning_page
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -31,5 +34,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "data": ["FailedFile", "Page"],
         "page": ["write_page"],
         "pairs_page": ["write_pairs_page"],
+        "tuning_page": ["TuningPage", "TuningSample", "write_tuning_page"],
     },
 )

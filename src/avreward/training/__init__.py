@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     from avreward.training.rater.teaching import TaughtRater as TaughtRater
     from avreward.training.rater.teaching import teach as teach
     from avreward.training.rater.trainer import RaterTrainer as RaterTrainer
+    from avreward.training.tuning._samples import before_and_after as before_and_after
+    from avreward.training.tuning.config import TuningRun as TuningRun
+    from avreward.training.tuning.config import read_tuning as read_tuning
+    from avreward.training.tuning.trainer import tune as tune
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -84,6 +88,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "rater.run": ["TrainingRun", "read_run", "train_rater"],
         "rater.trainer": ["RaterTrainer"],
         "rater.teaching": ["TaughtRater", "teach"],
+        "tuning.config": ["TuningRun", "read_tuning"],
+        "tuning.trainer": ["tune"],
+        "tuning._samples": ["before_and_after"],
         "rater.teach_choices": ["Judgment", "judgments_of_ratings", "own_sounds"],
     },
 )

@@ -45,7 +45,7 @@ def read_entries(
 
 
 def check_entries(path: str | PathLike[str], content: dict[str, Any], kind: type) -> None:
-    """Raise `ArgumentError` for an entry that is no field of the dataclass `kind`."""
+    """Raise `ArgumentError` for an entry that is not a field of the dataclass `kind`."""
     known = [entry.name for entry in fields(kind)]
     unknown = next((name for name in content if name not in known), None)
     if unknown is not None:

@@ -51,9 +51,9 @@ class TuningStep:
     def of(cls, found: RatedBatch, **numbers: Any) -> TuningStep:
         """Return the record of an update that rated `found`."""
         terms = {name: float(values[found.present].mean()) for name, values in found.terms.items()}
-        every = found.values.masked_fill(~found.present, math.nan)
+        every = found.values.masked_fill(~found.present, math.nan).cpu()
         return cls(
-            every[found.present],
+            every[found.present.cpu()],
             terms=terms,
             missing=found.reasons,
             clips=len(every),
