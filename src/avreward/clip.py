@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avreward._display import counted
 from avreward.errors import ArgumentError, Described, MediaError
+from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media._checks import check_alone, check_audio_format, check_path, check_texts
 from avreward.media._container import FileStamp, Limits
 from avreward.media._encode import save
@@ -20,6 +21,7 @@ from avreward.media._index import MediaIndex, read_index
 from avreward.media._keys import LazyKeys, text_key
 from avreward.media._tracks import AudioTrack, VideoTrack, tensor_audio, tensor_video
 from avreward.media._video.shared import SharedVideo
+from avreward.media.resampling import check_resampler
 from avreward.media.sampling import AllFrames, FramePlan
 
 
@@ -241,14 +243,15 @@ class Clip:
         """Return the `frames` of each of `plans`; a file is decoded once for all of them."""
         return self._with_picture().views(plans) if plans else []
 
-    def sound(self, rate: int | None = None, channels: int | None = None) -> Tensor:
+    def sound(self, rate: int | None = None, channels: int | None = None, resampler: Resampler = "julius") -> Tensor:
         """Return the audio, float (channels, samples), at `rate` Hz and with 1 or 2 `channels` (None: native).
 
         Sample 0 is clip time 0: audio that starts late is preceded by zeros. Differentiable for tensors; from a file it
-        is float32. Channels are mixed by `avreward.media.remix`; opposite channels do not become silence.
+        is float32. Channels are mixed by `avreward.media.remix`; opposite channels do not become silence. `resampler`
+        is that of `avreward.media.resample`.
 
         Raises:
-            ArgumentError: if `rate` or `channels` is not a positive integer.
+            ArgumentError: if `rate` or `channels` is not a positive integer, or `resampler` is unknown.
             MediaError: if there is no audio, it does not decode, or it contains NaN, infinity or a scale of integers.
 
         Example:
@@ -257,10 +260,15 @@ class Clip:
             torch.Size([1, 16000])
         """
         check_audio_format(rate, channels)
-        return self._with_sound().samples(rate, channels)
+        check_resampler(resampler)
+        return self._with_sound().samples(rate, channels, resampler)
 
     def spans(
-        self, spans: Sequence[tuple[float, float]], rate: int | None = None, channels: int | None = None
+        self,
+        spans: Sequence[tuple[float, float]],
+        rate: int | None = None,
+        channels: int | None = None,
+        resampler: Resampler = "julius",
     ) -> list[Tensor]:
         """Return the part of `sound` between each (start, stop) in seconds; a file is decoded once for all.
 
@@ -273,8 +281,9 @@ class Clip:
             [4000, 800]
         """
         sound = self._with_sound()
+        check_resampler(resampler)
         inside = [(max(0.0, start), max(0.0, stop)) for start, stop in spans]
-        return sound.spans(inside, rate or sound.rate, channels or sound.channels) if spans else []
+        return sound.spans(inside, rate or sound.rate, channels or sound.channels, resampler) if spans else []
 
     @property
     def keys(self) -> Mapping[str, str]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from math import gcd, pi
+from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from avreward import Clip
 from avreward.errors import ArgumentError, MediaError
-from avreward.media import resampling as sound
+from avreward.media import _waveform
+from avreward.media._audio import windowed_sinc
+from avreward.media._audio.windowed_sinc import RESAMPLERS, Resampler
 from avreward.media.resampling import clip_bounds, joined_clips, remix, resample
 
 RATES = [8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000]
@@ -50,11 +57,14 @@ def test_what_the_new_rate_cannot_hold_is_removed(old: int, new: int) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [(44100, 16000), (16000, 44100), (8000, 24000), (22050, 16000), (3, 2)])
-def test_rates_without_a_common_factor_get_the_same_filter(old: int, new: int) -> None:
+@pytest.mark.parametrize("resampler", RESAMPLERS)
+def test_rates_without_a_common_factor_get_the_same_filter(old: int, new: int, resampler: Resampler) -> None:
     audio = torch.randn(2, 5001, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     common = gcd(old, new)
-    out = sound._resample_directly(audio, old // common, new // common, 5001 * new // old)
-    torch.testing.assert_close(out, resample(audio, old, new), rtol=0, atol=3e-4)  # julius' table is float32
+    out = resample(audio, old, new, resampler)
+    directly = windowed_sinc.directly(audio, resampler, old // common, new // common, out.shape[-1])
+    # julius' table is float32
+    torch.testing.assert_close(directly, out, rtol=0, atol=3e-4 if resampler == "julius" else 1e-12)
 
 
 def test_long_kernels_are_not_built() -> None:
@@ -66,12 +76,81 @@ def test_long_kernels_are_not_built() -> None:
 
 @pytest.mark.parametrize(("old", "new"), [(44100, 16000), (16000, 48000), (16000, 16000), (997, 1009)])
 @pytest.mark.parametrize("level", [1.0, 0.0], ids=["noise", "silence"])
-def test_gradient_of_resampling(old: int, new: int, level: float, check_gradient, monkeypatch) -> None:
+@pytest.mark.parametrize("resampler", RESAMPLERS)
+def test_gradient_of_resampling(
+    old: int, new: int, level: float, resampler: Resampler, check_gradient, monkeypatch
+) -> None:
     audio = torch.randn(2, 333, generator=torch.Generator().manual_seed(1)) * level
-    check_gradient(lambda x: resample(x, old, new).pow(2), audio)
-    monkeypatch.setattr(sound, "_LARGEST_KERNEL", 0)
-    monkeypatch.setattr(sound, "_CHUNK", 1000)
-    check_gradient(lambda x: resample(x, old, new).pow(2), audio)
+    check_gradient(lambda x: resample(x, old, new, resampler).pow(2), audio)
+    monkeypatch.setattr(windowed_sinc, "_LARGEST_KERNEL", 0)
+    monkeypatch.setattr(windowed_sinc, "_CHUNK", 1000)
+    check_gradient(lambda x: resample(x, old, new, resampler).pow(2), audio)
+
+
+def by_pyav(audio: torch.Tensor, old: int, new: int) -> torch.Tensor:
+    """What FFmpeg makes of a mono signal, float32 (samples,)."""
+    resampler = av.AudioResampler("fltp", "mono", new)
+    frame = av.AudioFrame.from_ndarray(audio[None].numpy(), format="fltp", layout="mono")
+    frame.sample_rate, frame.pts = old, 0
+    pieces = [piece.to_ndarray()[0] for given in (frame, None) for piece in resampler.resample(given)]
+    return torch.from_numpy(np.concatenate(pieces))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (48000, 16000), (44100, 16000), (16000, 48000), (22050, 16000), (8000, 96000), (96000, 8000),
+        (44100, 48000), (48000, 44100), (11025, 16000), (32000, 44100), (44099, 16001),
+    ],
+)  # fmt: skip
+def test_ffmpegs_filter_is_that_of_ffmpeg(old: int, new: int) -> None:
+    audio = 0.1 * torch.randn(old // 4, generator=torch.Generator().manual_seed(2))
+    wanted, found = by_pyav(audio, old, new), resample(audio, old, new, "ffmpeg")
+    assert len(wanted) == len(found)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)  # its edges too
+    assert float((resample(audio, old, new)[: len(wanted)] - wanted[: len(audio) * new // old]).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("samples", [1, 2, 7])
+@pytest.mark.parametrize(("old", "new"), [(48000, 16000), (16000, 44100)])
+@pytest.mark.parametrize("resampler", RESAMPLERS)
+def test_a_few_samples_are_resampled_too(samples: int, old: int, new: int, resampler: Resampler) -> None:
+    out = resample(torch.ones(1, samples), old, new, resampler)
+    exact = samples * new / old
+    assert out.shape == (1, math.floor(exact) if resampler == "julius" else math.ceil(exact))
+    assert out.isfinite().all()
+    if resampler != "librosa":  # which sees zeros beyond the ends
+        torch.testing.assert_close(out, torch.ones_like(out), rtol=0, atol=1e-5)
+
+
+def test_soxrs_filter_passes_and_stops_where_soxr_does() -> None:
+    # the amplitude that soxr 1.1 leaves at shares of the Nyquist rate
+    impulse = torch.zeros(48000, dtype=torch.float64)
+    impulse[24000] = 3.0
+    response = torch.fft.rfft(resample(impulse, 48000, 16000, "librosa")).abs()
+    for share, left in ((0.5, 1.0), (0.92345, 0.999), (0.9305, 0.99), (0.95688, 0.5), (0.97199, 0.1), (0.99032, 0.001)):
+        assert float(response[round(share * 8000)]) == pytest.approx(left, abs=5e-3 * left + 2e-4)
+
+
+@pytest.mark.parametrize("resampler", RESAMPLERS)
+def test_pieces_of_a_file_are_resampled_as_the_whole(tmp_path: Path, resampler: Resampler, monkeypatch) -> None:
+    monkeypatch.setattr(_waveform, "_BLOCK", 2**9)
+    monkeypatch.setattr(_waveform, "_CONTEXT", 2**9)
+    audio = 0.1 * torch.randn(1, 30011, generator=torch.Generator().manual_seed(3))
+    path = tmp_path / "noise.wav"
+    Clip(audio=audio, sample_rate=44100).save(path)
+    clip = Clip.open(path)
+    wanted = resample(clip.sound(), 44100, 16000, resampler)
+    torch.testing.assert_close(clip.sound(16000, resampler=resampler), wanted, rtol=0, atol=1e-6)
+    (part,) = clip.spans([(0.1, 0.3)], 16000, resampler=resampler)
+    torch.testing.assert_close(part, wanted[:, 1600:4800], rtol=0, atol=1e-6)
+
+
+def test_an_unknown_resampler_is_named() -> None:
+    with pytest.raises(ArgumentError, match="resampler: expected one of 'julius', 'ffmpeg', 'librosa', got 'sox'"):
+        resample(torch.zeros(1, 10), 3, 2, "sox")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="resampler: expected one of"):
+        Clip(audio=torch.zeros(1, 10), sample_rate=3).sound(resampler="sox")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

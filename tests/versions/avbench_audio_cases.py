@@ -15,7 +15,7 @@ from avreward.raters.avbench import (
     NisqaNetwork,
     NisqaRater,
 )
-from versions.inputs import audio, clip, filled, network, scores
+from versions.inputs import audio, clip, filled, network, opened, scores
 
 
 def avbench_audio_cases() -> dict[str, Any]:
@@ -34,4 +34,5 @@ def avbench_audio_cases() -> dict[str, Any]:
     whisper = tiny_whisper()
     filled(whisper.module)
     said = [clip(0, 0.5, texts={"speech": text}) for text in ("Good, is it?", "The quality of 好 audio")]
-    return {name: scores(rater, *clips) for name, rater in raters.items()} | {"whisper": scores(whisper, *said)}
+    out = {name: scores(rater, *clips) for name, rater in raters.items()} | {"whisper": scores(whisper, *said)}
+    return out | {f"{name}, file": scores(rater, opened()) for name, rater in raters.items()}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avreward.raters.avbench import AestheticNetwork, AestheticRater, FaceTracks, SyncNet, SyncNetRater
 from avreward.raters.embedding._frames import Pictures
-from versions.inputs import clip, network, scores
+from versions.inputs import clip, network, opened, scores
 
 
 def avbench_video_cases() -> dict[str, Any]:
@@ -28,4 +28,6 @@ def avbench_video_cases() -> dict[str, Any]:
         "syncnet": scores(whole, *clips),
         "syncnet, face": scores(near, *clips),
         "siglip_aesthetic": scores(pictures, clip(40), clip(2)),
+        "syncnet, file": scores(whole, opened()),
+        "siglip_aesthetic, file": scores(pictures, opened()),
     }

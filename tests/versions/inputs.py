@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -42,6 +43,11 @@ def clip(frames: int = 8, seconds: float = 1.0, rate: int = 16000, fps: float = 
     if seconds:
         tracks |= {"audio": audio(int(rate * seconds), rate), "sample_rate": rate}
     return Clip(**tracks, **options)
+
+
+def opened(**options: Any) -> Clip:
+    """A file: H.264 in 4:2:0 and AAC, so that colours and sample rate are converted as the rater wants."""
+    return Clip.open(Path(__file__).parent / "media" / "h264_aac.mp4", **options)
 
 
 def filled(module: Any) -> Any:

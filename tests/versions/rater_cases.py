@@ -55,7 +55,7 @@ from avreward.raters.video_reward.rater import NORMS, VideoRewardRater, backbone
 from avreward.raters.zero_shot.rater import PublicRater
 from versions.avbench_audio_cases import avbench_audio_cases
 from versions.avbench_video_cases import avbench_video_cases
-from versions.inputs import audio, clip, filled, network, numbers, scores, uniform, video
+from versions.inputs import audio, clip, filled, network, numbers, opened, scores, uniform, video
 
 TEXTS = {"audio_prompt": "A dog barks.", "speech": "Good dog."}
 
@@ -121,7 +121,11 @@ def lmm_cases() -> dict[str, Any]:
         "video_llama3": tiny_video_llama3("none"),
     }
     clips = [clip(prompt="a red ball"), clip(12, 1.5, prompt="a dog")]
-    return {name: scores(_asking(backbone), *clips) for name, backbone in backbones.items()}
+    out: dict[str, Any] = {}
+    for name, backbone in backbones.items():
+        rater = _asking(backbone)
+        out |= {name: scores(rater, *clips), f"{name}, file": scores(rater, opened(prompt="a red ball"))}
+    return out
 
 
 def _asking(backbone: Any) -> LmmRater:
@@ -168,6 +172,7 @@ def agav_cases() -> dict[str, Any]:
         backbone = AgavBackbone(network(AgavNetwork(tiny_config(len(tokenizer), count, frames=4))), tokenizer, "none")
         rater = AgavRater(backbone, scheme, task, zeros_for_missing=scheme == "last")  # type: ignore[arg-type]
         out[f"{scheme}, {task}"] = scores(rater, clip(prompt="a dog barks"), clip(seconds=0))
+        out[f"{scheme}, {task}, file"] = scores(rater, opened(prompt="a dog barks"))
     return out
 
 
@@ -180,6 +185,7 @@ def aigv_assessor_cases() -> dict[str, Any]:
         rater = AigvAssessorRater(AssessorBackbone(network(AssessorNetwork(sizes)), TOKENIZER, "none"))
         name = template if frames == 8 else f"{template}, {frames} frames"
         out[name] = scores(rater, clip(prompt="a red ball"), clip(12, 0.0))
+        out[f"{name}, file"] = scores(rater, opened(prompt="a red ball"))
     return out
 
 
@@ -194,6 +200,7 @@ def video_reward_cases() -> dict[str, Any]:
         head = network(nn.Linear(backbone.module.config.text_config.hidden_size, rows, bias=False))
         rater = VideoRewardRater(backbone, head, normalized=normalized, norms=NORMS)
         out[f"{rows} rows"] = scores(rater, clip(prompt="a red ball"), clip(seconds=0))
+        out[f"{rows} rows, file"] = scores(rater, opened(prompt="a red ball"))
     return out
 
 
@@ -203,7 +210,12 @@ def sync_cases() -> dict[str, Any]:
     filled(thinker.module)
     head = network(nn.Linear(thinker.module.config.text_config.hidden_size, 1))
     rater = SyncRater(SyncBackbone(thinker.module, thinker.tokenizer, "none"), head)
-    clips = {"short": clip(24, 1.5, fps=16), "slow": clip(12, 3.0, fps=4), "long": clip(96, 6.5, fps=16)}
+    clips = {
+        "short": clip(24, 1.5, fps=16),
+        "slow": clip(12, 3.0, fps=4),
+        "long": clip(96, 6.5, fps=16),
+        "file": opened(),
+    }
     return {name: scores(rater, one) for name, one in clips.items()}
 
 
@@ -217,7 +229,8 @@ def avbench_cases() -> dict[str, Any]:
     rater = AvBenchRater(audio_video=omni, video_text=seer, audio_text=listener)
     texts: Sequence[Mapping[str, str] | None] = (TEXTS, {"audio_prompt": "rain"}, None)
     given = [clip(12, 3.0, fps=4, prompt="a dog", texts=text) for text in texts]
-    return {"all": scores(rater, *given), **avbench_audio_cases(), **avbench_video_cases()}
+    file = scores(rater, opened(prompt="a dog", texts=TEXTS))
+    return {"all": scores(rater, *given), "file": file, **avbench_audio_cases(), **avbench_video_cases()}
 
 
 def dover_cases() -> dict[str, Any]:
@@ -229,6 +242,7 @@ def dover_cases() -> dict[str, Any]:
         rater = DoverRater(network(DoverNetwork(DOVER)), variant, views, "none")  # type: ignore[arg-type]
         raw = [rater.module.technical(one.technical).item() for one in (views(c, "none") for c in clips[:2])]
         out[variant] = [*scores(rater, *clips), raw]
+        out[f"{variant}, file"] = scores(rater, opened())
     return out
 
 
@@ -247,6 +261,7 @@ def aigveval_cases() -> dict[str, Any]:
         backbone = AigvEvalBackbone(module, aigveval_tokenizer(), "none", views)
         rater = AigvEvalRater(backbone, inverted=seed is None, temperature=0.1)
         out[f"{combination}, {len(module.config.encoders)}"] = scores(rater, *clips)
+        out[f"{combination}, {len(module.config.encoders)}, file"] = scores(rater, opened())
     return out
 
 
@@ -263,7 +278,9 @@ def embedding_cases() -> dict[str, Any]:
     clips = [clip(prompt="a red ball"), clip(12, 1.5, prompt="a dog barks")]
     for rater in raters.values():
         filled(rater.module)
-    return {name: scores(rater, *clips) for name, rater in raters.items()}
+    file = opened(prompt="a red ball")
+    found = {name: scores(rater, *clips) for name, rater in raters.items()}
+    return found | {f"{name}, file": scores(rater, file) for name, rater in raters.items()}
 
 
 _VISION = ("<|vision_start|>", "<|image_pad|>", "<|video_pad|>", "<|vision_end|>")

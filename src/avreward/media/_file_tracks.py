@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avreward.errors import MediaError
+from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
 from avreward.media._keys import file_keys, tensor_key
 from avreward.media._video.decode import decode_images, decode_orientation, decode_views
@@ -121,13 +122,15 @@ class FileAudio(_FileTrack):
     def key(self) -> str:
         return self.known_key or file_keys(self.index)["audio"]
 
-    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+    def samples(self, rate: int | None, channels: int | None, resampler: Resampler = "julius") -> Tensor:
         """Return the waveform, float32 (channels, samples)."""
-        return decode_audio(self.index, rate, channels)
+        return decode_audio(self.index, rate, channels, resampler=resampler)
 
-    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+    def spans(
+        self, spans: Sequence[tuple[float, float]], rate: int, channels: int, resampler: Resampler = "julius"
+    ) -> list[Tensor]:
         """Return parts of the waveform, (start, stop) in seconds each, decoded in one pass."""
-        return decode_spans(self.index, spans, rate, channels)
+        return decode_spans(self.index, spans, rate, channels, resampler=resampler)
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform in pieces, float32 (channels, samples)."""
@@ -182,13 +185,15 @@ class SharedAudio(SharedTrack):
     def channels(self) -> int:
         return self._track.channels
 
-    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+    def samples(self, rate: int | None, channels: int | None, resampler: Resampler = "julius") -> Tensor:
         """Return the waveform, float32 (channels, samples)."""
-        return decode_audio(self._track.index, rate, channels, self._blocks)
+        return decode_audio(self._track.index, rate, channels, self._blocks, resampler)
 
-    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+    def spans(
+        self, spans: Sequence[tuple[float, float]], rate: int, channels: int, resampler: Resampler = "julius"
+    ) -> list[Tensor]:
         """Return parts of the waveform, (start, stop) in seconds each."""
-        return decode_spans(self._track.index, spans, rate, channels, self._blocks)
+        return decode_spans(self._track.index, spans, rate, channels, self._blocks, resampler)
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform in pieces, float32 (channels, samples)."""

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media._checks import check_audio, check_times, check_video
 from avreward.media._keys import ContentKey, graph_key
 from avreward.media._resize import resize
@@ -65,8 +66,10 @@ class AudioTrack(Protocol):
     @property
     def requires_grad(self) -> bool: ...
     def detached(self) -> AudioTrack: ...
-    def samples(self, rate: int | None, channels: int | None) -> Tensor: ...
-    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]: ...
+    def samples(self, rate: int | None, channels: int | None, resampler: Resampler = "julius") -> Tensor: ...
+    def spans(
+        self, spans: Sequence[tuple[float, float]], rate: int, channels: int, resampler: Resampler = "julius"
+    ) -> list[Tensor]: ...
     def blocks(self) -> Iterator[Tensor]: ...
 
 
@@ -175,14 +178,16 @@ class TensorAudio(_TensorTrack):
         """Return the same waveform without its graph."""
         return replace(self, audio=self.audio.detach(), attached=self.audio) if self.requires_grad else self
 
-    def samples(self, rate: int | None, channels: int | None) -> Tensor:
+    def samples(self, rate: int | None, channels: int | None, resampler: Resampler = "julius") -> Tensor:
         """Return the waveform, float (channels, samples), in the tensor's graph."""
-        return resample(remix(self.audio, channels or self.channels), self.rate, rate or self.rate)
+        return resample(remix(self.audio, channels or self.channels), self.rate, rate or self.rate, resampler)
 
-    def spans(self, spans: Sequence[tuple[float, float]], rate: int, channels: int) -> list[Tensor]:
+    def spans(
+        self, spans: Sequence[tuple[float, float]], rate: int, channels: int, resampler: Resampler = "julius"
+    ) -> list[Tensor]:
         """Return parts of the waveform, (start, stop) in seconds each, in the tensor's graph."""
         reach = ceil(max(stop for _, stop in spans) * self.rate)
-        whole = resample(mixed(self.audio, channels, reach), self.rate, rate)
+        whole = resample(mixed(self.audio, channels, reach), self.rate, rate, resampler)
         return [whole[:, round(start * rate) : round(stop * rate)] for start, stop in spans]
 
     def blocks(self) -> Iterator[Tensor]:

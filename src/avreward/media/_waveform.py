@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avreward.errors import MediaError
+from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media._channels import guard, is_mixable, usual_order
 from avreward.media._checks import check_samples
 from avreward.media._container import DAMAGED, LIBAV_ERRORS, guarded, reading, reason, translated
@@ -34,7 +35,11 @@ _CONTEXT = 2**12  # samples on each side of them, more than the filter reaches; 
 
 
 def decode_audio(
-    index: MediaIndex, rate: int | None = None, channels: int | None = None, blocks: Blocks = None
+    index: MediaIndex,
+    rate: int | None = None,
+    channels: int | None = None,
+    blocks: Blocks = None,
+    resampler: Resampler = "julius",
 ) -> Tensor:
     """Return the audio, float32 (channels, samples) in [-1, 1], at `rate` Hz (native: None) from clip time 0 on.
 
@@ -46,13 +51,14 @@ def decode_audio(
     track = _track(index)
     rate, channels = rate or track.rate, channels or track.channels
     mixer = _Mixer(channels)
-    out = _joined(index, rate, mixer, blocks)
-    return _joined(index, rate, _Mixer(channels, opposite=True), blocks) if mixer.cancelled else out
+    out = _joined(index, rate, mixer, blocks, resampler)
+    opposite = _Mixer(channels, opposite=True)
+    return _joined(index, rate, opposite, blocks, resampler) if mixer.cancelled else out
 
 
-def _joined(index: MediaIndex, rate: int, mixer: _Mixer, native: Blocks) -> Tensor:
+def _joined(index: MediaIndex, rate: int, mixer: _Mixer, native: Blocks, resampler: Resampler) -> Tensor:
     track, channels = _track(index), mixer.channels
-    blocks = _converted(index, rate, mixer, native)
+    blocks = _converted(index, rate, mixer, native, resampler)
     with translated(index.stamp.path, "its audio does not fit in memory", "cut it into shorter files"):
         out = torch.empty(channels, max(1, ceil(track.end * rate)))
     filled = 0
@@ -65,18 +71,28 @@ def _joined(index: MediaIndex, rate: int, mixer: _Mixer, native: Blocks) -> Tens
     return out if filled == out.shape[1] else out[:, :filled].clone()
 
 
-def decode_spans(index: MediaIndex, spans: Spans, rate: int, channels: int, blocks: Blocks = None) -> list[Tensor]:
+def decode_spans(
+    index: MediaIndex,
+    spans: Spans,
+    rate: int,
+    channels: int,
+    blocks: Blocks = None,
+    resampler: Resampler = "julius",
+) -> list[Tensor]:
     """Return parts of what `decode_audio` gives, (start, stop) in seconds each, in one pass that holds only them."""
     mixer = _Mixer(channels, ceil(max(stop for _, stop in spans) * _track(index).rate))
-    parts = _cut(index, spans, rate, mixer, blocks)
-    return _cut(index, spans, rate, _Mixer(channels, opposite=True), blocks) if mixer.cancelled else parts
+    parts = _cut(index, spans, rate, mixer, blocks, resampler)
+    opposite = _Mixer(channels, opposite=True)
+    return _cut(index, spans, rate, opposite, blocks, resampler) if mixer.cancelled else parts
 
 
-def _cut(index: MediaIndex, spans: Spans, rate: int, mixer: _Mixer, native: Blocks) -> list[Tensor]:
+def _cut(
+    index: MediaIndex, spans: Spans, rate: int, mixer: _Mixer, native: Blocks, resampler: Resampler
+) -> list[Tensor]:
     edges = [(round(start * rate), round(stop * rate)) for start, stop in spans]
     kept: list[list[Tensor]] = [[] for _ in spans]
     here = 0
-    for block in _converted(index, rate, mixer, native):
+    for block in _converted(index, rate, mixer, native, resampler):
         for part, (start, stop) in zip(kept, edges, strict=True):
             inside = block[:, max(0, start - here) : max(0, stop - here)]
             if inside.shape[1]:
@@ -115,14 +131,14 @@ class _Mixer:
         return bool(cancels(self._powers))
 
 
-def _converted(index: MediaIndex, rate: int, mixer: _Mixer, native: Blocks) -> Iterator[Tensor]:
+def _converted(index: MediaIndex, rate: int, mixer: _Mixer, native: Blocks, resampler: Resampler) -> Iterator[Tensor]:
     """Yield the audio from clip time 0, mixed and resampled, block by block."""
     track, channels = _track(index), mixer.channels
     if channels != track.channels and not is_mixable(track.names):
         problem = f"no rule to mix {'+'.join(track.names)} to {channels} channels"
         raise MediaError(index.stamp.path, problem, "mix it to mono or stereo first")
     blocks: Iterator[Tensor] = map(mixer, audio_blocks(index) if native is None else native)
-    return resampled(blocks, track.rate, rate) if rate != track.rate else blocks
+    return resampled(blocks, track.rate, rate, resampler) if rate != track.rate else blocks
 
 
 def audio_blocks(index: MediaIndex) -> Iterator[Tensor]:
@@ -151,7 +167,9 @@ def _batched(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
         yield torch.cat(batch, dim=1)
 
 
-def resampled(blocks: Iterator[Tensor], old_rate: int, new_rate: int) -> Iterator[Tensor]:
+def resampled(
+    blocks: Iterator[Tensor], old_rate: int, new_rate: int, resampler: Resampler = "julius"
+) -> Iterator[Tensor]:
     """Yield what `resample` makes of the concatenation of `blocks`, float (channels, any), piece by piece."""
     old, new = old_rate // gcd(old_rate, new_rate), new_rate // gcd(old_rate, new_rate)
     # whole multiples of `old` samples become whole multiples of `new`, so that pieces fit together exactly
@@ -163,12 +181,12 @@ def resampled(blocks: Iterator[Tensor], old_rate: int, new_rate: int) -> Iterato
         length += block.shape[1]
         while length >= done + size + context:
             audio = torch.cat(held, dim=1)
-            piece = resample(audio[:, : done + size + context], old, new)
+            piece = resample(audio[:, : done + size + context], old, new, resampler)
             yield piece[:, done // old * new : (done + size) // old * new]
             drop = max(0, done + size - context)
             held, length, done = [audio[:, drop:]], length - drop, done + size - drop
     if held:
-        yield resample(torch.cat(held, dim=1), old, new)[:, done // old * new :]
+        yield resample(torch.cat(held, dim=1), old, new, resampler)[:, done // old * new :]
 
 
 def _on_the_clock(index: MediaIndex, track: IndexedAudio) -> Iterator[Tensor]:

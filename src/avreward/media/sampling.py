@@ -7,7 +7,7 @@ text is part of a rater's fingerprint. The rules of published systems are in `av
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -112,6 +112,11 @@ class FramePlan:
     - `crop`: a central window of at most crop × crop pixels at the native scale, whose offsets are multiples of 16 so
       that the block grid of a codec keeps its phase.
 
+    `conversion` says how the frames of a file become 8-bit RGB. "accurate" rounds correctly and interpolates colour at
+    each pixel. "fast" is FFmpeg's default, with which decord, OpenCV and torchvision read and most models were trained:
+    about one level of 255 darker, with edges of colour in steps of two pixels. Both follow the matrix and range that
+    the file states.
+
     >>> FramePlan(Spread(8), max_side=320).output_size(720, 1280)
     (180, 320)
     >>> FramePlan(AllFrames(), crop=256).crop_box(480, 832)
@@ -122,11 +127,14 @@ class FramePlan:
     size: tuple[int, int] | None = None
     max_side: int | None = None
     crop: int | None = None
+    conversion: Literal["accurate", "fast"] = "accurate"
 
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.size, self.max_side, self.crop)) > 1:
             names = [name for name in ("size", "max_side", "crop") if getattr(self, name) is not None]
             raise ArgumentError("FramePlan", "at most one of size, max_side and crop", Described(" and ".join(names)))
+        if self.conversion not in ("accurate", "fast"):
+            raise ArgumentError("conversion", '"accurate" or "fast"', self.conversion)
         if self.size is not None:
             check_positive(height=self.size[0], width=self.size[1])
         if self.max_side is not None:

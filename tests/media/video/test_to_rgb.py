@@ -12,7 +12,7 @@ import torch
 from media_files import frames, opacity, picture, write
 
 from avreward.clip import Clip
-from avreward.errors import MediaError
+from avreward.errors import ArgumentError, MediaError
 from avreward.media import AllFrames, FramePlan, tone_map
 from avreward.media.tone_mapping import Transfer
 
@@ -110,3 +110,29 @@ def test_an_opaque_palette_is_untouched(tmp_path: Path, pixels: str) -> None:
     assert torch.equal(
         (Clip.open(path).video * 255).round(), torch.from_numpy(np.stack(wanted)).permute(0, 3, 1, 2).float()
     )
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuvj420p"])
+def test_the_fast_conversion_is_ffmpegs_default(tmp_path: Path, pixels: str) -> None:
+    path = write(tmp_path / "x.mp4", 3, size=(50, 70), codec="libx264", pixels=pixels)
+    with av.open(path) as container:
+        wanted = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    clip = Clip.open(path)
+    fast, accurate = clip.views([FramePlan(AllFrames(), conversion="fast"), FramePlan(AllFrames())])
+    assert np.array_equal((fast * 255).round().permute(0, 2, 3, 1).numpy(), wanted)  # decord's and OpenCV's levels
+    assert torch.equal(clip.frames(FramePlan(AllFrames(), conversion="fast")), fast)
+    if pixels != "yuv444p":  # whose colour is stored at each pixel
+        assert not torch.equal(fast, accurate)
+
+
+def test_the_fast_conversion_of_a_part_is_that_of_the_whole(tmp_path: Path) -> None:
+    clip = Clip.open(write(tmp_path / "x.mp4", 2, size=(96, 128), codec="libx264", pixels="yuv420p"))
+    whole = clip.frames(FramePlan(AllFrames(), conversion="fast"))
+    part = FramePlan(AllFrames(), crop=32, conversion="fast")
+    top, left, height, width = part.crop_box(96, 128)
+    assert torch.equal(clip.frames(part), whole[..., top : top + height, left : left + width])
+
+
+def test_an_unknown_conversion_is_named() -> None:
+    with pytest.raises(ArgumentError, match='conversion: expected "accurate" or "fast", got \'slow\''):
+        FramePlan(AllFrames(), conversion="slow")  # type: ignore[arg-type]

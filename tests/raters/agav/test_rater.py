@@ -443,7 +443,8 @@ def test_half_precision(agav_folder, rater, kind: str) -> None:
     with torch.no_grad():
         found, expected = half([clip]).values, rater([clip]).values
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+    step = torch.finfo(getattr(torch, kind)).eps  # how far rounding goes depends on the processor's instructions
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=25 * step)
     assert half.fingerprint != rater.fingerprint
     assert half.settings["dtype"] == kind
 

@@ -141,7 +141,7 @@ def test_how_it_looks_at_clips(rater) -> None:
     assert wide.frames == small.frames == QwenFrames(1.0)
     assert (wide.patches.most, small.patches.most) == (307200, 151200)
     assert wide.max_audio_seconds == 9.9
-    assert rater.settings["video_text: frames"] == repr(QwenFrames(1.0))
+    assert rater.settings["video_text: frames"] == f"{QwenFrames(1.0)!r}, fast conversion"
     assert rater.tracks == ("video", "audio")
     assert rater.prompt_anchored
 

@@ -139,7 +139,7 @@ def test_what_is_missing_is_named(clip: Clip, reason: str) -> None:
 def test_stereo_at_another_rate_is_mixed_and_resampled() -> None:
     rater = tiny_clap()
     clip = Clip(audio=noise(2 * 700_000).reshape(2, -1), sample_rate=44_100, prompt="a dog")
-    sound = clip.sound(48000, 1)[0]
+    sound = clip.sound(48000, 1, "librosa")[0]
     assert len(sound) > 480_000
     assert torch.equal(rater([clip])["audio_text"], rater([heard(sound, "a dog")])["audio_text"])
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from avreward import Clip
 from avreward.errors import MediaError
 from avreward.media.sampling import AllFrames, Spread
-from avreward.raters.embedding.pe_av import PeAvRater, PeFrames
+from avreward.raters.embedding.pe_av import PeAvRater, PeFrames, _mirrored
 
 PROMPT = "a good video"
 NAMES = ("audio_video", "audio_text", "video_text")
@@ -154,7 +154,9 @@ def test_no_gradient_is_given_rather_than_half_of_one() -> None:
 
 def test_sound_without_samples_makes_the_scores_missing() -> None:
     with pytest.raises(MediaError, match="no samples"):
-        tiny_pe_av().load_track(Clip(audio=torch.zeros(1, 1), sample_rate=192_000), "audio")
+        _mirrored(torch.zeros(0))
+    rater = tiny_pe_av()
+    assert rater.load_track(Clip(audio=torch.zeros(1, 1), sample_rate=192_000), "audio").shape == (1920,)
 
 
 def test_contract_and_fingerprint() -> None:

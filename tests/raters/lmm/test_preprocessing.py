@@ -60,10 +60,11 @@ def test_a_look_is_an_option_of_loading(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("preprocessing", "said"),
     [
-        ({"fps": 2}, "Qwen2_5Omni: expected one of frames, min_pixels, max_pixels, max_audio_seconds, got 'fps'"),
+        ({"fps": 2}, "Qwen2_5Omni: expected one of frames, min_pixels, max_pixels, .*, resampler, got 'fps'"),
         ({"frames": 8}, r"preprocessing\['frames'\]: expected a frame rule such as QwenFrames\(1.0\), got 8"),
         ({"max_pixels": "big"}, r"preprocessing\['max_pixels'\]: expected a positive number, got 'big'"),
         ({"max_pixels": 0}, r"preprocessing\['max_pixels'\]: expected a positive number, got 0"),
+        ({"resampler": "sox"}, "resampler: expected one of 'julius', 'ffmpeg', 'librosa', got 'sox'"),
         (5, "preprocessing: expected a mapping such as .*, got 5"),
         ({"frames": {"rule": "Every", "n": 2}}, r"frame rule\): expected one of AllFrames, .*, got 'Every'"),
         ({"frames": {"n": 2}}, "got 'None'"),

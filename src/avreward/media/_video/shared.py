@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 
@@ -86,4 +87,4 @@ class SharedVideo(SharedTrack):
 def _these(plan: FramePlan, numbers: Sequence[int], times: Tensor) -> FramePlan:
     """Return a plan for certain frames at the size of another."""
     chosen = times.new_tensor(numbers).long()
-    return FramePlan(lambda times: chosen, plan.size, plan.max_side, plan.crop)
+    return replace(plan, rule=lambda times: chosen)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Averages over the pixels that one output pixel covers, and interpolates where it enlarges. Accurate rounding
 # (SWS_ACCURATE_RND), since FFmpeg's fast path to RGB is 1.2 levels too dark on average.
 SCALING = Interpolation.AREA | 0x40000
+_FAST = Interpolation.AREA  # without it, as decord, OpenCV and torchvision; they ask for packed pixels
 HDR_TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}  # in FFmpeg's numbering
 _PRIMARIES: dict[int, Primaries] = {1: "bt709", 9: "bt2020", 12: "p3"}
 _PLANES = (2, 0, 1)  # of red, green and blue in FFmpeg's planar "gbrp"
@@ -71,6 +72,7 @@ class Painter:
     def __init__(self, plan: FramePlan, height: int, width: int, orientation: Orientation) -> None:
         self._stored, self._orientation = (height, width), orientation
         displayed = orientation.size(height, width)
+        self._fast = plan.conversion == "fast"
         self.shape = plan.output_size(*displayed)
         self._box = plan.crop_box(*displayed) if plan.crop is not None else None
         self._scaler, self._planar = VideoReformatter(), VideoReformatter()
@@ -118,6 +120,10 @@ class Painter:
 
     def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
         transfer = HDR_TRANSFERS.get(frame.color_trc)
+        if self._fast and transfer is None:
+            packed = self._scaler.reformat(frame, size[1], size[0], "rgb24", interpolation=_FAST, threads=1)
+            image8: NDArray[np.uint8] = packed.to_ndarray().transpose(2, 0, 1)  # type: ignore[assignment]
+            return image8
         form, kind = ("gbrp", np.uint8) if transfer is None else ("gbrp16le", np.dtype("<u2"))
         picture = self._scaler.reformat(frame, size[1], size[0], form, interpolation=SCALING, threads=1)
         planes = [np.frombuffer(memoryview(picture.planes[plane]), kind) for plane in _PLANES]

@@ -77,8 +77,8 @@ class AgavBackbone(Backbone):
     def settings(self) -> Mapping[str, str]:
         """Video and audio preprocessing: label → value."""
         return {
-            "frames": f"{self.frames!r}, bicubic to {self.side}x{self.side}",
-            "sound": f"{RATE} Hz mono, 8 pieces of 2 s of 30 s, reach_end={self.reach_end}",
+            "frames": f"{self.frames!r}, fast conversion, bicubic to {self.side}x{self.side}",
+            "sound": f"{RATE} Hz mono by FFmpeg's resampler, 8 pieces of 2 s of 30 s, reach_end={self.reach_end}",
         }
 
     def load(self, clip: Clip, track: Track) -> Tensor:
@@ -88,9 +88,9 @@ class AgavBackbone(Backbone):
             UnusableTrack: if the audio is shorter than 25 ms.
         """
         if track == "video":
-            frames = clip.frames(FramePlan(self.frames))
+            frames = clip.frames(FramePlan(self.frames, conversion="fast"))
             return resize(frames, (self.side, self.side), "bicubic", self.rounding) * 2 - 1
-        sound = to_int16(clip.sound(RATE, 1)[0], self.rounding)
+        sound = to_int16(clip.sound(RATE, 1, "ffmpeg")[0], self.rounding)
         if len(sound) < LEAST:
             problem = f"its audio of {len(sound) / RATE:.4f} s is too short for AGAV-Rater"
             raise UnusableTrack(clip.path or "clip", problem, "give at least 25 ms")

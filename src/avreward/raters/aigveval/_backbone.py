@@ -72,6 +72,7 @@ class AigvEvalBackbone(Backbone):
         config = self.module.config
         return {
             "views": repr(self.views),
+            "conversion": "fast",
             "encoders": ", ".join(config.encoders),
             "combination": config.combination,
             "begins a text": str(self.beginning),

@@ -103,4 +103,4 @@ class AigvEvalViews:
 
 
 def _these(chosen: Tensor) -> FramePlan:
-    return FramePlan(lambda times: chosen)
+    return FramePlan(lambda times: chosen, conversion="fast")

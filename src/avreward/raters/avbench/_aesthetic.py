@@ -77,7 +77,7 @@ class AestheticRater(NetworkRater):
     def settings(self) -> Mapping[str, str]:
         """Which frames are seen, how, and precision."""
         return {
-            "frames": repr(ONE_A_SECOND),
+            "frames": f"{ONE_A_SECOND!r}, fast conversion",
             "pictures": repr(self.pictures),
             "rounding": self.rounding,
             "dtype": str(next(self.module.parameters()).dtype).removeprefix("torch."),
@@ -91,7 +91,7 @@ class AestheticRater(NetworkRater):
 
     def frame_plans(self, clip: Clip) -> list[FramePlan]:
         """Return the plan of one frame a second."""
-        return [FramePlan(ONE_A_SECOND)]
+        return [FramePlan(ONE_A_SECOND, conversion="fast")]
 
     def load_track(self, clip: Clip, track: Track) -> Tensor:
         """Return one frame a second as the vision tower reads it."""

@@ -27,9 +27,10 @@ WITH_SPEECH = 'Audio Observation: {texts.audio_prompt} Speech Content: "{texts.s
 WITHOUT_SPEECH = "{texts.audio_prompt}"
 
 LOOK: Mapping[str, Mapping[str, Any]] = MappingProxyType({
-    "audio_video": {"frames": QwenFrames(1.0), "max_pixels": 480 * 640, "max_audio_seconds": 9.9},
+    "audio_video": {"frames": QwenFrames(1.0), "max_pixels": 480 * 640, "max_audio_seconds": 9.9,
+                    "resampler": "ffmpeg"},
     "video_text": {"frames": QwenFrames(1.0), "max_pixels": 360 * 420},
-    "audio_text": {},
+    "audio_text": {"resampler": "ffmpeg"},
 })  # fmt: skip
 """Evaluator → its preprocessing: keyword arguments of `Qwen2_5Omni`, `Qwen2_5Omni` and `Qwen2Audio`."""
 

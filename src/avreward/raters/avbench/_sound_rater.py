@@ -40,11 +40,14 @@ class SoundRater(NetworkRater):
     def settings(self) -> Mapping[str, str]:
         """Sample rate and precision."""
         dtype = next(self.module.parameters()).dtype
-        return {"sample rate": f"{self.sample_rate} Hz", "dtype": str(dtype).removeprefix("torch.")}
+        return {
+            "sample rate": f"{self.sample_rate} Hz by FFmpeg's resampler",
+            "dtype": str(dtype).removeprefix("torch."),
+        }
 
     def load_track(self, clip: Clip, track: Track) -> Tensor:
         """Return the audio, mono, float (samples,) at `sample_rate`."""
-        return clip.sound(self.sample_rate, 1)[0]
+        return clip.sound(self.sample_rate, 1, "ffmpeg")[0]
 
     @abstractmethod
     def judged(self, waves: Sequence[Tensor]) -> list[Mapping[str, Tensor]]:

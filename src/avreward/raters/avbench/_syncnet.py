@@ -101,6 +101,8 @@ class SyncNetRater(NetworkRater):
         """What the lip tower sees, the soft minimum, rounding and precision."""
         return {
             "faces": "whole frame" if self.faces is None else f"{self.faces!r}, {self.following!r}",
+            "conversion": "fast",
+            "sound": f"{RATE} Hz mono by FFmpeg's resampler",
             "temperature": repr(self.temperature),
             "rounding": self.rounding,
             "dtype": str(next(self.module.parameters()).dtype).removeprefix("torch."),
@@ -117,12 +119,12 @@ class SyncNetRater(NetworkRater):
 
     def frame_plans(self, clip: Clip) -> list[FramePlan]:
         """Return the plan of 25 frames a second."""
-        return [FramePlan(PerSecond(FPS))]
+        return [FramePlan(PerSecond(FPS), conversion="fast")]
 
     def load_track(self, clip: Clip, track: Track) -> Any:
         """Return the audio, float (samples,), or what the lip tower sees: a list of `LipFrames`."""
         if track == "audio":
-            return clip.sound(RATE, 1)[0]
+            return clip.sound(RATE, 1, "ffmpeg")[0]
         chosen = PerSecond(FPS)(clip.times)
         if len(chosen) < _LEAST_FRAMES:
             raise UnusableTrack(clip.path or "clip", _too_short("video", len(chosen) / FPS), "give a longer clip")

@@ -87,6 +87,7 @@ class DoverRater(NetworkRater):
         """How videos are looked at, and on which scale scores are."""
         return {
             "views": repr(self.views),
+            "conversion": "fast",
             "variant": self.variant,
             "rounding": self.rounding,
             "dtype": str(next(self.module.parameters()).dtype).removeprefix("torch."),

@@ -78,7 +78,7 @@ class ClapRater(EmbeddingRater):
     @property
     def preparation(self) -> Mapping[str, str]:
         """Settings of the audio input."""
-        return {"sound": repr(self.mel)}
+        return {"sound": f"{self.mel!r}, resampled as by librosa"}
 
     @property
     def text_limit(self) -> int:
@@ -91,9 +91,9 @@ class ClapRater(EmbeddingRater):
         rate, window = self.mel.rate, self.mel.window
         samples = floor(clip.ends["audio"] * rate + 1e-6)
         if self.mel.truncation == "fusion" or samples <= window:
-            return self.mel(clip.sound(rate, 1)[0])
+            return self.mel(clip.sound(rate, 1, "librosa")[0])
         start = (samples - window) // 2  # decode only the window
-        return self.mel(clip.spans([(start / rate, (start + window) / rate)], rate, 1)[0][0])
+        return self.mel(clip.spans([(start / rate, (start + window) / rate)], rate, 1, "librosa")[0][0])
 
     def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
         """Return one vector, of length one."""

@@ -82,15 +82,15 @@ class ImageTextRater(EmbeddingRater):
     @property
     def preparation(self) -> Mapping[str, str]:
         """Settings of the frames."""
-        return {"frames": repr(self.frames), "pictures": repr(self.pictures)}
+        return {"frames": f"{self.frames!r}, fast conversion", "pictures": repr(self.pictures)}
 
     def frame_plans(self, clip: Clip) -> list[FramePlan]:
         """Return the plan of the chosen frames."""
-        return [FramePlan(self.frames)]
+        return [FramePlan(self.frames, conversion="fast")]
 
     def load_track(self, clip: Clip, track: Track) -> Tensor | Patched:
         """Return the chosen frames as input of the image encoder."""
-        return self.pictures(clip.frames(FramePlan(self.frames)), self.rounding)
+        return self.pictures(clip.frames(FramePlan(self.frames, conversion="fast")), self.rounding)
 
     def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
         """Return a vector for each frame, or one for the prompt, before normalization."""

@@ -104,18 +104,18 @@ class PeAvRater(EmbeddingRater):
     @property
     def preparation(self) -> Mapping[str, str]:
         """Settings of frames and audio."""
-        sound = f"{RATE} Hz mono, mirrored to a multiple of {HOP} samples"
-        return {"frames": repr(self.frames), "pictures": repr(self.pictures), "sound": sound}
+        sound = f"{RATE} Hz mono by FFmpeg's resampler, mirrored to a multiple of {HOP} samples"
+        return {"frames": f"{self.frames!r}, fast conversion", "pictures": repr(self.pictures), "sound": sound}
 
     def frame_plans(self, clip: Clip) -> list[FramePlan]:
         """Return the plan of the chosen frames."""
-        return [FramePlan(self.frames)]
+        return [FramePlan(self.frames, conversion="fast")]
 
     def load_track(self, clip: Clip, track: Track) -> Tensor:
         """Return the frames (n, 3, height, width), or the audio (samples,)."""
         if track == "video":
-            return self.pictures(clip.frames(FramePlan(self.frames)), self.rounding)
-        return _mirrored(widened(clip.sound(RATE, 1)[0]))
+            return self.pictures(clip.frames(FramePlan(self.frames, conversion="fast")), self.rounding)
+        return _mirrored(widened(clip.sound(RATE, 1, "ffmpeg")[0]))
 
     def embed(self, side: Side, loaded: Any) -> Mapping[str, Tensor]:
         """Return a vector for each of the two dimensions; a track has the same vector for both."""

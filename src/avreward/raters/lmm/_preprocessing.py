@@ -9,6 +9,7 @@ from typing import Any
 
 from avreward.errors import ArgumentError, unknown_name
 from avreward.media import sampling, sampling_rules
+from avreward.media.resampling import check_resampler
 from avreward.raters.lmm.backbone import Backbone
 
 _NOT_OPTIONS = ("self", "module", "tokenizer", "rounding")
@@ -52,6 +53,9 @@ def chosen(family: type[Backbone], options: Mapping[str, Any]) -> dict[str, Any]
         raise unknown_name(f"preprocessing of {family.__name__}", unknown[0], known)
     found = {name: _rule(value) if isinstance(value, Mapping) else value for name, value in options.items()}
     for name, value in found.items():
+        if name == "resampler":
+            check_resampler(value)
+            continue
         wrong = not callable(value) if name == "frames" else value is not None and not isinstance(value, int | float)
         if wrong or (name.endswith(("pixels", "seconds")) and value is not None and value <= 0):
             wanted = "a frame rule such as QwenFrames(1.0)" if name == "frames" else "a positive number"

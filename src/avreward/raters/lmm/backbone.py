@@ -62,9 +62,12 @@ class Backbone(ABC):
         """All preprocessing settings that a score depends on: label → value."""
 
     def frame_plans(self, clip: Clip) -> Sequence[FramePlan]:
-        """Return which frames of a clip with video `load` reads: those of the rule `frames`, where there is one."""
+        """Return which frames of a clip with video `load` reads: those of the rule `frames`, where there is one.
+
+        A file's frames are converted as the originals' readers do (decord, torchvision, OpenCV).
+        """
         rule = getattr(self, "frames", None)
-        return [] if rule is None else [FramePlan(rule)]
+        return [] if rule is None else [FramePlan(rule, conversion="fast")]
 
     @abstractmethod
     def load(self, clip: Clip, track: Track) -> Any:

@@ -94,7 +94,7 @@ class SyncBackbone(Qwen2_5Omni):
         """
         if track == "audio":
             return self._listen(clip)
-        frames = clip.frames(FramePlan(self.frames))
+        frames = clip.frames(FramePlan(self.frames, conversion="fast"))
         black = frames.new_zeros(FRAMES - len(frames), *frames.shape[1:])
         patches, grid = self.patches(torch.cat([frames, black]), self.rounding)
         return QwenVideo(patches, grid, tuple(i / FPS for i in range(FRAMES)), self.seconds_per_step)

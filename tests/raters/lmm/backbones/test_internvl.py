@@ -147,5 +147,5 @@ def test_the_straight_through_gradient_is_that_of_no_rounding() -> None:
 
 
 def test_settings_name_what_the_scores_depend_on(backbone) -> None:
-    assert backbone.settings["frames"] == "AigvAssessorFrames(count=8, bound=None)"
+    assert backbone.settings["frames"] == "AigvAssessorFrames(count=8, bound=None), fast conversion"
     assert backbone.settings["size"] == "28x28 squashed, bicubic"

@@ -195,6 +195,6 @@ def test_a_clip_of_half_precision_keeps_its_levels() -> None:
 
 def test_settings_name_what_the_scores_depend_on() -> None:
     settings = tiny_video_llama3().settings
-    assert settings["frames"] == "VideoLlama3Frames(rate=1.0, least=4, most=180)"
+    assert settings["frames"] == "VideoLlama3Frames(rate=1.0, least=4, most=180), fast conversion"
     assert settings != tiny_video_llama3(compress=False).settings
     assert settings != tiny_video_llama3(max_pixels=999).settings

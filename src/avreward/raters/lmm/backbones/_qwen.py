@@ -122,12 +122,16 @@ class Qwen(Backbone):
     def settings(self) -> Mapping[str, str]:
         """Frames, their size, and their positions: label → value."""
         steps = "one a step" if self.per_second is None else f"{self.per_second:g} a second"
-        return {"frames": repr(self.frames), "patches": repr(self.patches), "positions in time": steps}
+        return {
+            "frames": f"{self.frames!r}, fast conversion",
+            "patches": repr(self.patches),
+            "positions in time": steps,
+        }
 
     def load(self, clip: Clip, track: Track) -> Any:
         """Decode the chosen frames and cut them into patches."""
         chosen = self.frames(clip.times)
-        patches, grid = self.patches(clip.frames(FramePlan(self.frames)), self.rounding)
+        patches, grid = self.patches(clip.frames(FramePlan(self.frames, conversion="fast")), self.rounding)
         times = clip.times[chosen] - clip.times[0]
         return QwenVideo(patches, grid, tuple(times.tolist()), STEP * duration(clip.times) / len(chosen))
 

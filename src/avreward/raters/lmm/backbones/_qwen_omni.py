@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, UnusableTrack
+from avreward.media._audio.windowed_sinc import Resampler
+from avreward.media.resampling import check_resampler
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import FrameRule
 from avreward.raters.base import Track
@@ -38,9 +40,10 @@ class QwenOmni(Qwen):
         min_pixels: of a frame; see `Qwen`.
         max_pixels: of a frame; see `Qwen`.
         max_audio_seconds: audio after this time is ignored.
+        resampler: to 16 kHz, of `avreward.media.resample`; the published processor reads with librosa.
 
     Raises:
-        ArgumentError: if `max_audio_seconds` is not positive or exceeds the model's limit.
+        ArgumentError: if `max_audio_seconds` is not positive or exceeds the model's limit, or `resampler` is unknown.
     """
 
     tracks: ClassVar[tuple[Track, ...]] = ("video", "audio")
@@ -58,12 +61,14 @@ class QwenOmni(Qwen):
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         max_audio_seconds: float = 300.0,
+        resampler: Resampler = "librosa",
     ) -> None:
         super().__init__(module, tokenizer, rounding, frames, min_pixels, max_pixels)
         if not 0 < max_audio_seconds <= self.longest:
             wanted = "a number above 0" + (f" and at most {self.longest:g}" if isfinite(self.longest) else "")
             raise ArgumentError("max_audio_seconds", wanted, max_audio_seconds)
-        self.max_audio_seconds = max_audio_seconds
+        check_resampler(resampler)
+        self.max_audio_seconds, self.resampler = max_audio_seconds, resampler
 
     @property
     def per_second(self) -> float:
@@ -73,7 +78,8 @@ class QwenOmni(Qwen):
     @property
     def settings(self) -> Mapping[str, str]:
         """Frames, their size and positions, and the audio: label → value."""
-        sound = f"{RATE} Hz mono, the first {self.max_audio_seconds:g} s, Whisper log-mel of {self.bins} bins"
+        sound = f"{RATE} Hz mono, resampled as by {self.resampler}, the first {self.max_audio_seconds:g} s"
+        sound += f", Whisper log-mel of {self.bins} bins"
         return {**super().settings, "seconds a step": f"{self.seconds_per_step:g}", "sound": sound}
 
     @property
@@ -94,7 +100,7 @@ class QwenOmni(Qwen):
         return super().encode(track, loaded) if track == "video" else self._hear(loaded)
 
     def _listen(self, clip: Clip) -> Tensor:
-        sound = clip.spans([(0.0, self.max_audio_seconds)], RATE, 1)[0][0]
+        sound = clip.spans([(0.0, self.max_audio_seconds)], RATE, 1, self.resampler)[0][0]
         if len(sound) < self.least_samples:
             problem = f"its audio of {len(sound) / RATE:.4f} s is too short for {type(self).__name__}"
             raise UnusableTrack(clip.path or "clip", problem, f"give {self.least_samples / RATE:.4f} s or more")

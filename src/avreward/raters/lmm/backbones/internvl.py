@@ -84,11 +84,11 @@ class InternVl(Backbone):
     def settings(self) -> Mapping[str, str]:
         """Frames, their size and their normalisation: label → value."""
         size = f"{self._size[1]}x{self._size[0]} squashed, bicubic"
-        return {"frames": repr(self.frames), "size": size, "normalization": f"mean {MEAN}, std {STD}"}
+        return {"frames": f"{self.frames!r}, fast conversion", "size": size, "normalization": f"mean {MEAN}, std {STD}"}
 
     def load(self, clip: Clip, track: Track) -> Tensor:
         """Return the chosen frames as the encoder takes them, float (frames, 3, height, width)."""
-        frames = widened(clip.frames(FramePlan(self.frames)))
+        frames = widened(clip.frames(FramePlan(self.frames, conversion="fast")))
         small = resize(frames, self._size, "bicubic", self.rounding)
         return (small - small.new_tensor(MEAN)[:, None, None]) / small.new_tensor(STD)[:, None, None]
 

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from avreward._extras import extra
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, UnusableTrack
+from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media.logmel import LogMel
+from avreward.media.resampling import check_resampler
 from avreward.media.rounding import Rounding
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbone import Backbone
@@ -46,9 +48,10 @@ class Qwen2Audio(Backbone):
         tokenizer: of its language model.
         rounding: see `Backbone`; this model has no rounding steps.
         max_seconds: audio after this time is ignored; at most 30, the published window.
+        resampler: to 16 kHz, of `avreward.media.resample`; the published processor reads with librosa.
 
     Raises:
-        ArgumentError: if `max_seconds` is out of range.
+        ArgumentError: if `max_seconds` is out of range or `resampler` is unknown.
 
     Example:
         >>> from tiny.qwen2_audio import tiny_qwen2_audio
@@ -68,11 +71,13 @@ class Qwen2Audio(Backbone):
         tokenizer: PreTrainedTokenizerBase,
         rounding: Rounding = "straight_through",
         max_seconds: float = WINDOW,
+        resampler: Resampler = "librosa",
     ) -> None:
         super().__init__(module, tokenizer, rounding)
         if not LEAST / RATE < max_seconds <= WINDOW:
             raise ArgumentError("max_seconds", f"a number above 0.02 and at most {WINDOW:g}", max_seconds)
-        self.max_seconds = max_seconds
+        check_resampler(resampler)
+        self.max_seconds, self.resampler = max_seconds, resampler
 
     @property
     def _network(self) -> Any:
@@ -95,7 +100,8 @@ class Qwen2Audio(Backbone):
     @property
     def settings(self) -> Mapping[str, str]:
         """The part of the audio and its spectrogram: label → value."""
-        return {"sound": f"{RATE} Hz mono, the first {self.max_seconds:g} s, Whisper log-mel of {self._bins} bins"}
+        sound = f"{RATE} Hz mono, resampled as by {self.resampler}, the first {self.max_seconds:g} s"
+        return {"sound": f"{sound}, Whisper log-mel of {self._bins} bins"}
 
     def load(self, clip: Clip, track: Track) -> AudioSpectrogram:
         """Return the spectrogram of the first `max_seconds` of the audio.
@@ -103,7 +109,7 @@ class Qwen2Audio(Backbone):
         Raises:
             UnusableTrack: if the audio is too short for a token.
         """
-        sound = clip.spans([(0.0, self.max_seconds)], RATE, 1)[0][0]
+        sound = clip.spans([(0.0, self.max_seconds)], RATE, 1, self.resampler)[0][0]
         if len(sound) < LEAST:
             problem = f"its audio of {len(sound) / RATE:.4f} s is too short for Qwen2-Audio"
             raise UnusableTrack(clip.path or "clip", problem, "give more than 20 ms")

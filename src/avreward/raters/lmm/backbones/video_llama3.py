@@ -162,7 +162,7 @@ class VideoLlama3(Backbone):
     def settings(self) -> Mapping[str, str]:
         """Frames, their size and normalisation, and the tokens that are kept: label → value."""
         return {
-            "frames": repr(self.frames),
+            "frames": f"{self.frames!r}, fast conversion",
             "size": f"sides in steps of {self._factor}, bicubic, at least {self.min_pixels} pixels a frame, "
             f"at most {self.max_pixels} in all",
             "normalization": "mean 0.5, std 0.5",
@@ -191,7 +191,7 @@ class VideoLlama3(Backbone):
     def load(self, clip: Clip, track: Track) -> VideoLlama3Video:
         """Return the chosen frames in patches, and which tokens are kept."""
         chosen = self.frames(clip.times)
-        frames = widened(clip.frames(FramePlan(self.frames)))
+        frames = widened(clip.frames(FramePlan(self.frames, conversion="fast")))
         height, width = self.size(clip.height, clip.width, len(frames))
         pixels = (resize(frames, (height, width), "bicubic", self.rounding) - 0.5) / 0.5
         count, rows, columns = len(frames), height // self._factor, width // self._factor

@@ -1,0 +1,1 @@
+"""How audio is decoded and resampled."""
