@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from avreward.raters.agav.rater import AgavRater as AgavRater
     from avreward.raters.aigv_assessor._new import new_assessor as new_assessor
     from avreward.raters.aigv_assessor.rater import AigvAssessorRater as AigvAssessorRater
+    from avreward.raters.aigveval._new import new_aigveval as new_aigveval
     from avreward.raters.aigveval._training import aigveval_lora as aigveval_lora
     from avreward.raters.aigveval._training import mos_curve as mos_curve
     from avreward.raters.aigveval.rater import AigvEvalRater as AigvEvalRater
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from avreward.raters.shared import SharedWork as SharedWork
     from avreward.raters.signals.rater import SignalsRater as SignalsRater
     from avreward.raters.stereo.rater import StereoRater as StereoRater
+    from avreward.raters.sync._new import new_sync as new_sync
     from avreward.raters.sync.rater import SyncRater as SyncRater
     from avreward.raters.video_reward.rater import VideoRewardRater as VideoRewardRater
     from avreward.raters.wrappers._calibrated import CalibratedRater as CalibratedRater
@@ -67,6 +69,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "agav.rater": ["AgavRater"],
         "aigv_assessor._new": ["new_assessor"],
         "aigv_assessor.rater": ["AigvAssessorRater"],
+        "aigveval._new": ["new_aigveval"],
         "aigveval._training": ["aigveval_lora", "mos_curve"],
         "aigveval.rater": ["AigvEvalRater"],
         "avbench._audiobox": ["AudioboxRater"],
@@ -89,6 +92,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "shared": ["Shared", "SharedWork"],
         "signals.rater": ["SignalsRater"],
         "stereo.rater": ["StereoRater"],
+        "sync._new": ["new_sync"],
         "sync.rater": ["SyncRater"],
         "video_reward.rater": ["VideoRewardRater"],
         "wrappers._calibrated": ["CalibratedRater", "calibrated", "load_calibrations", "save_calibrations"],

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny.assessor import tiny_assessor
 from tiny.embedding import tiny_clap, tiny_siglip
 from torch.nn.functional import cosine_similarity
 
@@ -58,3 +59,34 @@ def test_a_head_on_vectors_is_differentiable_and_names_its_needs():
     wave = both(3).sound().requires_grad_()
     rater["preference"]([Clip(audio=wave, sample_rate=48000)]).sum().backward()
     assert wave.grad.abs().sum() > 0
+
+
+def test_hidden_states_of_a_language_model(tmp_path):
+    folder = tiny_assessor().save_pretrained(tmp_path / "assessor")
+    rater = load_rater(folder)
+    features = encoder_of(rater)
+    names = feature_names(features)
+    hidden = [name for name in names if is_vector(name)]
+    assert len(hidden) == rater.backbone.language.config.hidden_size
+    assert set(names) - set(hidden) == {d.name for d in rater.dimensions}
+    clips = [Clip(video=both(seed).video, fps=6) for seed in range(2)]
+    deaf = Clip(audio=both(0).audio, sample_rate=48000)
+    with torch.no_grad():
+        found = features([*clips, deaf])
+        columns = [found.column(name) for name in hidden]
+        torch.testing.assert_close(found.values[:2, columns], rater.features(clips), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found["static_quality"][:2], rater(clips)["static_quality"])
+        alone = features(clips[1:])
+    torch.testing.assert_close(alone.values[0, columns], found.values[1, columns], rtol=1e-4, atol=1e-5)
+    assert not found.present[2].any()
+    assert found.reasons[2]["feature_0"] == "no video was given"
+    pairs = [(features.name, name) for name in hidden]
+    head = PreferenceHead(len(pairs), 1)
+    head.projection[0] = torch.randn(len(pairs), generator=torch.Generator().manual_seed(2))
+    head.weight[0] = 1.0
+    taught = ListenerRater({features.name: features}, pairs, head)
+    again = load_rater(taught.save_pretrained(tmp_path / "taught"))
+    assert again.fingerprint == taught.fingerprint
+    video = clips[0].video.clone().requires_grad_()
+    again["preference"]([Clip(video=video, fps=6)]).sum().backward()
+    assert video.grad.abs().sum() > 0

@@ -15,7 +15,7 @@ from avreward import Clip, best_of_n, load_rater
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.media import AllFrames, FramePlan
 from avreward.preferences import FromReward
-from avreward.raters import SyncRater
+from avreward.raters import SyncRater, new_sync
 from avreward.raters.base import Work
 from avreward.raters.lmm.prompt import Text, Tokens
 from avreward.raters.sync._backbone import SyncBackbone, SyncFrames
@@ -192,6 +192,20 @@ def test_the_published_file_and_a_saved_rater(rater: SyncRater, tmp_path: Path) 
     torch.testing.assert_close(again(clips).values, expected)
     part = load_rater(published(rater, tmp_path / "part", towers=False), rounding="none")
     assert part.fingerprint == rater.fingerprint  # the encoders are the base model's
+
+
+def test_a_new_one_from_the_base_model(rater: SyncRater, tmp_path: Path) -> None:
+    base = published(rater, tmp_path / "whole") / "base_model"
+    fresh, other = (new_sync(base, seed=seed, rounding="none") for seed in (0, 1))
+    assert not torch.equal(fresh.module["head"].weight, other.module["head"].weight)
+    torch.testing.assert_close(new_sync(base, rounding="none").module["head"].weight, fresh.module["head"].weight)
+    for name, weight in rater.module["base"].state_dict().items():
+        assert torch.equal(fresh.module["base"].state_dict()[name], weight), name
+    with torch.no_grad():
+        again = load_rater(fresh.save_pretrained(tmp_path / "start"), rounding="none")
+        torch.testing.assert_close(again([film(4)]).values, fresh([film(4)]).values)
+    with pytest.raises(ArgumentError, match="adapter: expected none for a new evaluator"):
+        new_sync(base, adapter="x")
 
 
 def test_broken_folders(rater: SyncRater, tmp_path: Path) -> None:

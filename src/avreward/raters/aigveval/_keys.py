@@ -83,6 +83,25 @@ def official_to_ours(name: str) -> str:
     raise AvrewardError(f"checkpoint: AIGVEval has no entry {name}; give one of its checkpoints")
 
 
+def ours_to_official(name: str) -> str:
+    """Return the published name of the entry `name` of `AigvEvalNetwork`.
+
+    Raises:
+        AvrewardError: if it has none.
+
+    >>> ours_to_official("vision.encoder.layers.3.self_attn.projection.weight")
+    'blip.blocks.3.attn.proj.weight'
+    """
+    for old, new in _PREFIXES.items():
+        if name.startswith(new):
+            rest = name.removeprefix(new)
+            if old == "blip.blocks.":
+                for there, ours in _BLOCK.items():
+                    rest = rest.replace(ours, there)
+            return old + rest
+    raise AvrewardError(f"checkpoint: AIGVEval has no entry {name}; give one of its checkpoints")
+
+
 def config_from_official(shapes: Shapes, config: Mapping[str, Any], source: object) -> AigvEvalConfig:
     """Return the sizes of a published checkpoint.
 

@@ -22,12 +22,13 @@ from avreward.raters.lmm.readout import LEVEL_WORDS, FiveLevels, first_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
 
     from avreward.raters.checkpoints.loading import Loading
 
 TEMPERATURE = 100.0
 UP, DOWN = (5.0, 4.0, 3.0, 2.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0)
-_OLD_BUFFERS = ("*.rotary_emb.inv_freq",)  # buffers that older releases of transformers saved
+OLD_BUFFERS = ("*.rotary_emb.inv_freq",)  # buffers that older releases of transformers saved
 
 
 class AigvEvalRater(LmmRater):
@@ -124,7 +125,6 @@ def load(
         from accelerate import init_empty_weights
 
     from avreward.raters.checkpoints._folder import refuse_for_saved
-    from avreward.raters.checkpoints._networks import load_tokenizer
     from avreward.raters.checkpoints._weights import load_matching, read_weights, weight_files
 
     if loading.adapter is not None:
@@ -147,7 +147,7 @@ def load(
     )
     with init_empty_weights(include_buffers=False):
         network = AigvEvalNetwork(wanted, loading.attention)
-    allowed = [*loading.allow, *DERIVED, *_OLD_BUFFERS, *_left_out(sizes, wanted)]
+    allowed = [*loading.allow, *DERIVED, *OLD_BUFFERS, *_left_out(sizes, wanted)]
     load_matching(network, state, allowed, rename, source)
     loading.placed(network)
     views = AigvEvalViews(**saved.get("views", {"side": sizes.vision["image_size"]}))
@@ -155,17 +155,25 @@ def load(
         views = replace(views, seed=seed)
     if stale_size is not None:
         views = replace(views, stale_size=stale_size)
-    tokenizer = load_tokenizer(place, "name the folder of Vicuna-7B v1.5 by base=")
-    if not ours or base is not None:  # a saved folder holds a tokenizer with them
-        tokenizer.add_special_tokens(
-            {"pad_token": "[PAD]", "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>"}
-        )
+    tokenizer = vicuna_tokenizer(place, special=not ours or base is not None)  # a saved folder's has them
     return AigvEvalRater(
         AigvEvalBackbone(network, tokenizer, loading.rounding, views),
         inverted=saved.get("inverted", not ours) if inverted is None else inverted,
         temperature=saved.get("temperature", TEMPERATURE) if temperature is None else temperature,
         checkpointing=loading.checkpointing,
     )
+
+
+def vicuna_tokenizer(folder: Path, special: bool) -> PreTrainedTokenizerBase:
+    """Return the tokenizer in a folder; `special` adds the tokens that AIGVEval was trained with."""
+    from avreward.raters.checkpoints._networks import load_tokenizer
+
+    tokenizer = load_tokenizer(folder, "name the folder of Vicuna-7B v1.5 by base=")
+    if special:
+        tokenizer.add_special_tokens(
+            {"pad_token": "[PAD]", "bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>"}
+        )
+    return tokenizer
 
 
 def _published(

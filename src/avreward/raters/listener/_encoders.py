@@ -17,7 +17,9 @@ from avreward.media._precision import widened
 from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.embedding._card import Side
 from avreward.raters.embedding.base import EmbeddingRater
+from avreward.raters.listener._hidden import HiddenFeatures
 from avreward.raters.listener.sound_effects import PACKAGE, SoundEffectsRater, installed_sound_effects
+from avreward.raters.lmm.rater import LmmRater
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.wrappers.base import WrapperRater
 
@@ -97,14 +99,17 @@ def encoder_of(name: str | Rater) -> Rater:
 
     Args:
         name: ``"signals"``; ``"aisfx"``, with the weights of the installed package; or a rater, a
-            checkpoint's folder or its name on the hub: the vectors of an embedding model, the scores of any other.
+            checkpoint's folder or its name on the hub: the vectors of an embedding model, the hidden state and scores
+            of a rater that asks a language model, the scores of any other.
     """
     from avreward.raters.hub import load_rater
 
     if isinstance(name, str) and name == PACKAGE:
         return installed_sound_effects()
     rater = name if isinstance(name, Rater) else load_rater(name)
-    return EmbeddingFeatures(rater) if isinstance(rater, EmbeddingRater) else rater
+    if isinstance(rater, EmbeddingRater):
+        return EmbeddingFeatures(rater)
+    return HiddenFeatures(rater) if isinstance(rater, LmmRater) else rater
 
 
 def feature_names(rater: Rater) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from torch import nn
+from torch import Tensor, nn
 
 from avreward._extras import extra
 from avreward.clip import Clip
@@ -108,26 +108,34 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, base: str
         ArgumentError: for `adapter` in `loading`.
         AvrewardError: if a file is missing, or weights are missing or unexpected.
     """
+    from avreward.raters.checkpoints._weights import read_weights, weight_files
+    from avreward.raters.sync._folder import SyncFolder
+
+    if loading.adapter is not None:
+        raise ArgumentError("adapter", "none, as the evaluator is one network", loading.adapter, "leave it out")
+    if config.get("format") == "avreward":
+        return built(config["network"], read_weights(weight_files(folder)), folder, loading, folder)
+    found = SyncFolder.find(folder, base)
+    return built(found.sizes, found.state(), found.base, loading, folder)
+
+
+def built(
+    sizes: Mapping[str, Any], state: Mapping[str, Tensor], tokens: Path, loading: Loading, source: Path
+) -> SyncRater:
+    """Return the rater of sizes, weights by our names and a folder with a tokenizer; `source` is what errors name."""
     with extra("lmm"):
         from accelerate import init_empty_weights
         from transformers import Qwen2_5OmniThinkerConfig
 
     from avreward.raters.checkpoints._networks import load_tokenizer
-    from avreward.raters.checkpoints._weights import load_matching, read_weights, weight_files
-    from avreward.raters.sync._folder import SyncFolder, held_name
+    from avreward.raters.checkpoints._weights import load_matching
+    from avreward.raters.sync._folder import held_name
 
-    if loading.adapter is not None:
-        raise ArgumentError("adapter", "none, as the evaluator is one network", loading.adapter, "leave it out")
-    if config.get("format") == "avreward":
-        sizes, state, tokens = config["network"], read_weights(weight_files(folder)), folder
-    else:
-        found = SyncFolder.find(folder, base)
-        sizes, state, tokens = found.sizes, found.state(), found.base
     with init_empty_weights(include_buffers=False):
         network = build_network(Qwen2_5OmniThinkerConfig.from_dict(dict(sizes)), loading.attention)
     known = network.state_dict().keys()
     state = {held_name(name, known): weight for name, weight in state.items()}
-    load_matching(network, state, (*loading.allow, "base.lm_head.weight"), source=folder)  # no score needs the latter
+    load_matching(network, state, (*loading.allow, "base.lm_head.weight"), source=source)  # no score needs the latter
     loading.placed(network)
     backbone = SyncBackbone(network["base"], load_tokenizer(tokens), loading.rounding)
     return SyncRater(backbone, network["head"], checkpointing=loading.checkpointing)  # type: ignore[arg-type]
