@@ -58,3 +58,8 @@ class JointGenerator:
         colours = torch.sigmoid(latents["video"])[:, None, :, None, None].expand(-1, FRAMES, 3, SIDE, SIDE)
         waves = torch.tanh(latents["audio"]).repeat_interleave(SAMPLES // 2, 1)[:, None]
         return [Clip(video=v, fps=4.0, audio=a, sample_rate=1600) for v, a in zip(colours, waves, strict=True)]
+
+    def encode_clip(self, clip: Clip, encoded: float) -> dict[str, Tensor]:
+        colours = clip.video.mean((0, 2, 3)).clamp(0.01, 0.99)
+        waves = torch.stack([half.mean() for half in clip.audio[0].tensor_split(2)])
+        return {"video": torch.logit(colours)[None], "audio": torch.atanh(waves)[None]}

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from avreward.generators.base import Noise as Noise
     from avreward.generators.base import Sampler as Sampler
     from avreward.generators.base import SamplingRun as SamplingRun
+    from avreward.generators.clip_encoder import ClipEncoder as ClipEncoder
+    from avreward.generators.clip_encoder import FrameDecoder as FrameDecoder
     from avreward.generators.ddim_steps import ddim_sde_step as ddim_sde_step
     from avreward.generators.diffusers.flow import DiffusersFlow as DiffusersFlow
     from avreward.generators.diffusers.guidance import RewardGuidance as RewardGuidance
@@ -42,6 +44,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "Sampler",
             "SamplingRun",
         ],
+        "clip_encoder": ["ClipEncoder", "FrameDecoder"],
         "ddim_steps": ["ddim_sde_step"],
         "diffusers.flow": ["DiffusersFlow"],
         "diffusers.guidance": ["RewardGuidance"],

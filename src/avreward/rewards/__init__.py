@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from avreward.rewards.functions import softmin as softmin
     from avreward.rewards.io import load_reward as load_reward
     from avreward.rewards.io import save_reward as save_reward
+    from avreward.rewards.latent.heads import HeadError as HeadError
+    from avreward.rewards.latent.heads import LatentHead as LatentHead
+    from avreward.rewards.latent.heads import fit_latent_head as fit_latent_head
     from avreward.rewards.latent.reward import LatentReward as LatentReward
     from avreward.rewards.normalize import minmax as minmax
     from avreward.rewards.normalize import percentile as percentile
@@ -47,6 +50,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "function_base": ["Fitted", "Function", "register_function"],
         "functions": ["above", "below", "clamp", "maximum", "minimum", "softmin"],
         "io": ["load_reward", "save_reward"],
+        "latent.heads": ["HeadError", "LatentHead", "fit_latent_head"],
         "latent.reward": ["LatentReward"],
         "normalize": ["minmax", "percentile", "zscore"],
         "per_prompt": ["PerPrompt"],

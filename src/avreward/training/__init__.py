@@ -14,15 +14,20 @@ if TYPE_CHECKING:
     from avreward.training.generator.advantages import winners as winners
     from avreward.training.generator.checkpoints import load_tuning as load_tuning
     from avreward.training.generator.checkpoints import save_tuning as save_tuning
+    from avreward.training.generator.clip_pairs import ClipPair as ClipPair
+    from avreward.training.generator.clip_pairs import read_clip_pairs as read_clip_pairs
     from avreward.training.generator.diffusion_nft import DiffusionNft as DiffusionNft
     from avreward.training.generator.draft import Draft as Draft
     from avreward.training.generator.flow_grpo import FlowGrpo as FlowGrpo
     from avreward.training.generator.forward_losses import ForwardLoss as ForwardLoss
     from avreward.training.generator.forward_losses import awm_loss as awm_loss
     from avreward.training.generator.forward_losses import nft_loss as nft_loss
+    from avreward.training.generator.latent_head import HeadGuard as HeadGuard
+    from avreward.training.generator.latent_head import sample_latent_head as sample_latent_head
     from avreward.training.generator.lora import add_lora as add_lora
     from avreward.training.generator.lora import load_lora as load_lora
     from avreward.training.generator.lora import save_lora as save_lora
+    from avreward.training.generator.offline_dpo import OfflineDpo as OfflineDpo
     from avreward.training.generator.online_dpo import OnlineDpo as OnlineDpo
     from avreward.training.generator.policy_loss import PolicyLoss as PolicyLoss
     from avreward.training.generator.policy_loss import clipped_policy_loss as clipped_policy_loss
@@ -66,12 +71,15 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "clip_log": ["log_clips", "reward_metrics"],
+        "generator.clip_pairs": ["ClipPair", "read_clip_pairs"],
         "generator.diffusion_nft": ["DiffusionNft"],
         "generator.draft": ["Draft"],
         "generator.flow_grpo": ["FlowGrpo"],
+        "generator.latent_head": ["HeadGuard", "sample_latent_head"],
         "generator.lora": ["add_lora", "load_lora", "save_lora"],
         "generator._rated": ["TuningStep"],
         "generator.checkpoints": ["load_tuning", "save_tuning"],
+        "generator.offline_dpo": ["OfflineDpo"],
         "generator.online_dpo": ["OnlineDpo"],
         "generator.raft": ["Raft"],
         "generator.advantages": ["best_and_worst", "group_advantages", "stream_advantages", "winners"],

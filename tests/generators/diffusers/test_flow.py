@@ -261,6 +261,40 @@ def test_loops_on_scores_take_networks_that_predict_noise_or_v(name: str) -> Non
         assert 0 < loop.update([condition], group).gradient_norm < float("inf")
 
 
+@pytest.mark.parametrize("name", ["WanPipeline", "LTXPipeline", "CogVideoXPipeline", "StableAudioPipeline"])
+def test_clips_are_encoded_to_the_latents_that_the_decoder_takes(name: str) -> None:
+    """What the decoder makes of them before it decodes is what the autoencoder encodes."""
+    generator, condition = opened(name)
+    encoded, draw = generator.encode(condition), torch.Generator().manual_seed(0)
+    [stream] = generator.streams
+    [made] = generator.decode(generator.start(encoded, [Noise.of(0)]), encoded)
+    vae = generator.pipeline.vae
+    if stream == "video":
+        video = torch.rand(made.video.shape, generator=draw)
+        clip, given = Clip(video=video, fps=8), 2 * video.transpose(0, 1)[None] - 1
+    else:
+        wave = torch.rand(made.audio.shape, generator=draw) - 0.5
+        clip = Clip(audio=wave, sample_rate=made.sample_rate)
+        whole = generator.start(encoded, [Noise.of(0)])[stream].shape[-1] * vae.hop_length
+        given = torch.nn.functional.pad(wave, (0, whole - wave.shape[-1]))[None]
+    latents = generator.encode_clip(clip, encoded)[stream]
+    decoder = generator._sampler.decoder(condition.arguments)
+    own = decoder.video_decoder or decoder.audio_decoder
+    with torch.no_grad():
+        expected = vae.encode(given).latent_dist.mode()
+    torch.testing.assert_close(own.prepare(latents), expected, rtol=1e-4, atol=1e-5)
+    if stream == "video":
+        with pytest.raises(ArgumentError, match="clip: expected one with latents of shape"):
+            generator.encode_clip(Clip(video=torch.rand(1, 3, 32, 32), fps=8), encoded)
+
+
+def test_spectrograms_are_not_encoded() -> None:
+    for name in ("LTX2Pipeline", "AudioLDM2Pipeline"):
+        generator, condition = opened(name)
+        with pytest.raises(ArgumentError, match="pipeline: expected one whose autoencoder encodes clips"):
+            generator.encode_clip(Clip(audio=torch.zeros(1, 100), sample_rate=1000), generator.encode(condition))
+
+
 def test_what_cannot_be_trained_so_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"pipeline: expected one of WanPipeline, .* got a MochiPipeline"):
         DiffusersFlow(build("MochiPipeline").pipeline)

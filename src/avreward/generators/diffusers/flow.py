@@ -13,9 +13,11 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.generators.base import Condition, Noise
 from avreward.generators.diffusers._coordinates import SCHEDULERS, coordinates_of
+from avreward.generators.diffusers._encode import encoded_latents
 from avreward.generators.diffusers._first_step import FirstStep, NetworkCall, first_step, rescaled
 from avreward.generators.diffusers.sampler import DiffusersSampler
 from avreward.generators.flow_generator import Latents
+from avreward.rewards.latent.reward import LatentReward
 
 # Euler steps give what the call of these gives. Others take part of their latents from elsewhere.
 PIPELINES = (
@@ -150,13 +152,39 @@ class DiffusersFlow:
                 outputs[stream] += value.float().chunk(call.copies)
         return {stream: self._velocity(first, stream, latents[stream], outputs[stream], sigma) for stream in latents}
 
+    def encode_clip(self, clip: Clip, encoded: PipelineCondition) -> Latents:
+        """Return the clean latents of a clip, by the pipeline's autoencoder, without a gradient.
+
+        Raises:
+            ArgumentError: if the clip has not the size that the condition asks for, or the autoencoder takes no clips
+                (LTX-2, AudioLDM 2).
+        """
+        if len(self.streams) > 1:
+            got = Described(f"a {type(self.pipeline).__name__}, whose audio is encoded as a spectrogram")
+            raise ArgumentError("pipeline", "one whose autoencoder encodes clips", got, "encode the clips yourself")
+        if not encoded.first:
+            encoded.first[1] = self._first(encoded, [Noise.of(0)])
+        [stream] = self.streams
+        shape = tuple(next(iter(encoded.first.values())).samples[stream].shape[1:])
+        return {stream: encoded_latents(self.pipeline, clip, shape)}
+
     def decode(self, latents: Latents, encoded: PipelineCondition) -> list[Clip]:
         """Return the clips, decoded by the pipeline's autoencoders and vocoder, with gradients."""
+        return self._decoded(latents, encoded, self._sampler.decoder(encoded.condition.arguments, self.checkpointing))
+
+    def decode_frames(
+        self, latents: Latents, encoded: PipelineCondition, count: int, draw: torch.Generator
+    ) -> list[Clip]:
+        """Return the clips with `count` random frames; a causal autoencoder decodes no latents after them."""
+        decoder = self._sampler.decoder(encoded.condition.arguments, self.checkpointing)
+        decoder.frames, decoder.count, decoder.generator = "random", count, draw
+        return self._decoded(latents, encoded, decoder)
+
+    def _decoded(self, latents: Latents, encoded: PipelineCondition, decoder: LatentReward) -> list[Clip]:
         prompt, given = encoded.condition.arguments.get("prompt"), encoded.condition.clip
         prompt = prompt if isinstance(prompt, str) else None if given is None else given.prompt
         first, *more = (latents[stream] for stream in self.streams)
         prompts = None if prompt is None else [prompt] * len(first)
-        decoder = self._sampler.decoder(encoded.condition.arguments, self.checkpointing)
         return decoder.clips(first, more[0] if more else None, prompts)
 
     def _arguments(self, call: NetworkCall, shown: Mapping[str, Tensor], sigma: Tensor) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def save_tuning(loop: TuningLoop, path: str | Path) -> Path:
         "weights": lora_state(loop.generator.network),
         "optimizer": loop.optimizer.state_dict(),
         "old": getattr(loop, "old", None),
+        "head": None if (head := getattr(loop, "head", None)) is None else head.state(),
     }
     with whole_file(Path(path)) as part:
         torch.save(state, part)
@@ -58,7 +59,7 @@ def load_tuning(loop: TuningLoop, path: str | Path) -> None:
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
         name, weights, old = state["loop"], state["weights"], state["old"]
-        optimizer, updates = state["optimizer"], state["updates"]
+        optimizer, updates, head = state["optimizer"], state["updates"], state["head"]
     except Exception as error:
         raise AvrewardError(f"{path}: expected a file that save_tuning wrote, got another one ({error})") from error
     if name != type(loop).__name__:
@@ -66,5 +67,7 @@ def load_tuning(loop: TuningLoop, path: str | Path) -> None:
     fill_lora(loop.generator.network, weights, str(path))
     loop.optimizer.load_state_dict(optimizer)
     loop.updates = updates
+    if head is not None and getattr(loop, "head", None) is not None:
+        loop.head.restore(head)  # type: ignore[attr-defined]
     if old is not None:
         loop.old = old  # type: ignore[attr-defined]
