@@ -19,7 +19,7 @@ from avreward.rewards import ExpressionError, LatentReward, as_reward, save_rewa
 PACKAGES = ("", "audit", "generators", "integrations", "preferences", "report", "rewards", "selection", "studies")
 # The arithmetic of rewards, which an expression writes itself; and what asks something of a reward that there is.
 OPERATIONS = {"above", "below", "clamp", "save_reward", "ignores_prompt"}
-OTHERS = {"RewardGuidance", "ShownClip"}  # a reward of latents; the reward that a clip has, a number
+OTHERS = {"RewardGuidance", "ShownClip", "TuningSample"}  # a reward of latents; the reward that a clip has, a number
 
 
 @pytest.fixture(scope="module")

@@ -218,8 +218,10 @@ class Hub:
         return self
 
     def create_repo(self, name: str, private: bool, exist_ok: bool) -> str:
+        from huggingface_hub import RepoUrl
+
         self.calls.append((name, private, exist_ok))
-        return f"https://huggingface.co/{name}"
+        return RepoUrl(f"https://huggingface.co/{name}")
 
     def upload_folder(self, repo_id: str, folder_path: Path) -> None:
         self.calls.append((repo_id, sorted(file.name for file in Path(folder_path).iterdir())))
