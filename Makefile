@@ -13,6 +13,7 @@
 #   make docs          build the site into site/; a warning is an error
 #   make cov           run the tests and print which lines and branches none of them reaches
 #   make mutants       break single lines and print which breaks no test notices
+#   make soak          attack for an hour: damaged files, kills, flipped bits, votes (SOAK=short: ten minutes)
 #   make clean         remove what was installed and made here
 #
 #   PYTHON=python3.12       the interpreter that .venv is made with
@@ -44,7 +45,7 @@ CORE := tests/audit tests/cli tests/datasets tests/evaluation tests/generators t
 OLDEST := $(VENV)-oldest
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check test-all test-oldest lint format docs cov mutants clean
+.PHONY: demo test check test-all test-oldest lint format docs cov mutants soak clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/avreward demo $(ARGS)
@@ -74,6 +75,9 @@ format: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+
+soak: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/attacks/soak.py --scale $(if $(filter short,$(SOAK)),0.15,1) $(ARGS)
 
 cov: $(VENV)/.installed-dev
 	$(PYTEST) --cov --cov-report term:skip-covered $(ARGS)

@@ -144,3 +144,21 @@ def test_metadata_that_is_not_text_does_not_matter(tmp_path: Path, video: Path) 
     assert b"VideoHandler" in data
     file.write_bytes(data.replace(b"VideoHandler", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7\xf6\xf5\xf4"))
     assert Clip.open(file).has_video
+
+
+def test_formats_and_codecs_out_of_use_are_refused_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = write(tmp_path / "old.avi", codec="magicyuv", pixels="gbrp", count=2)
+    assert "AVREWARD_DECODERS=magicyuv" in str(refused(old))
+    rare = write(tmp_path / "rare.sox", codec=None, sound="pcm_s32le", form="sox", seconds=0.1)
+    assert "AVREWARD_DECODERS=all" in str(refused(rare))
+    monkeypatch.setenv("AVREWARD_DECODERS", "magicyuv, sox")
+    assert Clip.open(old).has_video
+    assert Clip.open(rare).has_audio
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "x.mp4").open("wb") as file:
+        file.truncate((1 << 36) + 1)  # sparse
+    assert "64 GiB" in refused(tmp_path / "x.mp4").problem

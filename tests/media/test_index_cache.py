@@ -96,6 +96,7 @@ LAYOUTS = {
         "keys": ["audio", "video"],
     }
 }
+LAYOUTS[2] = LAYOUTS[1] | {"sound": [*LAYOUTS[1]["sound"][:5], "primed", *LAYOUTS[1]["sound"][5:]]}
 
 
 def test_another_layout_is_another_format(tmp_path: Path) -> None:

@@ -111,8 +111,8 @@ def test_the_path_does_not_count_and_a_changed_file_does(tmp_path: Path) -> None
 
 def test_files_are_hashed_once_and_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, hashed = write(tmp_path / "x.mp4", sound="aac"), []
-    original = keys._hash_packets
-    monkeypatch.setattr(keys, "_hash_packets", lambda index: hashed.append(1) or original(index))
+    original = keys.hash_packets
+    monkeypatch.setattr(keys, "hash_packets", lambda index: hashed.append(1) or original(index))
     monkeypatch.setattr(keys, "_MOST_FILES", 3)
     for _ in range(3):
         dict(Clip.open(file).keys)

@@ -31,6 +31,15 @@ INTERRUPTED = 130  # as a shell reports Ctrl-C
 # Escape sequences would reach the terminal, and marks of direction would show a name in another order.
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+Isolate = Annotated[
+    bool | None,
+    typer.Option(
+        "--isolate/--no-isolate",
+        help="Decode files in processes of their own, so that one that crashes the decoder, or takes too long or too "
+        "much memory, costs its row alone. By default for more than 100 files.",
+        show_default=False,
+    ),
+]
 RaterNames = Annotated[
     list[str] | None,
     typer.Option(

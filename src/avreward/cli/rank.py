@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, RaterNames, complain, raters_of, reward_of, shown, writable, wrong_reward
+from avreward.cli._common import (
+    SOME_FAILED,
+    Isolate,
+    RaterNames,
+    complain,
+    raters_of,
+    reward_of,
+    shown,
+    writable,
+    wrong_reward,
+)
 from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, keep_inputs, listed, read_scored
 from avreward.cli._store import NoStore, RetryMissing, StorePath, check_store, store_of
 
@@ -76,6 +86,7 @@ def rank(
     store: StorePath = None,
     no_store: NoStore = False,
     retry_missing: RetryMissing = False,
+    isolate: Isolate = None,
 ) -> None:
     """Rank candidates, best first.
 
@@ -119,7 +130,7 @@ def rank(
     else:
         chosen = reward_of(reward, raters_of(rater))
         kept = store_of(store, no_store, chosen.raters)
-        rated = rate(_openers(found, video, kept), chosen, kept, retry_missing)
+        rated = rate(_openers(found, video, kept), chosen, kept, retry_missing, isolate)
     groups = None
     if group_by is not None:
         groups = _groups.grouped(found, rated, group_by, mixed, scores)

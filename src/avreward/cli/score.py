@@ -12,6 +12,7 @@ from avreward.cli._common import (
     NOTHING,
     SOME_FAILED,
     Complaints,
+    Isolate,
     RaterNames,
     complain,
     progress,
@@ -44,6 +45,7 @@ def score(
     store: StorePath = None,
     no_store: NoStore = False,
     retry_missing: RetryMissing = False,
+    isolate: Isolate = None,
 ) -> None:
     """Score many clips and write a table, one row a clip, while the run goes on.
 
@@ -82,6 +84,7 @@ def score(
                 group_by=rule,
                 store=kept,
                 retry_missing=retry_missing,
+                isolate=isolate,
                 step=step,
                 tell=tell,
                 run=run,

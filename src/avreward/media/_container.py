@@ -19,6 +19,7 @@ import av
 from av.stream import Disposition
 
 from avreward.errors import ArgumentError, MediaError
+from avreward.media._intact import allowed
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -31,7 +32,9 @@ S = TypeVar("S", "VideoStream", "AudioStream")
 # What libav and PyAV raise on broken files; programming errors (TypeError, AttributeError, KeyError) pass through.
 LIBAV_ERRORS = (av.FFmpegError, OSError, ValueError, ArithmeticError, IndexError, MemoryError, RuntimeError, EOFError)
 DAMAGED = ("it is damaged or cut short", "write or download it again")  # problem and remedy
+_CHECK_OR_ALLOW = f"check that it is whole; {allowed.VARIABLE}=all also reads formats that are rare"
 _BUFFER = 1 << 18  # bytes a read: Python is asked rarely, so that threads do not queue for its lock
+_MOST_BYTES = 1 << 36
 _READ_AGAIN = 32  # how often libav may read a file again before that counts as an endless loop
 _PICTURES_BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
@@ -84,6 +87,9 @@ class FileStamp:
             raise MediaError(path, "this is not a regular file", "write its content to a file")
         if stat.st_size == 0:
             raise MediaError(path, "the file is empty (0 bytes)", "write or download it again")
+        if stat.st_size > _MOST_BYTES:
+            problem = f"{stat.st_size / 2**30:.1f} GiB exceed the {_MOST_BYTES >> 30} GiB that are read"
+            raise MediaError(path, problem, "cut it into shorter files")
         return cls(path, stat.st_size, stat.st_mtime_ns)
 
     def check(self) -> None:
@@ -96,11 +102,12 @@ class FileStamp:
 def reading(path: Path, limits: Limits) -> Iterator[InputContainer]:
     """Open `path` for demuxing and decoding on one thread; raise `MediaError` if it is not media."""
     # These also apply while libav probes the codecs. No protocols: some demuxers open others, without asking.
-    options = {**limits.options(), "threads": "1", "protocol_whitelist": "none"}
+    options = {**limits.options(), "threads": "1", "protocol_whitelist": "none", "err_detect": "crccheck+explode"}
+    options |= allowed.options()
     with opened(path) as file:
         source: Any = _Source(file, os.fstat(file.fileno()).st_size)
         try:
-            with translated(path, "not media that FFmpeg can read", "check that it was written or downloaded whole"):
+            with translated(path, "not media that FFmpeg can read", _CHECK_OR_ALLOW):
                 container = av.open(
                     source, "r", options=options, metadata_errors="replace", buffer_size=_BUFFER, io_open=source.refuse
                 )
@@ -155,9 +162,16 @@ def pick_audio(container: InputContainer) -> tuple[AudioStream | None, str]:
 
 
 def _pick(streams: list[S], noun: str) -> tuple[S | None, str]:
+    """Raise `ValueError` if a track is there that can't be decoded: judged by the rest alone, the clip scored more."""
+    if not streams:
+        return None, f"no {noun} track"
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
-        return None, f"no decoder for the {noun} track" if streams else f"no {noun} track"
+        raise ValueError(f"no decoder for the {noun} track")
+    for stream in known:
+        if not allowed.is_allowed(stream.codec_context.codec.name):
+            name = stream.codec_context.codec.name
+            raise ValueError(f"its {noun} track is in {name}, not read unless {allowed.VARIABLE}={name} is set")
     return next((stream for stream in known if stream.disposition & Disposition.default), known[0]), ""
 
 

@@ -15,10 +15,17 @@ from torch import Tensor
 from avreward.errors import MediaError
 from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
-from avreward.media._keys import file_keys, tensor_key
-from avreward.media._video.decode import decode_images, decode_orientation, decode_views
+from avreward.media._isolated.decoding import (
+    AudioBlocks,
+    audio_blocks,
+    decode_images,
+    decode_orientation,
+    decode_views,
+    file_keys,
+)
+from avreward.media._keys import tensor_key
 from avreward.media._video.to_rgb import Orientation
-from avreward.media._waveform import audio_blocks, decode_audio, decode_spans
+from avreward.media._waveform import decode_audio, decode_spans
 from avreward.media.sampling import FramePlan
 
 MOST_SAMPLES = 2**26  # of all channels, that are kept for several readers: 256 MB, eleven minutes of stereo at 48 kHz
@@ -124,13 +131,13 @@ class FileAudio(_FileTrack):
 
     def samples(self, rate: int | None, channels: int | None, resampler: Resampler = "julius") -> Tensor:
         """Return the waveform, float32 (channels, samples)."""
-        return decode_audio(self.index, rate, channels, resampler=resampler)
+        return decode_audio(self.index, rate, channels, AudioBlocks(self.index), resampler=resampler)
 
     def spans(
         self, spans: Sequence[tuple[float, float]], rate: int, channels: int, resampler: Resampler = "julius"
     ) -> list[Tensor]:
         """Return parts of the waveform, (start, stop) in seconds each, decoded in one pass."""
-        return decode_spans(self.index, spans, rate, channels, resampler=resampler)
+        return decode_spans(self.index, spans, rate, channels, AudioBlocks(self.index), resampler=resampler)
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform in pieces, float32 (channels, samples)."""
@@ -175,7 +182,7 @@ class SharedAudio(SharedTrack):
     def __init__(self, track: FileAudio) -> None:
         self._track = track
         fits = track.end * track.rate * track.channels <= MOST_SAMPLES
-        self._blocks = KeptBlocks(audio_blocks(track.index)) if fits else None
+        self._blocks = KeptBlocks(audio_blocks(track.index)) if fits else AudioBlocks(track.index)
 
     @property
     def rate(self) -> int:
@@ -197,7 +204,7 @@ class SharedAudio(SharedTrack):
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield the waveform in pieces, float32 (channels, samples)."""
-        return self._track.blocks() if self._blocks is None else iter(self._blocks)
+        return iter(self._blocks)
 
 
 class KeptBlocks:

@@ -15,6 +15,7 @@ from torch import Tensor
 from avreward.errors import MediaError
 from avreward.media._channels import channel_names, guard
 from avreward.media._container import DAMAGED, FileStamp, Limits, opened, pick_audio, pick_video, reading, translated
+from avreward.media._intact.check import damage
 from avreward.media._packets import PacketTimes, read_packets
 from avreward.media._truncation import PLACEHOLDER, announced_bytes, has_length_header, is_animated_webp
 
@@ -87,7 +88,8 @@ class IndexedAudio:
     """An audio track of `channels` at `rate` Hz; `names` are those of the channels, empty if unknown.
 
     Its time stamps count in ticks of `base` seconds. It lasts from `start` to `end` in seconds of clip time, of which
-    `origin` is 0; what a codec trims from its first and last frame doesn't count.
+    `origin` is 0; what a codec trims from its first and last frame doesn't count. Of what the decoder returns, the
+    first `primed` samples are not sound.
     """
 
     stream: int
@@ -98,6 +100,7 @@ class IndexedAudio:
     start: float
     end: float
     origin: Fraction
+    primed: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,13 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
     path = stamp.path
     with opened(path) as file:
         whole, measured = announced_bytes(file, stamp.size), has_length_header(file)
-        animated = is_animated_webp(file)
+        animated, damaged = is_animated_webp(file), damage(file, stamp.size)
     if animated:
         raise MediaError(path, "FFmpeg does not decode animated WebP", "convert it to GIF, APNG, WebM or MP4")
     if whole > stamp.size:
         raise MediaError(path, f"it is cut short: {stamp.size} of at least {whole} bytes are there", DAMAGED[1])
+    if damaged is not None:
+        raise MediaError(path, damaged, DAMAGED[1])
     with reading(path, limits) as container, translated(path, *DAMAGED):
         video, no_video = pick_video(container)
         audio, no_audio = pick_audio(container)
@@ -192,7 +197,7 @@ def _indexed_audio(stream: AudioStream, packets: PacketTimes, origin: Fraction) 
     if rate <= 0 or layout.nb_channels <= 0:
         raise ValueError("an audio track without a sample rate")
     clip, names = (float(start - origin), float(end - origin)), channel_names(layout)
-    return IndexedAudio(stream.index, rate, layout.nb_channels, names, packets.base, *clip, origin)
+    return IndexedAudio(stream.index, rate, layout.nb_channels, names, packets.base, *clip, origin, packets.primed)
 
 
 class _Announced(NamedTuple):

@@ -130,18 +130,19 @@ class LazyKeys(Mapping[str, str]):
         return repr(dict(self))
 
 
-def file_keys(index: MediaIndex) -> dict[str, str]:
+def file_keys(index: MediaIndex, hashed: Callable[[MediaIndex], dict[str, str]] | None = None) -> dict[str, str]:
     """Return the keys "video" and "audio" of a file's tracks, those that it has.
 
     A key covers the packets' payload, their time stamps in clip time (to a microsecond), what the decoder is told
     besides (codec, its setup, colour tags, trimming), and the limits that the file was opened with. The container does
     not count: two files with the same video and different audio share the key of the video. The orientation of the
     frames is not covered: the caller adds it. Results are cached by path, size and modification time.
+    `hashed` computes them (`hash_packets`).
     """
     with _lock:
         digests = _known.get((index.stamp, index.limits))
     if digests is None:
-        digests = _hash_packets(index)
+        digests = (hashed or hash_packets)(index)
         with _lock:
             _known[index.stamp, index.limits] = digests
             while len(_known) > _MOST_FILES:
@@ -170,7 +171,8 @@ _known: OrderedDict[tuple[object, object], dict[str, str]] = OrderedDict()
 _lock = Lock()
 
 
-def _hash_packets(index: MediaIndex) -> dict[str, str]:
+def hash_packets(index: MediaIndex) -> dict[str, str]:
+    """Return the keys of a file's tracks, from one pass over its packets."""
     index.stamp.check()
     names = {track.stream: name for name, track in (("video", index.picture), ("audio", index.sound)) if track}
     clocks = {track.stream: _Clock(track) for track in (index.picture, index.sound) if track}

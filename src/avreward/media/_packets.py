@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _VP8_SHOWN = 0x10  # bit of a VP8 frame's first byte; its hidden reference frames have packets and time stamps, too
 
+_PRIMING: dict[str, int] = {}  # codec → samples
+
 
 @dataclass
 class PacketTimes:
@@ -27,7 +29,9 @@ class PacketTimes:
 
     For each packet `stamps` has the display time (None: unknown), `keys` whether decoding can start there, and `shown`
     whether it isn't discarded by an edit list. `lasting` and `trimmed` map a time stamp to how long its packet lasts
-    and to the samples that the decoder drops at its (start, end). `rate` is that of sound, else 1.
+    and to the samples that the decoder drops at its (start, end). `rate` is that of sound, else 1. `primed` is how many
+    samples at the start only prime the codec although nothing in the file says so: the decoder returns them. `said` is
+    when the track ends in seconds by the container's word, to the millisecond: codecs fill their last packet up.
     """
 
     base: Fraction
@@ -37,6 +41,8 @@ class PacketTimes:
     shown: list[bool] = field(default_factory=list)
     lasting: dict[int, int] = field(default_factory=dict)
     trimmed: dict[int, tuple[int, int]] = field(default_factory=dict)
+    primed: int = 0
+    said: Fraction | None = None
 
     def displayed(self) -> list[int | None]:
         """Return the display times of the packets that give a frame to look at.
@@ -67,11 +73,12 @@ class PacketTimes:
         dropped = [
             Fraction(self.trimmed.get(stamp, (0, 0))[place], self.rate) for place, stamp in enumerate((first, last))
         ]
-        start = max(min(heard) * self.base, first * self.base + dropped[0])
+        start = max(min(heard) * self.base, first * self.base + dropped[0] + Fraction(self.primed, self.rate))
         # The length of the last packet may be unknown, what is left of it already, or that of any other packet.
         usual = max(self.lasting.values(), default=last - max((stamp for stamp in heard if stamp < last), default=last))
         left = min(self.lasting.get(last, usual) * self.base, usual * self.base - dropped[1])
-        return start, last * self.base + max(Fraction(0), left)
+        begin, end = last * self.base, last * self.base + max(Fraction(0), left)
+        return start, self.said if self.said is not None and begin < self.said < end else end
 
     def reach(self) -> tuple[float, float] | None:
         """Return the seconds from 0 to the first packet (0 if earlier) and to the end of the last; None: unknown."""
@@ -106,7 +113,21 @@ def read_packets(
             raise MediaError(stamp.path, f"it is cut short or damaged{where}", DAMAGED[1])
         if time is not None and start is not None and time - start > longest[packet.stream_index]:
             limits.check_seconds(stamp.path, float((time - start) * track.base))
+    for stream in streams:
+        if stream.type == "audio":
+            tracks[stream.index].primed = _unstated_priming(stream, tracks[stream.index])
     return tracks
+
+
+def _unstated_priming(stream: AudioStream, track: PacketTimes) -> int:
+    """Return how many samples at the start of AAC or MP3 are not sound, if the container does not say it.
+
+    Both codecs add up overlapping blocks, so what a decoder returns for the first one lacks its other half. MP4 and MP3
+    files state what an encoder put in front (edit lists, the "LAME" header); Matroska, MPEG-TS, AVI and ADTS do not.
+    """
+    stated = bool(track.trimmed) or False in track.shown[:1] or any(s is not None and s < 0 for s in track.stamps[:1])
+    kind = _PRIMING.get(stream.codec_context.name.removesuffix("float"))
+    return 0 if stated or kind is None or len(track.stamps) < 2 else kind
 
 
 def _note(track: PacketTimes, packet: Packet, may_be_hidden: bool) -> None:

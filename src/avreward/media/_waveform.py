@@ -7,16 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, gcd
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
-from numpy.typing import NDArray
 from torch import Tensor
 
 from avreward.errors import MediaError
+from avreward.media._audio.frames import FrameAdapter
 from avreward.media._audio.windowed_sinc import Resampler
-from avreward.media._channels import guard, is_mixable, usual_order
+from avreward.media._channels import guard, is_mixable
 from avreward.media._checks import check_samples
 from avreward.media._container import DAMAGED, LIBAV_ERRORS, guarded, reading, reason, translated
 from avreward.media._index import IndexedAudio, MediaIndex
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
 
 Spans = Sequence[tuple[float, float]]
+Stretch = tuple[float | None, Tensor]  # time on the file's clock, samples
 Blocks = Iterable[Tensor] | None
 _JITTER = 0.010  # seconds that time stamps may stray (Matroska rounds to 1 ms) before they mean a gap or an overlap
 _TAGGED = frozenset({"mp3", "mp3float", "aac"})
@@ -213,7 +211,7 @@ def _placed(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[int, Tenso
     here: int | None = None
     tick = ceil(track.base * track.rate)
     slack = tick  # sound that starts within a tick of 0 starts at 0
-    for time, block in _decoded(index, track):
+    for time, block in _without_priming(_decoded(index, track), track):
         expected = 0 if here is None else here
         start = expected if time is None else round((time - float(track.origin)) * track.rate)
         if abs(start - expected) <= slack:
@@ -229,14 +227,24 @@ def _placed(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[int, Tenso
         here += block.shape[1]
 
 
-def _decoded(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[float | None, Tensor]]:
+def _without_priming(decoded: Iterator[Stretch], track: IndexedAudio) -> Iterator[Stretch]:
+    """Leave out the first samples, which only prime the codec."""
+    left = track.primed
+    for time, block in decoded:
+        drop = min(left, block.shape[1])
+        left -= drop
+        if drop < block.shape[1]:
+            yield None if time is None else time + drop / track.rate, block[:, drop:]
+
+
+def _decoded(index: MediaIndex, track: IndexedAudio) -> Iterator[Stretch]:
     """Yield (time on the file's clock, float32 (channels, any)) of each stretch of audio that the decoder gives."""
     index.stamp.check()
     path = index.stamp.path
     with reading(path, index.limits) as container:
         stream: AudioStream = next(s for s in container.streams.audio if s.index == track.stream)
         stream.codec_context.thread_count = 1
-        adapt = _Adapter(track)
+        adapt = FrameAdapter(track)
         heard, failure = False, None
         until: float | None = None  # on the file's clock
         recent: deque[float] = deque(maxlen=16)  # when the latest packets begin
@@ -272,39 +280,6 @@ def _decoded(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[float | N
 def _lost(until: float, begin: float, packets: Iterable[float]) -> bool:
     """Return whether packets begin in the gap that a decoder leaves from `until` to `begin`: it dropped them."""
     return begin > until + _JITTER and any(until - _JITTER < start < begin - _JITTER for start in packets)
-
-
-class _Adapter:
-    """Converts what a decoder gives, whatever its format, to float32 (channels, samples) at the track's rate."""
-
-    def __init__(self, track: IndexedAudio) -> None:
-        self._track, self._order = track, usual_order(track.names)
-        self._resampler: AudioResampler | None = None
-        self._for: tuple[object, ...] = ()
-
-    def __call__(self, frame: AudioFrame) -> list[tuple[float | None, Tensor]]:
-        """Return (time, samples) pairs for one frame."""
-        if (frame.sample_rate, frame.layout.nb_channels) == (self._track.rate, self._track.channels):
-            floats = _floats(frame)
-            return [(frame.time, torch.from_numpy(floats if self._order is None else floats[self._order]))]
-        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
-        if self._resampler is None or kind != self._for:  # files glued together may change their rate on the way
-            self._resampler, self._for = AudioResampler("fltp", f"{self._track.channels}c", self._track.rate), kind
-        return [(piece.time, torch.from_numpy(_floats(piece))) for piece in self._resampler.resample(frame)]
-
-
-def _floats(frame: AudioFrame) -> NDArray[np.float32]:
-    data = frame.to_ndarray()  # planar: (channels, samples), packed: (1, samples * channels)
-    if not frame.format.is_planar:
-        data = data.reshape(-1, frame.layout.nb_channels).T
-    with np.errstate(over="ignore"):  # a double beyond float32 becomes infinity, which is refused later
-        floats: NDArray[np.float32] = np.ascontiguousarray(data, dtype=np.float32)
-    if data.dtype == np.uint8:
-        floats -= 128
-        floats /= 128
-    elif data.dtype.kind == "i":
-        floats *= np.float32(2.0 ** (1 - 8 * data.dtype.itemsize))
-    return floats
 
 
 def _track(index: MediaIndex) -> IndexedAudio:

@@ -12,6 +12,7 @@ from typing import Any
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError
+from avreward.media._isolated.workers import MANY
 from avreward.raters._environment import environment
 from avreward.raters.base import Rater
 from avreward.raters.scores import as_row
@@ -51,6 +52,7 @@ def score_table(
     group_by: str | None = None,
     store: Store | None = None,
     retry_missing: bool = False,
+    isolate: bool | None = None,
     step: Callable[[str], None] = lambda name: None,
     tell: Callable[[str], None] = lambda problem: None,
     run: TableRun | None = None,
@@ -67,6 +69,7 @@ def score_table(
         group_by: see `group_of`. Default: the manifest's column ``group``, the prompt where there is one, the folder.
         store: where scores are kept (*optional*).
         retry_missing: see `score_files`.
+        isolate: see `score_files`.
         step: called with the name of each clip when it is done.
         tell: called with a line for each clip that could not be scored.
         run: is kept up to date, so that a caller knows the counts after an interrupt (*optional*).
@@ -93,7 +96,12 @@ def score_table(
     others = other_columns(clips, columns)
     table = TableWriter(out, columns, metadata, others)
     rows = score_files(
-        _opened(clips, store), reward or raters[0], also=raters, store=store, retry_missing=retry_missing
+        _opened(clips, store),
+        reward or raters[0],
+        also=raters,
+        store=store,
+        retry_missing=retry_missing,
+        isolate=len(clips) > MANY if isolate is None else isolate,
     )
     try:
         with nullcontext() if store is None else store, table, closing(rows):

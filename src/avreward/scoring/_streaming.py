@@ -95,6 +95,7 @@ class StreamRun:
         try:
             clip = file if isinstance(file, Clip) else self.keeper.open(file)
         except MediaError as error:
+            self.keeper.note_deaths()
             return _Decoded(path, None, str(error), StoreHit((), ()))
         found = self.keeper.find(clip)
         decoded: dict[int, Sample | Exception] = {}
@@ -102,6 +103,7 @@ class StreamRun:
             for i, (first, known) in enumerate(zip(self.alike, found.known, strict=True)):
                 if known is None and first not in decoded:
                     decoded[first] = load(self.raters[i], clip, self.work[i])
+        self.keeper.note_deaths()
         each = zip(self.alike, found.known, strict=True)
         samples = tuple(decoded[first] if known is None else None for first, known in each)
         return _Decoded(path, clip, None, found, samples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from os import PathLike
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
@@ -14,6 +14,7 @@ import torch
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.media._isolated.workers import isolated_for
 from avreward.raters._loop import Rated, batch_size_of, check_clips, rate
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
@@ -50,6 +51,8 @@ class Evaluator(Generic[Target]):
             needs.
         threads (`int`, *optional*, all cores): how many threads `stream` decodes with, and rates with where a rater
             rates clip by clip.
+        isolate (`bool`, *optional*): whether `stream` decodes in processes of their own: a file that crashes the
+            decoder, takes too long or too much memory is an error of that file. By default for more than 100 files.
 
     Example:
         >>> reward = load_rater("signals")["audio_quality"]
@@ -68,13 +71,14 @@ class Evaluator(Generic[Target]):
         store: Store | None = None,
         retry_missing: bool = False,
         threads: int | None = None,
+        isolate: bool | None = None,
     ) -> None:
         self._single = isinstance(targets, _ONE)
         self._targets = _checked(targets)
         if store is not None and not isinstance(store, Store):
             remedy = f"pass Store({str(store)!r})" if isinstance(store, str | PathLike) else None
             raise ArgumentError("store", "a Store", store, remedy)
-        self.batch_size, self.store, self.retry_missing = batch_size, store, retry_missing
+        self.batch_size, self.store, self.retry_missing, self.isolate = batch_size, store, retry_missing, isolate
         self.threads = count("threads", threads, cores())
         self.raters: tuple[Rater, ...] = _distinct([rater for target in self._targets for rater in _raters_of(target)])
         for rater in self.raters:
@@ -164,7 +168,7 @@ class Evaluator(Generic[Target]):
             batch=batch,
             enter=lambda works: settle(alone=alone or not works),
         )
-        stream = OpenStream(_flushed(stages.run(files), self.raters, keeper))
+        stream = OpenStream(_flushed(stages.run(files), self.raters, keeper, isolated_for(files, self.isolate)))
         self._streams.add(stream)
         return stream
 
@@ -233,10 +237,10 @@ class Evaluator(Generic[Target]):
 
 
 def _flushed(
-    rows: Iterator[StreamedRow], raters: Sequence[Rater], keeper: StoreKeeper
+    rows: Iterator[StreamedRow], raters: Sequence[Rater], keeper: StoreKeeper, decoding: AbstractContextManager[object]
 ) -> Generator[Scored, None, None]:
     try:
-        with closing(rows):  # type: ignore[type-var]  # a generator
+        with decoding, closing(rows):  # type: ignore[type-var]  # a generator
             yield from checked(rows, raters)
     finally:
         keeper.flush()

@@ -25,6 +25,7 @@ def score_files(
     batch_size: int | None = None,
     store: Store | None = None,
     retry_missing: bool = False,
+    isolate: bool | None = None,
 ) -> Generator[Scored, None, None]:
     """Yield the scores of `files`, in their order, while the next files are decoded.
 
@@ -44,6 +45,8 @@ def score_files(
         store: where scores are kept (*optional*). Clips with stored scores are not decoded; new scores are written a
             batch at a time, within about a second. Scores are on the CPU.
         retry_missing: rate clips again whose stored score is missing, unless the clip lacks what the score needs.
+        isolate: whether files are decoded in processes of their own (*optional*: for more than 100 files), see
+            `Evaluator`.
 
     Raises:
         ArgumentError: for a single file, two different raters of one name, or a number that is not positive.
@@ -57,5 +60,7 @@ def score_files(
     if isinstance(also, str) or not isinstance(also, Sequence) or not all(isinstance(one, Rater) for one in also):
         got = Described(f"the rater {also.name}") if isinstance(also, Rater) else also
         raise ArgumentError("also", "a list of raters", got, "pass [rater]")
-    evaluator = Evaluator([target, *also], batch_size=batch_size, store=store, retry_missing=retry_missing)
+    evaluator = Evaluator(
+        [target, *also], batch_size=batch_size, store=store, retry_missing=retry_missing, isolate=isolate
+    )
     return evaluator.stream(files, decode_threads=decode_threads, compute_threads=compute_threads, prefetch=prefetch)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from avreward.errors import MediaError
 from avreward.media._file_tracks import FileVideo, SharedTrack
-from avreward.media._video.decode import as_view, chosen_frames, decode_levels, geometry
+from avreward.media._isolated.decoding import decode_levels
+from avreward.media._video.decode import as_view, chosen_frames, geometry
 from avreward.media.sampling import FramePlan
 
 MOST_PIXELS = 2**31  # bytes of frames, in 8 bits, that are kept for the readers

@@ -13,9 +13,11 @@ from avreward.media._container import FileStamp, Limits
 from avreward.media._file_tracks import FileAudio, FileVideo
 from avreward.media._index import MediaIndex
 from avreward.media._index_cache import made_by, pack, unpack
+from avreward.media._isolated.workers import DecoderDied
 from avreward.scoring.store._rows import UNDECODABLE
 from avreward.scoring.store._tables import FileRow
 
+_DIED = b"died: "  # instead of an index, which is compressed
 _SETTLED = 2_000_000_000  # nanoseconds: a file may be written twice within one tick of its disk's clock
 
 
@@ -44,6 +46,18 @@ def recalled(row: FileRow, stamp: FileStamp, prompt: str | None, texts: Mapping[
     except (*UNDECODABLE, zlib.error):
         return None
     return Clip._of_file(*found, prompt, texts)
+
+
+def death(stamp: FileStamp, problem: str) -> FileRow:
+    """Return the row for a file that ended the process that decoded it."""
+    return FileRow(name_of(stamp), stamp.size, stamp.modified, made_by(), _DIED + problem.encode())
+
+
+def check_survived(row: FileRow, stamp: FileStamp) -> None:
+    """Raise `DecoderDied` if the file ended its decoder in an earlier run, and has not changed since."""
+    if row.about.startswith(_DIED) and row[:4] == death(stamp, "")[:4]:
+        problem = f"{row.about[len(_DIED) :].decode()}, in an earlier run"
+        raise DecoderDied(stamp.path, problem, "leave it out, or use another store to try it again")
 
 
 def unchanged(clip: Clip) -> bool:

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
+from avreward.media._container import FileStamp
+from avreward.media._isolated.workers import active
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
-from avreward.scoring.store._files import remembered, unchanged
+from avreward.scoring.store._files import death, remembered, unchanged
 from avreward.scoring.store._rows import StoredScores, clip_key, encode, rater_row
 from avreward.scoring.store._tables import FileRow, Rows, ScoreRow
 from avreward.scoring.store.store import Store
@@ -36,6 +38,7 @@ class StoreKeeper:
         self.judges = [] if store is None else [rater_row(rater) for rater in raters]  # now: hashing weights takes long
         self.scores: list[ScoreRow] = []
         self.files: list[FileRow] = []
+        self.dead: set[FileStamp] = set()
         self.written = time.monotonic()
         self.lock = threading.Lock()
 
@@ -69,6 +72,16 @@ class StoreKeeper:
         if rows[0].missing and not unchanged(clip):  # what is missing may be so because the file has changed
             return
         self._add(scores=rows)
+
+    def note_deaths(self) -> None:
+        """Keep which files ended the process that decoded them, so that the next run leaves them alone."""
+        pool = active()
+        if self.store is None or pool is None:
+            return
+        with self.lock:
+            new = {stamp: error for stamp, error in pool.died.items() if stamp not in self.dead}
+            self.dead |= new.keys()
+        self._add(files=[death(stamp, error.problem) for stamp, error in new.items()])
 
     def flush(self) -> None:
         """Write the waiting rows. If that fails, they are dropped, so that a full disk raises one error."""

@@ -19,7 +19,7 @@ from avreward.raters._loop import check_clips
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
 from avreward.scoring.store._errors import DAMAGES, StoreError, Unreadable, damage
-from avreward.scoring.store._files import name_of, recalled
+from avreward.scoring.store._files import check_survived, name_of, recalled
 from avreward.scoring.store._row_search import RowSearch
 from avreward.scoring.store._rows import UNDECODABLE, StoredScores, clip_key, encode, judged, rater_row
 from avreward.scoring.store._shard import Shard, listed
@@ -116,11 +116,17 @@ class Store:
     def open(
         self, path: str | PathLike[str], prompt: str | None = None, texts: Mapping[str, str] | None = None
     ) -> Clip:
-        """Open a clip like `Clip.open`; a file that the store knows (by path, size and time) is not read yet."""
+        """Open a clip like `Clip.open`; a file that the store knows (by path, size and time) is not read yet.
+
+        Raises:
+            MediaError: as for `Clip.open`; or if the file ended its decoder's process in an earlier run.
+        """
         stamp = FileStamp.of(check_path(path))
-        name = name_of(stamp)
         with self._lock:
-            for row in self._ask(lambda shard: shard.file(name)):
+            rows = list(self._ask(lambda shard: shard.file(name_of(stamp))))
+            for row in rows:
+                check_survived(row, stamp)
+            for row in rows:
                 clip = recalled(row, stamp, prompt, texts)
                 if clip is not None:
                     return clip

@@ -1,0 +1,1 @@
+"""Checksums and lengths that containers carry, verified before a file is decoded."""

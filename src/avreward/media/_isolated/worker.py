@@ -1,0 +1,88 @@
+"""The process that forks workers, and the loop of a worker: ``python -m avreward.media._isolated.worker FD MEMORY``."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from avreward.errors import MediaError
+from avreward.media._isolated.messages import Gone, Message, receive, send
+from avreward.media._isolated.work import WORK
+
+PID = struct.Struct("<q")
+FORK, WAIT = b"f", b"w"
+
+
+def main(descriptor: int, memory: int, modules: list[str]) -> None:
+    """Fork a worker for each connection that comes over the control socket, until it closes."""
+    for module in modules:
+        import_module(module)
+    torch.set_num_threads(1)
+    control = socket.socket(fileno=descriptor)
+    alive: set[int] = set()
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(control, 1 + PID.size, 1)
+        if not request:
+            break
+        if request[:1] == FORK:
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                _serve(socket.socket(fileno=descriptors[0]), memory)
+                os._exit(0)
+            os.close(descriptors[0])
+            alive.add(pid)
+            control.sendall(PID.pack(pid))
+        else:
+            [pid] = PID.unpack(request[1:])
+            alive.discard(pid)
+            control.sendall(PID.pack(os.waitpid(pid, 0)[1]))
+    for pid in alive:  # the parent has ended
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    os._exit(0)  # tearing torch down takes long
+
+
+def _serve(connection: socket.socket, memory: int) -> None:
+    """Answer requests until the connection closes."""
+    _restrict(memory)
+    while True:
+        try:
+            request = receive(connection, trusted=True)
+        except Gone:
+            return
+        try:
+            for answer in WORK[request.kind](*request.content):
+                send(connection, answer)
+        except MediaError as error:
+            send(connection, Message("media error", (error.source, error.problem, error.remedy)))
+        except MemoryError:
+            send(connection, Message("memory"))
+        except Exception as error:
+            full = isinstance(error, RuntimeError) and "alloc" in str(error)
+            send(connection, Message("memory") if full else Message("error", f"{type(error).__name__}: {error}"))
+        else:
+            send(connection, Message("end"))
+
+
+def _restrict(memory: int) -> None:
+    """Limit what this process may take: memory beyond what it has, no core dumps, no files written."""
+    used = 0
+    with suppress(OSError, ValueError):
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    for kind, most in ((resource.RLIMIT_AS, used + memory), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)):
+        with suppress(OSError, ValueError):  # a lower limit may hold already
+            resource.setrlimit(kind, (most, most))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

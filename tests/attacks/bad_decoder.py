@@ -1,0 +1,34 @@
+"""A module that makes a worker's decoder fail in the ways of real ones, by the name of the file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from avreward.media._isolated.messages import Message
+from avreward.media._isolated.work import WORK
+
+_real = WORK["blocks"]
+
+
+def _blocks(index: Any) -> Iterator[Message]:
+    name = index.stamp.path.stem
+    if name == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if name == "hang":
+        while True:
+            time.sleep(1)
+    if name == "eat":
+        bytearray(2 << 30)
+    yield from _real(index)
+
+
+def _evil(*_: Any) -> Iterator[Message]:
+    yield Message("value", os.getcwd)  # a function, which a taken-over decoder might send
+
+
+WORK["blocks"] = _blocks
+WORK["evil"] = _evil

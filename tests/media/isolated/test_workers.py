@@ -1,0 +1,138 @@
+"""Decoding in other processes: the same results, and a worker that crashes, hangs or eats memory costs one file."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from media_files import write
+from toy_raters import Toy
+
+from avreward.clip import Clip
+from avreward.errors import MediaError
+from avreward.media import AllFrames, FramePlan, Spread, _keys
+from avreward.media._container import FileStamp
+from avreward.media._isolated.workers import DecoderDied, Workers, active, isolated, isolated_for
+from avreward.scoring import Store, score_files
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    """One pool for all tests: starting it imports torch."""
+    pool = Workers(memory=1 << 30, modules=["attacks.bad_decoder"])
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def isolating(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "close", lambda: None)
+        with isolated(workers):
+            yield workers
+    workers.died.clear()
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("isolated") / "video.mp4", sound="aac")
+
+
+def wav(path: Path, seconds: float = 0.2) -> Path:
+    return write(path, codec=None, sound="pcm_s16le", seconds=seconds)
+
+
+def everything(path: Path) -> list[object]:
+    _keys._known.clear()
+    clip = Clip.open(path)
+    shared = clip.decoded_once(lambda: [FramePlan(Spread(2))])
+    rule = lambda times: torch.arange(2)  # noqa: E731  # which no other process can import
+    tensors = [
+        *clip.views([FramePlan(Spread(3), max_side=32), FramePlan(AllFrames(), crop=16), FramePlan(rule)]),
+        *(clip.sound(), clip.sound(16000, 1), clip.spans([(0.0, 0.3)])[0]),
+        *(shared.frames(FramePlan(Spread(2))), shared.sound(8000)),
+    ]
+    return [clip.height, dict(clip.keys), clip.ends, *(tensor.tolist() for tensor in tensors)]
+
+
+def test_the_same_as_in_this_process(isolating: Workers, video: Path) -> None:
+    found = everything(video)
+    assert isolating._idle  # it was a worker who decoded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("avreward.media._isolated.workers._active", [])
+        assert active() is None
+        assert everything(video) == found
+
+
+def test_errors_of_files_are_the_same(isolating: Workers, tmp_path: Path) -> None:
+    (tmp_path / "no.mp4").write_bytes(b"nothing" * 9)
+    with pytest.raises(MediaError, match="not media"):
+        Clip.open(tmp_path / "no.mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("crash", "its decoder ended (SIGSEGV)"), ("hang", "longer than 1 s"), ("eat", "more than 1024 MB of memory")],
+)
+def test_a_worker_that_fails_costs_its_file(
+    isolating: Workers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, problem: str
+) -> None:
+    clip = Clip.open(wav(tmp_path / f"{name}.wav"))
+    if name == "hang":
+        monkeypatch.setattr(isolating, "seconds", 1.0)
+        isolating._idle[-1].connection.settimeout(1.0)
+    with pytest.raises(DecoderDied) as caught:
+        clip.sound()
+    assert problem in str(caught.value)
+    with pytest.raises(DecoderDied):  # and is not tried again
+        clip.sound()
+    monkeypatch.undo()
+    assert Clip.open(wav(tmp_path / "good.wav")).sound().shape == (2, 9600)
+
+
+def test_nothing_is_unpickled_that_could_run_code(isolating: Workers, video: Path) -> None:
+    with pytest.raises(DecoderDied, match="sent nonsense"):
+        list(isolating.ask(FileStamp.of(video), "evil"))
+
+
+def test_a_reader_that_stops_early_costs_a_worker_alone(isolating: Workers, video: Path) -> None:
+    clip = Clip.open(video)
+    next(clip._picture.images())  # type: ignore[union-attr]
+    assert clip.sound().shape[0] == 2
+
+
+def test_a_worker_that_somebody_ends_is_replaced(isolating: Workers, video: Path) -> None:
+    Clip.open(video)
+    os.kill(isolating._idle[-1].pid, signal.SIGKILL)
+    with pytest.raises(DecoderDied, match="SIGKILL"):
+        Clip.open(video)
+    isolating.died.clear()
+    assert Clip.open(video).has_video
+
+
+def test_a_run_goes_on_and_remembers(isolating: Workers, tmp_path: Path) -> None:
+    names = ("good", "crash", "fine")  # of different content, or the score of one would be known from another
+    files = [wav(tmp_path / f"{name}.wav", 0.1 * (i + 1)) for i, name in enumerate(names)]
+    for path in files:
+        os.utime(path, (1.6e9, 1.6e9))
+    with Store(tmp_path / "store") as store:
+        rows = list(score_files(files, Toy(), store=store, isolate=False))
+    assert [row.error is None for row in rows] == [True, False, True]
+    assert "SIGSEGV" in str(rows[1].error)
+    with pytest.MonkeyPatch.context() as patch:  # a second run, which would decode in this process
+        patch.setattr("avreward.media._isolated.workers._active", [])
+        with Store(tmp_path / "store") as store:
+            again = list(score_files(files, Toy(), store=store, isolate=False))
+    assert [row.error is None for row in again] == [True, False, True]
+    assert "in an earlier run" in str(again[1].error)
+
+
+def test_many_files_are_isolated_unless_somebody_says_no() -> None:
+    for files, isolate, expected in (([1] * 101, None, True), ([1] * 100, None, False), ([1] * 101, False, False)):
+        with isolated_for(files, isolate):
+            assert (active() is not None) is expected
+    assert active() is None
