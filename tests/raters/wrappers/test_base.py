@@ -14,6 +14,7 @@ from toy_raters import Reading, Toy, both, sound
 from avreward.raters.base import Rater, Sample
 from avreward.raters.listener import ListenerRater
 from avreward.raters.listener._encoders import EmbeddingFeatures
+from avreward.raters.listener._hidden import HiddenFeatures
 from avreward.raters.wrappers import (
     AdaptedRater,
     CalibratedRater,
@@ -85,6 +86,7 @@ DIFFERS = {  # what a wrapper says itself
     },
     ListenerRater: {"settings", "decoding", "load", "load_track", "reads"},
     EmbeddingFeatures: {"reads"},
+    HiddenFeatures: {"reads"},
 }
 
 
