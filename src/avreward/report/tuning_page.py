@@ -22,13 +22,13 @@ class TuningSample:
     Attributes:
         file: of the clip.
         caption: its prompt or name.
-        reward: `None` where missing.
-        held_out: likewise.
+        trained: its reward; `None` where missing.
+        held_out: its held-out reward, likewise.
     """
 
     file: Path
     caption: str
-    reward: float | None
+    trained: float | None
     held_out: float | None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, complain, progress, stderr, stdout
+from avreward.cli._common import SOME_FAILED, TOLD, complain, progress, stderr, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,8 @@ def tune(
     """
     from avreward.training.tuning.config import read_tuning
 
+    own = os.environ.get("RANK", "0") == "0"  # of several processes the first one speaks
+    TOLD.quiet |= not own
     named = [] if out is None else [f"output={json.dumps(str(out))}"]
     run = read_tuning(config, [*(changes or ()), *named], variant)
     if clips_of is not None:
@@ -62,6 +65,8 @@ def tune(
     with progress("Tuning", run.updates) as step:
         record = train(run, resume=not fresh, say=complain, step=step)
     summary = record.summary()
+    if not own:
+        return
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
     else:

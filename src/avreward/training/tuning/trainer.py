@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from avreward._extras import extra
-from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.clip import Clip
+from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
 from avreward.generators.base import Condition, Noise
 from avreward.report.tuning_page import write_tuning_page
 from avreward.training.generator._processes import from_all, process_count, process_rank
@@ -109,9 +110,10 @@ class _Tuning:
     """A run in progress."""
 
     def __init__(self, accelerator: Any, record: RunRecord, parts: TuningParts, say: Say) -> None:
-        self.accelerator, self.record, self.parts, self.run, self.say = accelerator, record, parts, record.run, say
+        self.accelerator, self.record, self.parts, self.run = accelerator, record, parts, record.run
         self.monitor: RewardMonitor | None = monitor_of(record) if parts.held_out is not None else None
         self.first = process_rank() == 0
+        self.say = say if self.first else lambda line: None
         record.facts = {
             "avreward": version("avreward"),
             "torch": torch.__version__,
@@ -131,8 +133,7 @@ class _Tuning:
         for line in warn_at_start(self.record, self.parts):
             self.say(line)
         clips = make_samples(self.parts) if self.run.guarded("samples") or self.run.guarded("probes") else []
-        if self.run.guarded("samples"):
-            keep_samples(self.record, self.parts, clips, 0, self._trackers())
+        self._keep(clips, 0)
         if self.run.guarded("probes"):
             for line in probe_reward(self.record, self.parts, clips):
                 self.say(line)
@@ -198,14 +199,20 @@ class _Tuning:
         return bool((groups.nan_to_num(-math.inf).amax(1) <= least).all())
 
     def _checkpoint(self) -> None:
-        if self.run.guarded("samples"):
-            keep_samples(self.record, self.parts, make_samples(self.parts), self.parts.loop.updates, self._trackers())
+        self._keep(make_samples(self.parts) if self.run.guarded("samples") else [], self.parts.loop.updates)
         save_checkpoint(self.record, self.parts.loop)
         self.record.write()
         write_tuning_page(page_of(self.record), self.record.folder / REPORT)
 
-    def _trackers(self) -> Any:
-        return self.accelerator if self.run.trackers else []
+    def _keep(self, clips: Sequence[Clip], update: int) -> None:
+        """Write samples; one that can't be written is a warning, and the run goes on."""
+        if not self.run.guarded("samples"):
+            return
+        try:
+            keep_samples(self.record, self.parts, clips, update, self.accelerator if self.run.trackers else [])
+        except MediaError as error:
+            if self.record.warn(f"samples: {error}"):
+                self.say(f"samples: {error}")
 
 
 def batch_of(
