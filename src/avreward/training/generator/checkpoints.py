@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Protocol
 
@@ -42,8 +43,10 @@ def save_tuning(loop: TuningLoop, path: str | Path) -> Path:
         "old": getattr(loop, "old", None),
         "head": None if (head := getattr(loop, "head", None)) is None else head.state(),
     }
+    content = io.BytesIO()  # torch's own writer does not say that a disk is full
+    torch.save(state, content)
     with whole_file(Path(path)) as part:
-        torch.save(state, part)
+        part.write_bytes(content.getbuffer())
     return Path(path)
 
 

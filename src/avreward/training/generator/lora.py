@@ -184,10 +184,11 @@ def save_lora(network: nn.Module, path: str | Path) -> Path:
     Raises:
         OSError: if it can't be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
+    content = save({name: value.contiguous() for name, value in lora_state(network).items()})
     with whole_file(Path(path)) as part:
-        save_file({name: value.contiguous() for name, value in lora_state(network).items()}, part)
+        part.write_bytes(content)
     return Path(path)
 
 

@@ -134,7 +134,7 @@ def _pipeline(name: str, options: Mapping[str, Any], device: torch.device) -> Fl
     if unknown is not None:
         raise unknown_name("options", unknown, PIPELINE_OPTIONS)
     with extra("diffusers"):
-        from diffusers import DiffusionPipeline
+        from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
 
         from avreward.generators.diffusers.flow import DiffusersFlow
     dtype = getattr(torch, str(options.get("dtype", "float32")), None)
@@ -146,6 +146,10 @@ def _pipeline(name: str, options: Mapping[str, Any], device: torch.device) -> Fl
         remedy = "name the folder of a diffusers pipeline, its name on the hub, or FILE.py:NAME"
         raise AvrewardError(f"{name}: this generator can't be loaded ({describe(error)}); {remedy}") from error
     pipeline.set_progress_bar_config(disable=True)
+    planned = getattr(getattr(pipeline, "scheduler", None), "config", {})
+    if planned.get("use_flow_sigmas") and planned.get("flow_shift"):  # such as UniPC, by which Wan is sampled
+        steps = planned.get("num_train_timesteps", 1000)
+        pipeline.scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=steps, shift=planned["flow_shift"])
     others = {key: value for key, value in options.items() if key != "dtype"}
     made: Any = DiffusersFlow(pipeline.to(device), **others)
     return made
