@@ -53,9 +53,9 @@ def read_clip_pairs(
         >>> from avreward.scoring import read_table
         >>> from avreward.selection import candidates_of, export_pairs, make_pairs
         >>> written = export_pairs(make_pairs(candidates_of(read_table("scores.parquet"))), "preferred")
-        >>> pairs = read_clip_pairs("preferred", condition=lambda row: Condition(clip=Clip.open(row["chosen"])))
-        >>> len(pairs) == len(written)
-        True
+        >>> pairs = read_clip_pairs("preferred")
+        >>> len(pairs) == len(written), pairs[0].condition.arguments
+        (True, {'prompt': 'prompt 0'})
     """
     rows = read_pairs(folder, split).to_pylist()
     sides = ("chosen", "rejected")

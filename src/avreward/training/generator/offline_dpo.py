@@ -41,7 +41,7 @@ class OfflineDpo:
 
     Example:
         >>> from tiny_diffusers import build  # in recipes/
-        >>> from avreward.generators import DiffusersFlow
+        >>> from avreward.generators import Condition, DiffusersFlow
         >>> from avreward.training import add_lora
         >>> tiny = build("WanPipeline")
         >>> generator = DiffusersFlow(tiny.pipeline, fps=16)
