@@ -12,6 +12,8 @@
 #   make format        put code and imports into shape
 #   make docs          build the site into site/; a warning is an error
 #   make cov           run the tests and print which lines and branches none of them reaches
+#   make audit         look for known vulnerabilities in the versions of constraints.txt; needs a network
+#   make lock          write hashes.txt, the hashes of these versions
 #   make mutants       break single lines and print which breaks no test notices
 #   make soak          attack for an hour: damaged files, kills, flipped bits, votes (SOAK=short: ten minutes)
 #   make clean         remove what was installed and made here
@@ -45,7 +47,7 @@ CORE := tests/audit tests/cli tests/datasets tests/evaluation tests/generators t
 OLDEST := $(VENV)-oldest
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check test-all test-oldest lint format docs cov mutants soak clean
+.PHONY: demo test check test-all test-oldest lint format docs cov audit lock mutants soak clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/avreward demo $(ARGS)
@@ -82,6 +84,16 @@ soak: $(VENV)/.installed-dev
 cov: $(VENV)/.installed-dev
 	$(PYTEST) --cov --cov-report term:skip-covered $(ARGS)
 
+audit: $(VENV)/bin/python
+	$(VENV)/bin/python scripts/audit.py
+
+# Every file of a version on PyPI, for all systems. Python 3.11.9, since some tools need more than 3.11.0.
+lock: $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	{ head -n 3 hashes.txt; $(VENV)/bin/python -m uv pip compile constraints.txt --no-deps --generate-hashes --python-version 3.11.9 \
+	  --no-header --no-annotate --quiet; } > hashes.new
+	mv hashes.new hashes.txt
+
 mutants: $(VENV)/.installed-dev
 	$(VENV)/bin/python benchmarks/mutants.py $(ARGS)
 
@@ -112,4 +124,4 @@ $(OLDEST)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) demo build dist site htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) .venv-audit demo build dist site htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

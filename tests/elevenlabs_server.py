@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -35,8 +35,8 @@ def mp3(seconds: float, pitch: float = 440.0) -> bytes:
 class SoundServer(ThreadingHTTPServer):
     """Answers requests by `script`, one word each; when it is used up, all is well.
 
-    Words: ``ok``; ``cut`` (the connection ends early), ``short`` (a whole but shorter sound), ``garbage``, ``slow``; a
-    number is a status, with ``429:0.3`` for a ``Retry-After``.
+    Words: ``ok``; ``cut`` (the connection ends early), ``short`` (a whole but shorter sound), ``garbage``, ``slow``,
+    ``huge`` (it never ends), ``drip`` (a byte at a time); a number is a status, with ``429:0.3`` for a ``Retry-After``.
     """
 
     daemon_threads = True
@@ -92,7 +92,22 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"request-id": f"r{number}", "character-cost": str(self.server.cost)}
         if word == "slow":
             time.sleep(1.5)
+        if word in ("huge", "drip"):
+            return self.pour(headers, b"\xff" * 65536 if word == "huge" else b"\xff")
         return self.send(200, data, "audio/mpeg", headers, cut=word == "cut")
+
+    def pour(self, headers: dict[str, str], piece: bytes) -> None:
+        """Send pieces until the client leaves."""
+        self.close_connection = True
+        self.send_response(200)
+        for name, value in {"Content-Type": "audio/mpeg", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(2_000):
+                self.wfile.write(piece)
+                if len(piece) == 1:
+                    time.sleep(0.02)
 
     def send(self, status: int, data: bytes, kind: str, headers: dict[str, str], cut: bool = False) -> None:
         try:

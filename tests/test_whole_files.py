@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from avreward import _whole_files, load_rater
+from avreward._locks import OutputInUse
 from avreward._whole_files import private_name, whole_file, whole_folder
 from avreward.rewards import load_reward, save_reward
 from avreward.scoring import read_table
@@ -87,7 +89,7 @@ def test_what_killed_runs_left_is_removed_and_what_others_write_stays(tmp_path):
 
 def test_of_concurrent_writers_one_wins_whole(tmp_path):
     def table(number):
-        with TableWriter(tmp_path / "scores.csv", ["a.b"], {}) as writer:
+        with suppress(OutputInUse), TableWriter(tmp_path / "scores.csv", ["a.b"], {}) as writer:
             for row in range(300):
                 writer.add(clip=f"{number}-{row}", **{"a.b": float(number)})
 

@@ -7,6 +7,8 @@ from html import escape
 from itertools import islice
 from typing import TypeAlias
 
+from avreward._printable import printable
+
 SHOWN = 10  # rows; the others are only counted
 
 
@@ -46,7 +48,7 @@ def text_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
     more = [f"… and {count - SHOWN} more"] if count > SHOWN else []
-    return "\n".join([title, *(f"  {line}".rstrip() for line in [*lines, *more])])
+    return "\n".join([printable(title), *(f"  {line}".rstrip() for line in [*lines, *more])])
 
 
 def html_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], count: int) -> str:
@@ -71,4 +73,4 @@ def counted(count: int, noun: str) -> str:
 def _cell(value: object) -> str:
     if value is None or isinstance(value, float):
         return number(value)
-    return " ".join(str(value).split())
+    return printable(" ".join(str(value).split()))

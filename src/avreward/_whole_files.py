@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
+from avreward._locks import claimed, is_lock, remove_if_free
+
 _LONGEST = 40  # characters of a name that its private name shows: a name has at most 255 bytes
 _PRIVATE = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part")
 
@@ -63,10 +65,13 @@ def private_folder(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a private folder beside `path` that becomes `path` at the end, and is removed on an error.
 
+    Meanwhile no other run writes `path`.
+
     Raises:
+        OutputInUse: if another run does.
         OSError: if it can't be written, or `path` has contents by then, as another run may have written it.
     """
-    with private_folder(path) as part:
+    with claimed(path), private_folder(path) as part:
         yield part
         if path.is_dir():
             path.rmdir()
@@ -80,6 +85,8 @@ def _sweep(folder: Path) -> None:
         return
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
+            if is_lock(entry.name):
+                remove_if_free(Path(entry.path))
             match = _PRIVATE.fullmatch(entry.name)
             if match is None or match[1] != _machine() or _runs(int(match[2])):
                 continue

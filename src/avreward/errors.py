@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from os import PathLike
+from reprlib import Repr
 from typing import Any
+
+from avreward._printable import message
 
 EVERY_CLIP = "failed on every clip"  # ends the note on the error of a rater that did
 RATER_FAILED = "the rater failed: "  # begins the reason of a clip on which a rater raised
 _LONGEST = 80  # characters of a value that a message shows
 _MOST_NAMES = 12  # of those that are known
+_BOUNDED = Repr()  # a value from a file may be of any size, or hold itself
+_BOUNDED.maxlevel, _BOUNDED.maxstring, _BOUNDED.maxother = 3, 4 * _LONGEST, 4 * _LONGEST
+_BOUNDED.maxlist = _BOUNDED.maxtuple = _BOUNDED.maxset = _BOUNDED.maxdict = 2 * _LONGEST
 
 
 class AvrewardError(Exception):
-    """Base of every error that this package raises on purpose; its text is one readable line."""
+    """Base of every error that this package raises on purpose; its text is one readable line.
+
+    Names in it are data: control characters and marks of direction are shown as escapes, and a very long text is cut.
+    """
+
+    def __str__(self) -> str:
+        return message(Exception.__str__(self))  # KeyError's, in a subclass, would put it in quotes
 
 
 class Described(str):
@@ -55,8 +67,6 @@ class ArgumentError(AvrewardError, ValueError):
 class UnknownNameError(ArgumentError, KeyError):
     """A name that is not among the known ones; made by `unknown_name`."""
 
-    __str__ = Exception.__str__  # KeyError's would put the message in quotes
-
 
 def unknown_name(name: str, got: object, known: Iterable[str], remedy: str | None = None) -> UnknownNameError:
     """Return the error for an unknown name; it suggests the closest known ones.
@@ -86,7 +96,7 @@ def describe(error: BaseException) -> str:
         >>> describe(RuntimeError("the network\nfell over"))
         'RuntimeError: the network fell over'
     """
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+    return message(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
 
 
 class MediaError(AvrewardError, ValueError):
@@ -121,5 +131,5 @@ def _shown(got: Any) -> str:
         return f"the class {got.__name__}"
     if hasattr(got, "shape") and hasattr(got, "dtype"):  # a tensor or array: its values would fill the screen
         return f"a {type(got).__name__} of shape {tuple(got.shape)} and type {got.dtype}"
-    text = " ".join(repr(got).split())
+    text = " ".join(_BOUNDED.repr(got).split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

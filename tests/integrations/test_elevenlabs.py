@@ -1,6 +1,7 @@
 """The provider of dubs over the network, by its own SDK, against a local server that misbehaves."""
 
 import json
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -174,8 +175,53 @@ def test_a_ledger_that_is_broken_is_no_empty_one(tmp_path):
         Budget(tmp_path)
 
 
-@pytest.mark.parametrize("told", ["nan", "inf", "cheap"])
-def test_a_cost_that_is_no_number_stays_reckoned(tmp_path, told):
+def test_a_sound_that_many_threads_want_at_once_is_paid_once(tmp_path):
+    clip = silent()
+    with sound_server(hold=0.1) as server, ThreadPoolExecutor(8) as pool:
+        one, other = generator(server, tmp_path), generator(server, tmp_path)  # as two runs with one folder
+        dubs = list(pool.map(lambda number: (one, other)[number % 2](clip, 0).audio, range(8)))
+        assert len(server.requests) == 1
+    assert all(torch.equal(dub, dubs[0]) for dub in dubs)
+    assert one.budget.made == 1
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+ASK = """
+import sys, torch
+from avreward import Clip
+from avreward.integrations.elevenlabs import ElevenLabs
+clip = Clip(video=torch.zeros(8, 3, 32, 32), fps=8, prompt="rain")
+print(ElevenLabs(sys.argv[2], base_url=sys.argv[1], pause=0.01)(clip, 0).audio.abs().sum().item())
+"""
+
+
+def test_a_sound_that_processes_want_at_once_is_paid_once(tmp_path):
+    with sound_server(hold=2.0) as server:
+        command = [sys.executable, "-c", ASK, server.url, str(tmp_path)]
+        runs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+        said = {run.communicate(timeout=120)[0] for run in runs}
+        assert len(server.requests) == 1
+    assert len(said) == 1
+    assert float(said.pop()) > 0
+
+
+def test_an_answer_that_never_ends_is_cut_off(tmp_path):
+    with sound_server("huge") as server:
+        generate = generator(server, tmp_path)
+        with pytest.raises(ServiceError, match="an answer of more than 4 MB for 1 s of sound"):
+            generate(silent(), 0)
+        assert len(server.requests) == 1  # such an address isn't paid again
+    assert [path.name for path in tmp_path.iterdir()] == ["spent.jsonl"]
+
+
+def test_an_answer_that_drips_is_given_up_and_asked_for_again(tmp_path):
+    with sound_server("drip") as server:
+        assert generator(server, tmp_path, total=0.3)(silent(), 0).has_audio
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("told", ["nan", "inf", "cheap", "0", "-1000"])
+def test_a_cost_that_cannot_be_stays_reckoned(tmp_path, told):
     with sound_server(cost=told) as server:
         generate = generator(server, tmp_path)
         generate(silent(), 0)

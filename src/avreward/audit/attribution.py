@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from avreward import _display
+from avreward._csv_cells import csv_of
 from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError
 
@@ -180,7 +181,7 @@ class Attribution(_display.ShownAsTable):
         if ending == ".json":
             text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         else:
-            text = self.to_frame().to_csv(index=False, lineterminator="\n")
+            text = csv_of(self.to_frame())
         with whole_file(target) as part:
             part.write_text(text, encoding="utf-8", errors="replace")
         return target

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+from avreward._printable import json_text, message, printable
 from avreward.errors import AvrewardError, describe
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ USAGE = 2  # the command was called wrongly, as typer itself reports it
 NOTHING = 3  # no file could be judged, or the result could not be written
 LISTED = 10  # problems of single clips that are printed, each in a line
 INTERRUPTED = 130  # as a shell reports Ctrl-C
-
-# Escape sequences would reach the terminal, and marks of direction would show a name in another order.
-CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+PIPE_CLOSED = 141  # as a shell reports a process that wrote to one
 
 Isolate = Annotated[
     bool | None,
@@ -73,26 +71,45 @@ class Told:
     verbose: bool = False
 
 
+CLAIMS = ExitStack()  # on the outputs of the command that runs
 TOLD = Told()  # set by `--quiet` and `--verbose` before a command runs
 
 
 def stderr() -> Console:
     """For progress and notes: everything that is neither the result nor a problem; with `--quiet` nothing."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False, quiet=TOLD.quiet)
+    return _console(stderr=True, quiet=TOLD.quiet)
 
 
 def stdout() -> Console:
     """Return the console for results. If it is not a terminal of known width, it is as wide as the table needs."""
-    from rich.console import Console
+    return _console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200)
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200)
+
+def _console(**options: Any) -> Console:
+    """Return a console that shows what is in a text as `printable` does, in tables and lines alike."""
+    from rich.console import Console
+    from rich.text import Text
+
+    class PlainConsole(Console):
+        def render_str(self, text: str, **how: Any) -> Text:
+            return super().render_str(printable(text, keep="\n"), **how)
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return PlainConsole(highlight=False, emoji=False, **options)
 
 
 def shown(path: Path) -> str:
     """Return a path as it can be printed: a file's name may be any bytes, also those that control a terminal."""
-    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", os.fsencode(path).decode("utf-8", "replace"))
+    return printable(str(path))
+
+
+def cell(text: str) -> str:
+    """Return a name or another text from data as rich markup that shows it as it is, on one line."""
+    from rich.markup import escape
+
+    return escape(printable(text))
 
 
 def named(name: str, why: str) -> str:
@@ -107,8 +124,12 @@ def named(name: str, why: str) -> str:
 
 def complain(text: str) -> None:
     """One line on standard error."""
-    line = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
-    print(f"avreward: {line}", file=sys.stderr)  # as it is: a file name is not markup
+    print(f"avreward: {message(' '.join(text.split()))}", file=sys.stderr)  # as it is: a file name is not markup
+
+
+def print_json_text(told: Any) -> None:
+    """Write JSON to standard output."""
+    sys.stdout.write(json_text(told) + "\n")
 
 
 class Complaints:
@@ -147,9 +168,7 @@ def progress(label: str, total: int) -> Iterator[Step]:
         task = bar.add_task(label, total=total, doing="")
 
         def step(doing: str = "") -> None:
-            from rich.markup import escape
-
-            bar.update(task, advance=1, doing=escape(doing))
+            bar.update(task, advance=1, doing=cell(doing))
 
         yield step
 
@@ -252,8 +271,18 @@ def _what_counts(raters: Mapping[str, Rater]) -> str:
     return overall[0] if overall else names[0]
 
 
+def hold(path: Path) -> None:
+    """Let no other run write an output until the command ends."""
+    from avreward._locks import claimed
+
+    CLAIMS.enter_context(claimed(path))
+
+
 def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:
-    """Check an output before the work that fills it: its ending, and its folder, which is made."""
+    """Check an output before the work that fills it: its ending, and its folder, which is made.
+
+    Until the command ends no other run writes it.
+    """
     if path is None:
         return
     if path.suffix.lower() not in endings:
@@ -265,6 +294,7 @@ def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:
     except OSError as error:
         problem = f"{path}: its folder can't be made ({error.strerror or error}); choose another place"
         raise typer.BadParameter(problem, param_hint=option) from error
+    hold(path)
 
 
 def _text(error: Exception) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
 from avreward._display import counted
-from avreward.cli._common import stdout
-from avreward.cli.curve import finite
+from avreward.cli._common import cell, print_json_text, stdout
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +35,7 @@ def print_comparison(found: SystemComparison, verdicts: list[FineTuneVerdict]) -
     means = _table("System", *names)
     for system in found.systems:
         cells = [found.score(dimension, system) for dimension in found.dimensions]
-        means.add_row(_plain(system), *(f"{amount(one.mean)} [{amount(one.low)}, {amount(one.high)}]" for one in cells))
+        means.add_row(cell(system), *(f"{amount(one.mean)} [{amount(one.low)}, {amount(one.high)}]" for one in cells))
     out.print(means)
     first = found.dimensions[0]
     chosen = [found.difference(name, v.after, v.before) for v in verdicts for name in found.dimensions]
@@ -52,9 +48,7 @@ def print_comparison(found: SystemComparison, verdicts: list[FineTuneVerdict]) -
     if found.categories:
         rows = _table("Category", "System", "Groups", *found.dimensions)
         for row in found.category_rows():
-            rows.add_row(
-                _plain(row[0].category), _plain(row[0].system), str(row[0].groups), *(amount(c.mean) for c in row)
-            )
+            rows.add_row(cell(row[0].category), cell(row[0].system), str(row[0].groups), *(amount(c.mean) for c in row))
         out.print(rows)
     hidden = len(found.differences) - len(pairs)
     if hidden and not verdicts:
@@ -72,7 +66,7 @@ def _differences(pairs: Sequence[SystemDifference]) -> Table:
     for one in pairs:
         least = f"needs {one.needed} groups" if one.groups < one.needed else amount(one.smallest)
         cells = (str(one.groups), span(one), percent(one.wins), p_text(one.p), p_text(one.corrected), least)
-        rows.add_row(*map(_plain, (f"{one.first} − {one.second}", one.dimension, *cells)))
+        rows.add_row(*map(cell, (f"{one.first} − {one.second}", one.dimension, *cells)))
     return rows
 
 
@@ -86,7 +80,7 @@ def _wins(found: SystemComparison, dimension: str) -> Table:
         pairs = [None if other == system else found.difference(dimension, system, other) for other in found.systems]
         score = found.score(dimension, system)
         strength = f"{signed(score.strength)} [{amount(score.strength_low)}, {amount(score.strength_high)}]"
-        rows.add_row(_plain(system), *(percent(one.wins) if one else "" for one in pairs), _plain(strength))
+        rows.add_row(cell(system), *(percent(one.wins) if one else "" for one in pairs), cell(strength))
     return rows
 
 
@@ -95,16 +89,10 @@ def _table(first: str, *heads: str) -> Table:
     from rich.table import Table
 
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    rows.add_column(_plain(first), no_wrap=True)
+    rows.add_column(cell(first), no_wrap=True)
     for head in heads:
-        rows.add_column(_plain(head), justify="right")
+        rows.add_column(cell(head), justify="right")
     return rows
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def print_json(found: SystemComparison, verdicts: list[FineTuneVerdict], source: str) -> None:
@@ -130,4 +118,4 @@ def print_json(found: SystemComparison, verdicts: list[FineTuneVerdict], source:
         ],
         **{part: [asdict(one) for one in getattr(found, part)] for part in parts},
     }  # fmt: skip
-    typer.echo(json.dumps(finite(told), indent=2, allow_nan=False, ensure_ascii=False))
+    print_json_text(told)

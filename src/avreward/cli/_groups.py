@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avreward.cli import _ranking
-from avreward.cli._common import progress, stdout
+from avreward.cli._common import cell, progress, stdout
 from avreward.errors import AvrewardError
 
 if TYPE_CHECKING:
@@ -113,26 +113,23 @@ def labels(ranking: GroupedRanking) -> dict[str, str]:
 
 def print_table(ranking: GroupedRanking, page: Path | None = None) -> None:
     """Print the winner of each group, then what is not ranked."""
-    from rich.markup import escape
-
     from avreward.scoring._grouping import in_words
 
     out = stdout()
     out.print(_table(ranking))
     clips = sum(len(one.picked.order) for one in ranking.groups.values())
-    out.print(f"{clips} clips ranked in {len(ranking.groups)} groups by {escape(in_words(ranking.by, ranking.column))}")
-    out.print(f"Reward: {escape(repr(ranking.reward))}")
+    out.print(f"{clips} clips ranked in {len(ranking.groups)} groups by {cell(in_words(ranking.by, ranking.column))}")
+    out.print(f"Reward: {cell(repr(ranking.reward))}")
     for name, why in ranking.missing.items():
-        out.print(escape(f"{name}: not ranked: {why}"), style="yellow", soft_wrap=True)
+        out.print(cell(f"{name}: not ranked: {why}"), style="yellow", soft_wrap=True)
     for line in ranking.notes:
-        out.print(escape(line), style="dim", soft_wrap=True)
+        out.print(cell(line), style="dim", soft_wrap=True)
     if page is not None:
-        out.print(f"Report: {escape(str(page))}", soft_wrap=True)
+        out.print(f"Report: {cell(str(page))}", soft_wrap=True)
 
 
 def _table(ranking: GroupedRanking) -> Table:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     from avreward.report.page import ABSENT, number
@@ -148,7 +145,7 @@ def _table(ranking: GroupedRanking) -> Table:
         values = one.picked.rewards.values
         ahead = number(float(values[first] - values[rest[0]])) if rest else ABSENT
         name = _ranking.short_names(one.names)[first]
-        cells = (escape(shown[group]), escape(name), number(float(values[first])), ahead, str(len(one.picked.order)))
+        cells = (cell(shown[group]), cell(name), number(float(values[first])), ahead, str(len(one.picked.order)))
         table.add_row(*cells)
     return table
 
@@ -217,17 +214,17 @@ def save_best(ranking: GroupedRanking, folder: Path) -> None:
 
 def save_sources(folder: Path, saved: Mapping[str, tuple[str, Ranking]]) -> None:
     """Write ``best.csv`` into `folder`, a manifest: group → name of the file there and the ranking that it has won."""
-    import csv
     import io
 
+    from avreward._csv_cells import CellWriter
     from avreward.report.page import write_whole
 
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["clip", "group", "source", "reward"])
+    rows = CellWriter(text, ["clip", "group", "source", "reward"])
     for group, (name, one) in saved.items():
         best = one.picked.best_index
-        rows.writerow([name, group, one.names[best], float(one.picked.rewards.values[best])])
+        reward = float(one.picked.rewards.values[best])
+        rows.add({"clip": name, "group": group, "source": one.names[best], "reward": reward})
     path = folder / "best.csv"
     try:
         write_whole(path, text.getvalue())

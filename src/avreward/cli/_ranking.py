@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avreward.cli._common import progress, stderr, stdout
+from avreward.cli._common import cell, print_json_text, progress, stderr, stdout
 from avreward.errors import AvrewardError
 
 if TYPE_CHECKING:
@@ -62,25 +61,22 @@ class Ranking:
 
 def print_table(ranking: Ranking, page: Path | None = None) -> None:
     """Print the ranking for a person, then what is missing and what was not judged."""
-    from rich.markup import escape
-
     out = stdout()
     out.print(_table(ranking, wide=out.width >= WIDE))
-    out.print(f"Reward: {escape(repr(ranking.reward))}")
+    out.print(f"Reward: {cell(repr(ranking.reward))}")
     for line in [*_absent(ranking), *(f"{name}: not ranked: {why}" for name, why in ranking.missing.items())]:
-        out.print(escape(line), style="yellow", soft_wrap=True)
+        out.print(cell(line), style="yellow", soft_wrap=True)
     if len({frozenset(ranking.picked.rewards.basis[i]) for i in ranking.picked.order}) > 1:
         warning = "--mixed: these rewards are made of different dimensions; fewer dimensions can make a higher number"
         out.print(warning, style="yellow", soft_wrap=True)
     for line in ranking.notes:
-        out.print(escape(line), style="dim", soft_wrap=True)
+        out.print(cell(line), style="dim", soft_wrap=True)
     if page is not None:
-        out.print(f"Report: {escape(str(page))}", soft_wrap=True)
+        out.print(f"Report: {cell(str(page))}", soft_wrap=True)
 
 
 def _table(ranking: Ranking, wide: bool) -> Table:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     from avreward.report.build import label_of, own_dimension, shown
@@ -94,14 +90,14 @@ def _table(ranking: Ranking, wide: bool) -> Table:
     table.add_column("Reward", justify="right")
     for pair in columns:
         label = label_of(*pair, reward).replace("_", " ")
-        table.add_column(label, justify="right", min_width=max(map(len, label.split())))
+        table.add_column(cell(label), justify="right", min_width=max(map(len, label.split())))
     names = short_names(ranking.names)
     between = " " if wide else "\n"
     for place, i in enumerate(picked.order, 1):
         cells = [_number(float(picked.rewards.values[i]), own[1] if own else None)]
         cells += [_cell(picked, i, rater.name, dimension) for rater, dimension in columns]
         style = "bold" if place == 1 and len(picked.order) > 1 else None
-        table.add_row(str(place), escape(names[i]), *(between.join(cell) for cell in cells), style=style)
+        table.add_row(str(place), cell(names[i]), *(between.join(cell) for cell in cells), style=style)
     return table
 
 
@@ -147,7 +143,7 @@ def write_json(
         "report": str(page) if page is not None else None,
         "seconds": round(ranking.wall_s, 3),
     }
-    sys.stdout.write(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    print_json_text(whole)
 
 
 def write_page(
@@ -182,12 +178,14 @@ def write_page(
 
 def save_clip(clip: Clip, path: Path) -> None:
     """Write a candidate: its own file as it is where the ending agrees, so that nothing is encoded twice."""
+    from avreward._whole_files import whole_file
     from avreward.report._media import own_file
 
     own = own_file(clip)
     try:
         if own is not None and own.suffix.lower() == path.suffix.lower():
-            shutil.copyfile(own, path)
+            with whole_file(path) as part:
+                shutil.copyfile(own, part)
         else:
             clip.save(path)
     except OSError as error:

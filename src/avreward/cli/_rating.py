@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avreward._printable import printable
 from avreward.cli._common import Complaints, progress, stderr
 from avreward.cli._ranking import Ranking
 from avreward.errors import AvrewardError, MediaError
@@ -76,7 +77,7 @@ def rate(
             for (name, clip), scored in zip(opened.items(), rows, strict=True):
                 step(name)
                 if scored.error is not None or scored.rewards is None:
-                    failed[name] = (scored.error or "not judged").removeprefix(f"{clip.path}: ")
+                    failed[name] = (scored.error or "not judged").removeprefix(f"{printable(str(clip.path))}: ")
                 else:
                     found[name] = replace(scored, clip=clip)
     tell = Complaints()
@@ -152,7 +153,7 @@ def different_content(listed: Mapping[str, ListedClip], rated: RatedClips) -> st
 
 def _reason(error: AvrewardError) -> str:
     """Return an error's text without the file's name in front: it is listed beside the name."""
-    return str(error).removeprefix(f"{error.source}: ") if isinstance(error, MediaError) else str(error)
+    return str(error).removeprefix(f"{printable(error.source)}: ") if isinstance(error, MediaError) else str(error)
 
 
 def rank_table(

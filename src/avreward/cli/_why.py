@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from avreward.cli._common import complain, progress, stdout
+from avreward.cli._common import cell, complain, progress, stdout
 
 if TYPE_CHECKING:
     from avreward.audit.attribution import Attribution
@@ -54,11 +54,9 @@ def attributions_of(ranking: Ranking) -> dict[int, Attribution]:
 
 def print_sentences(labels: Mapping[str, str], whys: Mapping[str, Why | None]) -> None:
     """Print a sentence for each group: name → what sets its best one apart."""
-    from rich.markup import escape
-
     for group, why in whys.items():
         if why is not None:
-            stdout().print(escape(f"{labels[group]}: {why.sentence()}"), soft_wrap=True)
+            stdout().print(cell(f"{labels[group]}: {why.sentence()}"), soft_wrap=True)
 
 
 def print_why(why: Why | None) -> None:
@@ -66,20 +64,19 @@ def print_why(why: Why | None) -> None:
     if why is None:
         return
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     from avreward.report.page import lower_first, words
 
     out = stdout()
-    out.print(escape(why.sentence()), style="bold", soft_wrap=True)
+    out.print(cell(why.sentence()), style="bold", soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Difference", overflow="fold")
     for title in ("Best", "Runner-up", "Mean", "Over runner-up", "Over mean"):
         table.add_column(title, justify="right")
     for rows in (why.dimensions, why.measurements[:LISTED]):
         for row in rows:
-            table.add_row(*map(escape, _cells(row)), style="dim" if row.kind == "measurement" else None)
+            table.add_row(*map(cell, _cells(row)), style="dim" if row.kind == "measurement" else None)
         table.add_section()
     if why.rows:
         out.print(table)
@@ -87,7 +84,7 @@ def print_why(why: Why | None) -> None:
         out.print("Measurements: differences in points of their dimension", style="dim")
     if why.equal:
         equal = ", ".join(lower_first(words(name)) for name in why.equal)
-        out.print(escape(f"Equal for all: {equal}"), style="dim", soft_wrap=True)
+        out.print(cell(f"Equal for all: {equal}"), style="dim", soft_wrap=True)
 
 
 def _cells(row: Contrast) -> list[str]:

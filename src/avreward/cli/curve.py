@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli._common import RaterNames, stderr, stdout, writable
+from avreward.cli._common import RaterNames, cell, print_json_text, stderr, stdout, writable
 from avreward.cli._inputs import PromptsFile, TableOrClips
 from avreward.cli._scored import table_of
 
@@ -92,7 +91,7 @@ def _print(found: BestOfKCurve) -> None:
     if found.curse is not None:
         heads += [f"{found.curse.second}, σ", "Predicted, σ"]
     for head in heads:
-        rows.add_column(head, justify="right", no_wrap=True)
+        rows.add_column(cell(head), justify="right", no_wrap=True)
     for k in _shown(len(found.points)):
         point = found.points[k - 1]
         cells = [str(k), str(point.prompts), *map(span, (point.expected, point.gain, point.win_rate))]
@@ -145,13 +144,4 @@ def _shown(last: int) -> list[int]:
 
 def _print_json(found: BestOfKCurve, table: Path) -> None:
     told = {"table": str(table), "prompts": found.prompts, "candidates": found.candidates, **asdict(found)}
-    typer.echo(json.dumps(finite(told), indent=2, allow_nan=False, ensure_ascii=False))
-
-
-def finite(value: Any) -> Any:
-    """Return `value` with null in the place of numbers that JSON can't hold."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): finite(one) for key, one in value.items()}
-    return [finite(one) for one in value] if isinstance(value, (list, tuple)) else value
+    print_json_text(told)

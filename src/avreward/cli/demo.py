@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, progress, rater_of, reward_of, stdout
+from avreward.cli._common import SOME_FAILED, cell, hold, progress, rater_of, reward_of, stdout
 
 
 def demo(
@@ -26,6 +26,7 @@ def demo(
     from avreward.errors import AvrewardError
     from avreward.scoring._torch_threads import one_core
 
+    hold(out)
     try:
         with progress("Making clips", len(DEFECTS) + 1) as step, one_core():
             files = demo_candidates(seed, out, step=step)
@@ -45,4 +46,6 @@ def demo(
     if best != files[BEST].name:
         stdout().print(f"[bold red]✗[/] The original should have won, but {best} did.")
         raise typer.Exit(SOME_FAILED)
-    stdout().print(f"[bold green]✓[/] The planted best, {best}, won. Open {page} to see and hear why.", soft_wrap=True)
+    stdout().print(
+        f"[bold green]✓[/] The planted best, {best}, won. Open {cell(str(page))} to see and hear why.", soft_wrap=True
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +15,7 @@ from avreward.cli._common import (
     SOME_FAILED,
     RaterNames,
     complain,
+    print_json_text,
     progress,
     raters_of,
     reward_of,
@@ -145,6 +145,7 @@ def _planned(
     """Show and write the plan; ask before money is spent."""
     import pandas
 
+    from avreward._csv_cells import write_csv
     from avreward.integrations import DescriptionTable, prompt_of
     from avreward.integrations.elevenlabs import CREDITS_A_SECOND
     from avreward.studies.dubbing import plan_of
@@ -152,7 +153,7 @@ def _planned(
     rows = plan_of(videos, DescriptionTable(describe) if describe else prompt_of, n)
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / "plan.csv") as part:
-        pandas.DataFrame(rows).to_csv(part, index=False)
+        write_csv(pandas.DataFrame(rows), part)
     most = sum(row["seconds_of_sound"] for row in rows) * CREDITS_A_SECOND
     requests = sum(row["requests"] for row in rows)
     for row in rows[:FAILURES]:
@@ -201,7 +202,7 @@ def _print(done: Dubbed, videos: int, as_json: bool) -> None:
             "folder": str(done.folder), "best": {name: str(path) for name, path in done.best.items()},
             "pairs": done.pairs, "failed": done.failed, "stopped": done.stopped,
         }  # fmt: skip
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json_text(found)
     else:
         stdout().print(f"{len(done.best)} of {videos} videos dubbed, in {done.folder / 'best'}", markup=False)
         if done.pairs:

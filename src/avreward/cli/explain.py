@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -14,6 +13,8 @@ import typer
 
 from avreward.cli._common import (
     RaterNames,
+    cell,
+    print_json_text,
     progress,
     raters_of,
     reward_of,
@@ -96,7 +97,7 @@ def explain(
     if report is not None:
         _write_page(picked, chosen, found, report, time.monotonic() - started)
     if as_json:
-        sys.stdout.write(json.dumps(_told(found, chosen, rewards, costs, report), indent=2, allow_nan=False) + "\n")
+        print_json_text(_told(found, chosen, rewards, costs, report))
     else:
         _print(found, chosen, rewards, costs, report)
     if out is not None:
@@ -140,25 +141,24 @@ def _told(
 def _print(
     found: Attribution, reward: Reward, rewards: Rewards, costs: list[MeasurementView], report: Path | None
 ) -> None:
-    from rich.markup import escape
 
     from avreward.report.build import label_of, own_dimension, shown
     from avreward.report.page import lower_first, number, points, words
 
     out = stdout()
-    out.print(f"[bold]{escape(found.reward)} = {number(found.value)}[/bold]  {escape(found.name)}", soft_wrap=True)
+    out.print(f"[bold]{cell(found.reward)} = {number(found.value)}[/bold]  {cell(found.name)}", soft_wrap=True)
     scores = [
         f"{lower_first(words(label_of(*pair, reward)))} {number(float(rewards.scores[pair[0].name][pair[1].name][0]))}"
         for pair in shown(reward)
         if pair != own_dimension(reward)
     ]
     if scores:
-        out.print(escape(", ".join(scores)), soft_wrap=True)
+        out.print(cell(", ".join(scores)), soft_wrap=True)
     if costs:
         said = ", ".join(f"{lower_first(words(m.name))} {points(-(m.points or 0.0))}" for m in costs)
-        out.print(escape(f"Costs most: {said}"), soft_wrap=True)
+        out.print(cell(f"Costs most: {said}"), soft_wrap=True)
     out.print(f"By {found.method}:", style="dim")
     for line in found.summary():
-        out.print(escape(line), soft_wrap=True)
+        out.print(cell(line), soft_wrap=True)
     if report is not None:
-        out.print(f"Report: {escape(str(report))}", soft_wrap=True)
+        out.print(f"Report: {cell(str(report))}", soft_wrap=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, RaterNames, stdout, writable
+from avreward.cli._common import SOME_FAILED, RaterNames, print_json_text, stdout, writable
 from avreward.cli._inputs import PromptsFile, TableOrClips, keep_inputs
 from avreward.cli._scored import table_of
 from avreward.cli.curve import RewardColumn
@@ -80,4 +78,4 @@ def _print_json(found: FilteredTable, written: Path) -> None:
     dropped = [{"clip": clip, "reason": why} for clip, why in zip(clips, found.why, strict=True) if why is not None]
     kept = [clip for clip, why in zip(clips, found.why, strict=True) if why is None]
     told = {"clips": len(clips), "kept": kept, "dropped": dropped, "reasons": dict(found.reasons), "out": str(written)}
-    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    print_json_text(told)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from avreward._printable import message
 from avreward.cli import (
     compare,
     convert,
@@ -25,11 +31,12 @@ from avreward.cli import (
     train,
     verify,
 )
-from avreward.cli._common import INTERRUPTED, NOTHING, TOLD, USAGE, complain
+from avreward.cli._common import CLAIMS, INTERRUPTED, NOTHING, PIPE_CLOSED, TOLD, USAGE, complain
 from avreward.cli.people import ask, evaluate, study
 from avreward.cli.training import perturb, teach, tune
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # the base of all that typer prints
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # such errors name no file, least of all standard output
 
 
@@ -48,16 +55,27 @@ class Command(TyperCommand):
 class Commands(TyperGroup):
     """Turn a wrong input or rater into one line and an exit code; anything else is a bug, with its traceback."""
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read the arguments before the command."""
+        with _usage_errors_shown_plainly():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with _usage_errors_shown_plainly(), CLAIMS:
+                result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
         except AvrewardError as error:
             if TOLD.verbose:
                 traceback.print_exc()
             called_wrongly = isinstance(error, ArgumentError | KeyError) and _broken(error) is None  # KeyError: a name
             complain(self._in_options(ctx, error) if called_wrongly else str(error))
             raise typer.Exit(USAGE if called_wrongly else NOTHING) from error
+        except BrokenPipeError:  # whoever reads has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that nothing is said when Python flushes at the end
+            raise typer.Exit(PIPE_CLOSED) from None
         except OSError as error:  # a full disk, a folder that can't be written
             if TOLD.verbose:
                 traceback.print_exc()
@@ -83,6 +101,26 @@ class Commands(TyperGroup):
         return str(error).replace(str(name), options[name], 1) if name in options else str(error)
 
 
+@contextmanager
+def _usage_errors_shown_plainly() -> Iterator[None]:
+    """Escape what an error of usage quotes, and cut it: typer prints it as it is."""
+    try:
+        yield
+    except _USAGE_ERROR as error:
+        error.message = message(str(error.message))
+        raise
+
+
+def _plain_warning(text: Warning | str, category: type[Warning], *where: Any) -> str:
+    """Return a warning as it is printed: meant for users, in one line without a line of source."""
+    if issubclass(category, UserWarning):
+        return f"avreward: {message(' '.join(str(text).split()))}\n"
+    return message(_PYTHONS_FORMAT(text, category, *where))
+
+
+_PYTHONS_FORMAT = warnings.formatwarning
+
+
 def _broken(error: Exception) -> str | None:
     """Return the note on the error of a rater that failed on every clip."""
     return next((note for note in getattr(error, "__notes__", ()) if note.endswith(EVERY_CLIP)), None)
@@ -91,7 +129,7 @@ def _broken(error: Exception) -> str | None:
 EXIT_CODES = (
     "Exit codes: 0 all went well; 1 some files failed and the others were judged (demo: the original did not win; "
     "tune: a guard stopped the run); 2 the command was called wrongly; 3 nothing could be judged or written; "
-    "130 interrupted."
+    "130 interrupted; 141 output that nobody reads."
 )
 
 app = typer.Typer(
@@ -142,6 +180,7 @@ def avreward(
     and `--verbose` stand before or after the command.
     """
     TOLD.quiet, TOLD.verbose = quiet, verbose
+    warnings.formatwarning = _plain_warning  # type: ignore[assignment]  # its parameters have other names
     if version:
         from importlib.metadata import version as of
 

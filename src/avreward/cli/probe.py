@@ -12,6 +12,7 @@ import typer
 from avreward.cli._common import (
     SOME_FAILED,
     RaterNames,
+    cell,
     complain,
     progress,
     raters_of,
@@ -120,7 +121,6 @@ def _opened(paths: list[Path], prompts: Path | None) -> tuple[dict[str, Clip], d
 def _print(card: RewardCard) -> None:
     """Print the card's figures."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     from avreward.audit._statistics import median
@@ -138,21 +138,21 @@ def _print(card: RewardCard) -> None:
         cells += [interval(found), signed(found.sds if found else None)]
         cells += [f"{above} of {len(row.there)}" for above in (row.above_median, row.above_own)]
         style = {"beats": "bold red", "sometimes": "yellow", "missing": "dim"}.get(row.verdict)
-        table.add_row(row.name, *cells, SAID[row.verdict], style=style)
+        table.add_row(cell(row.name), *cells, SAID[row.verdict], style=style)
     console = stdout()
     console.print(table)
     middle = median(card.real)
     console.print(
-        f"Reward: {escape(card.expression)}; real clips: {len(card.clips)}, median {number(middle or 0.0)}",
+        f"Reward: {cell(card.expression)}; real clips: {len(card.clips)}, median {number(middle or 0.0)}",
         soft_wrap=True,
     )
     for line in _summary(card):
-        console.print(escape(line), soft_wrap=True)
+        console.print(cell(line), soft_wrap=True)
     if len(card.clips) < FEW:
         console.print(f"Few clips: {len(card.clips)}. No interval below {FEW}, and little to compare with; take ten.",
                       style="yellow", soft_wrap=True)  # fmt: skip
     for note in card.notes:
-        console.print(escape(note), style="yellow", soft_wrap=True)
+        console.print(cell(note), style="yellow", soft_wrap=True)
 
 
 def _summary(card: RewardCard) -> list[str]:

@@ -16,6 +16,7 @@ from avreward.cli._common import (
     Isolate,
     RaterNames,
     complain,
+    hold,
     raters_of,
     reward_of,
     shown,
@@ -117,6 +118,7 @@ def rank(
         )
     if best_dir is not None:
         _outside(best_dir, clips, inputs)
+        hold(best_dir)
     if group_by is not None:
         names_column(found.values(), group_by)  # before anything is rated
     if table is not None:

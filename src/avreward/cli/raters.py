@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli._common import stdout
+from avreward.cli._common import cell, print_json_text, stdout
 
 if TYPE_CHECKING:
     from avreward.raters.base import Rater
@@ -37,7 +36,7 @@ def raters(
     """
     found = _named(names) if names else _listed(details)
     if as_json:
-        typer.echo(json.dumps([_told(card, rater, details) for card, rater in found], indent=2, allow_nan=False))
+        print_json_text([_told(card, rater, details) for card, rater in found])
         return
     if names or details:
         for card, rater in found:
@@ -104,7 +103,6 @@ def _told(card: RaterCard, rater: Rater | None, details: bool) -> dict[str, Any]
 
 def _print_list(cards: Sequence[RaterCard]) -> None:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -113,14 +111,13 @@ def _print_list(cards: Sequence[RaterCard]) -> None:
     for card in cards:
         names = ", ".join(d.name for d in card.dimensions if not d.detail)
         cells = (card.name, names or "known after loading", _needs(card.needs), card.licence, card.checkpoint or "none")
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(cell, cells))
     stdout().print(table)
     stdout().print("[dim]avreward raters NAME describes the dimensions of one[/dim]")
 
 
 def _print(card: RaterCard, rater: Rater | None, details: bool) -> None:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     facts = [f"licence {card.licence}", f"checkpoint {card.checkpoint or 'none'}"]
@@ -128,7 +125,7 @@ def _print(card: RaterCard, rater: Rater | None, details: bool) -> None:
         reads = "reads the prompt" if rater.prompt_anchored else "does not read the prompt"
         gradients = "with gradients" if rater.differentiable else "without gradients"
         facts = [reads, gradients, f"fingerprint {rater.fingerprint}", *facts]
-    title = f"[bold]{card.name}[/bold]  [dim]{escape(', '.join(facts))}[/dim]"
+    title = f"[bold]{cell(card.name)}[/bold]  [dim]{cell(', '.join(facts))}[/dim]"
     table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("Dimension", "Range", "Better", "Needs", "Levels", "What it is"):
         table.add_column(heading, no_wrap=heading == "Dimension")
@@ -140,7 +137,7 @@ def _print(card: RaterCard, rater: Rater | None, details: bool) -> None:
     stdout().print(table)
     hidden = sum(d.detail for d in dimensions)
     if hidden and not details:
-        stdout().print(f"[dim]and {hidden} measurements behind them: avreward raters {card.name} --details[/dim]")
+        stdout().print(f"[dim]and {hidden} measurements behind them: avreward raters {cell(card.name)} --details[/dim]")
 
 
 def _needs(needs: frozenset[str]) -> str:
@@ -148,15 +145,14 @@ def _needs(needs: frozenset[str]) -> str:
 
 
 def _row(dimension: Dimension) -> tuple[str, ...]:
-    from rich.markup import escape
 
     ends = (f"{end:g}" if math.isfinite(end) else "any" for end in (dimension.low, dimension.high))
     scale = " to ".join(ends).replace("any to any", "any")
     return (
-        dimension.name,
-        f"{scale} {dimension.unit}".strip(),
+        cell(dimension.name),
+        cell(f"{scale} {dimension.unit}".strip()),
         {True: "higher", False: "lower", None: "neither"}[dimension.higher_is_better],
         _needs(dimension.needs),
         "bad … excellent" if dimension.calibrated else "none",
-        escape(dimension.description),
+        cell(dimension.description),
     )

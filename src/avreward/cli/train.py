@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli._common import stderr, stdout
+from avreward.cli._common import cell, print_json_text, stderr, stdout
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,7 +50,7 @@ def train(
     metrics = best_metrics(trained.record["stages"])
     folder = Path(run.output) / "rater"
     if as_json:
-        typer.echo(json.dumps({"rater": str(folder), "stages": metrics}, indent=2))
+        print_json_text({"rater": str(folder), "stages": metrics})
     else:
         stdout().print(_table(metrics))
     console.print(f"{folder}: {trained.name}, {trained.fingerprint}", markup=False, soft_wrap=True)
@@ -80,11 +80,11 @@ def _table(metrics: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     names = list(dict.fromkeys(name for row in metrics for name in row if "/" not in name))
-    table = Table(*names, title="Held-out metrics of the weights that were kept")
+    table = Table(*map(cell, names), title="Held-out metrics of the weights that were kept")
     for row in metrics:
         table.add_row(*(_cell(row.get(name)) for name in names))
     return table
 
 
 def _cell(value: Any) -> str:
-    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else cell(str(value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, stdout
+from avreward.cli._common import SOME_FAILED, cell, print_json_text, stdout
 
 if TYPE_CHECKING:
     from avreward.evaluation.verification import Verification
@@ -59,7 +58,6 @@ def verify(
 
 def _print(result: Verification) -> None:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -71,11 +69,11 @@ def _print(result: Verification) -> None:
     for row in result.rows:
         verdict = "[green]agrees[/green]" if row.agrees else "[red]differs[/red]"
         numbers = (row.published, row.ours, row.ours - row.published, row.tolerance)
-        table.add_row(escape(row.clip), row.dimension, *(f"{number:.4f}" for number in numbers), verdict)
+        table.add_row(cell(row.clip), cell(row.dimension), *(f"{number:.4f}" for number in numbers), verdict)
     out = stdout()
     out.print(table)
     for dimension, value in result.order.items():
-        out.print(f"Order of {dimension}: SRCC {value:.3f}")
+        out.print(f"Order of {dimension}: SRCC {value:.3f}", markup=False)
     out.print(result.verdict[0].upper() + result.verdict[1:] + ".", markup=False, soft_wrap=True)
 
 
@@ -86,4 +84,4 @@ def _print_json(result: Verification) -> None:
     ]
     told = {"passed": result.passed, "verdict": result.verdict, "order": dict(result.order), "rows": rows}
     told["not_compared"] = list(result.left)
-    typer.echo(json.dumps(told, indent=2, allow_nan=False))
+    print_json_text(told)

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TextIO
 
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError
 from avreward.generators.base import GeneratorStopped
 
@@ -98,7 +99,7 @@ class Budget:
         spent, made = 0.0, 0
         for number, line in enumerate(file, 1):
             try:
-                entry = json.loads(line)
+                entry = parsed_json(line)
                 spent += entry["credits"]
                 made += entry["calls"]
                 if not math.isfinite(spent):

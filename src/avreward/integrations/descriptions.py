@@ -7,6 +7,7 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
+from avreward._csv_cells import restored_row
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError
 
@@ -62,7 +63,7 @@ def read_column(path: Path, column: str) -> dict[str, str]:
     """Return the column ``clip`` of a CSV file → another column of it, without blanks around them."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            rows = [restored_row(row) for row in csv.DictReader(file)]
             names = set(rows[0]) if rows else set()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         got = Described(f"a file that can't be read ({error})")

@@ -15,6 +15,7 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from avreward._extras import extra
+from avreward._locks import claimed
 from avreward._whole_files import private_name, publish, whole_file
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
@@ -30,6 +31,7 @@ SHORTEST, LONGEST = 0.5, 30.0  # seconds that the API makes
 CREDITS_A_SECOND = 40.0  # of sound, the most expensive rate known; an answer states its cost ("character-cost")
 FORMAT = "mp3_44100_128"  # open to all plans
 WAIT_AT_MOST = 60.0  # seconds between two attempts
+LARGEST = 4_000_000  # bytes of an answer; 30 s of sound are 480,000
 _AGAIN = frozenset({408, 409, 425, 429})  # and 500 or more
 _REMEDIES = {
     401: f"set {KEY} to a valid key, of an account with credits",
@@ -52,7 +54,8 @@ class ElevenLabs:
 
     The key is read from the environment, ``ELEVENLABS_API_KEY``. A request that times out, that is refused for being
     one too many (429) or by an error of the server (5xx), and an answer that is not a whole sound, are tried
-    again after a growing pause, or the one that the server asks for. Calls may come from several threads.
+    again after a growing pause, or the one that the server asks for. Calls may come from several threads and processes:
+    those that want one sound at the same time pay for one. Answers have a largest size and a longest time.
 
     Args:
         folder: where answers and what they cost are kept.
@@ -64,6 +67,7 @@ class ElevenLabs:
         concurrency: requests at a time.
         attempts: at one sound.
         timeout: seconds without a byte.
+        total: seconds for a whole answer once it has begun.
         pause: seconds before the second attempt, doubled for each further one.
         base_url: of the API (*optional*).
 
@@ -87,6 +91,7 @@ class ElevenLabs:
         concurrency: int = 2,
         attempts: int = 4,
         timeout: float = 60.0,
+        total: float = 300.0,
         pause: float = 1.0,
         base_url: str | None = None,
     ) -> None:
@@ -100,7 +105,7 @@ class ElevenLabs:
         self.folder, self.describe = Path(folder), describe
         self.settings = {"prompt_influence": prompt_influence, "model_id": model, "output_format": FORMAT}
         self.budget = Budget(self.folder, credits=credits, calls=calls)
-        self.concurrency, self.attempts, self.pause = concurrency, attempts, pause
+        self.concurrency, self.attempts, self.pause, self.total = concurrency, attempts, pause, total
         self._line = BoundedSemaphore(concurrency)
         self._given_up: str | None = None
         # A redirect would be sent the key, too.
@@ -126,14 +131,17 @@ class ElevenLabs:
         path = self.folder / f"{run_key(text, seconds, self.settings, condition.keys['video'])}-{seed}.mp3"
         if not path.exists():
             with self._writing():
-                self._fetch(path, text, seconds, seed)
+                self.folder.mkdir(parents=True, exist_ok=True)
+            longest = self.attempts * (self.total + WAIT_AT_MOST)
+            with claimed(path, wait=longest), self._writing():  # of threads and processes one asks for a sound
+                if not path.exists():
+                    self._fetch(path, text, seconds, seed)
         sound = Clip.open(path)
         wave = sound.sound()[:, : round(length * sound.sample_rate)]
         return condition.with_audio(wave, sound.sample_rate)
 
     def _fetch(self, path: Path, text: str, seconds: float, seed: int) -> None:
         """Asks until a sound comes; it appears under its name when it is known to be whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(self.attempts):
             part = private_name(path)
             try:
@@ -162,6 +170,7 @@ class ElevenLabs:
     def _ask(self, part: Path, text: str, seconds: float) -> dict[str, Any]:
         """One request; its answer goes to `part`. Returns what the headers tell."""
         expected = seconds * CREDITS_A_SECOND
+        size = 0
         with part.open("wb") as file:  # before anything is paid
             self.budget.charge(expected)
             with self._translated(expected):
@@ -169,11 +178,19 @@ class ElevenLabs:
                 # Attempts are counted and paid here, so the SDK makes none of its own.
                 request = {"text": text, "duration_seconds": seconds, **self.settings}
                 with convert(**request, request_options={"max_retries": 0}) as answer:
+                    until = time.monotonic() + self.total
                     for piece in answer.data:
-                        file.write(piece)
+                        size += file.write(piece)
+                        if size > LARGEST:
+                            said = f"an answer of more than {LARGEST / 1e6:.0f} MB for {seconds:g} s of sound"
+                            raise ServiceError(
+                                f"ElevenLabs: expected a sound, got {said}; check the address of the API"
+                            )
+                        if time.monotonic() > until:
+                            raise _Failed(f"no whole answer in {self.total:g} s")
                     headers = {name.lower(): value for name, value in answer.headers.items()}
         cost = _number(headers.get("character-cost"))
-        self.budget.settle(expected, expected if cost is None else cost)
+        self.budget.settle(expected, cost or expected)  # nothing is free
         return {"credits": cost, "request": headers.get("request-id")}
 
     @contextmanager

@@ -18,7 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avreward._whole_files import private_name
+from avreward._whole_files import private_name, publish
 from avreward.errors import ArgumentError, MediaError
 from avreward.media._container import translated
 from avreward.media._remux import copied_audio, copied_video
@@ -110,7 +110,7 @@ def save(picture: VideoTrack | None, sound: AudioTrack | None, path: Path, crf: 
                     tracks.append(copied_audio(container, sound, stack) or _encoded_audio(container, sound, form.audio))
                 for _, packet in merge(*tracks, key=lambda item: item[0]):
                     container.mux(packet)
-            temporary.replace(path)
+            publish(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avreward._extras import extra
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters import registry
 from avreward.raters._user_file import names_code
@@ -143,7 +143,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parsed_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise AvrewardError(f"{path}: expected JSON, got another format ({error}); download it again") from error
     if not isinstance(config, dict):

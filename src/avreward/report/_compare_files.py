@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from avreward._csv_cells import csv_of
 from avreward.evaluation._system_words import amount
 from avreward.evaluation.systems import SystemComparison
 
@@ -20,14 +21,15 @@ def systems_csv(found: SystemComparison) -> str:
 
     overall = found.to_frame("scores")
     if not found.categories:
-        return str(overall.to_csv(index=False))
+        return csv_of(overall)
     overall.insert(0, "category", "")
-    return str(pandas.concat([overall, found.to_frame("categories")]).to_csv(index=False))
+    whole = pandas.concat([overall, found.to_frame("categories")])
+    return csv_of(whole)
 
 
 def differences_csv(found: SystemComparison) -> str:
     """Return a row a pair and dimension."""
-    return str(found.to_frame("differences").to_csv(index=False))
+    return csv_of(found.to_frame("differences"))
 
 
 def systems_latex(found: SystemComparison) -> str:

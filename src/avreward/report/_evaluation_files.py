@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from avreward._csv_cells import csv_of
 from avreward.evaluation.judgments import RaterEvaluation
 from avreward.report._compare_files import escaped
 
@@ -30,7 +31,8 @@ def evaluation_csv(found: RaterEvaluation, published: Published, rater: str) -> 
         for dimension, method, metrics in published
         for metric, value in metrics.items()
     ]
-    return str(pandas.concat([frame, pandas.DataFrame(rows)] if rows else [frame]).to_csv(index=False))
+    whole = pandas.concat([frame, pandas.DataFrame(rows)] if rows else [frame])
+    return csv_of(whole)
 
 
 def evaluation_latex(found: RaterEvaluation, published: Published, rater: str) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
+from avreward._names import stem_of
 from avreward.report._media import media_of, relative_url
 from avreward.report.build import Details, facts, write_report
 from avreward.report.data import FailedFile, PlayableMedia
 from avreward.report.page import HERE, _policy, environment, write_whole
 from avreward.rewards.base import Reward
 from avreward.selection._selection import Selection
-
-LONGEST = 60  # characters of a group's name in a file's name
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def file_names(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     used: set[str] = set()
     for name in names:
-        stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:LONGEST].rstrip("-.") or "group"
+        stem = stem_of(name, "group")
         free = next(one for n in count(1) if (one := stem if n == 1 else f"{stem}-{n}").lower() not in used)
         used.add(free.lower())  # some disks do not tell A from a
         found.append(free)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import re
 import shutil
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +12,8 @@ from urllib.parse import quote
 import torch
 from torch import Tensor
 
+from avreward._names import ending_of, stem_of
+from avreward._whole_files import whole_file
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
 from avreward.media._container import Limits, reading
@@ -110,10 +111,11 @@ def file_for(clip: Clip, page: Path, name: str, copy: bool) -> Path:
         return own
     folder = page.with_name(f"{page.stem}_files")
     folder.mkdir(parents=True, exist_ok=True)
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "clip"
+    stem = stem_of(name, "clip")
     if own is not None and playable:
-        target = folder / f"{stem}{own.suffix}"
-        shutil.copyfile(own, target)
+        target = folder / f"{stem}{ending_of(own.suffix)}"
+        with whole_file(target) as part:
+            shutil.copyfile(own, part)
         return target
     target = folder / f"{stem}{'.mp4' if clip.has_video else '.wav'}"
     clip.save(target)

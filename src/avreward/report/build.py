@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avreward._locks import claimed
 from avreward.audit.attribution import Attribution
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
@@ -76,13 +77,18 @@ def write_report(
 
     Raises:
         OSError: if the page can't be written.
+        OutputInUse: if another run is writing it.
 
     Example:
         >>> picked = best_of_n(clips, reward)
         >>> write_report("page.html", picked, reward)
         PosixPath('page.html')
     """
-    details, path, reward = details or Details(), Path(path), as_reward(reward)
+    with claimed(Path(path)):
+        return _written(Path(path), picked, as_reward(reward), details or Details())
+
+
+def _written(path: Path, picked: Selection, reward: Reward, details: Details) -> Path:
     clips = {i: picked.clip(i) for i in picked.order}
     names = list(details.names) or _names(picked, clips)
     ranked = list(clips.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from avreward._display import counted
+from avreward._locks import claimed
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.evaluation._system_words import amount, p_text, signed, span
@@ -120,8 +121,11 @@ def write_comparison(
 
     Raises:
         OSError: if the page can't be written.
+        OutputInUse: if another run is writing it.
     """
-    return write_whole(Path(path), render_comparison(found, source, Path(path), verdicts, copy_media))
+    place = Path(path)
+    with claimed(place):
+        return write_whole(place, render_comparison(found, source, place, verdicts, copy_media))
 
 
 def size_of(found: SystemComparison) -> str:

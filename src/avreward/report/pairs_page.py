@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avreward._locks import claimed
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.report._media import media_of, relative_url
@@ -45,6 +46,7 @@ def write_pairs_page(
 
     Raises:
         OSError: if the page can't be written.
+        OutputInUse: if another run is writing it.
 
     Example:
         >>> from avreward.scoring import read_table
@@ -53,7 +55,8 @@ def write_pairs_page(
         PosixPath('pairs.html')
     """
     path = Path(path)
-    return write_whole(path, _render(pairs, _data(pairs, path, step)))
+    with claimed(path):
+        return write_whole(path, _render(pairs, _data(pairs, path, step)))
 
 
 def clips_to_prepare(pairs: PreferencePairs) -> int:

@@ -36,6 +36,7 @@ from avreward.raters.wrappers.ensemble import EnsembleRater
 CURVE = "{audio_quality: {linear: [0.04, 1.0, 1.0, 5.0]}}"
 STREAMS = "{audio_quality: [audio]}"
 OPTIONS = ("value", "k", "dimensions")  # of an ensemble
+MOST = 256  # raters that the record of one may hold, ensembles in ensembles included
 
 
 def record_of(source: Mapping[str, Any], folder: Path) -> object:
@@ -54,12 +55,29 @@ def record_of(source: Mapping[str, Any], folder: Path) -> object:
 def rater_from(path: Path, alias: object, record: object) -> Rater:
     """Load the rater that the file `path` describes by `record`, named `alias`; errors name the file and the rater."""
     try:
+        _check_size(alias, record)
         rater = _made(path.parent, alias, record)
     except (AvrewardError, TypeError, KeyError) as error:
         reason = error.args[0] if type(error) is KeyError else error  # a KeyError's text would be in quotes
         raise AvrewardError(f"{path}: the rater {alias}: {reason}") from error
     rater.name = str(alias)
     return rater
+
+
+def _check_size(alias: object, record: object) -> None:
+    """Raise an `ArgumentError` for an ensemble that contains itself (YAML's ``*`` can say so), or too many raters."""
+    waiting, count = [(record, frozenset[int]())], 0
+    while waiting:
+        one, around = waiting.pop()
+        members = one.get("ensemble") if isinstance(one, dict) else None
+        if not isinstance(members, list):
+            continue
+        count += len(members)
+        if id(one) in around:
+            raise ArgumentError("ensemble", "other raters as members", Described(f"{alias}, which contains itself"))
+        if count > MOST:
+            raise ArgumentError("ensemble", f"at most {MOST} raters in all", Described("more"), "name fewer members")
+        waiting += [(member, around | {id(one)}) for member in members]
 
 
 def _made(folder: Path, alias: object, record: object) -> Rater:

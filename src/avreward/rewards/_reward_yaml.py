@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from avreward._parsing import parsed_yaml
 from avreward.errors import AvrewardError, unknown_name
 
 KEYS = ("reward", "raters", "fingerprint")
@@ -16,7 +17,7 @@ def read_content(path: Path) -> dict[str, Any]:
 
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        content = parsed_yaml(text)
         duplicate = _duplicate_key(yaml.compose(text, yaml.SafeLoader))
     except FileNotFoundError as error:
         raise AvrewardError(f"{path}: file not found; pass a reward's file or folder") from error

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
+from avreward._locks import claimed
 from avreward._whole_files import private_name, publish
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters import hub, registry
@@ -25,6 +26,7 @@ from avreward.rewards.function_base import State, state_hash, states_of
 
 REWARD, STATE = "reward.yaml", "state.safetensors"
 ENDINGS = (".yaml", ".yml")
+WAIT = 30.0  # seconds for another run that saves to the same place
 
 PATH = re.compile(r"\s*(?:/|~|\.(?!\d)).*", re.DOTALL)  # only paths start like this
 NAMES = re.compile(r"[\w.-]+(?:/[\w.-]*)*/(?!\d+\.?\d*$)[\w.-]*")  # names and slashes; before a number, / divides
@@ -47,7 +49,7 @@ def save_reward(reward: Reward, path: str | PathLike[str]) -> Path:
 
     Raises:
         ArgumentError: if a reward with fitted parts gets the name of a file, or it has a Python function in it.
-        AvrewardError: if `path` can't be written.
+        AvrewardError: if `path` can't be written, or another run is saving to it.
 
     Example:
         >>> (0.4 * rater["audio_quality"] - 2 * rater["clipping"]).save("mine.yaml")
@@ -78,7 +80,7 @@ def save_reward(reward: Reward, path: str | PathLike[str]) -> Path:
     named = {rater.name: record_of(rater.source, place.parent) for rater in reward.raters if rater.source}
     content = {"reward": repr(reward), **({"raters": named} if named else {}), "fingerprint": reward.fingerprint}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=float("inf"))
-    with _writing(path):
+    with _writing(path), claimed(path, wait=WAIT):
         place.parent.mkdir(parents=True, exist_ok=True)
         if is_file:
             _put([(place, text.encode())])

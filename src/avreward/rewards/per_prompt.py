@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, Described
 from avreward.rewards.base import Reward
 from avreward.rewards.function_base import State, finite, register_function, state_hash
@@ -90,7 +91,7 @@ class PerPrompt(Reward):
     @classmethod
     def from_state(cls, state: State) -> PerPrompt:
         """Return the weights with a saved state."""
-        prompts = json.loads(bytes(state["prompts"].tolist()))
+        prompts = parsed_json(bytes(state["prompts"].tolist()))
         numbers = state["numbers"].tolist()
         return cls(dict(zip(prompts, numbers, strict=False)), *numbers[len(prompts) :])
 

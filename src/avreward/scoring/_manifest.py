@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avreward._csv_cells import restored
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError, Described
 
 # Endings of the files that count in a folder; other files are taken only if they are named.
@@ -126,7 +127,7 @@ def columns_of(path: Path) -> dict[str, list[Any]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if kind in (".csv", ".tsv"):
                 return _separated(path, file, "\t" if kind == ".tsv" else ",")
-            rows = json.load(file) if kind == ".json" else [json.loads(line) for line in file if line.strip()]
+            rows = parsed_json(file.read()) if kind == ".json" else [parsed_json(line) for line in file if line.strip()]
     except OSError as error:
         raise AvrewardError(f"{path}: this list can't be read ({error.strerror or error}); check the path") from error
     except (ValueError, RecursionError, csv.Error) as error:
@@ -143,7 +144,7 @@ def _separated(path: Path, file: Any, separator: str) -> dict[str, list[Any]]:
     blanks = any(name.startswith(" ") for name in next(csv.reader(file, delimiter=separator), [])[1:])
     file.seek(0)  # in a file that begins with "clip, prompt", the blank is not a part of the values either
     reader = csv.reader(file, delimiter=separator, skipinitialspace=blanks)
-    head = [name.strip() for name in next(reader, [])]
+    head = [restored(name.strip()) for name in next(reader, [])]
     twice = next((name for name in head if head.count(name) > 1), None)
     if twice is not None:
         raise ArgumentError(f"{path}", "columns with different names", Described(f"{twice!r} twice"), "rename one")
@@ -155,7 +156,7 @@ def _separated(path: Path, file: Any, separator: str) -> dict[str, list[Any]]:
             got = Described(f"{len(row)} in line {reader.line_num}")
             raise ArgumentError(f"{path}", f"{len(head)} values a line", got, "put quotes around values with a comma")
         for i, column in enumerate(columns):
-            column.append(row[i] if i < len(row) else None)
+            column.append(restored(row[i]) if i < len(row) else None)
     return dict(zip(head, columns, strict=True)) if columns and columns[0] else {name: [] for name in head}
 
 

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from avreward._printable import printable
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError
 from avreward.media._isolated.workers import MANY
@@ -109,7 +110,7 @@ def score_table(
                 step(listed.path.name)
                 if problem := _problem(scored):
                     run.failed += 1
-                    tell(problem if problem.startswith(str(listed.path)) else f"{listed.path}: {problem}")
+                    tell(problem if problem.startswith(printable(str(listed.path))) else f"{listed.path}: {problem}")
                 row = other_values(listed, others) | row_of(scored, listed)
                 group = group_in(listed, formed, column, scored.clip)
                 table.add(clip=str(listed.path), fingerprint=fingerprint, group=group, **row)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from avreward._csv_cells import CellWriter
+from avreward._parsing import parsed_json
 from avreward._whole_files import whole_file
 
 if TYPE_CHECKING:
@@ -73,18 +74,17 @@ class JsonRows:
 
 
 class SeparatedRows:
-    """Rows as CSV with a header; the reasons are a JSON object in one cell."""
+    """Rows as CSV with a header; reasons are a JSON object in a cell, and formulas get an apostrophe."""
 
     def __init__(self, path: Path, columns: Columns, metadata: Mapping[str, Any]) -> None:
         self.file: IO[str] = path.open("w", encoding="utf-8", newline="")
-        self.rows = csv.DictWriter(self.file, [name for name, _ in columns], lineterminator="\n")
-        self.rows.writeheader()
+        self.rows = CellWriter(self.file, [name for name, _ in columns])
         self.reasons = [name for name, kind in columns if kind == "reasons"]
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a line a row."""
         for row in rows:
-            self.rows.writerow(dict(row) | {name: _as_object(row[name]) for name in self.reasons})
+            self.rows.add(dict(row) | {name: _as_object(row[name]) for name in self.reasons})
         self.file.flush()
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ def read_metadata(table: Path) -> dict[str, Any]:
     path = metadata_file(table)
     if not path.is_file():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = parsed_json(path.read_text(encoding="utf-8"))
     return found if isinstance(found, dict) and found.pop(FORMAT, None) == table.suffix.lower() else {}
 
 

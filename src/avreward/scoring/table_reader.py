@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from csv import reader
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avreward._csv_cells import GUARDED, restored
 from avreward._display import SHOWN, Shown, ShownAsTable, counted
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.scoring._column_kinds import kind_of
 from avreward.scoring._table_files import ENDINGS, METADATA_KEY, read_metadata
@@ -178,18 +179,15 @@ def _parquet(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
 
     with path.open("rb"):  # a plain error if the file does not exist
         rows = parquet.read_table(path)
-    return rows, json.loads((rows.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    return rows, parsed_json((rows.schema.metadata or {}).get(METADATA_KEY, b"{}"))
 
 
 def _lines(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
     import pyarrow
     from pyarrow import json as lines
 
-    metadata = read_metadata(path)
-    with path.open(encoding="utf-8") as file:
-        first = json.loads(file.readline() or "{}")
-        if not metadata and isinstance(first, Mapping):  # tables of version 0.1 have them in each line
-            metadata = first.get("metadata") or {}
+    first = _checked_lines(path)
+    metadata = read_metadata(path) or first.get("metadata") or {}  # tables of version 0.1 have them in each line
     rows = lines.read_json(path, read_options=lines.ReadOptions(block_size=LINES_AT_ONCE))
     if "metadata" in rows.column_names:
         rows = rows.drop_columns(["metadata"])
@@ -203,9 +201,24 @@ def _lines(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
     return rows, metadata
 
 
+def _checked_lines(path: Path) -> Mapping[str, Any]:
+    """Return the first row of JSON lines; raise `ValueError` unless all are objects: others would crash pyarrow."""
+    first: Mapping[str, Any] | None = None
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = parsed_json(line) if line.strip() else {}
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number}: expected an object, got {line.strip():.40}")
+            first = row if first is None else first
+    return first or {}
+
+
 def _separated(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
     import pyarrow
-    from pyarrow import csv
+    from pyarrow import compute, csv
 
     with path.open(encoding="utf-8-sig", newline="") as file:
         head = next(reader(file), [])
@@ -217,7 +230,10 @@ def _separated(path: Path) -> tuple[pyarrow.Table, Mapping[str, Any]]:
             column_types=dict.fromkeys(head, pyarrow.string()), null_values=[""], strings_can_be_null=True
         ),
     )
+    rows = rows.rename_columns([str(restored(name)) for name in rows.column_names])
     for i, name in enumerate(rows.column_names):
+        plain = compute.replace_substring_regex(rows[name], GUARDED, r"\1")  # as `restored`
+        rows = rows.set_column(i, name, plain)
         if name == "reasons":
             rows = rows.set_column(i, name, _reasons(rows[name].to_pylist()))
         elif name not in TEXTS:
@@ -249,7 +265,7 @@ def _reasons(texts: Sequence[str | None]) -> pyarrow.Array:
     import pyarrow
 
     pair = pyarrow.struct([("dimension", pyarrow.string()), ("reason", pyarrow.string())])
-    found = [[{"dimension": d, "reason": str(why)} for d, why in json.loads(text or "{}").items()] for text in texts]
+    found = [[{"dimension": d, "reason": str(why)} for d, why in parsed_json(text or "{}").items()] for text in texts]
     return pyarrow.array(found, pyarrow.list_(pair))
 
 

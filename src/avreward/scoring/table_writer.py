@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from avreward._locks import claimed
 from avreward._whole_files import private_name, publish
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
@@ -65,7 +66,7 @@ class TableWriter:
 
     During the run, the rows are in a hidden file beside `path`, which replaces `path` at the end in one step. Where the
     body of ``with`` is left early (Ctrl-C, an error), the rows so far become ``NAME.partial.ENDING``, a valid table,
-    and a table that was at `path` before stays.
+    and a table that was at `path` before stays. From the first moment on, no other run writes `path`.
 
     It warns when rows have two fingerprints: scores from different settings are not on one scale.
 
@@ -78,6 +79,7 @@ class TableWriter:
 
     Raises:
         ArgumentError: if `path` has another ending.
+        OutputInUse: if another run is writing `path`.
         AvrewardError: if `path` can't be written.
     """
 
@@ -96,9 +98,11 @@ class TableWriter:
         self.columns = (*_BEFORE, *((name, "double") for name in scores), *_AFTER, *others.items())
         self.kept: Path | None = None  # where the rows are, once closed
         self.rows = 0
-        self._part = private_name(path)
         self._waiting: list[dict[str, Any]] = []
         self._fingerprints: set[str] = set()
+        self._claim = ExitStack()
+        self._claim.enter_context(claimed(path))
+        self._part = private_name(path)
         with _writing(path), self._or_nothing():
             self._sink = SINKS[path.suffix.lower()](self._part, self.columns, self.metadata)
 
@@ -128,7 +132,7 @@ class TableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _writing(self.path), self._or_nothing():
+        with self._claim, _writing(self.path), self._or_nothing():
             with closing(self._sink):
                 self._flush()
             if kind is not None and not self.rows:
@@ -145,6 +149,7 @@ class TableWriter:
             yield
         except Exception:
             self._part.unlink(missing_ok=True)
+            self._claim.close()
             raise
 
     def _compare(self, fingerprint: str | None) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from avreward._display import Shown, ShownAsTable, counted
 from avreward._whole_files import whole_folder
+from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.scoring._grouping import table_groups
 from avreward.scoring.table_reader import ScoredTable
@@ -217,6 +218,7 @@ def _copied(table: ScoredTable, folder: Path) -> ScoredTable:
     targets = [clip.relative_to(root) for clip in clips]
     for clip, target in zip(clips, targets, strict=True):
         try:
+            Clip.open(clip)  # a table may name any file: only media are copied
             (folder / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(clip, folder / target)
         except OSError as error:

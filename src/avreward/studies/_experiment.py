@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.studies._database import opened
 
@@ -58,7 +59,7 @@ class Experiment:
                     database.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
             fresh = (SECRET, json.dumps(secrets.token_hex(16)))
             database.execute("INSERT OR IGNORE INTO experiment VALUES (?, ?)", fresh)
-            known = {key: json.loads(value) for key, value in database.execute("SELECT * FROM experiment")}
+            known = {key: parsed_json(value) for key, value in database.execute("SELECT * FROM experiment")}
             self._secret = str(known.pop(SECRET))
             known.pop(CHANGES, None)
             if about is not None:

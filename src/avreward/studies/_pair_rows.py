@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from avreward._csv_cells import restored_frame
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 
 SIDES = (("chosen", "rejected"), ("first", "second"), ("path_A", "path_B"))
@@ -128,7 +129,8 @@ def _records(path: Path) -> Iterator[Mapping[str, Any]]:
         elif path.suffix == ".csv":
             import pandas
 
-            yield from pandas.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+            table = pandas.read_csv(path, dtype=str, keep_default_na=False)
+            yield from restored_frame(table).to_dict("records")
         else:
             raise ArgumentError("pairs", f"a name that ends in {', '.join(ENDINGS)}, or a folder", str(path))
     except (ArrowInvalid, OSError, ValueError) as error:
@@ -150,7 +152,7 @@ def _exported(file: Path) -> Iterator[Mapping[str, Any]]:
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.strip():
-            record = json.loads(line)
+            record = parsed_json(line)
             if not isinstance(record, dict):
                 raise ValueError(f"line {number} is not an object")
             yield record

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from os import PathLike
 
+from avreward._names import ending_of
 from avreward._whole_files import whole_file
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
@@ -120,7 +121,7 @@ def _opened(choices: Choices, name: str, number: int, row: PairRow, side: int) -
         raise MediaError(row.sources[side], "there is no such file", "call from the folder that its path starts in")
     folder = choices.folder / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    own = folder / f"{choices.hidden_name('embedded', name, number)}{path.suffix}"
+    own = folder / f"{choices.hidden_name('embedded', name, number)}{ending_of(path.suffix)}"
     with whole_file(own) as part:
         part.write_bytes(content)
     return Clip.open(own)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from avreward._csv_cells import write_csv
 from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     import pandas
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # at the start of a cell, a spreadsheet runs it
 
 
 def write_rows(table: pandas.DataFrame, path: str | PathLike[str]) -> Path:
@@ -35,9 +35,7 @@ def write_rows(table: pandas.DataFrame, path: str | PathLike[str]) -> Path:
     try:
         with whole_file(path) as part:
             if ending == ".csv":
-                text = table.select_dtypes(exclude="number").columns
-                table = table.assign(**{name: table[name].map(_plain) for name in text})
-                table.to_csv(part, index=False, lineterminator="\n")
+                write_csv(table, part)
             elif ending == ".jsonl":
                 table.to_json(part, orient="records", lines=True, force_ascii=False)
             else:
@@ -45,7 +43,3 @@ def write_rows(table: pandas.DataFrame, path: str | PathLike[str]) -> Path:
     except OSError as error:
         raise AvrewardError(f"{path}: can't be written ({error.strerror or error}); name another file") from error
     return path
-
-
-def _plain(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -13,6 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from avreward._csv_cells import write_csv
+from avreward._locks import claimed
+from avreward._names import folder_name
+from avreward._parsing import parsed_json
 from avreward._whole_files import whole_file
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError
@@ -103,7 +107,7 @@ def dub_videos(
 
     Raises:
         ArgumentError: if two videos have one name, or `n` is below 1.
-        AvrewardError: if `out` holds dubs of another provider, or can't be written.
+        AvrewardError: if `out` holds dubs of another provider, is written by another run, or can't be written.
 
     Example:
         >>> from avreward.generators import FolderGenerator
@@ -114,17 +118,18 @@ def dub_videos(
         >>> [path.as_posix() for path in done.best.values()], done.pairs
         (['dubbed/best/rain.mp4'], 1)
     """
-    check_different([video.name for video in videos])
+    check_different([folder_name(video.name, "videos") for video in videos])
     if n is not None and n < 1:
         raise ArgumentError("n", "a positive integer", n)
     folder, reward = Path(out), as_reward(reward)
     done = Dubbed(folder)
     try:
-        _claim(folder, generate)
-        listed = _made(videos, generate, n, done, step)
-        if listed:
-            score_table(listed, folder / TABLE, list(reward.raters), reward, group_by="video_name", store=store)
-            _keep(videos, done, seed)
+        with claimed(folder):
+            _claim(folder, generate)
+            listed = _made(videos, generate, n, done, step)
+            if listed:
+                score_table(listed, folder / TABLE, list(reward.raters), reward, group_by="video_name", store=store)
+                _keep(videos, done, seed)
     except OSError as error:
         why = error.strerror or str(error)
         raise AvrewardError(f"{folder}: can't be written ({why}); free disk space, or name another folder") from error
@@ -142,7 +147,7 @@ def _claim(folder: Path, generate: Generate) -> None:
             part.write_text(json.dumps(mine), encoding="utf-8")
         return
     try:
-        known = json.loads(about.read_text(encoding="utf-8"))
+        known = parsed_json(about.read_text(encoding="utf-8"))
     except ValueError:
         known = None
     if known != mine:
@@ -225,7 +230,7 @@ def _keep(videos: Sequence[SilentVideo], done: Dubbed, seed: int) -> None:
     done.pairs = len(pairs)
     if pairs:
         with whole_file(done.folder / PAIRS) as part:
-            pandas.DataFrame(pairs).to_csv(part, index=False)
+            write_csv(pandas.DataFrame(pairs), part)
 
 
 def _copied(source: Path, target: Path) -> Path:

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from avreward._parsing import parsed_yaml
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 
 
@@ -30,7 +31,7 @@ def read_entries(
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = parsed_yaml(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         why = " ".join((getattr(error, "strerror", None) or str(error)).split())[:200]
         raise AvrewardError(f"{path}: this configuration can't be read ({why}); write YAML") from error
@@ -61,7 +62,7 @@ def _change(content: dict[str, Any], change: str) -> None:
     try:
         for name in parents:
             at = at[int(name)] if isinstance(at, list) else at.setdefault(name, {})
-        at[int(last) if isinstance(at, list) else last] = yaml.safe_load(value)
+        at[int(last) if isinstance(at, list) else last] = parsed_yaml(value)
     except (LookupError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         got = Described(repr(change))
         raise ArgumentError("set", "PLACE=VALUE such as stages.0.loss=l1", got, "name an entry of the file") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from avreward._display import counted
-from avreward.cli._common import stderr, stdout
-from avreward.cli.curve import finite
+from avreward.cli._common import cell, print_json_text, stderr, stdout
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 
 if TYPE_CHECKING:
@@ -131,9 +129,9 @@ def _print_dimension(found: RaterEvaluation, dimension: str, published: Sequence
     score = next(iter(ours.values())).score
     rows = _table(dimension, *(HEADINGS[name] for name in names))
     cells = ["" if name not in ours else f"{_text(ours[name].value)} {_ends(ours[name])}" for name in names]
-    rows.add_row(_plain(score if score.partition(".")[0] in rater else f"{score} of {rater}"), *map(_plain, cells))
+    rows.add_row(cell(score if score.partition(".")[0] in rater else f"{score} of {rater}"), *map(cell, cells))
     for one in published:
-        rows.add_row(_plain(f"{one.method} ({one.note})"), *(_text(one.metrics.get(name)) for name in names))
+        rows.add_row(cell(f"{one.method} ({one.note})"), *(_text(one.metrics.get(name)) for name in names))
     stdout().print(rows)
 
 
@@ -147,8 +145,8 @@ def _print_categories(found: RaterEvaluation) -> None:
         for dimension in dict.fromkeys(one.dimension for one in found.metrics):
             ones = [found.get(dimension, name, category) for name in names]
             if any(ones):
-                cells = [_plain(f"{_text(one.value)} {_ends(one)}") if one else "" for one in ones]
-                rows.add_row(_plain(category), _plain(dimension), *cells)
+                cells = [cell(f"{_text(one.value)} {_ends(one)}") if one else "" for one in ones]
+                rows.add_row(cell(category), cell(dimension), *cells)
     stdout().print(rows)
 
 
@@ -165,16 +163,10 @@ def _table(first: str, *heads: str) -> Any:
     from rich.table import Table
 
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    rows.add_column(_plain(first), overflow="fold")
+    rows.add_column(cell(first), overflow="fold")
     for head in heads:
-        rows.add_column(_plain(head), justify="right")
+        rows.add_column(cell(head), justify="right")
     return rows
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def print_json(
@@ -199,7 +191,7 @@ def print_json(
         "left_out": list(found.left_out),
         "notes": list(found.notes),
     }
-    typer.echo(json.dumps(finite(told), indent=2, allow_nan=False, ensure_ascii=False))
+    print_json_text(told)
 
 
 def write_evaluation(found: RaterEvaluation, published: Sequence[PublishedResult], rater: str, out: Path) -> None:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from avreward.cli._common import shown
+
 if TYPE_CHECKING:
     from avreward.studies.server import StudyServer
 
 
 def serve(server: StudyServer, verb: str, folder: Path) -> None:
     """Say where people `verb` and where their answers are kept, and serve until Ctrl-C."""
-    typer.echo(f"People {verb} at {server.url} (Ctrl-C ends it; answers are kept in {folder})", err=True)
+    typer.echo(f"People {verb} at {server.url} (Ctrl-C ends it; answers are kept in {shown(folder)})", err=True)
     try:
         with suppress(KeyboardInterrupt):
             server.serve_forever()

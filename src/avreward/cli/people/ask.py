@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward._extras import extra
-from avreward.cli._common import NOTHING, SOME_FAILED, named, progress, stderr, stdout, writable
+from avreward.cli._common import (
+    NOTHING,
+    SOME_FAILED,
+    cell,
+    named,
+    print_json_text,
+    progress,
+    stderr,
+    stdout,
+    writable,
+)
 from avreward.cli._inputs import keep_inputs
 from avreward.cli.people._serving import serve
 
@@ -76,7 +85,7 @@ def ask(
         serve(ChoiceServer(choices, host, port), "choose", choices.folder)
     found = summarize(choices)
     if as_json:
-        typer.echo(json.dumps({"experiment": str(choices.path), **found}, indent=2, ensure_ascii=False))
+        print_json_text({"experiment": str(choices.path), **found})
     else:
         _print(found)
     _print_left_out(found)
@@ -117,7 +126,7 @@ def _print(found: Mapping[str, Any]) -> None:
         rows.add_column(name, justify="right", no_wrap=True)
     for name, part in {"all": found["all"], **found["categories"]}.items():
         rows.add_row(
-            name, f"{part['answers']}", _share(part["share"], part["low"], part["high"]), f"{part['undecided']}",
+            cell(name), f"{part['answers']}", _share(part["share"], part["low"], part["high"]), f"{part['undecided']}",
             f"{part['won']} : {part['lost']} : {part['tied']}", _share(part["by_video"], *part["by_video_interval"]),
         )  # fmt: skip
     everything, out = found["all"], stdout()

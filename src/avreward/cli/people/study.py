@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -11,13 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward._extras import extra
-from avreward.cli._common import CONTROLS, NOTHING, SOME_FAILED, named, progress, stderr, stdout, writable
+from avreward.cli._common import (
+    NOTHING,
+    SOME_FAILED,
+    cell,
+    named,
+    print_json_text,
+    progress,
+    stderr,
+    stdout,
+    writable,
+)
 from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, listed
 from avreward.cli.people._serving import serve
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from avreward.studies import RatingStudy
 
 REASONS = 5
@@ -137,7 +144,7 @@ def study(
         serve(RatingServer(asked, host, port), "rate", asked.folder)
     found = summarize_study(asked)
     if as_json:
-        typer.echo(json.dumps({"study": str(asked.path), **found}, indent=2, ensure_ascii=False))
+        print_json_text({"study": str(asked.path), **found})
     else:
         _print(found)
     _print_left_out(asked)
@@ -197,24 +204,17 @@ def _print(found: Mapping[str, Any]) -> None:
     people.add_column("person")
     people.add_column("answers", justify="right")
     for person, count in found["people"].items():
-        people.add_row(_plain(person), str(count))
+        people.add_row(cell(person), str(count))
     out = stdout()
     out.print(people)
     out.print(f"{found['clips']} clips, {found['questions']} questions, {found['answers']} answers.", markup=False)
     for group, order in found.get("orders", {}).items():
-        ranked = Table(title=_plain(f"Order in {group}: {order['settled']:.0%} known"), box=box.SIMPLE_HEAD)
+        ranked = Table(title=cell(f"Order in {group}: {order['settled']:.0%} known"), box=box.SIMPLE_HEAD)
         for name in ("clip", "strength", "95 % interval"):
             ranked.add_column(name, justify="left" if name == "clip" else "right")
         for clip in order["clips"]:
-            ranked.add_row(_plain(clip["clip"]), f"{clip['strength']:.2f}", f"{clip['low']:.2f} to {clip['high']:.2f}")
+            ranked.add_row(cell(clip["clip"]), f"{clip['strength']:.2f}", f"{clip['low']:.2f} to {clip['high']:.2f}")
         out.print(ranked)
-
-
-def _plain(text: str) -> Text:
-    """Return text that is not markup and can't control a terminal."""
-    from rich.text import Text
-
-    return Text(CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text))
 
 
 def _print_left_out(asked: RatingStudy) -> None:

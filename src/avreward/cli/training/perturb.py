@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli._common import NOTHING, SOME_FAILED, Complaints, complain, progress, stderr, stdout
+from avreward.cli._common import NOTHING, SOME_FAILED, Complaints, complain, print_json_text, progress, stderr, stdout
 from avreward.cli._inputs import Inputs, PromptsFile, listed
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _print_plan(plan: Any, sources: list[PairSource], kinds: tuple[PairKind, ...
     rows = {kind.name: {name: found[kind.name, name] for name in ("easy", "hard")} for kind in kinds}
     if as_json:
         numbers = {"clips": len(sources), "pairs": found.total(), "unpaired": count - found.total()}
-        typer.echo(json.dumps({**numbers, "kinds": rows}, indent=2))
+        print_json_text({**numbers, "kinds": rows})
         return
     stdout().print(_table({name: [row["easy"], row["hard"]] for name, row in rows.items()}, ("easy", "hard")))
     stderr().print(f"{found.total()} pairs of {len(sources)} clips", markup=False)
@@ -158,7 +157,7 @@ def _print(done: RenderedPairs, as_json: bool) -> None:
             "folder": str(done.folder), "pairs": done.pairs, "known": done.known, "kinds": dict(done.kinds),
             "skipped": dict(done.skipped), "failed": done.failed, "unpaired": done.unpaired,
         }  # fmt: skip
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json_text(found)
         return
     stdout().print(_table({name: [count] for name, count in done.kinds.items()}, ("pairs",)))
     known = f" ({done.known} known from an earlier run)" if done.known else ""

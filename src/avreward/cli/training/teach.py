@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, Complaints, complain, named, progress, stdout
+from avreward._parsing import parsed_json
+from avreward.cli._common import SOME_FAILED, Complaints, cell, complain, named, print_json_text, progress, stdout
 
 if TYPE_CHECKING:
     from avreward.training import Judgment, TaughtRater
@@ -119,7 +118,7 @@ def _has(path: Path, column: str) -> bool:
         return False
     with path.open(encoding="utf-8") as file:
         first = file.readline()
-    return column in (first.strip().split(",") if path.suffix == ".csv" else json.loads(first))
+    return column in (first.strip().split(",") if path.suffix == ".csv" else parsed_json(first))
 
 
 def _rated(path: Path, column: str) -> list[Judgment]:
@@ -149,7 +148,7 @@ def _own(folder: Path, seed: int) -> list[Judgment]:
 def _print(found: TaughtRater, written: Path) -> None:
     from rich.table import Table
 
-    table = Table(title=f"Agreement with choices, held out; the rater is in {written}")
+    table = Table(title=f"Agreement with choices, held out; the rater is in {cell(str(written))}")
     for name in ("", "comparisons", "95 % interval", "best of the group", "groups"):
         table.add_column(name, justify="left" if not name else "right")
     for row in found.checks:
@@ -171,4 +170,4 @@ def _print_json(found: TaughtRater, written: Path) -> None:
         "strongest": dict(found.strongest),
         "left_out": dict(found.left_out),
     }
-    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    print_json_text(told)

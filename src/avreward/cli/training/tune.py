@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, TOLD, complain, progress, stderr, stdout
+from avreward.cli._common import SOME_FAILED, TOLD, complain, print_json_text, progress, shown, stderr, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,10 @@ def tune(
 
         with progress("Making clips", 2 * len(read_conditions(clips_of, run.arguments))) as step:
             table = before_and_after(run, clips_of, step=step)
-        typer.echo(json.dumps({"clips": str(table)}) if as_json else f"{table}")
+        if as_json:
+            print_json_text({"clips": str(table)})
+        else:
+            typer.echo(shown(table))
         return
 
     from avreward.training.tuning.trainer import tune as train
@@ -68,7 +71,7 @@ def tune(
     if not own:
         return
     if as_json:
-        typer.echo(json.dumps(summary, indent=2))
+        print_json_text(summary)
     else:
         _print(summary)
     if record.status == "stopped":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError, Described
 
 Record = dict[str, Any]
@@ -57,9 +57,9 @@ def _columns(path: Path) -> list[Record]:
 def _objects(path: Path) -> list[Record]:
     text = path.read_text(encoding="utf-8-sig")
     try:
-        content = json.loads(text)
+        content = parsed_json(text)
     except ValueError:  # a value a line
-        content = [json.loads(line) for line in text.splitlines() if line.strip()]
+        content = [parsed_json(line) for line in text.splitlines() if line.strip()]
     if isinstance(content, Mapping) and content and all(isinstance(v, Mapping | int | float) for v in content.values()):
         content = [{name: value} for name, value in content.items()]
     rows = content if isinstance(content, list) else [content]

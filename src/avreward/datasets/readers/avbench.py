@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.scoring.inputs import ListedClip, list_clips
 
@@ -61,7 +61,7 @@ def read_avbench(path: str | PathLike[str]) -> list[AvbenchItem]:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parsed_json(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise AvrewardError(f"{path}: these items can't be read ({why}); give AVBench's JSON file") from error

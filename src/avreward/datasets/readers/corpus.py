@@ -66,11 +66,12 @@ class JudgedTable(ShownAsTable):
             ArgumentError: if it has another ending.
             AvrewardError: if it can't be written.
         """
+        from avreward._csv_cells import write_csv
         from avreward._whole_files import whole_file
 
         path, frame = Path(path), self.to_frame()
         writers = {
-            ".csv": lambda part: frame.to_csv(part, index=False),
+            ".csv": lambda part: write_csv(frame, part),
             ".jsonl": lambda part: frame.to_json(part, orient="records", lines=True, force_ascii=False),
             ".parquet": lambda part: frame.to_parquet(part, index=False),
         }

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avreward._locks import claimed
+from avreward._parsing import parsed_json
 from avreward._whole_files import whole_file
 from avreward.clip import Clip
 from avreward.datasets.synthetic._pair_sources import PairSource
@@ -94,7 +96,7 @@ def render_pairs(
 
     Raises:
         ArgumentError: if the folder was written with other settings, or no kind fits the clips.
-        AvrewardError: if the folder can't be written.
+        AvrewardError: if the folder can't be written, or another run writes it.
 
     Example:
         >>> from avreward.datasets import pair_recipe, pair_sources
@@ -110,22 +112,23 @@ def render_pairs(
     plan = plan_pairs(sources, kinds, count, seed, seconds)  # wrong arguments are told before anything is written
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    _check_settings(folder, sources, kinds, seed, seconds, side)
     done = RenderedPairs(folder)
-    with PairJournal(folder) as journal:
-        done.known = journal.rows
-        if journal.rows:
-            for row in journal.known():
+    with claimed(folder):
+        _check_settings(folder, sources, kinds, seed, seconds, side)
+        with PairJournal(folder) as journal:
+            done.known = journal.rows
+            if journal.rows:
+                for row in journal.known():
+                    _count(done, row)
+                    step(row["pair"])
+                plan = plan_pairs(sources, kinds, max(count, journal.next), seed, seconds, journal.next)
+            wanted = takewhile(lambda spec: spec.number < count, plan)
+            for row in _rows(wanted, partial(_row, folder=folder, side=side), workers):
+                journal.add(row)
                 _count(done, row)
                 step(row["pair"])
-            plan = plan_pairs(sources, kinds, max(count, journal.next), seed, seconds, journal.next)
-        wanted = takewhile(lambda spec: spec.number < count, plan)
-        for row in _rows(wanted, partial(_row, folder=folder, side=side), workers):
-            journal.add(row)
-            _count(done, row)
-            step(row["pair"])
-        done.unpaired = max(0, count - journal.rows)
-    write_tables(folder)
+            done.unpaired = max(0, count - journal.rows)
+        write_tables(folder)
     return done
 
 
@@ -259,7 +262,7 @@ def _check_settings(
     }  # fmt: skip
     path = folder / SETTINGS
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsed_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         with whole_file(path) as part:
             part.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")

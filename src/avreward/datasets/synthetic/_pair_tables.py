@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from avreward._csv_cells import CellWriter
+from avreward._parsing import parsed_json
 from avreward._whole_files import whole_file
 from avreward.errors import AvrewardError
 
@@ -51,7 +52,7 @@ class PairJournal:
             if not line.endswith(b"\n"):
                 break  # a line that was being written when the run was killed
             try:
-                self.next = json.loads(line)["number"] + 1
+                self.next = parsed_json(line)["number"] + 1
             except (ValueError, KeyError, TypeError):
                 break
             self.rows, end = self.rows + 1, end + len(line)
@@ -82,7 +83,7 @@ def rows_of(folder: Path) -> Iterator[dict[str, Any]]:
     try:
         with (folder / JOURNAL).open(encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
-                yield json.loads(line)
+                yield parsed_json(line)
     except (OSError, ValueError) as error:
         raise AvrewardError(f"{folder / JOURNAL}: it can't be read ({error}); choose another folder") from error
 
@@ -121,10 +122,7 @@ def _labels(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: Iterator[Mapping[str, Any]]) -> None:
-    with (
-        whole_file(path) as part,
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    with whole_file(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = CellWriter(file, columns)
+        for row in rows:
+            writer.add(row)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from avreward._parsing import parsed_json
 from avreward.clip import Clip
 from avreward.datasets.synthetic._perturbations import NotPerturbable
 from avreward.errors import ArgumentError, Described
@@ -50,7 +51,7 @@ def words_of(text: str) -> list[Word]:
         [Word(text='Hello', start=0.1, stop=0.4)]
     """
     try:
-        found = json.loads(text)
+        found = parsed_json(text)
         if isinstance(found, Mapping):
             found = found["words"] if "words" in found else [w for part in found["segments"] for w in part["words"]]
         words = [word for entry in found if (word := _word(entry)) is not None]

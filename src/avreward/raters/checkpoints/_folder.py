@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avreward._extras import extra
+from avreward._parsing import parsed_json
 from avreward._whole_files import private_folder
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters.checkpoints._upload import upload
@@ -138,7 +139,7 @@ def _check_replaceable(folder: Path) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     try:
-        ours = json.loads((folder / "config.json").read_text()).get("format") == FORMAT["format"]
+        ours = parsed_json((folder / "config.json").read_text()).get("format") == FORMAT["format"]
     except (OSError, ValueError, AttributeError):
         ours = False
     if not ours:

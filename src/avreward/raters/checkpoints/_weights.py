@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -15,6 +14,7 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor, nn
 
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters.checkpoints._looks import looks_like
 
@@ -235,7 +235,7 @@ def _unwrapped(state: dict[str, Any]) -> dict[str, Any]:
 def _indexed(index: Path) -> list[str]:
     """Return the names of the files in an index."""
     try:
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        return sorted(set(parsed_json(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AvrewardError(
             f"{index}: expected an index of weights, got another file ({error!r}); download it again"

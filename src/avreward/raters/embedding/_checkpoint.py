@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike, fspath
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avreward._extras import extra
+from avreward._parsing import parsed_json
 from avreward.errors import AvrewardError
 from avreward.raters.checkpoints._networks import load_network, load_tokenizer
 from avreward.raters.checkpoints.loading import Loading
@@ -64,7 +64,7 @@ def preprocessing(folder: str | PathLike[str]) -> dict[str, Any]:
         if path is None:
             continue
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = parsed_json(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
             raise AvrewardError(f"{path}: expected JSON, got another format ({error}); download it again") from error
         found |= content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from avreward._extras import extra
+from avreward._parsing import parsed_json
 from avreward.errors import AvrewardError
 from avreward.raters.checkpoints._weights import read_weights, weight_files
 from avreward.raters.video_reward._keys import adapter_scale, merged
@@ -95,14 +95,14 @@ class Published:
         if not any(".lora_A." in name for name in weights):
             return merged(weights, 0.0, False, dtype)
         adapter = self.checkpoint / "adapter_config.json"
-        alpha, rslora = adapter_scale(self.settings, json.loads(adapter.read_text()) if adapter.is_file() else {})
+        alpha, rslora = adapter_scale(self.settings, parsed_json(adapter.read_text()) if adapter.is_file() else {})
         return merged(weights, alpha, rslora, dtype)
 
 
 def _settings(folder: Path) -> Mapping[str, Any]:
     path = folder / "model_config.json"
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = parsed_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise AvrewardError(
             f"{folder}: expected a folder of VideoReward, got one without model_config.json; download it again"

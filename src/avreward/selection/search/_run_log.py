@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from avreward._parsing import parsed_json
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
 from avreward.selection._candidate import Candidate
@@ -23,7 +24,7 @@ def _lines(text: str) -> list[dict[str, Any]]:
     found = []
     for line in text.split("\n"):  # not splitlines: a prompt may contain other line separators
         with suppress(ValueError):
-            found.append(json.loads(line))
+            found.append(parsed_json(line))
     return [line for line in found if isinstance(line, dict)]
 
 

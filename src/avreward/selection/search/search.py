@@ -11,12 +11,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from operator import index
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from avreward._locks import claimed
 from avreward.errors import ArgumentError
 from avreward.generators._as_sampler import as_sampler
 from avreward.generators._identity import run_key
@@ -98,14 +99,16 @@ class Search:
         Raises:
             MissingScore: with the reasons, if all candidates are missing, or the first two fail alike.
             ArgumentError: for an argument with which a pipeline makes no clip per candidate, before anything is made.
+            OutputInUse: if another run writes to `out`.
             GeneratorStopped: if the generator cannot continue; the search can be resumed, as after Ctrl-C.
         """
         asked = Condition(condition, arguments)
         check = getattr(self.sampler, "check", None)
         if check is not None:
             check(asked)
-        journal = self._journal(asked)
-        with _progress(repr(self.strategy), self.strategy.total) as step, Evaluator(self.reward) as evaluator:
+        held = nullcontext() if self.out is None else claimed(Path(self.out))
+        with held, _progress(repr(self.strategy), self.strategy.total) as step, Evaluator(self.reward) as evaluator:
+            journal = self._journal(asked)
             settings = (self.batch_size, self.keep, self.seed, step, repr(self.strategy))
             loop = SearchLoop(self.sampler, evaluator, asked, journal, *settings)
             try:

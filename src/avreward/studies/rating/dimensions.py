@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from avreward._parsing import parsed_json, parsed_yaml
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 
 LEVELS = ("Excellent", "Good", "Fair", "Poor", "Bad")
@@ -151,7 +151,7 @@ def _read(path: Path) -> dict[str, RatedDimension]:
 
     try:
         text = path.read_text(encoding="utf-8")
-        found = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        found = parsed_json(text) if path.suffix.lower() == ".json" else parsed_yaml(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         why = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
         raise AvrewardError(f"{path}: can't be read as criteria ({why}); write YAML or JSON") from error

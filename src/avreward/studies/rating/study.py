@@ -16,6 +16,7 @@ from functools import lru_cache
 from os import PathLike
 from typing import Any
 
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, Described, unknown_name
 from avreward.studies._experiment import Experiment
 from avreward.studies.rating._pairing import known_orders, most_telling, order_share
@@ -231,21 +232,21 @@ class RatingStudy(Experiment):
             rows = database.execute(query).fetchall()
             trained = {name for (name,) in database.execute("SELECT name FROM clips WHERE training")}
         return [
-            RatingAnswer(person, question, shown, json.loads(given), took, at, changed, practice)
+            RatingAnswer(person, question, shown, parsed_json(given), took, at, changed, practice)
             for person, question, names, given, took, at, changed, was in rows
-            for shown in [tuple(json.loads(names))]
+            for shown in [tuple(parsed_json(names))]
             for practice in [bool(was) or not trained.isdisjoint(shown)]
         ]
 
     def _asked(self, token: str) -> list[tuple[str, list[str]]]:
         with self._open() as database:
             query = "SELECT question, clips FROM asked WHERE person = ? ORDER BY place"
-            return [(question, json.loads(clips)) for question, clips in database.execute(query, (token,))]
+            return [(question, parsed_json(clips)) for question, clips in database.execute(query, (token,))]
 
     def _answers_of(self, token: str) -> dict[str, Mapping[str, Any]]:
         with self._open() as database:
             rows = database.execute("SELECT question, answer FROM answers WHERE person = ?", (token,)).fetchall()
-        return {question: json.loads(answer) for question, answer in rows}
+        return {question: parsed_json(answer) for question, answer in rows}
 
     def _ask(self, token: str, place: int) -> None:
         """Draw the next question of a person and store it; two requests at once store one."""

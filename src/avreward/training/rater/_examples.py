@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor
 
+from avreward._csv_cells import restored_frame
 from avreward._display import counted
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
@@ -142,7 +143,7 @@ def _read(path: Path) -> pandas.DataFrame:
     import pandas
 
     readers: dict[str, Any] = {
-        ".csv": pandas.read_csv,
+        ".csv": lambda file: restored_frame(pandas.read_csv(file)),
         ".jsonl": lambda file: pandas.read_json(file, lines=True),
         ".parquet": pandas.read_parquet,
     }

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from avreward._extras import extra
+from avreward._locks import claimed
+from avreward._parsing import parsed_json
+from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.raters.base import Rater
 from avreward.raters.hub import load_rater
@@ -108,10 +112,19 @@ def train_rater(
 
     Raises:
         ArgumentError: for wrong settings, or an output folder with another run.
+        OutputInUse: if another process trains in the output folder.
         AvrewardError: if training fails; its message says how.
     """
     settings = [_arguments(run, number) for number in range(1, len(run.stages) + 1)]  # wrong ones fail at once
-    _claim(run, resume)
+    first = os.environ.get("RANK", "0") == "0"  # of several processes that train together
+    with claimed(Path(run.output)) if first else nullcontext():
+        _claim(run, resume)
+        return _trained(run, settings, rater, say)
+
+
+def _trained(
+    run: TrainingRun, settings: Sequence[Any], rater: Rater | None, say: Callable[[str], None] | None
+) -> TrainedRater:
     with extra("train"):
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -183,7 +196,7 @@ def _claim(run: TrainingRun, resume: bool) -> None:
     out = Path(run.output)
     note, mine = out / "run.json", json.loads(json.dumps(_plain(run), default=str))
     if note.is_file():
-        before = json.loads(note.read_text(encoding="utf-8"))
+        before = parsed_json(note.read_text(encoding="utf-8"))
         if resume and before == mine:
             return
         got = Described("that of another run" if before != mine else "one with checkpoints")
@@ -191,9 +204,8 @@ def _claim(run: TrainingRun, resume: bool) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise ArgumentError("output", "a new folder", Described(f"{out}, which holds other files"))
     out.mkdir(parents=True, exist_ok=True)
-    part = note.with_suffix(".part")
-    part.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
-    shutil.move(part, note)
+    with whole_file(note) as part:
+        part.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
 
 
 def _plain(run: TrainingRun) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
+from avreward._parsing import parsed_json
 from avreward._whole_files import whole_folder
 from avreward.errors import AvrewardError
 from avreward.training.generator.checkpoints import load_tuning, save_tuning
@@ -52,7 +52,7 @@ def resume_run(record: RunRecord, loop: Any) -> int:
         return 0
     load_tuning(loop, found[-1] / STATE)
     try:
-        record.go_on_from(json.loads((found[-1] / RUN).read_text(encoding="utf-8")))
+        record.go_on_from(parsed_json((found[-1] / RUN).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AvrewardError(f"{found[-1]}: this checkpoint can't be read ({error}); remove it") from error
     return int(loop.updates)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from avreward._parsing import parsed_json
 from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.training.generator._rated import TuningStep
@@ -134,7 +135,7 @@ def begin_record(run: TuningRun, resume: bool) -> RunRecord:
     note = folder / RUN
     if note.is_file():
         try:
-            before = json.loads(note.read_text(encoding="utf-8"))["config"]
+            before = parsed_json(note.read_text(encoding="utf-8"))["config"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise AvrewardError(f"{note}: expected the record of a run, got another file ({error})") from error
         same = {**before, "updates": run.updates, "trackers": list(run.trackers)} == plain(run)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from avreward._names import ending_of, key_name
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError
-from avreward.media._container import FileStamp
 from avreward.media.sampling import FramePlan, Spread
 
 Pair = Mapping[str, Any]  # the columns of `table.pair_table`
 Naming = Literal["as given", "absolute", "relative"]
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}  # endings of image files
-_SAFE = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class PairMedia:
         if not self.copy:
             return given if self.root is None and self.naming == "as given" else self._named(Path(given))
         source = Path(given)
-        name = f"{file_name(pair, side)}{source.suffix.lower() if _SAFE.fullmatch(source.suffix[1:]) else ''}"
+        name = f"{file_name(pair, side)}{ending_of(source.suffix)}"
         written = self.part / "media" / name
         if not written.exists():
             _copy(source, written)
@@ -111,16 +109,12 @@ def file_name(pair: Pair, side: str) -> str:
     Raises:
         ArgumentError: if the table's key is not a plain name, as it could point to another folder.
     """
-    name = str(pair[f"{side}_id"])
-    if not _SAFE.fullmatch(name):
-        remedy = "score the clips again, or remove the column"
-        raise ArgumentError("clip_key", "letters and digits (at most 128), as it names files", name, remedy)
-    return name
+    return key_name(str(pair[f"{side}_id"]), "clip_key", "score the clips again, or remove the column")
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file; raise `MediaError` if it cannot be read."""
-    FileStamp.of(path)  # a pipe would be waited for
+    """Return the bytes of a media file; raise `MediaError` if it is none, as a table may name any file."""
+    Clip.open(path)
     try:
         return path.read_bytes()
     except OSError as error:
