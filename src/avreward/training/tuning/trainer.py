@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from avreward._extras import extra
+from avreward._locks import claimed
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
 from avreward.generators.base import Condition, Noise
@@ -58,6 +61,7 @@ def tune(
 
     Raises:
         ArgumentError: for what does not fit, or an output folder with another run.
+        OutputInUse: if another process tunes into the output folder.
         AvrewardError: if something can't be loaded, or no clip of an update has a reward.
         OSError: if the output can't be written; the last checkpoint is still there.
 
@@ -72,6 +76,11 @@ def tune(
     if run.batch % process_count():
         expected = f"a multiple of the {process_count()} processes"
         raise ArgumentError("batch", expected, run.batch, "change batch or the number of processes")
+    with claimed(Path(run.output)) if process_rank() == 0 else nullcontext():
+        return _tuned(run, accelerator, resume, say, step)
+
+
+def _tuned(run: TuningRun, accelerator: Any, resume: bool, say: Say, step: Say) -> RunRecord:
     record = begin_record(run, resume) if process_rank() == 0 else RunRecord(run)
     accelerator.wait_for_everyone()
     parts = make_parts(run, accelerator.device)
