@@ -195,11 +195,12 @@ print(ElevenLabs(sys.argv[2], base_url=sys.argv[1], pause=0.01)(clip, 0).audio.a
 """
 
 
+@pytest.mark.slow
 def test_a_sound_that_processes_want_at_once_is_paid_once(tmp_path):
     with sound_server(hold=2.0) as server:
         command = [sys.executable, "-c", ASK, server.url, str(tmp_path)]
         runs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-        said = {run.communicate(timeout=120)[0] for run in runs}
+        said = {run.communicate()[0] for run in runs}
         assert len(server.requests) == 1
     assert len(said) == 1
     assert float(said.pop()) > 0
@@ -216,7 +217,7 @@ def test_an_answer_that_never_ends_is_cut_off(tmp_path):
 
 def test_an_answer_that_drips_is_given_up_and_asked_for_again(tmp_path):
     with sound_server("drip") as server:
-        assert generator(server, tmp_path, total=0.3)(silent(), 0).has_audio
+        assert generator(server, tmp_path, total=3.0)(silent(), 0).has_audio
         assert len(server.requests) == 2
 
 
