@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import torch
 from scored_tables import write
 
+from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.scoring import list_clips, read_table
 from avreward.selection import filter_table
@@ -124,21 +126,25 @@ def test_a_manifest_and_what_was_dropped(table, tmp_path, ending):
 
 
 def test_a_folder_of_copies(tmp_path):
-    for name in ("a/0.mp4", "b/0.mp4", "b/1.mp4"):
+    for number, name in enumerate(("a/0.mp4", "b/0.mp4", "b/1.mp4")):
         (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "clips" / name).write_text(name)
+        Clip(video=torch.full((2, 3, 16, 16), number / 4), fps=4).save(tmp_path / "clips" / name)
     rows = [{**row, "clip": str(tmp_path / "clips" / row["clip"])} for row in ROWS]
     table = read_table(write(tmp_path / "t.csv", rows))
     out = tmp_path / "kept"
     filter_table(table, "reward in [5, 2]").save(out)
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
     assert files == ["a/0.mp4", "b/1.mp4", "dropped.csv", "dropped.meta.json", "manifest.csv", "manifest.meta.json"]
-    assert (out / "b" / "1.mp4").read_text() == "b/1.mp4"
+    assert (out / "b" / "1.mp4").read_bytes() == (tmp_path / "clips" / "b" / "1.mp4").read_bytes()
     assert [one.path for one in list_clips(out / "manifest.csv")] == [out / "a" / "0.mp4", out / "b" / "1.mp4"]
     with pytest.raises(ArgumentError, match="a new or empty folder"):
         filter_table(table, "reward == 5").save(out)
     lost = tmp_path / "lost"
     with pytest.raises(AvrewardError, match=r"a/1.mp4: can't be copied"):
+        filter_table(table, "reward == 4").save(lost)
+    assert not lost.exists()
+    (tmp_path / "clips" / "a" / "1.mp4").write_text("root:x:0:0")  # a table may name any file
+    with pytest.raises(AvrewardError, match=r"a/1.mp4: can't be copied \(not media"):
         filter_table(table, "reward == 4").save(lost)
     assert not lost.exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

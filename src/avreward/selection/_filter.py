@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avreward._display import Shown, ShownAsTable, counted
 from avreward._whole_files import whole_folder
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
 from avreward.scoring._grouping import table_groups
 from avreward.scoring.table_reader import ScoredTable
 from avreward.selection._conditions import clauses
@@ -221,8 +221,8 @@ def _copied(table: ScoredTable, folder: Path) -> ScoredTable:
             Clip.open(clip)  # a table may name any file: only media are copied
             (folder / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(clip, folder / target)
-        except OSError as error:
-            why = error.strerror or error
+        except (OSError, MediaError) as error:
+            why = error.problem if isinstance(error, MediaError) else error.strerror or error
             raise AvrewardError(
                 f"{clip}: can't be copied ({why}); check it, or write a table: --out kept.csv"
             ) from error
