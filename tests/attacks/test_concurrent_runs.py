@@ -1,7 +1,8 @@
 """Pairs of runs that write one output at the same time; `concurrent_runs.py` runs more of them."""
 
 import pytest
-from concurrent_runs import main
+
+from attacks.concurrent_runs import main
 
 
 @pytest.mark.slow

@@ -279,10 +279,7 @@ def hold(path: Path) -> None:
 
 
 def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:
-    """Check an output before the work that fills it: its ending, and its folder, which is made.
-
-    Until the command ends no other run writes it.
-    """
+    """Check an output before the work that fills it, make its folder, and hold it until the command ends."""
     if path is None:
         return
     if path.suffix.lower() not in endings:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from avreward._parsing import parsed_json
 from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError, Described
 
@@ -126,7 +127,7 @@ class LatentHead(nn.Module):
 
         try:
             with safe_open(path, framework="pt") as file:
-                about: dict[str, Any] = json.loads((file.metadata() or {})["latent_head"])
+                about: dict[str, Any] = parsed_json((file.metadata() or {})["latent_head"])
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             head = cls(about["channels"], about["axes"], width=about["width"])
             head.load_state_dict(state)
