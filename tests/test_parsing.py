@@ -11,7 +11,8 @@ from avreward._parsing import parsed_json, parsed_yaml
 
 SRC = Path(avreward.__file__).parent
 OWN = {  # what the package itself wrote into its own files, or into the store
-    "_parsing.py", "raters/signals/_fusion.py", "datasets/synthetic/_perturb_text.py", "media/_index_cache.py", "media/_isolated/messages.py",
+    "_parsing.py", "raters/signals/_fusion.py", "datasets/synthetic/_perturb_text.py", "media/_index_cache.py",
+    "media/_isolated/messages.py",
     "scoring/store/_equivalence.py", "scoring/store/_rows.py",
 }  # fmt: skip
 
