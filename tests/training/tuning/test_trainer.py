@@ -270,7 +270,7 @@ def test_two_processes_of_the_command_end_where_one_does(tmp_path: Path) -> None
     for number, folder in enumerate(folders, 1):
         folder.mkdir()
         (folder / "tune.yaml").write_text(yaml.safe_dump(entries(folder, "nft", updates=2, batch=2)))
-        launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"] if number == 2 else []
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if number == 2 else []
         command = [sys.executable, *launch, "-m", "avreward", "tune", str(folder / "tune.yaml")]
         paths = os.pathsep.join([str(Path(HERE).parent), *filter(None, sys.path)])
         environment = os.environ | {"PYTHONPATH": paths}
