@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from media_files import tones, write
+from media_files import remux, tones, write
 
 from avreward import Clip
 from avreward.media import (
@@ -63,6 +63,8 @@ FILES: dict[str, dict[str, Any]] = {
     "mp3.mp3": {"codec": None, "sound": "libmp3lame", "seconds": 0.5},
 }  # fmt: skip
 """Files that stand in the folder `media`, so that no encoder has a say, and how they were made."""
+COPIES = {"aac_copied.mkv": "h264_aac.mp4"}
+"""Files whose packets are those of another, in a container that does not say what primes the codec."""
 
 RULES = (
     AllFrames(), Windows(0.5, 2), Windows(1.0, 1), Spread(3), PerSecond(2.0), QwenFrames(2.0),
@@ -76,11 +78,14 @@ def write_files() -> None:
     for name, options in FILES.items():
         if not (FOLDER / name).exists():
             write(FOLDER / name, **options)
+    for name, original in COPIES.items():
+        if not (FOLDER / name).exists():
+            remux(FOLDER / original, FOLDER / name, lambda number, packet: packet)
 
 
 def media_cases() -> dict[str, Any]:
     """Case → what comes out."""
-    files = {f"file {name}": _decoded(FOLDER / name) for name in FILES}
+    files = {f"file {name}": _decoded(FOLDER / name) for name in (*FILES, *COPIES)}
     return files | {"keys of exact tensors": _tensor_keys(), "rules": _rules()} | _transforms()
 
 

@@ -142,6 +142,8 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
             _check_whole(stamp, packets[number], header)
         frames = packets[video.index] if video is not None else None
         heard = packets[audio.index] if audio is not None else None
+        if heard is not None and "matroska" in container.format.name and audio is not None:
+            heard.said = Fraction(announced[audio.index].seconds) or None
         missing = {}
         if frames is None or not frames.displayed():
             frames, missing["video"] = None, no_video or "the picture track is empty"

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _VP8_SHOWN = 0x10  # bit of a VP8 frame's first byte; its hidden reference frames have packets and time stamps, too
 
-_PRIMING: dict[str, int] = {}  # codec → samples
+
+# Samples. AAC: one frame, all that FFmpeg's encoder puts in front (others put more). MP3: 576 of LAME's encoder and 529
+# of any decoder.
+_PRIMING = {"aac": 1024, "mp3": 1105}
 
 
 @dataclass
