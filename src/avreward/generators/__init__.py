@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from avreward.generators.flow_steps import flow_sde_step as flow_sde_step
     from avreward.generators.flow_steps import noisy_latents as noisy_latents
     from avreward.generators.folder import FolderGenerator as FolderGenerator
+    from avreward.generators.musicgen import MusicgenTokens as MusicgenTokens
+    from avreward.generators.musicgen import TokenGenerator as TokenGenerator
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -61,5 +63,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "noisy_latents",
         ],
         "folder": ["FolderGenerator"],
+        "musicgen": ["MusicgenTokens", "TokenGenerator"],
     },
 )

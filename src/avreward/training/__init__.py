@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from avreward.training.generator.preference_loss import diffusion_dpo_loss as diffusion_dpo_loss
     from avreward.training.generator.preference_loss import logit_normal_times as logit_normal_times
     from avreward.training.generator.raft import Raft as Raft
+    from avreward.training.generator.token_grpo import TokenGrpo as TokenGrpo
     from avreward.training.generator.windows import sliding_windows as sliding_windows
     from avreward.training.losses import pearson_loss as pearson_loss
     from avreward.training.losses import plcc_loss as plcc_loss
@@ -86,6 +87,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "generator.forward_losses": ["ForwardLoss", "awm_loss", "nft_loss"],
         "generator.policy_loss": ["PolicyLoss", "clipped_policy_loss", "routed_policy_loss", "step_kl"],
         "generator.preference_loss": ["PreferenceLoss", "diffusion_dpo_loss", "logit_normal_times"],
+        "generator.token_grpo": ["TokenGrpo"],
         "generator.windows": ["sliding_windows"],
         "losses": ["pearson_loss", "plcc_loss", "rank_loss", "scaled_rank_loss"],
         "monitor": ["MonitorState", "RewardDivergence", "RewardMonitor"],
