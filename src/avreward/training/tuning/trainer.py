@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -72,7 +73,10 @@ def tune(
     with extra("train"):
         from accelerate import Accelerator
     _check_trackers(run)
+    cpu = cpu or not torch.accelerator.is_available()  # else accelerate makes no process group on a CPU
     accelerator = Accelerator(cpu=cpu, log_with=list(run.trackers) or None, project_dir=run.output)
+    if process_count() != (launched := int(os.environ.get("WORLD_SIZE", "1"))):
+        raise AvrewardError(f"expected one group of the {launched} processes that were launched, got {process_count()}")
     if run.batch % process_count():
         expected = f"a multiple of the {process_count()} processes"
         raise ArgumentError("batch", expected, run.batch, "change batch or the number of processes")
