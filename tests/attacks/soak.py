@@ -142,7 +142,7 @@ def _work(name: str, place: Path, clips: list[Path]) -> int:
     store = ["--reward", "audio_quality", "--store", str(place / "store")]
     scored = str(place.parent / "whole" / "scores.parquet")
     arguments = {
-        "score": ["score", *map(str, clips), "--out", str(place / "scores.parquet"), "--group-by", "folder", *store],
+        "score": ["score", *map(str, clips), "--out", str(place / "scores.parquet"), "--group-by", "parent", *store],
         "rank": ["rank", *map(str, clips), "--table", str(place / "ranked.parquet"), *store],
         "pairs": ["pairs", scored, "--out", str(place / "pairs"), "--copy"],
     }
