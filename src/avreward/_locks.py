@@ -142,8 +142,8 @@ def _sign(file: IO[str]) -> None:
     with suppress(OSError):  # on a full disk nobody learns who holds it
         file.truncate(0)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        json.dump({"process": os.getpid(), "machine": socket.gethostname(), "since": since}, file)
-        file.flush()
+        told = json.dumps({"process": os.getpid(), "machine": socket.gethostname(), "since": since})
+        os.write(file.fileno(), told.encode())  # unbuffered, so that closing the file cannot fail
 
 
 def _holder(file: IO[str]) -> str:

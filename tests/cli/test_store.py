@@ -8,6 +8,7 @@ from pyarrow import parquet
 from toy_raters import Toy
 
 from avreward.raters import _environment
+from avreward.scoring.store._checksums import APPLICATION
 from avreward.scoring.store.store import Store
 
 
@@ -152,6 +153,7 @@ def test_a_newer_store(run, score, toy, files, tmp_path):
     [shard] = score.store.glob("*.sqlite")
     with sqlite3.connect(shard) as database:
         database.execute("PRAGMA user_version = 99")
+        database.execute(f"PRAGMA application_id = {APPLICATION + 99}")
     result = run("score", files.loud, "--out", tmp_path / "scores.parquet")
     assert result.exit_code == 3
     assert "version 99" in result.stderr
