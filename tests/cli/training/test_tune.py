@@ -38,7 +38,8 @@ def test_a_generator_is_tuned_and_compared_on_held_out_prompts(run, config) -> N
     assert all((table.parent / row["clip"]).is_file() for row in rows)
     # the same noise on both sides: what differs is the LoRA
     words = ["--system", "system", "--group-by", "condition", "--before", "before", "--trained", "red.red"]
-    compared = run("compare", table, *words, "--score", "red.red", "--rater", f"red={HERE}:red", "--json")
+    raters = ["--rater", f"red={HERE}:red", "--rater", f"push={HERE}:push"]
+    compared = run("compare", table, *words, "--score", "red.red", "--score", "push.push", *raters, "--json")
     assert compared.exit_code == 0, compared.stderr
     [verdict] = json.loads(compared.stdout)["fine_tunes"]
     assert verdict["changes"]["red.red"] == "rose"

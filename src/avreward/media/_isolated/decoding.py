@@ -18,6 +18,7 @@ from avreward.media._isolated.work import ChosenFrames
 from avreward.media._isolated.workers import active
 from avreward.media._video import decode
 from avreward.media._video.decode import as_view, chosen_frames
+from avreward.media._video.seek import video_track
 from avreward.media._video.to_rgb import Orientation
 from avreward.media.sampling import FramePlan
 
@@ -43,7 +44,7 @@ def decode_levels(index: MediaIndex, plans: Sequence[FramePlan]) -> list[NDArray
     if pool is None:
         return decode.decode_levels(index, plans)
     # The plans' rules are applied here: they may be functions of the caller's script, which a worker can't import.
-    times = decode.video_track(index).times()
+    times = video_track(index).times()
     chosen = [replace(plan, rule=ChosenFrames(tuple(chosen_frames(plan, times)))) for plan in plans]
     [answer] = pool.ask(index.stamp, "levels", index, chosen)
     return list(answer.arrays)

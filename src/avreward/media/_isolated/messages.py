@@ -89,7 +89,7 @@ class _Harmless(pickle.Unpickler):
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
     """Return the memory of a contiguous array."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
 def _exactly(connection: socket.socket, length: int) -> bytes:
