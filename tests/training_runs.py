@@ -37,9 +37,9 @@ def flat(clip: Clip) -> Tensor:
 
 @term(needs=("video",), low=0, high=1)
 def holey(clip: Clip) -> Tensor:
-    """NaN where red is more than blue."""
+    """Red less blue, and NaN for about half of the clips."""
     value = clip.video[:, 0].mean() - clip.video[:, 2].mean()
-    return value if value < 0 else value * math.nan
+    return value if 1000 * value % 1 < 0.5 else value * math.nan
 
 
 @term(needs=("video",), low=0, high=1)

@@ -174,7 +174,7 @@ def test_a_network_far_from_the_frozen_one_stops(tmp_path: Path, guard: str) -> 
 
 def test_a_missing_reward_is_told_and_left_out(tmp_path: Path) -> None:
     said: list[str] = []
-    record = done(small(tmp_path, "nft", reward="holey.holey", updates=3), say=said.append)
+    record = done(small(tmp_path, "nft", reward="holey.holey", updates=3, group=8), say=said.append)
     assert record.status == "finished"
     assert 0 < sum(row["missing"] for row in record.rows) < sum(row["clips"] for row in record.rows)
     assert any(line.startswith("missing: ") for line in said)

@@ -195,10 +195,17 @@ def _names(sets: ChoiceSets, folds: np.ndarray, systems: Sequence[str]) -> HeldO
 def _warnings(checks: Checks, sets: ChoiceSets, systems: Sequence[str] | None) -> list[str]:
     found = []
     own = checks[GROUPS]
-    if own.low <= 0.5:
+    winners = set() if systems is None else {systems[row] for row in sets.rows[np.arange(len(sets)), sets.chosen]}
+    if len(winners) == 1:
         found.append(
+            f"every choice fell on {min(winners)}: it may know that system's sound and no quality; add choices among "
+            "other systems"
+        )
+    if own.low <= 0.5:
+        found.insert(
+            0,
             f"not learned: on groups that it has not seen, it agrees with {own.pairs:.0%} of the choices, where a coin "
-            f"agrees with 50% (interval {own.low:.0%} to {own.high:.0%}); give more choices, or other encoders"
+            f"agrees with 50% (interval {own.low:.0%} to {own.high:.0%}); give more choices, or other encoders",
         )
         return found
     if COMMON in checks and checks[COMMON].low <= 0.5:
@@ -206,18 +213,11 @@ def _warnings(checks: Checks, sets: ChoiceSets, systems: Sequence[str] | None) -
             "the format decides: with all audio in one low-quality format it agrees with "
             f"{checks[COMMON].pairs:.0%} of the choices, which a coin does, too"
         )
-    if systems is not None:
-        winners = {systems[row] for row in sets.rows[np.arange(len(sets)), sets.chosen]}
-        if len(winners) == 1:
-            found.append(
-                f"every choice fell on {min(winners)}: it may know that system's sound and no quality; add choices "
-                "among other systems"
-            )
-        elif SYSTEMS in checks and checks[SYSTEMS].low <= 0.5:
-            found.append(
-                "it knows systems, not quality: on systems that it has not seen it agrees with "
-                f"{checks[SYSTEMS].pairs:.0%} of the choices; do not use it on clips of other systems"
-            )
+    if len(winners) > 1 and SYSTEMS in checks and checks[SYSTEMS].low <= 0.5:
+        found.append(
+            "it knows systems, not quality: on systems that it has not seen it agrees with "
+            f"{checks[SYSTEMS].pairs:.0%} of the choices; do not use it on clips of other systems"
+        )
     for row in checks.rows:
         if row.by.startswith("signals.") and row.pairs >= own.pairs:
             found.append(f"{row.by} agrees with as many choices ({row.pairs:.0%}) and needs no teaching")

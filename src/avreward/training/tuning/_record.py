@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from avreward.training.monitor import RewardMonitor
 from avreward.training.tuning.config import TuningRun
 
 Row = dict[str, float | None]
-RUN, CURVES = "run.json", "curves.csv"
+RUN, CURVES, SAMPLES_FOLDER = "run.json", "curves.csv", "samples"
 
 
 @dataclass
@@ -90,6 +91,12 @@ class RunRecord:
             table.writerows(self.rows)
         with whole_file(place / RUN) as part:
             part.write_text(json.dumps(self.content(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+    def discard(self) -> None:
+        """Remove what `write` wrote, and samples."""
+        for name in (RUN, CURVES):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / SAMPLES_FOLDER, ignore_errors=True)
 
     def go_on_from(self, content: Mapping[str, Any]) -> None:
         """Take over rows, warnings, samples, probes and the monitor's state of a checkpoint."""

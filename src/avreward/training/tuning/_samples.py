@@ -20,11 +20,10 @@ from avreward.training.clip_log import log_clips
 from avreward.training.generator.lora import load_lora, without_lora
 from avreward.training.tuning._checkpoints import LORA
 from avreward.training.tuning._parts import TuningParts, fit_lora, generator_of, prompt_of, read_conditions
-from avreward.training.tuning._record import RunRecord, finite
+from avreward.training.tuning._record import SAMPLES_FOLDER, RunRecord, finite
 from avreward.training.tuning.config import LOOPS, TuningRun
 
 SAMPLES, FIRST_SEED, HELD_OUT_SEED = 4, 2**31, 2**31 + 10_000  # beyond the seeds of training
-FOLDER = "samples"
 
 
 def make_samples(parts: TuningParts) -> list[Clip]:
@@ -51,7 +50,7 @@ def keep_samples(record: RunRecord, parts: TuningParts, clips: Sequence[Clip], u
     rewards = _values(parts.reward, clips)
     others = [None] * len(clips) if parts.held_out is None else _values(parts.held_out, clips)
     captions = [prompt_of(one) or clip.name for one, clip in zip(parts.conditions, clips, strict=False)]
-    files = log_clips(trackers, clips, update, record.folder / FOLDER, captions=captions)
+    files = log_clips(trackers, clips, update, record.folder / SAMPLES_FOLDER, captions=captions)
     record.samples[update] = [
         {"file": str(path.relative_to(record.folder)), "caption": caption, "reward": reward, "held_out": other}
         for path, caption, reward, other in zip(files, captions, rewards, others, strict=True)

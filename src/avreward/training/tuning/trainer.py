@@ -104,7 +104,10 @@ def _tuned(run: TuningRun, accelerator: Any, resume: bool, say: Say, step: Say) 
         whole.end("interrupted", "interrupted; the same command goes on from the last checkpoint")
         raise
     except AvrewardError as error:
-        whole.end("failed", str(error))
+        if record.rows or made:
+            whole.end("failed", str(error))
+        elif whole.first:
+            record.discard()  # so that a start with another configuration finds a new folder
         raise
     finally:
         accelerator.end_training()
