@@ -1,12 +1,10 @@
 """Fit the constants of the `signals` rater on synthesized scenes.
 
     python recipes/fit_signals.py --scenes 48 --jobs 2
-    python recipes/fit_signals.py --scenes 24 --only audio_quality    # keeps the other constants of --out
 
 Method. Scenes are synthesized (seeds from 0 on; the held-out benchmark and the demo use others) and each gets every
 controlled defect of `avreward.datasets.synthetic._perturbations` at three severities, and those of `MORE` below, for
-the measurements that the others leave alone (hum, exposure, dropped frames). Before the defects of `audio_quality` two
-scenes in three get the ambience of a recording. A scene as it was made is to
+the measurements that the others leave alone (hum, loudness, exposure, dropped frames). A scene as it was made is to
 score 90 on every dimension, one with a mild, medium or strong defect 70, 50 and 30 on the dimension concerned, one
 with a defect that has no severity 40. For `dynamic_degree` the time stamps are stretched (×4 … ×1/2) and the score is
 to be the percentile among all of these. Each measurement's weight and reference are fitted by gradient descent on the
@@ -21,7 +19,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,8 +29,6 @@ from torch.nn.functional import huber_loss, softplus
 from avreward import Clip
 from avreward.datasets import PERTURBATIONS, scene
 from avreward.datasets.synthetic._perturb_video import frozen_order
-from avreward.datasets.synthetic._stage import Dice
-from avreward.datasets.synthetic._synthesis import coloured_noise, loudness
 from avreward.raters import SignalsRater, Work
 from avreward.raters.signals._fusion import DIMENSIONS, Fusion, badness
 from avreward.raters.signals._measurement import MEASUREMENTS, feeding
@@ -42,14 +37,7 @@ TARGETS = (90.0, 70.0, 50.0, 30.0)  # as made, mild, medium, strong
 UNGRADED = 40.0  # a defect without severity
 SPEEDS = (0.25, 0.5, 1.0, 2.0)
 LEAST = 0.02  # a measurement that these scenes hardly need still counts a little on clips unlike them
-# Of a figure's spread: no penalty sets in within less, or what nobody hears would move it
-STEEPEST = {"audio_quality": 0.3}
-STEEPEST_ELSE = 0.2
-AMBIENCE = (10.0, 40.0)  # dB under the loudness of the scene
-COLOUR = (0.8, 2.4)  # power of the ambience falls with the frequency to this power
-# Weight, reference and scale of what no defect of these scenes changes: a pause is dead or not in any of them.
-GIVEN = {"silence": (0.1, 25.0, 25.0)}
-CLEAN_APART = ("audio_quality", "dynamic_degree")  # have clean clips of their own
+STEEPEST = 0.2  # of a figure's spread: no penalty sets in within less, or what nobody hears would move it
 STEPS = 3000
 OUT = Path(__file__).parents[1] / "src/avreward/raters/signals/fusion.json"
 
@@ -75,18 +63,9 @@ def humming(clip: Clip, level: float, seed: int) -> Clip:
     return clip.with_audio((audio + gain * lines).clamp(-1, 1), rate)
 
 
-def with_ambience(clip: Clip, seed: int) -> Clip:
-    """Lay coloured noise, pink to brown, under the sound of two scenes in three: recordings have 10 to 40 dB of it.
-
-    Scenes as they are made are quieter between their events than any real recording.
-    """
-    if seed % 3 == 2:
-        return clip
-    dice, audio = Dice(seed, stream=77), clip.sound()
-    level = loudness(audio, clip.sample_rate) - dice.uniform(*AMBIENCE)
-    noise = coloured_noise(dice, len(audio), audio.shape[-1], clip.sample_rate, dice.uniform(*COLOUR))
-    mixed = audio + 10 ** (level / 20) * noise
-    return clip.with_audio(mixed / mixed.abs().max().clamp_min(1.0), clip.sample_rate)
+def quieter(clip: Clip, change: float, seed: int) -> Clip:
+    """Return the sound at another level, by `change` dB."""
+    return clip.with_audio(clip.audio * 10 ** (change / 20), clip.sample_rate)
 
 
 def exposed(clip: Clip, stops: float, seed: int) -> Clip:
@@ -104,6 +83,7 @@ def dropped(clip: Clip, share: float, seed: int) -> Clip:
 
 MORE: dict[str, tuple[str, tuple[float, float, float], Callable[[Clip, float, int], Clip]]] = {
     "hum": ("audio_quality", (-20.0, -10.0, 0.0), humming),
+    "quiet": ("audio_quality", (-15.0, -25.0, -35.0), quieter),
     "exposure": ("static_quality", (1.5, 2.5, 3.5), exposed),
     "dropped frames": ("temporal_smoothness", (0.1, 0.25, 0.5), dropped),
 }
@@ -112,35 +92,27 @@ MORE: dict[str, tuple[str, tuple[float, float, float], Callable[[Clip, float, in
 def variants(seed: int, severities: Sequence[int]) -> Iterator[tuple[str, str | None, float, Clip]]:
     """Return a scene and its defects: (name, dimension concerned, target, clip)."""
     original = scene(seed).clip
-    recorded = with_ambience(original, seed)
     other = scene(seed + 50_000).clip
     yield "none", None, TARGETS[0], original
-    yield "none", "audio_quality", TARGETS[0], recorded
     for name, defect in PERTURBATIONS.items():
-        clip = recorded if defect.dimension == "audio_quality" else original
         if not defect.severities:
-            yield name, defect.dimension, UNGRADED, defect.apply(clip, seed=seed, other=other)
+            yield name, defect.dimension, UNGRADED, defect.apply(original, seed=seed, other=other)
         for k in severities if defect.severities else ():
-            yield name, defect.dimension, TARGETS[k + 1], defect.apply(clip, defect.severities[k], seed=seed)
+            yield name, defect.dimension, TARGETS[k + 1], defect.apply(original, defect.severities[k], seed=seed)
     for name, (dimension, levels, work) in MORE.items():
         for k in severities:
-            clip = recorded if dimension == "audio_quality" else original
-            yield name, dimension, TARGETS[k + 1], work(clip, levels[k], seed)
+            yield name, dimension, TARGETS[k + 1], work(original, levels[k], seed)
     for speed in SPEEDS:
         times = original.times / speed
         yield f"speed {speed}", "dynamic_degree", float("nan"), Clip(video=original.video, times=times)
 
 
-def measure(seed: int, severities: Sequence[int] = (0, 1, 2), only: str | None = None) -> list[Row]:
-    """All figures of a scene and its defects; with `only`, those of one dimension."""
+def measure(seed: int, severities: Sequence[int] = (0, 1, 2)) -> list[Row]:
+    """All figures of a scene and its defects."""
     torch.set_num_threads(1)
     rater, work = SignalsRater(Fusion({}, {})), Work()
     rows = []
     for name, dimension, target, clip in variants(seed, severities):
-        if only and dimension != only and (dimension is not None or only in CLEAN_APART):
-            continue
-        if only == "audio_quality":
-            clip = Clip(audio=clip.sound(), sample_rate=clip.sample_rate)
         values, _ = rater.measure(rater.load(clip, work), work)
         rows.append(Row(seed, name, dimension, target, {k: float(v) for k, v in values.items()}))
     return rows
@@ -158,8 +130,9 @@ def fit(rows: Sequence[Row]) -> dict:
 def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Weight, reference and scale of each measurement that feeds `dimension`."""
     parts = feeding(dimension)
-    chosen = [r for r in rows if r.dimension == dimension or (r.dimension is None and dimension not in CLEAN_APART)]
-    chosen = [r for r in chosen if all(m.name in r.values for m in parts)]
+    chosen = [r for r in rows if r.dimension in (None, dimension) and all(m.name in r.values for m in parts)]
+    if dimension == "dynamic_degree":
+        chosen = [r for r in chosen if r.dimension == dimension]
     table = torch.stack([_badness(m.name, chosen) for m in parts], 1)  # (rows, measurements)
     clean = table[[i for i, r in enumerate(chosen) if r.defect in ("none", "speed 1.0")]]
     target, better, worse = _targets(dimension, chosen, table)
@@ -169,32 +142,26 @@ def fit_dimension(dimension: str, rows: Sequence[Row]) -> dict[str, dict[str, fl
     scale = (table.std(0) / 2 + 1e-2).log().requires_grad_()
     reference = clean.quantile(0.8, 0).clone().requires_grad_()
     spread = table.std(0) + 1e-2
-    least = STEEPEST.get(dimension, STEEPEST_ELSE) * spread
+    least = STEEPEST * spread
     optimizer = torch.optim.Adam(
         [{"params": [raw], "lr": 0.05}, {"params": [scale], "lr": 0.02}, {"params": [reference], "lr": 0.02}]
     )
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, STEPS)
-    nan = (float("nan"),) * 3
-    given = torch.tensor([GIVEN.get(m.name, nan) for m in parts], dtype=torch.float64).T
-
-    def constants() -> Tensor:
-        """Weights, references and scales (3, measurements)."""
-        return torch.where(given.isnan(), torch.stack([softplus(raw) + LEAST, reference, least + scale.exp()]), given)
-
     for _ in range(STEPS):
-        weight, at, width = constants()
-        score = 100 / (1 + (weight * softplus((table - at) / width)).sum(1))
+        weight = softplus(raw) + LEAST
+        score = 100 / (1 + (weight * softplus((table - reference) / (least + scale.exp()))).sum(1))
         loss = (importance * huber_loss(score / 10, target / 10, reduction="none")).mean()
         if better:
             loss = loss + 6 * softplus(-(score[better] - score[worse]) / 2).mean()
         # evenly spread where the scenes don't care, and no step so sharp that clips unlike them fall off it
-        slope = weight * spread / width
+        slope = weight * spread / (least + scale.exp())
         loss = loss + 0.02 * (slope - slope.mean()).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    weight, shift, width = constants().detach()
+    with torch.no_grad():
+        weight, shift, width = softplus(raw) + LEAST, reference.clone(), least + scale.exp()
     return {
         m.name: {"weight": _short(weight[i]), "reference": _short(shift[i]), "scale": _short(width[i])}
         for i, m in enumerate(parts)
@@ -209,9 +176,9 @@ def _targets(dimension: str, rows: Sequence[Row], table: Tensor) -> tuple[Tensor
     if dimension == "dynamic_degree":
         order = table[:, 0].argsort(descending=True).argsort().double()
         return 100 * (order + 0.5) / len(rows), [], []
-    made = {(r.seed, r.dimension == "audio_quality"): i for i, r in enumerate(rows) if r.defect == "none"}
+    made = {r.seed: i for i, r in enumerate(rows) if r.defect == "none"}
     place = {(r.seed, r.defect, r.target): i for i, r in enumerate(rows)}
-    pairs = [(made[r.seed, r.dimension == "audio_quality"], i) for i, r in enumerate(rows) if r.defect != "none"]
+    pairs = [(made[r.seed], i) for i, r in enumerate(rows) if r.defect != "none"]
     pairs += [
         (place[key], i)
         for i, r in enumerate(rows)
@@ -254,14 +221,13 @@ def _short(x: Tensor) -> float:
     return float(f"{float(x.detach()):.5g}")
 
 
-def measure_all(scenes: int, jobs: int, cache: Path | None, only: str | None = None) -> list[Row]:
+def measure_all(scenes: int, jobs: int, cache: Path | None) -> list[Row]:
     """Figures of the scenes 0 … `scenes` − 1; those in `cache` (JSON lines) are not measured again."""
     known = [Row(**json.loads(line)) for line in cache.read_text().splitlines()] if cache and cache.exists() else []
     done = {r.seed for r in known}
     todo = [s for s in range(scenes) if s not in done]
     with ProcessPoolExecutor(jobs) as pool:
-        done_now = pool.map(partial(measure, only=only), todo)
-        for rows in track(done_now, "measuring scenes", total=len(todo)):
+        for rows in track(pool.map(measure, todo), "measuring scenes", total=len(todo)):
             known += rows
             if cache:
                 with cache.open("a") as file:
@@ -276,19 +242,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cache", type=Path, help="keep the figures in this file, and go on from it")
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--only", choices=DIMENSIONS, help="fit this dimension and keep the other constants of --out")
     arguments = parser.parse_args()
-    rows = measure_all(arguments.scenes, arguments.jobs, arguments.cache, arguments.only)
-    made_by = f"recipes/fit_signals.py --scenes {arguments.scenes}"
-    if arguments.only:
-        fitted = json.loads(arguments.out.read_text())
-        used = {m.name for m in MEASUREMENTS if m.feeds not in (None, arguments.only)}
-        kept = {name: constants for name, constants in fitted["measurements"].items() if name in used}
-        fitted["measurements"] = kept | fit_dimension(arguments.only, rows)
-        made_by = f"{fitted['made_by'].split('; ')[0]}; then {made_by} --only {arguments.only}"
-    else:
-        fitted = fit(rows)
-    fitted["made_by"] = made_by
+    fitted = fit(measure_all(arguments.scenes, arguments.jobs, arguments.cache))
+    fitted["made_by"] = f"recipes/fit_signals.py --scenes {arguments.scenes}"
     arguments.out.write_text(json.dumps(fitted, indent=1, sort_keys=True) + "\n")
     print(json.dumps(fitted, indent=1))
 

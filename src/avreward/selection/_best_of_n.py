@@ -41,7 +41,7 @@ def best_of_n(candidates: Sequence[ClipLike] | Group, reward: RewardLike, *, mix
         MissingScore: with all reasons, if no candidate has a reward.
 
     Example:
-        >>> picked = best_of_n(["dub1.mp4", "dub2.mp4", "dub3.mp4"], "overall")
+        >>> picked = best_of_n(["dub1.mp4", "dub2.mp4", "dub3.mp4"], "audio_quality")
         >>> picked.best.name, picked.order
         ('dub2.mp4', (1, 2, 0))
     """

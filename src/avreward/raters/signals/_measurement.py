@@ -35,7 +35,8 @@ class Measurement:
         unit: of the value.
         higher_is_better: `None` where neither end is.
         feeds: the dimension that it is fused into; `None` for information only.
-        form: how the fusion reads it: the figure itself, or its logarithm (of figure + `offset`).
+        form: how the fusion reads it: the figure itself, its logarithm (of figure + `offset`), or the distance from
+            `offset`.
         offset: see `form`.
         source: where it is defined.
         softened: how the scores' form differs from the source's.
@@ -47,7 +48,7 @@ class Measurement:
     unit: str
     higher_is_better: bool | None
     feeds: str | None
-    form: Literal["linear", "log"] = "linear"
+    form: Literal["linear", "log", "distance"] = "linear"
     offset: float = 0.0
     source: str = ""
     softened: str = "the same"
@@ -73,12 +74,11 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         "noise_floor", level.noise_floor, "sound", "dBFS", False, None, source=_NOISE, softened=_LOW,
     ),
     Measurement(
-        "signal_to_noise", spectrum.signal_to_noise, "sound", "dB", True, None, source=_NOISE, softened=_LOW,
+        "signal_to_noise", spectrum.signal_to_noise, "sound", "dB", True, "audio_quality", source=_NOISE, softened=_LOW,
     ),
     Measurement(
         "bandwidth", spectrum.bandwidth, "sound", "kHz", True, "audio_quality", "log", 0.1,
-        "−50 dB bandwidth of the long-term spectrum, above white noise under the floor (after Martin 2001)",
-        "both thresholds are logistic steps, 3 and 1.5 dB wide, the least floor a soft minimum",
+        "−60 dB bandwidth of the long-term spectrum", "the threshold is a logistic step 3 dB wide",
     ),
     Measurement(
         "spectral_flatness", spectrum.flatness, "sound", "dB", False, "audio_quality",
@@ -95,8 +95,8 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         "the threshold is a logistic step 2 dB wide",
     ),
     Measurement(
-        "loudness", level.loudness, "sound", "LUFS", None, None,
-        source="ITU-R BS.1770-4", softened="both gates are logistic steps 1 dB wide",
+        "loudness", level.loudness, "sound", "LUFS", None, "audio_quality", "distance", -23.0,
+        "ITU-R BS.1770-4; −23 LUFS is the target of EBU R 128", "both gates are logistic steps 1 dB wide",
     ),
     Measurement(
         "attack_decay_asymmetry", level.attack_decay_asymmetry, "sound", "", True, "audio_quality",
