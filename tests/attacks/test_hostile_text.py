@@ -34,7 +34,8 @@ def quiet(result):
     return result
 
 
-def test_names_in_tables_and_errors(run, clips, tmp_path):
+def test_names_in_tables_and_errors(run, clips, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "600")  # a narrow table breaks names apart
     lost = tmp_path / f"lost{NAME}.wav"
     lost.write_bytes(b"RIFF")
     found = quiet(run("rank", *clips, lost))

@@ -12,7 +12,6 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described
 from avreward.preferences.group_rewards import GroupReward, _comparable, _filled
 from avreward.raters.base import Rater
-from avreward.raters.listener._encoders import encoder_of, feature_names, is_vector
 from avreward.rewards.results import Rewards
 
 Features = Callable[[Sequence[Clip]], Tensor]
@@ -39,6 +38,8 @@ class Consensus(GroupReward):
     """
 
     def __init__(self, features: str | Rater | Features) -> None:
+        from avreward.raters.listener._encoders import encoder_of, feature_names, is_vector  # may need an extra
+
         self.rater = encoder_of(features) if isinstance(features, str | Rater) else None
         self.function = None if isinstance(features, str | Rater) else features
         self._names = [] if self.rater is None else [name for name in feature_names(self.rater) if is_vector(name)]

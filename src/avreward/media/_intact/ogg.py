@@ -16,7 +16,7 @@ def checksum(page: bytes) -> int:
     Ogg's polynomial is that of zlib, but it begins with the highest bit of a byte, and with 0.
 
     >>> hex(checksum(bytes(4) + b"1"))
-    '0xe29d0bf9'
+    '0xd0f37027'
     """
     mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)
