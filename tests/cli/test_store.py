@@ -168,3 +168,12 @@ def test_many_runs_are_merged(score, toy, files, monkeypatch):
     assert len(list(score.store.iterdir())) == 1
     with Store(score.store) as store:
         assert len(store) == 4
+
+
+def test_a_stored_row_is_written_as_a_new_one(run, files, tmp_path):
+    """Byte for byte, the order of reasons too: `signals` measures more of a video than of a sound."""
+    outs = [tmp_path / "new.jsonl", tmp_path / "known.jsonl"]
+    for out in outs:
+        asked = ["--reward", "signals.audio_quality", "--store", tmp_path / "store", "--out", out]
+        assert run("score", files.wav, *asked).exit_code == 0
+    assert outs[0].read_text() == outs[1].read_text()

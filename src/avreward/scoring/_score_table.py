@@ -208,7 +208,8 @@ def row_of(scored: Scored, listed: ListedClip) -> dict[str, Any]:
     reasons: dict[str, str] = {}
     for rater, scores in scored.scores.items():
         row |= {f"{rater}.{name}": value for name, value in as_row(scores, 0).items()}
-        reasons |= {f"{rater}.{name}": why for name, why in scores.reasons[0].items()}
+        # in the order of the dimensions, whether rated now or known to the store
+        reasons |= {f"{rater}.{name}": scores.reasons[0][name] for name in scores.names if name in scores.reasons[0]}
         for covariate in ("loudness", "motion"):  # of the rater that measures it
             if f"{rater}.{covariate}" in row:
                 row[covariate] = row[f"{rater}.{covariate}"]
