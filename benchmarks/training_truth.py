@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import PrinterCallback
 
 from avreward import Clip
 from avreward.evaluation import srcc
@@ -43,25 +44,24 @@ def small_rater(seed: int) -> NisqaRater:
     return NisqaRater(network)
 
 
-def tone(seed: int, seconds: float = 0.4) -> dict[str, Any]:
-    """Return a row with a tone in noise and its quality."""
+def noisy_tone(seed: int, seconds: float = 0.4) -> dict[str, Any]:
+    """Return a row with a tone in noise: the less noise, the better (1 to 5)."""
     dice = torch.Generator().manual_seed(seed)
     share, pitch = torch.rand(2, generator=dice).tolist()
     times = torch.arange(int(16000 * seconds)) / 16000
-    wave = (2 * torch.pi * (200 + 800 * pitch) * times).sin()
-    sound = 0.3 * (share * wave + (1 - share) * torch.randn(len(times), generator=dice)).clamp(-3, 3)
+    tone = (2 * torch.pi * (200 + 800 * pitch) * times).sin()
+    sound = 0.3 * (share * tone + (1 - share) * torch.randn(len(times), generator=dice)).clamp(-3, 3)
     return {"clip": Clip(audio=sound[None], sample_rate=16000), QUALITY: 1 + 4 * share, "group": f"g{seed}"}
 
 
-def pairs(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a pair table: each sound against two others."""
-    return [
-        {
-            "first": a["clip"], "second": b["clip"], "group": a["group"],
-            QUALITY: "first" if a[QUALITY] > b[QUALITY] else "second",
-        }
-        for step in (1, 7) for a, b in zip(rows, rows[step:] + rows[:step], strict=True)
-    ]  # fmt: skip
+def as_pairs(rows: list[dict[str, Any]], dimension: str, steps: tuple[int, ...] = (1, 7)) -> list[dict[str, Any]]:
+    """Return the rows of a pair table: each clip against those some rows further on."""
+    found = []
+    for step in steps:
+        for first, second in zip(rows, rows[step:] + rows[:step], strict=True):
+            won = "first" if first[dimension] > second[dimension] else "second"
+            found.append({"first": first["clip"], "second": second["clip"], dimension: won, "group": first["group"]})
+    return found
 
 
 def settings(folder: str, **changes: Any) -> RaterTrainingArguments:
@@ -77,20 +77,22 @@ def trained(seed: int, rows: list[dict[str, Any]], **changes: Any) -> NisqaRater
     """Return a rater that was trained on rows."""
     rater = small_rater(seed)
     with tempfile.TemporaryDirectory() as folder:
-        RaterTrainer(rater, rows, None, settings(folder, seed=seed, **changes)).train()
+        trainer = RaterTrainer(rater, rows, None, settings(folder, seed=seed, **changes))
+        trainer.remove_callback(PrinterCallback)  # which prints losses between the rows of the table
+        trainer.train()
     return rater
 
 
 def recover(seed: int, count: int, held_out: int) -> tuple[float, float, float, float]:
     """Return the held-out SRCC before training, by ratings and by pairs, and that between the two routes."""
     start = 10_000 * seed
-    rows = [tone(start + i) for i in range(count)]
-    held = [tone(start + 5000 + i) for i in range(held_out)]
+    rows = [noisy_tone(start + i) for i in range(count)]
+    held = [noisy_tone(start + 5000 + i) for i in range(held_out)]
     truth = torch.tensor([row[QUALITY] for row in held])
     raters = (
         small_rater(seed),
         trained(seed, rows),
-        trained(seed, pairs(rows), stage="pairs", temperature=0.2),
+        trained(seed, as_pairs(rows, QUALITY), stage="pairs", temperature=0.2),
     )
     with torch.no_grad():
         before, rated, compared = (one([row["clip"] for row in held])[QUALITY] for one in raters)
@@ -105,10 +107,11 @@ def steps(out: Path, batch: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         trainer = RaterTrainer(
             rater,
-            [tone(i) for i in range(32)],
+            [noisy_tone(i) for i in range(32)],
             None,
             settings(folder, per_device_train_batch_size=batch, **plain),
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
         if trainer.is_world_process_zero():
             torch.save(torch.cat([weight.detach().flatten() for weight in rater.module.parameters()]), out)

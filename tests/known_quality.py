@@ -7,18 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from training_truth import as_pairs as as_pairs
+from training_truth import noisy_tone as noisy_tone
 
 from avreward import Clip
-
-
-def noisy_tone(seed: int, seconds: float = 0.4) -> dict[str, Any]:
-    """A row with a tone in noise: the less noise, the better (1 to 5)."""
-    dice = torch.Generator().manual_seed(seed)
-    share, pitch = torch.rand(2, generator=dice).tolist()
-    times = torch.arange(int(16000 * seconds)) / 16000
-    tone = (2 * torch.pi * (200 + 800 * pitch) * times).sin()
-    sound = 0.3 * (share * tone + (1 - share) * torch.randn(len(times), generator=dice)).clamp(-3, 3)
-    return {"clip": Clip(audio=sound[None], sample_rate=16000), "speech_quality": 1 + 4 * share, "group": f"g{seed}"}
 
 
 def noisy_video(seed: int) -> dict[str, Any]:
@@ -28,16 +20,6 @@ def noisy_video(seed: int) -> dict[str, Any]:
     still = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 4, generator=dice), size=(32, 32), mode="bilinear")
     video = still * share + (1 - share) * torch.rand(8, 3, 32, 32, generator=dice)
     return {"clip": Clip(video=video, fps=4), "quality": 1 + 4 * share, "group": f"g{seed}"}
-
-
-def as_pairs(rows: list[dict[str, Any]], dimension: str, steps: tuple[int, ...] = (1, 7)) -> list[dict[str, Any]]:
-    """Rows of a pair table: each clip against some others."""
-    found = []
-    for step in steps:
-        for first, second in zip(rows, rows[step:] + rows[:step], strict=True):
-            won = "first" if first[dimension] > second[dimension] else "second"
-            found.append({"first": first["clip"], "second": second["clip"], dimension: won, "group": first["group"]})
-    return found
 
 
 def write_table(path: Path, count: int, start: int) -> str:

@@ -123,7 +123,8 @@ def run(script: str, *options: str, processes: int = 0) -> subprocess.CompletedP
     if processes:
         python += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     tests = HERE.parents[1]
-    paths = [str(tests), str(tests.parent / "recipes"), str(tests.parent / "src"), os.environ.get("PYTHONPATH", "")]
+    folders = [tests, *(tests.parent / name for name in ("recipes", "benchmarks", "src"))]
+    paths = [*map(str, folders), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     return subprocess.run([*python, str(HERE / script), *options], env=environment, capture_output=True, text=True)
 

@@ -1,7 +1,7 @@
 """Which of FFmpeg's demuxers and decoders read files: those in use for video and audio today, and tested here.
 
-FFmpeg has hundreds more, for games and cameras of the past; most of its known holes are in them. The environment
-variable ``AVREWARD_DECODERS`` adds some by FFmpeg's names, separated by commas, or ``all``.
+FFmpeg has hundreds more, for games and cameras of the past; most of its known vulnerabilities are in them. The
+environment variable ``AVREWARD_DECODERS`` adds some by FFmpeg's names, separated by commas, or ``all``.
 """
 
 from __future__ import annotations
