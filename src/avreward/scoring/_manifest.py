@@ -90,7 +90,8 @@ def base_of(path: Path, clips: Sequence[str]) -> Path:
 
 
 def _named(columns: Mapping[str, Any]) -> Described:
-    return Described(f"only {', '.join(columns)}"[:200])
+    text = f"only {', '.join(columns)}"
+    return Described(text if len(text) <= 200 else text[:200].rpartition(",")[0] + ", …")
 
 
 def _renamed(columns: Mapping[str, Any], wanted: Sequence[str]) -> str:

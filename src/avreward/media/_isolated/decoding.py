@@ -14,9 +14,9 @@ from torch import Tensor
 from avreward.media import _index, _keys, _waveform
 from avreward.media._container import FileStamp, Limits
 from avreward.media._index import MediaIndex
-from avreward.media._isolated.work import ChosenFrames
 from avreward.media._isolated.workers import active
 from avreward.media._video import decode
+from avreward.media._video.chosen import ChosenFrames
 from avreward.media._video.decode import as_view, chosen_frames
 from avreward.media._video.seek import video_track
 from avreward.media._video.to_rgb import Orientation
@@ -45,7 +45,7 @@ def decode_levels(index: MediaIndex, plans: Sequence[FramePlan]) -> list[NDArray
         return decode.decode_levels(index, plans)
     # The plans' rules are applied here: they may be functions of the caller's script, which a worker can't import.
     times = video_track(index).times()
-    chosen = [replace(plan, rule=ChosenFrames(tuple(chosen_frames(plan, times)))) for plan in plans]
+    chosen = [replace(plan, rule=ChosenFrames.of(chosen_frames(plan, times))) for plan in plans]
     [answer] = pool.ask(index.stamp, "levels", index, chosen)
     return list(answer.arrays)
 

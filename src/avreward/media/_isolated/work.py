@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
 
 from avreward.media import _index, _keys, _waveform
 from avreward.media._container import FileStamp, Limits
@@ -14,17 +10,6 @@ from avreward.media._index import MediaIndex
 from avreward.media._isolated.messages import Message
 from avreward.media._video import decode
 from avreward.media.sampling import FramePlan
-
-
-@dataclass(frozen=True)
-class ChosenFrames:
-    """A rule that gives certain frames: those of a rule that a worker may be unable to import."""
-
-    numbers: tuple[int, ...]
-
-    def __call__(self, times: Tensor) -> Tensor:
-        """Return the frames' numbers."""
-        return torch.tensor(self.numbers, dtype=torch.long)
 
 
 def _read_index(stamp: FileStamp, limits: Limits) -> Iterator[Message]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from avreward.errors import MediaError
 from avreward.media._file_tracks import FileVideo, SharedTrack
 from avreward.media._isolated.decoding import decode_levels
+from avreward.media._video.chosen import ChosenFrames
 from avreward.media._video.decode import as_view, chosen_frames, geometry
 from avreward.media.sampling import FramePlan
 
@@ -78,14 +79,10 @@ class SharedVideo(SharedTrack):
             if sum(3 * len(n) * prod(plan.output_size(*size)) for plan, n in wanted.items()) > MOST_PIXELS:
                 return {}
             numbers = {plan: sorted(own) for plan, own in wanted.items()}
-            levels = decode_levels(self._track.index, [_these(plan, own, self.times) for plan, own in numbers.items()])
+            levels = decode_levels(
+                self._track.index, [replace(plan, rule=ChosenFrames.of(own)) for plan, own in numbers.items()]
+            )
         except MediaError:
             return {}
         rows = [{number: row for row, number in enumerate(own)} for own in numbers.values()]
         return dict(zip(numbers, zip(rows, levels, strict=True), strict=True))
-
-
-def _these(plan: FramePlan, numbers: Sequence[int], times: Tensor) -> FramePlan:
-    """Return a plan for certain frames at the size of another."""
-    chosen = times.new_tensor(numbers).long()
-    return replace(plan, rule=lambda times: chosen)

@@ -11,6 +11,7 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError
 from avreward.media._precision import widened
 from avreward.media._resize import resize
+from avreward.media._video.chosen import ChosenFrames
 from avreward.media.rounding import Rounding
 from avreward.media.sampling import FramePlan
 from avreward.media.sampling_rules import CentredClip, UniformFrames
@@ -103,4 +104,4 @@ class AigvEvalViews:
 
 
 def _these(chosen: Tensor) -> FramePlan:
-    return FramePlan(lambda times: chosen, conversion="fast")
+    return FramePlan(ChosenFrames.of(chosen), conversion="fast")

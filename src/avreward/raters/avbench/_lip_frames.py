@@ -12,6 +12,7 @@ from torch import Tensor
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, UnusableTrack
 from avreward.media._precision import widened
+from avreward.media._video.chosen import ChosenFrames
 from avreward.media.rounding import Rounding, to_uint8_levels
 from avreward.media.sampling import FramePlan
 from avreward.raters.avbench._face_tracks import FaceDetector, FaceTrack, FaceTracks, cropped
@@ -92,4 +93,4 @@ def lip_pixels(frames: Tensor) -> Tensor:
 
 
 def _plan(chosen: Tensor) -> FramePlan:
-    return FramePlan(lambda times: chosen, conversion="fast")
+    return FramePlan(ChosenFrames.of(chosen), conversion="fast")

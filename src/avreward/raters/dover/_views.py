@@ -11,6 +11,7 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError
 from avreward.media._precision import widened
 from avreward.media._resize import resize
+from avreward.media._video.chosen import ChosenFrames
 from avreward.media.rounding import Rounding, to_uint8_levels
 from avreward.media.sampling import FramePlan
 from avreward.media.sampling_rules import DoverFrames
@@ -114,4 +115,4 @@ class DoverViews:
 
 
 def _these(chosen: Tensor) -> FramePlan:
-    return FramePlan(lambda times: chosen, conversion="fast")
+    return FramePlan(ChosenFrames.of(chosen), conversion="fast")
