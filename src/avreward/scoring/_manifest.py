@@ -91,7 +91,7 @@ def base_of(path: Path, clips: Sequence[str]) -> Path:
 
 def _named(columns: Mapping[str, Any]) -> Described:
     text = f"only {', '.join(columns)}"
-    return Described(text if len(text) <= 200 else text[:200].rpartition(",")[0] + ", …")
+    return Described(text if len(text) <= 200 else f"{text[:199]}…")
 
 
 def _renamed(columns: Mapping[str, Any], wanted: Sequence[str]) -> str:
