@@ -69,6 +69,11 @@ class TinyJoint:
         pixels = (video.clamp(0.03, 0.97).logit() + 1.7) / 0.6
         return {"video": pixels.transpose(0, 1), "audio": self.vocoder.encode(audio[None])[0] - OFFSET}
 
+    def encode_clip(self, clip: Clip, encoded: object) -> dict[str, Tensor]:
+        """Return the latents of a clip of the generator's own size, one row."""
+        wave = clip.sound(RATE, 1)[0, : round(FRAMES / FPS * RATE)]
+        return {name: rows[None] for name, rows in self.latents(clip.video, wave).items()}
+
     def decode(self, latents: dict[str, Tensor], encoded: tuple[str, int]) -> list[Clip]:
         """Return a clip of each row, with gradients."""
         pixels = (0.6 * latents["video"] - 1.7).sigmoid().transpose(1, 2)

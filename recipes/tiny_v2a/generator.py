@@ -59,6 +59,11 @@ class V2AGenerator:
         """Return noise less energies."""
         return {"audio": self.network(latents["audio"], 1000 * sigma, encoded.features)}
 
+    def encode_clip(self, clip: Clip, encoded: Watched) -> dict[str, Tensor]:
+        """Return the band energies of a clip's audio, which must be as long as the video."""
+        wave = clip.sound(self.pipe.vocoder.config.sampling_rate, 1)[:, : encoded.samples]
+        return {"audio": self.pipe.vocoder.encode(wave).to(encoded.features)}
+
     def decode(self, latents: dict[str, Tensor], encoded: Watched) -> list[Clip]:
         """Return the video with each audio."""
         waves = self.pipe.vocoder(latents["audio"], encoded.samples)

@@ -7,10 +7,10 @@ import json
 import pytest
 import tuning
 from tuned import HELD_OUT
-from tuning import LOOPS, RATES, SEARCH_SEED, SEEDS, Run, Runs, equal_cost_table, gain_at, planned, spent_until
+from tuning import LONG, LOOPS, RATES, SEARCH_SEED, SEEDS, Run, Runs, equal_cost_table, gain_at, planned, spent_until
 
 MATCH = HELD_OUT + "match"
-SLOW = {"Flow-GRPO": 480.0}
+SLOW = {LONG: 480.0}
 
 
 def curve(run: Run) -> list[dict[str, float]]:
@@ -18,7 +18,7 @@ def curve(run: Run) -> list[dict[str, float]]:
     end = 0.0 if run.control else 0.2 * (1 + (run.rate == RATES[1])) + 0.01 * run.seed * (run.seed in SEEDS)
     samples = SLOW.get(run.loop, 40.0)
     points = []
-    for share in (0.0, 0.5, 1.0):
+    for share in (0.0, 0.5, 1.0) if run.loop != LONG else (0.0, 1 / 3, 2 / 3, 1.0):
         point = dict.fromkeys(("samples", "steps", "calls", "seconds"), share * samples)
         points.append(point | dict.fromkeys(("reward", MATCH), 1 + share * end))
     return points
@@ -33,7 +33,7 @@ def runs(tmp_path, monkeypatch) -> Runs:
 def test_every_loop_gets_the_same_search_and_a_control(runs):
     found = list(planned(runs, list(LOOPS)))
     for loop in LOOPS:
-        own = [run for run in found if run.loop == loop]
+        own = [run for run in found if run.loop == loop or (loop == "Flow-GRPO" and run.loop == LONG)]
         assert [run.rate for run in own if run.seed == SEARCH_SEED] == list(RATES)
         assert {(run.rate, run.seed, run.control) for run in own if run.seed != SEARCH_SEED} == {
             (RATES[1], seed, control) for seed in SEEDS for control in (False, True)

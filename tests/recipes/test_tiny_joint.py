@@ -85,6 +85,28 @@ def test_training_lowers_the_loss() -> None:
     assert not any(p.requires_grad for p in generator.network.parameters())
 
 
+def test_training_that_was_stopped_goes_on_to_the_same_weights(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tiny_joint.train.EVERY", 2)
+    whole, stopped, again = (random_joint(**SIZES) for _ in range(3))
+    losses = train(whole, scenes=3, steps=5, batch=2)
+    steps = []
+
+    def interrupt(*_: object) -> None:
+        steps.append(1)
+        if len(steps) > 3:
+            raise KeyboardInterrupt
+
+    hook = stopped.network.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, scenes=3, steps=5, batch=2, checkpoint=tmp_path / "training.pt")
+    hook.remove()
+    assert train(again, scenes=3, steps=5, batch=2, checkpoint=tmp_path / "training.pt") == losses
+    for name, weight in whole.network.state_dict().items():
+        assert torch.equal(weight, again.network.state_dict()[name])
+    with pytest.raises(ValueError, match="expected a run with these settings"):
+        train(again, scenes=3, steps=6, batch=2, checkpoint=tmp_path / "training.pt")
+
+
 def test_a_trained_one_is_saved_and_loaded(tmp_path) -> None:
     generator = random_joint(**SIZES)
     generator.network.half().save_pretrained(tmp_path)
