@@ -24,8 +24,9 @@ class Consensus(GroupReward):
     This is minimum Bayes risk decoding (Kumar and Byrne, 2004; Eikema and Aziz, 2020) with a cosine as the gain.
 
     Args:
-        features: an embedding rater (CLAP, CLIP, SigLIP, PE-AV), ``"aisfx"``, or a name for `load_rater`; or a function
-            from clips to (clips, width) such as `AigvAssessorRater.features`. A clip whose row has a NaN is left out.
+        features: an embedding rater (CLAP, CLIP, SigLIP, PE-AV), ``"aisfx"``, ``"efficientnet_lite0"``, or a name for
+            `load_rater`; or a function from clips to (clips, width) such as `AigvAssessorRater.features`. A clip whose
+            row has a NaN is left out.
 
     Raises:
         ArgumentError: for a rater without vectors.
@@ -45,7 +46,7 @@ class Consensus(GroupReward):
         self._names = [] if self.rater is None else [name for name in feature_names(self.rater) if is_vector(name)]
         if self.rater is not None and not self._names:
             got = Described(f"{self.rater.name}, which gives scores")
-            remedy = "pass CLAP, CLIP, SigLIP, PE-AV, aisfx or a function"
+            remedy = "pass CLAP, CLIP, SigLIP, PE-AV, aisfx, efficientnet_lite0 or a function"
             raise ArgumentError("features", "a rater that gives vectors, or a function", got, remedy)
 
     def compare(self, candidates: Sequence[Clip], batch_size: int | None = None) -> Rewards:

@@ -9,7 +9,7 @@ import torch
 
 from avreward import Clip
 from avreward.errors import AvrewardError
-from avreward.raters.listener import SoundEffectsNetwork, SoundEffectsRater, installed_sound_effects
+from avreward.raters.listener import SoundEffectsNetwork, SoundEffectsRater, _installed, installed_sound_effects
 from avreward.raters.listener import sound_effects as module
 
 GENERATOR = torch.Generator()
@@ -55,7 +55,7 @@ def test_blocks_are_averaged_and_gradients_reach_the_waveform():
 
 
 def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(_installed, "find_spec", lambda name: None)
     with pytest.raises(AvrewardError, match=r"install it: pip install --no-deps aisfx==0.1.2"):
         installed_sound_effects()
 

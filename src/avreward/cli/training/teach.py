@@ -44,8 +44,8 @@ def teach(
     encoder: Annotated[
         list[str] | None,
         typer.Option(
-            help="Features beside the measurements of signals: aisfx, an embedding model, the scores of any rater. "
-            "Repeatable."
+            help="Features beside the measurements of signals: aisfx (sound), efficientnet_lite0 (pictures), an "
+            "embedding model, the scores of any rater. Repeatable."
         ),
     ] = None,
     push: Annotated[

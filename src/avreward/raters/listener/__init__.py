@@ -6,6 +6,9 @@ from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from avreward.raters.listener.head import PreferenceHead as PreferenceHead
+    from avreward.raters.listener.image_features import ImageFeatures as ImageFeatures
+    from avreward.raters.listener.image_features import ImageNetwork as ImageNetwork
+    from avreward.raters.listener.image_features import installed_image_features as installed_image_features
     from avreward.raters.listener.rater import ListenerRater as ListenerRater
     from avreward.raters.listener.sound_effects import SoundEffectsNetwork as SoundEffectsNetwork
     from avreward.raters.listener.sound_effects import SoundEffectsRater as SoundEffectsRater
@@ -15,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "head": ["PreferenceHead"],
+        "image_features": ["ImageFeatures", "ImageNetwork", "installed_image_features"],
         "rater": ["ListenerRater"],
         "sound_effects": ["SoundEffectsNetwork", "SoundEffectsRater", "installed_sound_effects"],
     },

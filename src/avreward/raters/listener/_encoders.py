@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,12 +18,19 @@ from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.embedding._card import Side
 from avreward.raters.embedding.base import EmbeddingRater
 from avreward.raters.listener._hidden import HiddenFeatures
-from avreward.raters.listener.sound_effects import PACKAGE, SoundEffectsRater, installed_sound_effects
+from avreward.raters.listener.image_features import WEIGHTS as IMAGE_NETWORK
+from avreward.raters.listener.image_features import ImageFeatures, installed_image_features
+from avreward.raters.listener.sound_effects import WEIGHTS as SOUND_NETWORK
+from avreward.raters.listener.sound_effects import SoundEffectsRater, installed_sound_effects
 from avreward.raters.lmm.rater import LmmRater
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.wrappers.base import WrapperRater
 
 ALWAYS = "signals"
+INSTALLED: Mapping[str, Callable[[], Rater]] = {
+    SOUND_NETWORK.name: installed_sound_effects,
+    IMAGE_NETWORK.name: installed_image_features,
+}
 _VECTOR = re.compile(r"(feature|audio|video)_\d+")
 
 
@@ -98,14 +105,14 @@ def encoder_of(name: str | Rater) -> Rater:
     """Return the rater whose scores are the features called `name`.
 
     Args:
-        name: ``"signals"``; ``"aisfx"``, with the weights of the installed package; or a rater, a
-            checkpoint's folder or its name on the hub: the vectors of an embedding model, the hidden state and scores
-            of a rater that asks a language model, the scores of any other.
+        name: ``"signals"``; ``"aisfx"`` or ``"efficientnet_lite0"``, with the weights of an installed package; or a
+            rater, a checkpoint's folder or its name on the hub: the vectors of an embedding model, the hidden state
+            and scores of a rater that asks a language model, the scores of any other.
     """
     from avreward.raters.hub import load_rater
 
-    if isinstance(name, str) and name == PACKAGE:
-        return installed_sound_effects()
+    if isinstance(name, str) and name in INSTALLED:
+        return INSTALLED[name]()
     rater = name if isinstance(name, Rater) else load_rater(name)
     if isinstance(rater, EmbeddingRater):
         return EmbeddingFeatures(rater)
@@ -120,8 +127,8 @@ def feature_names(rater: Rater) -> list[str]:
 
 def features_of(rater: Rater) -> Mapping[str, Any] | None:
     """Return how a file names an encoder; `None` if it can't."""
-    if isinstance(rater, SoundEffectsRater):
-        return {"package": PACKAGE}
+    if isinstance(rater, SoundEffectsRater | ImageFeatures):
+        return {"package": rater.name}
     return None if rater.source is None else dict(rater.source)
 
 
@@ -130,8 +137,9 @@ def encoder_from(record: Mapping[str, Any]) -> Rater:
     from avreward.raters.hub import load_rater
 
     options = {key: value for key, value in record.items() if key != "fingerprint"}
-    if options == {"package": PACKAGE}:
-        return installed_sound_effects()
+    package = options.get("package")
+    if package in INSTALLED and len(options) == 1:
+        return INSTALLED[package]()
     name = options.pop("rater", None)
     if not isinstance(name, str):
         raise AvrewardError(f"encoder: expected the name of a rater, got {name!r}; teach the rater again")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,15 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avreward.clip import Clip
-from avreward.errors import AvrewardError
 from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.checkpoints._fingerprint import digest, weights_hash
+from avreward.raters.listener._installed import WheelWeights
 from avreward.raters.listener._version import VERSION
 from avreward.raters.scores import Dimension, Scores
 
-PACKAGE = "aisfx"
-INSTALL = f"pip install --no-deps {PACKAGE}==0.1.2"
+WEIGHTS = WheelWeights("aisfx", "aisfx", "aisfx==0.1.2", "models/checkpoint.pth")
 RATE, WINDOW, HOP, BANDS = 44100, 2048, 1024, 96
 BLOCK, STEP = 100, 50  # frames
 TOP = 9.457798957824707  # of the logarithm over the sounds that it was trained on
@@ -105,7 +103,7 @@ class SoundEffectsRater(Rater):
         torch.Size([1, 16])
     """
 
-    name = "aisfx"
+    name = WEIGHTS.name
     tracks: tuple[Track, ...] = ("audio",)
     versions = MappingProxyType({**Rater.versions, "listener": VERSION})
     per_clip = True
@@ -162,18 +160,8 @@ def installed_sound_effects() -> SoundEffectsRater:
     Raises:
         AvrewardError: if the package is not installed, or its weights are of another kind.
     """
-    spec = find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise AvrewardError(f"encoder {PACKAGE!r}: expected the package {PACKAGE}, got none; install it: {INSTALL}")
-    path = Path(spec.submodule_search_locations[0]) / "models" / "checkpoint.pth"
     network = SoundEffectsNetwork()
-    try:
-        network.load_state_dict(_weights(path))
-    except Exception as error:  # a file of another version may be wrong in any way
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise AvrewardError(
-            f"{path}: expected the weights of {PACKAGE} 0.1.2 ({reason}); install it: {INSTALL}"
-        ) from error
+    WEIGHTS.into(network, _weights)
     return SoundEffectsRater(network)
 
 

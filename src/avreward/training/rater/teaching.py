@@ -69,9 +69,9 @@ def teach(
 
     Args:
         judgments: choices, comparisons or ratings (`judgments_of_ratings`), from ten groups or more.
-        encoders: features beside the measurements of `signals`: ``"aisfx"`` (the installed package), an embedding
-            model, the hidden state of a rater that asks a language model, or the scores of any rater; names as for
-            `load_rater`, or raters.
+        encoders: features beside the measurements of `signals`: ``"aisfx"``, ``"efficientnet_lite0"`` (installed
+            packages), an embedding model, the hidden state of a rater that asks a language model, or the scores of any
+            rater; names as for `load_rater`, or raters.
         degrade: also learn from copies with audio of low rate and through a codec, the same for all clips of a group,
             so that the format can't be what is learned.
         seed: of the degraded copies and the folds.
