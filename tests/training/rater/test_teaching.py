@@ -9,7 +9,9 @@ import torch
 from avreward import Clip, load_rater
 from avreward.datasets import scene
 from avreward.errors import ArgumentError
+from avreward.raters.listener import ImageFeatures, ImageNetwork, SoundEffectsNetwork, SoundEffectsRater
 from avreward.training import Judgment, judgments_of_ratings, own_sounds, teach
+from avreward.training.rater._conditional_logit import ChoiceSets
 from avreward.training.rater._teach_checks import held_out
 from avreward.training.rater._teach_features import table_of
 from avreward.training.rater._teach_parts import Form, fit_head
@@ -165,3 +167,57 @@ def test_own_sounds_need_no_person():
     assert torch.allclose(shifted.sound().sort().values, own.sound().sort().values)
     assert not torch.equal(shifted.sound(), own.sound())
     assert own.keys["video"] == shifted.keys["video"]
+
+
+def coloured(generator):
+    """A picture whose colour tells the pitch of its sound, both with some noise."""
+    place = float(torch.rand((), generator=generator))
+    colour = torch.tensor([place, 0.5, 1 - place])[:, None, None].expand(3, 32, 32)
+    video = (colour + 0.05 * torch.randn(4, 3, 32, 32, generator=generator)).clamp(0, 1)
+    tone = torch.sin(2 * math.pi * 200 * 2 ** (4 * place) * torch.arange(RATE // 2) / RATE)
+    wave = 0.3 * tone + 0.01 * torch.randn(RATE // 2, generator=generator)
+    return Clip(video=video, fps=8, audio=wave[None], sample_rate=RATE)
+
+
+def test_own_sounds_teach_which_sound_belongs_to_a_picture(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    encoders = [
+        SoundEffectsRater(SoundEffectsNetwork(32)),
+        ImageFeatures(ImageNetwork(16, [(3, 2, 1, 8, 1)])),
+    ]
+    generator = torch.Generator().manual_seed(1)
+    clips = [coloured(generator) for _ in range(48)]
+    others = [
+        Judgment(one.clips[:2], 0, one.group) for one in own_sounds(clips, others=1)
+    ]
+    assert not teach(others, encoders[:1], degrade=False).learned
+    taught = teach(others, encoders, degrade=False)
+    assert taught.learned, taught.checks
+    assert taught.checks[0].pairs > 0.75
+    assert "of products of sound and picture" in taught.rater.about["form"]
+    monkeypatch.setattr(
+        "avreward.raters.listener._encoders.INSTALLED", {one.name: lambda one=one: one for one in encoders}
+    )
+    again = load_rater(taught.save(tmp_path / "own"))
+    pair = list(others[0].clips)
+    assert torch.equal(again(pair)["preference"], taught.rater(pair)["preference"])
+    assert again.dimension("preference").needs == {"audio", "video"}
+    video, wave = clips[0].video.clone().requires_grad_(), clips[0].sound().requires_grad_()
+    again["preference"]([Clip(video=video, fps=8, audio=wave, sample_rate=RATE)]).sum().backward()
+    assert video.grad.abs().sum() > 0
+    assert wave.grad.abs().sum() > 0
+
+
+def test_the_head_in_torch_is_that_of_the_fit():
+    draws = np.random.default_rng(2)
+    features = draws.normal(size=(120, 10))
+    groups = np.repeat(np.arange(30), 1)
+    sets = ChoiceSets(np.arange(120).reshape(30, 4), draws.integers(4, size=30), np.ones(30), groups)
+    columns = [("a", f"feature_{i}") for i in range(5)] + [("b", f"feature_{i}") for i in range(5)]
+    match = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
+    fitted = fit_head(features, columns, sets, [Form(("a", "b"), True, match)])
+    assert any("×" in name for name in fitted.parts.names)
+    x = torch.from_numpy(features).requires_grad_()
+    head = fitted.head().double()
+    np.testing.assert_allclose(head(x).detach().numpy(), fitted.utility(features), rtol=1e-4, atol=1e-4)
+    assert torch.autograd.gradcheck(head, (x[:3].detach().requires_grad_(),))

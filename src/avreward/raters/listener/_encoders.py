@@ -138,7 +138,7 @@ def encoder_from(record: Mapping[str, Any]) -> Rater:
 
     options = {key: value for key, value in record.items() if key != "fingerprint"}
     package = options.get("package")
-    if package in INSTALLED and len(options) == 1:
+    if isinstance(package, str) and package in INSTALLED and len(options) == 1:
         return INSTALLED[package]()
     name = options.pop("rater", None)
     if not isinstance(name, str):

@@ -11,10 +11,11 @@ from avreward.errors import ArgumentError
 
 
 class PreferenceHead(nn.Module):
-    """A sum of weighted features: ``w · z + v · (z² − m)``, where ``z = asinh((P x − c) / s)``.
+    """A sum of weighted features: ``w · z + v · (z² − m)``, where ``z = asinh((P x − c) · (Q x + l) / s)``.
 
     The inverse hyperbolic sine is linear near the usual values and logarithmic far from them, so that no single feature
-    decides alone. The squares let a middle be best.
+    decides alone. The squares let a middle be best. By default Q is 0 and l is 1; otherwise a value is a product of two
+    projections, for example of what is heard and what is seen.
 
     Args:
         features: number of features x.
@@ -23,6 +24,8 @@ class PreferenceHead(nn.Module):
 
     projection: Tensor
     center: Tensor
+    factor: Tensor
+    level: Tensor
     scale: Tensor
     middle: Tensor
     weight: Tensor
@@ -34,6 +37,8 @@ class PreferenceHead(nn.Module):
             raise ArgumentError("features", "a positive number", (features, parts))
         self.register_buffer("projection", torch.zeros(parts, features))
         self.register_buffer("center", torch.zeros(parts))
+        self.register_buffer("factor", torch.zeros(parts, features))
+        self.register_buffer("level", torch.ones(parts))
         self.register_buffer("scale", torch.ones(parts))
         self.register_buffer("middle", torch.zeros(parts))
         self.register_buffer("weight", torch.zeros(parts))
@@ -41,8 +46,9 @@ class PreferenceHead(nn.Module):
 
     def parts_of(self, features: Tensor) -> Tensor:
         """Return z (clips, parts) of x (clips, features)."""
-        projected = features @ self.projection.to(features).T
-        return torch.asinh((projected - self.center.to(features)) / self.scale.to(features))
+        first = features @ self.projection.to(features).T - self.center.to(features)
+        second = features @ self.factor.to(features).T + self.level.to(features)
+        return torch.asinh(first * second / self.scale.to(features))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return a number a clip (clips,) for x (clips, features)."""
@@ -54,7 +60,7 @@ class PreferenceHead(nn.Module):
     def used(self) -> Tensor:
         """Which features the number depends on: bool (features,)."""
         active = (self.weight != 0) | (self.curve != 0)
-        return (self.projection[active] != 0).any(0)
+        return ((self.projection[active] != 0) | (self.factor[active] != 0)).any(0)
 
 
 def strongest(head: PreferenceHead, names: Sequence[str], count: int = 5) -> list[tuple[str, float]]:

@@ -186,7 +186,7 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading) -> ListenerR
             )
     state = load_file(folder / WEIGHTS)
     head = PreferenceHead(state["projection"].shape[1], state["projection"].shape[0])
-    head.load_state_dict(state)
+    head.load_state_dict({**head.state_dict(), **state})  # one that was taught without products lacks their factors
     columns = [(str(key), str(own)) for key, own in config["columns"]]
     return ListenerRater(encoders, columns, head, config.get("about", {}))
 

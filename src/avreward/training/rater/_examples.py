@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -57,6 +57,12 @@ class ClipSource:
     def name(self) -> str:
         """Its path or name, for messages."""
         return self.clip.name if isinstance(self.clip, Clip) else str(self.clip)
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for the same clip with the same texts."""
+        clip = id(self.clip) if isinstance(self.clip, Clip) else self.clip
+        return clip, self.prompt, tuple(sorted(self.texts.items()))
 
     def open(self) -> Clip:
         """Return the clip with its texts."""
@@ -165,14 +171,21 @@ def scored_examples(source: Rows, columns: Mapping[str, str], grouped: bool = Fa
         grouped: whether all clips of a group are one example, as listwise losses need.
 
     Raises:
-        ArgumentError: for a wrong value, files that do not exist, ratings that are all equal, or groups of one clip.
+        ArgumentError: for a wrong value, files that do not exist, a clip that is there twice, ratings that are all
+            equal, or groups of one clip.
     """
     rows, base, name = rows_of(source)
     found: list[tuple[ClipSource, Tensor, str]] = []
+    seen: dict[Any, int] = {}
     for number, row in enumerate(rows, 1):
         values = [_rating(row.get(column), f"{name}: row {number}: {column}") for column in columns.values()]
         if not all(map(math.isnan, values)):
-            found.append((_source(row, "clip", base, f"{name}: row {number}"), torch.tensor(values), _group(row)))
+            own = _source(row, "clip", base, f"{name}: row {number}")
+            first = seen.setdefault(own.identity, number)
+            if first != number:
+                got = Described(f"{own.name} in the rows {first} and {number}")
+                raise ArgumentError(f"{name}: clips", "each clip once with one prompt", got, "give one row with its MOS")
+            found.append((own, torch.tensor(values), _group(row)))
     if not found:
         raise ArgumentError(name, f"ratings under {', '.join(columns.values())}", Described("none"))
     table = torch.stack([ratings for _, ratings, _ in found])
@@ -210,7 +223,7 @@ def pair_examples(source: Rows, columns: Mapping[str, str]) -> list[JudgedRow]:
         columns: dimension → column.
 
     Raises:
-        ArgumentError: for another outcome, a wrong margin, or files that do not exist.
+        ArgumentError: for another outcome, a wrong margin, a clip against itself, or files that do not exist.
     """
     rows, base, name = rows_of(source)
     found = []
@@ -223,6 +236,8 @@ def pair_examples(source: Rows, columns: Mapping[str, str]) -> list[JudgedRow]:
         if not (math.isnan(margin) or margin >= 0):
             raise ArgumentError(f"{where}: margin", "a number of 0 or more", margin)
         clips = tuple(_source(row, side, base, where) for side in ("first", "second"))
+        if clips[0].identity == clips[1].identity:
+            raise ArgumentError(where, "two clips", Described(f"{clips[0].name} twice"), "remove the row")
         ratings = torch.full((2, len(columns)), math.nan)
         margins = torch.full((len(columns),), 0.0 if math.isnan(margin) else margin)
         found.append(JudgedRow(clips, ratings, outcome, margins, _group(row)))

@@ -14,6 +14,7 @@ from avreward.raters.listener.head import PreferenceHead
 from avreward.training.rater._conditional_logit import ChoiceSets, Numbers, choice_loss, fit_choices
 
 DIRECTIONS = 12  # of an embedding, at most
+MATCHED = 6  # directions of what is heard, and of what is seen, that are multiplied, at most
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 BEND = 4.0  # a square needs so much more evidence than a slope
 INNER = 4  # folds that choose ridge and form
@@ -21,10 +22,20 @@ INNER = 4  # folds that choose ridge and form
 
 @dataclass(frozen=True)
 class Form:
-    """What a head may use: the encoders, by name, and whether a middle may be best."""
+    """What a head may use: the encoders, by name, whether a middle may be best, and what is multiplied.
+
+    `match` has the columns of vectors of the audio, and those of the video.
+    """
 
     encoders: tuple[str, ...]
     squares: bool
+    match: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+    @property
+    def words(self) -> str:
+        """What it is, for the card."""
+        made = "slopes and squares" if self.squares else "slopes"
+        return f"{', '.join(self.encoders)}; {made}{' of products of sound and picture' if self.match else ''}"
 
 
 @dataclass(frozen=True)
@@ -34,25 +45,29 @@ class Parts:
     names: tuple[str, ...]
     projection: Numbers  # (parts, features)
     center: Numbers
+    factor: Numbers  # (parts, features)
+    level: Numbers
     scale: Numbers
 
     def of(self, features: Numbers) -> Numbers:
         """Return z (clips, parts)."""
-        return np.arcsinh((np.nan_to_num(features) @ self.projection.T - self.center) / self.scale)
+        x = np.nan_to_num(features)
+        return np.arcsinh((x @ self.projection.T - self.center) * (x @ self.factor.T + self.level) / self.scale)
 
 
-def parts_of(features: Numbers, columns: Sequence[tuple[str, str]], sets: ChoiceSets, encoders: Sequence[str]) -> Parts:
+def parts_of(features: Numbers, columns: Sequence[tuple[str, str]], sets: ChoiceSets, form: Form) -> Parts:
     """Return the values that differ between the candidates of `sets`, each about one in size.
 
     A measurement is one value; an embedding is projected on the directions in which the candidates of a choice differ
-    most. A feature that some clip lacks is left out.
+    most. A feature that some clip lacks is left out. With `match` there are the products of each direction in which the
+    audio of the clips varies with each of the video as well.
     """
     spread = _within(features, sets)
     known = np.isfinite(features).all(0) & (spread.std(0) > 1e-9 * (1 + np.abs(np.nan_to_num(features)).max(0)))
     rows: list[Numbers] = []
     names: list[str] = []
     eye = np.eye(features.shape[1])
-    for encoder in encoders:
+    for encoder in form.encoders:
         own = [i for i, (key, _) in enumerate(columns) if key == encoder and known[i]]
         vector = [i for i in own if is_vector(columns[i][1])]
         single = [i for i in own if not is_vector(columns[i][1])]
@@ -71,7 +86,35 @@ def parts_of(features: Numbers, columns: Sequence[tuple[str, str]], sets: Choice
     varied = spread @ projection.T
     usual = 1.4826 * np.median(np.abs(varied), 0) if rows else np.zeros(0)
     scale = np.maximum(np.maximum(usual, 0.25 * varied.std(0)), 1e-12)
-    return Parts(tuple(names), projection, center, scale)
+    plain = Parts(tuple(names), projection, center, np.zeros_like(projection), np.ones(len(rows)), scale)
+    return plain if form.match is None else _joined(plain, _products(features[seen], form.match, sets))
+
+
+def _products(features: Numbers, match: tuple[tuple[int, ...], tuple[int, ...]], sets: ChoiceSets) -> Parts:
+    """Return the products of directions of two vectors, in which the rows of `features` vary most."""
+    count = min(MATCHED, max(1, len(np.unique(sets.group)) // 8))
+    eye = np.eye(features.shape[1])
+    sides = []
+    for own in match:
+        part = np.nan_to_num(features[:, own])
+        _, values, directions = np.linalg.svd(part - part.mean(0), full_matrices=False)
+        kept = directions[:count][values[:count] > 1e-9 * max(1.0, float(values.max(initial=0)))]
+        projection = kept @ eye[list(own)]
+        found = np.nan_to_num(features) @ projection.T
+        sides.append((projection, found.mean(0), found.std(0)))
+    (first, heard, loud), (second, seen, wide) = sides
+    pairs = [(i, j) for i in range(len(first)) for j in range(len(second))]
+    of_first, of_second = [i for i, _ in pairs], [j for _, j in pairs]
+    names = tuple(f"direction {i + 1} of the sound × {j + 1} of the picture" for i, j in pairs)
+    scale = (loud[of_first] * wide[of_second]) if pairs else np.zeros(0)
+    return Parts(names, first[of_first], heard[of_first], second[of_second], -seen[of_second], scale)
+
+
+def _joined(first: Parts, second: Parts) -> Parts:
+    def both(name: str) -> Numbers:
+        return np.concatenate([getattr(first, name), getattr(second, name)])
+
+    return Parts(first.names + second.names, *map(both, ("projection", "center", "factor", "level", "scale")))
 
 
 def _within(features: Numbers, sets: ChoiceSets) -> Numbers:
@@ -102,8 +145,9 @@ class FittedHead:
         """Return the differentiable head."""
         head = PreferenceHead(self.parts.projection.shape[1], len(self.parts.names))
         given = {
-            "projection": self.parts.projection, "center": self.parts.center, "scale": self.parts.scale,
-            "middle": self.middle, "weight": self.weight, "curve": self.curve,
+            "projection": self.parts.projection, "center": self.parts.center, "factor": self.parts.factor,
+            "level": self.parts.level, "scale": self.parts.scale, "middle": self.middle, "weight": self.weight,
+            "curve": self.curve,
         }  # fmt: skip
         head.load_state_dict({name: torch.from_numpy(np.asarray(value)).float() for name, value in given.items()})
         return head
@@ -121,7 +165,7 @@ def fit_head(
             train, test = sets.only(folds != fold), sets.only(folds == fold)
             if not len(train) or not len(test):
                 continue
-            parts = parts_of(features, columns, train, form.encoders)
+            parts = parts_of(features, columns, train, form)
             z, _ = _expanded(parts, features, train, form)
             for k, ridge in enumerate(RIDGES):
                 weights = fit_choices(z, train, _ridge(ridge, len(parts.names), form))
@@ -137,7 +181,7 @@ def fit_form(
     features: Numbers, columns: Sequence[tuple[str, str]], sets: ChoiceSets, form: Form, ridge: float
 ) -> FittedHead:
     """Return the head of one form, fitted to `sets`."""
-    parts = parts_of(features, columns, sets, form.encoders)
+    parts = parts_of(features, columns, sets, form)
     z, middle = _expanded(parts, features, sets, form)
     count = len(parts.names)
     weights = fit_choices(z, sets, _ridge(ridge, count, form))

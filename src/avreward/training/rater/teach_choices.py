@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -108,6 +109,7 @@ def own_sounds(clips: Sequence[Clip], others: int = 2, seed: int = 0) -> list[Ju
         if not (clip.has_video and clip.has_audio):
             raise ArgumentError("clips", "videos with their own audio", Described(f"{clip.name} without"))
     generator = torch.Generator().manual_seed(seed)
+    times = Counter(clip.name for clip in clips)
     found = []
     for i, clip in enumerate(clips):
         rate, sound = clip.sample_rate, clip.sound()
@@ -120,5 +122,6 @@ def own_sounds(clips: Sequence[Clip], others: int = 2, seed: int = 0) -> list[Ju
         for _ in range(others):
             by = float(torch.rand((), generator=generator)) / 2 + 0.25
             made.append(clip.with_audio(sound.roll(round(by * length), 1), rate))
-        found.append(Judgment(tuple(made), 0, clip.name))
+        group = clip.name if times[clip.name] == 1 else f"{clip.name} ({i + 1})"
+        found.append(Judgment(tuple(made), 0, group))
     return found

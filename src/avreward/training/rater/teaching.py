@@ -13,7 +13,7 @@ import numpy as np
 from avreward._display import counted
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters.base import Rater
-from avreward.raters.listener._encoders import ALWAYS, encoder_of
+from avreward.raters.listener._encoders import ALWAYS, encoder_of, is_vector
 from avreward.raters.listener.head import strongest
 from avreward.raters.listener.rater import ListenerRater
 from avreward.training.rater._teach_checks import GROUPS, Checks, HeldOutAgreement, check, together
@@ -90,7 +90,7 @@ def teach(
     _check_groups(len({one.group for one in judgments}))
     table = table_of(judgments, named, degrade, seed, step)
     _check_groups(len(table.groups), table.left_out)
-    forms = _forms(table, list(named))
+    forms = _forms(table, named)
     arguments = table.features, table.columns, table.sets, table.degraded, forms, table.systems, table.baselines
     checks = check(*arguments, seed)
     fitted = fit_head(table.features, table.columns, together(table.sets, table.degraded), forms)
@@ -114,12 +114,25 @@ def _check_groups(count: int, left_out: Mapping[str, str] | None = None) -> None
         raise ArgumentError("choices", f"choices in at least {FEWEST} groups", got, "ask for more")
 
 
-def _forms(table: Table, names: Sequence[str]) -> list[Form]:
-    """Return the forms to choose from: the measurements alone, with a best middle, and with the other encoders."""
+def _forms(table: Table, raters: Mapping[str, Rater]) -> list[Form]:
+    """Return the forms to choose from: measurements, with a best middle, with the other encoders, with products."""
+    names = tuple(raters)
     forms = [Form((ALWAYS,), False), Form((ALWAYS,), True)]
     if len(names) > 1:
-        forms += [Form(tuple(names), False), Form(tuple(names[1:]), False)]
+        forms += [Form(names, False), Form(names[1:], False)]
+    heard, seen = (_vectors(table, raters, side) for side in ("audio", "video"))
+    if heard and seen:
+        forms += [Form(names, False, (heard, seen)), Form((), False, (heard, seen))]
     return forms
+
+
+def _vectors(table: Table, raters: Mapping[str, Rater], side: str) -> tuple[int, ...]:
+    """Return the columns of vectors that depend on one track alone, and that every clip has."""
+    return tuple(
+        i
+        for i, (key, name) in enumerate(table.columns)
+        if is_vector(name) and raters[key].dimension(name).needs == {side} and np.isfinite(table.features[:, i]).any()
+    )
 
 
 def _about(table: Table, checks: Checks, form: Form, judgments: Sequence[Judgment], shift: float) -> dict[str, Any]:
@@ -130,7 +143,7 @@ def _about(table: Table, checks: Checks, form: Form, judgments: Sequence[Judgmen
         "systems": None if table.systems is None else len(set(table.systems)),
         "accuracy": f"{own.pairs:.2f} of comparisons in groups that it has not seen ({own.low:.2f} to {own.high:.2f})",
         "chance": f"0.50; best of the group {own.chance:.2f}",
-        "form": f"{', '.join(form.encoders)}; {'slopes and squares' if form.squares else 'slopes'}",
+        "form": form.words,
         "mean score": round(shift, 4),
         "left out": len(table.left_out),
         "table": [row.row for row in checks.rows],
