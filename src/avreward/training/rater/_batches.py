@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from avreward.errors import AvrewardError, describe
 from avreward.raters.base import Rater, Sample
-from avreward.training.rater._examples import ClipSource, JudgedRow
+from avreward.training.rater._judged_rows import ClipSource, JudgedRow
 
 Batch = dict[str, Any]
 """``ratings`` (clips, dimensions), ``group`` (clips,), ``outcome``, ``margin`` (examples, dimensions), ``samples``."""

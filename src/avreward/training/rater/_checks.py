@@ -14,7 +14,7 @@ from avreward.errors import ArgumentError, Described
 from avreward.raters.base import Rater
 from avreward.raters.checkpoints.network_rater import NetworkRater
 from avreward.raters.wrappers.base import WrapperRater
-from avreward.training.rater._examples import JudgedRow
+from avreward.training.rater._judged_rows import JudgedRow
 
 if TYPE_CHECKING:
     from avreward.training.rater.arguments import RaterTrainingArguments

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,6 +18,7 @@ from avreward.errors import ArgumentError, AvrewardError, Described, unknown_nam
 from avreward.raters.base import Rater
 from avreward.scoring._manifest import base_of
 from avreward.scoring._table_files import ENDINGS
+from avreward.training.rater._judged_rows import ClipSource, JudgedRow
 
 if TYPE_CHECKING:
     import pandas
@@ -43,51 +43,6 @@ OUTCOMES: Mapping[str, int] = {
     "-1.0": -1,
 }
 WORDS = ("excellent", "good", "fair", "poor", "bad")
-
-
-@dataclass(frozen=True)
-class ClipSource:
-    """Where a clip comes from; opened each time it is read, so that nothing stays in memory."""
-
-    clip: Clip | Path
-    prompt: str | None = None
-    texts: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Its path or name, for messages."""
-        return self.clip.name if isinstance(self.clip, Clip) else str(self.clip)
-
-    @property
-    def identity(self) -> Hashable:
-        """Equal for the same clip with the same texts."""
-        clip = id(self.clip) if isinstance(self.clip, Clip) else self.clip
-        return clip, self.prompt, tuple(sorted(self.texts.items()))
-
-    def open(self) -> Clip:
-        """Return the clip with its texts."""
-        if isinstance(self.clip, Clip):
-            return self.clip.with_prompt(self.prompt, self.texts) if self.prompt or self.texts else self.clip
-        return Clip.open(self.clip, prompt=self.prompt, texts=self.texts)
-
-
-@dataclass(frozen=True, eq=False)
-class JudgedRow:
-    """One row: a clip with ratings, two clips with an outcome, or all clips of a group with ratings.
-
-    Attributes:
-        clips: one or more.
-        ratings: (clips, dimensions) NaN where unknown, and everywhere for a pair.
-        outcome: (dimensions,) 1 first, −1 second, 0 tie, NaN unknown; all NaN unless it is a pair.
-        margin: (dimensions,) how clearly the pair was decided; 0 where the table has none.
-        group: what the clips answer: their prompt or video.
-    """
-
-    clips: tuple[ClipSource, ...]
-    ratings: Tensor
-    outcome: Tensor
-    margin: Tensor
-    group: str
 
 
 def names_of(rater: Rater, wanted: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
@@ -184,7 +139,9 @@ def scored_examples(source: Rows, columns: Mapping[str, str], grouped: bool = Fa
             first = seen.setdefault(own.identity, number)
             if first != number:
                 got = Described(f"{own.name} in the rows {first} and {number}")
-                raise ArgumentError(f"{name}: clips", "each clip once with one prompt", got, "give one row with its MOS")
+                raise ArgumentError(
+                    f"{name}: clips", "each clip once with one prompt", got, "give one row with its MOS"
+                )
             found.append((own, torch.tensor(values), _group(row)))
     if not found:
         raise ArgumentError(name, f"ratings under {', '.join(columns.values())}", Described("none"))

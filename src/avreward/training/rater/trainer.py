@@ -21,8 +21,9 @@ from avreward.raters.checkpoints.loading import _cast
 from avreward.raters.wrappers._trained import TrainedRater
 from avreward.training.rater._batches import Batch, DecodedExamples
 from avreward.training.rater._checks import check_enough, ranges, trainable, warn_of_leaks
-from avreward.training.rater._examples import JudgedRow, Rows, names_of, pair_examples, rows_of, scored_examples
+from avreward.training.rater._examples import Rows, names_of, pair_examples, rows_of, scored_examples
 from avreward.training.rater._finish import judged, raw_scores, stage_record, training_card
+from avreward.training.rater._judged_rows import JudgedRow
 from avreward.training.rater._lora import MasterWeights, merge_weights
 from avreward.training.rater._metrics import pair_metrics, rating_metrics
 from avreward.training.rater._network import TrainedNetwork
