@@ -187,9 +187,7 @@ def test_own_sounds_teach_which_sound_belongs_to_a_picture(tmp_path, monkeypatch
     ]
     generator = torch.Generator().manual_seed(1)
     clips = [coloured(generator) for _ in range(48)]
-    others = [
-        Judgment(one.clips[:2], 0, one.group) for one in own_sounds(clips, others=1)
-    ]
+    others = [Judgment(one.clips[:2], 0, one.group) for one in own_sounds(clips, others=1)]
     assert not teach(others, encoders[:1], degrade=False).learned
     taught = teach(others, encoders, degrade=False)
     assert taught.learned, taught.checks
