@@ -136,7 +136,7 @@ for found in pkgutil.walk_packages(avreward.__path__, "avreward."):
     assert "avreward.integrations.trl.monitor" in refused
     for name, message in refused.items():
         assert re.fullmatch(r"[a-z_]+: this package is not installed; run pip install 'avreward\[[a-z]+\]'", message)
-        assert name.split(".")[1] in ("raters", "generators", "integrations", "studies", "training"), name
+        assert name.split(".")[1] in ("_serving", "raters", "generators", "integrations", "studies", "training"), name
     assert not any(name.startswith(CORE_RATERS) for name in refused)
 
 

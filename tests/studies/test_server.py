@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 import pytest
 
+from avreward._serving.guard import DEADLINE, LARGEST, RequestProblem
+from avreward._serving.protocol import TimedProtocol
 from avreward.errors import AvrewardError
 from avreward.studies import Choices, ChoiceServer, ShownClip, StudyServer, StudyVideo
 from avreward.studies._app import form_of, media, page, study_app
-from avreward.studies._guard import DEADLINE, LARGEST, RequestProblem
-from avreward.studies._protocol import TimedProtocol
 
 KEY = "a key that nobody guesses"
 

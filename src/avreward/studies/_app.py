@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from avreward._extras import extra
+from avreward._serving.guard import Application, RequestProblem
 from avreward.errors import AvrewardError
 from avreward.studies._experiment import Experiment
-from avreward.studies._guard import Application, Guard, RequestProblem
+from avreward.studies._guard import StudyGuard
 
 with extra("server"):
     from starlette.applications import Starlette
@@ -26,7 +27,7 @@ _TOLD = {404: "There is no such page.", 405: "That can't be done with this page.
 
 
 def study_app(routes: Sequence[BaseRoute], policy: str, *, local: bool, key: str | None = None) -> Application:
-    """Return the application of a study: its routes behind a `Guard`.
+    """Return the application of a study: its routes behind a `StudyGuard`.
 
     Args:
         routes: of the pages; a handler may raise `RequestProblem`, or an `AvrewardError` where it can't store.
@@ -46,7 +47,7 @@ def study_app(routes: Sequence[BaseRoute], policy: str, *, local: bool, key: str
 
     app = Starlette(routes=list(routes), exception_handlers=dict.fromkeys(_HANDLED, told))
     app.router.redirect_slashes = False
-    return Guard(app, policy, local=local, key=key)
+    return StudyGuard(app, policy, local=local, key=key)
 
 
 async def form_of(request: Request) -> dict[str, str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from avreward._extras import extra
+from avreward._serving.guard import RequestProblem
 from avreward.errors import AvrewardError
 from avreward.studies._app import form_of, go_to, media, page, person_of, seconds_of, whole
-from avreward.studies._guard import RequestProblem
 from avreward.studies._page import render_question, render_start, render_thanks
 from avreward.studies.choices import Choices
 

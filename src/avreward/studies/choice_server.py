@@ -9,7 +9,7 @@ from avreward.studies.choices import Choices
 from avreward.studies.server import StudyServer
 
 if TYPE_CHECKING:
-    from avreward.studies._guard import Application
+    from avreward._serving.guard import Application
 
 
 class ChoiceServer(StudyServer):

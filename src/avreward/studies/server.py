@@ -1,31 +1,19 @@
-"""Serves the pages of a study from this process: starlette behind a guard, run by uvicorn."""
+"""Serves the pages of a study from this process."""
 
 from __future__ import annotations
 
-import errno
-import secrets
-import socket
-import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-from avreward._extras import extra
-from avreward.errors import ArgumentError, Described
-from avreward.studies._guard import LOCAL
+from avreward._serving.server import LocalServer
 
 if TYPE_CHECKING:
-    from avreward.studies._guard import Application
+    from avreward._serving.guard import Application
 
-BACKLOG = 1024  # connections that wait to be accepted
 CONNECTIONS = 800  # open at a time; more are told to come again
-GRACE = 2  # seconds that an answer may still take when the server ends
-_HOST = "name this machine: 127.0.0.1, or 0.0.0.0 for a network"
-_PORT = "name another one, of 1024 to 65535, or 0 for any that is free"
-ANY = ("", "0.0.0.0", "::")  # noqa: S104 - to compare with
 
 
-class StudyServer:
+class StudyServer(LocalServer):
     """A server of pages, on this machine unless another `host` is named.
 
     On this machine's own address it needs no key: requests that a browser sends for another site's name are refused. On
@@ -53,84 +41,9 @@ class StudyServer:
         port: int = 0,
         key: str | None = None,
     ) -> None:
-        with extra("server"):
-            import uvicorn
-        from avreward.studies._protocol import TimedProtocol
-
-        self.local = host in LOCAL
-        self.key = None if self.local else key or secrets.token_urlsafe(16)
-        self._socket = _listening(host, port)
-        config = uvicorn.Config(
-            application(self.local, self.key), http=TimedProtocol, ws="none", lifespan="off", interface="asgi3",
-            log_config=None, log_level="critical", access_log=False, server_header=False, date_header=True,
-            backlog=BACKLOG, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    @property
-    def server_address(self) -> tuple[str, int]:
-        """Host and port that it listens on."""
-        host, port = self._socket.getsockname()[:2]
-        return host, port
+        super().__init__(application, host, port, key, connections=CONNECTIONS)
 
     @property
     def url(self) -> str:
         """Where the first page is, with the key."""
-        host, port = self.server_address
-        host = socket.gethostname() if host in ANY else f"[{host}]" if ":" in host else host
-        return f"http://{host}:{port}/{f'?key={self.key}' if self.key else ''}"
-
-    def serve_forever(self) -> None:
-        """Serve until `shutdown`, or until Ctrl-C, which is a `KeyboardInterrupt`."""
-        try:
-            self._server.run(sockets=[self._socket])
-        finally:
-            self._ended.set()
-
-    def shutdown(self) -> None:
-        """End `serve_forever`, which runs in another thread, and wait for its end."""
-        self._server.should_exit = True
-        self._ended.wait()
-
-    def server_close(self) -> None:
-        """Stop listening."""
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; raise `ArgumentError` where it can't."""
-    made: Any = None
-    if not 0 <= port <= 65535:
-        raise ArgumentError("port", "a free port", Described(f"{port} at {host} (ports are 0 to 65535)"), _PORT)
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen(BACKLOG)
-        return made
-    except (OSError, UnicodeError) as error:
-        if made is not None:
-            made.close()
-        why = getattr(error, "strerror", None) or str(error)
-        if isinstance(error, socket.gaierror | UnicodeError):
-            got = Described(f"{host!r} ({why})")
-            raise ArgumentError("host", "an address of this machine", got, _HOST) from error
-        wrong_host = getattr(error, "errno", None) == errno.EADDRNOTAVAIL
-        got = Described(f"{port} at {host} ({why})")
-        raise ArgumentError("port", "a free port", got, _HOST if wrong_host else _PORT) from error
+        return super().url + (f"?key={self.key}" if self.key else "")

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from avreward._extras import extra
+from avreward._serving.guard import RequestProblem
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.studies._app import form_of, go_to, media, page, person_of, seconds_of, whole
-from avreward.studies._guard import RequestProblem
 from avreward.studies.rating._page import render_rest, render_start, render_task
 from avreward.studies.rating._tasks import BEST, NONE, RatingTask
 from avreward.studies.rating.study import RatingStudy

@@ -9,7 +9,7 @@ from avreward.studies.rating.study import RatingStudy
 from avreward.studies.server import StudyServer
 
 if TYPE_CHECKING:
-    from avreward.studies._guard import Application
+    from avreward._serving.guard import Application
 
 
 class RatingServer(StudyServer):
