@@ -97,7 +97,7 @@ class Guard:
             await self._send_problem(answer, status, text, later)
 
     def check_access(self, scope: Mapping[str, Any], headers: Mapping[bytes, str], length: int) -> None:
-        """Raise `RequestProblem` unless whoever asks may; `length` is what the header says of the body."""
+        """Raise `RequestProblem` unless the client may; `length` is what the header says of the body."""
 
     def problem_body(self, text: str) -> tuple[bytes, bytes]:
         """Return the content type and the body of an answer that refuses."""

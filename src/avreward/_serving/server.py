@@ -34,7 +34,7 @@ class LocalServer:
         port: 0 for any free one.
         key: for a host that others can reach; default: a new one.
         grace: seconds that an answer may still take when the server ends.
-        backlog, connections: how many may wait to be accepted, and how many may be open.
+        connections: how many may be open at a time.
 
     Raises:
         AvrewardError: where that can't be listened on, or the extra ``server`` isn't installed.
@@ -47,7 +47,7 @@ class LocalServer:
         port: int = 0,
         key: str | None = None,
         *,
-        grace: float = GRACE,
+        grace: int = GRACE,
         connections: int = CONNECTIONS,
     ) -> None:
         with extra("server"):
@@ -105,7 +105,7 @@ class LocalServer:
         self.server_close()
 
 
-def config_of(application: Any, grace: float, connections: int = CONNECTIONS, **options: Any) -> Any:
+def config_of(application: Any, grace: int, connections: int = CONNECTIONS, **options: Any) -> Any:
     """Return uvicorn's configuration: HTTP/1.1 with time limits, no logs, no header that names the software."""
     with extra("server"):
         import uvicorn

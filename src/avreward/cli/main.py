@@ -33,7 +33,7 @@ from avreward.cli import (
 )
 from avreward.cli._common import CLAIMS, INTERRUPTED, NOTHING, PIPE_CLOSED, TOLD, USAGE, complain
 from avreward.cli.people import ask, evaluate, study
-from avreward.cli.training import perturb, teach, tune
+from avreward.cli.training import perturb, serve, teach, tune
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # the base of all that typer prints
@@ -161,6 +161,7 @@ for command in (
     convert.convert,
     teach.teach,
     verify.verify,
+    serve.serve,
 ):
     app.command(cls=Command, epilog=EXIT_CODES)(command)
 

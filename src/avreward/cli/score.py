@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ from avreward.cli._inputs import GroupRule, PromptsFile, TableOrClips, keep_inpu
 from avreward.cli._store import NoStore, RetryMissing, StorePath, check_store, store_of
 
 if TYPE_CHECKING:
+    from avreward.scoring._shares import Share
     from avreward.scoring.table_reader import ScoredTable
 
 
@@ -54,6 +56,9 @@ def score(
 
     A scored table with `--reward` and without `--rater` is re-weighted: its scores stay, and nothing is rated.
 
+    Under `torchrun` each process scores its own clips into a table of its own (`scores.rank0-of-2.parquet`); commands
+    that are given `scores.parquet` read them as one.
+
     A file that can't be scored is a row with its reason. On Ctrl-C the rows so far are kept, as a table of their
     own beside the one asked for (`scores.partial.parquet`). Scores are also kept in the store that all commands
     share: the same command goes on where a run was interrupted or killed.
@@ -61,10 +66,11 @@ def score(
     from avreward.scoring._score_table import TableRun, score_table
     from avreward.scoring.table_writer import ENDINGS
 
-    writable(out, "--out", ENDINGS)
+    share = _share()
+    writable(share.table(out), "--out", ENDINGS)
     keep_inputs(out, [*clips, prompts])
     check_store(store, no_store)
-    if reward is not None and not rater and (table := read_scored(clips)) is not None:
+    if share.whole and reward is not None and not rater and (table := read_scored(clips)) is not None:
         _reweigh(table, reward, out, group_by)
         return
     asked_for = raters_of(rater or (["signals"] if reward is None else None))
@@ -75,7 +81,7 @@ def score(
     kept = store_of(store, no_store, judges.values())
     run, tell = TableRun(), Complaints()
     try:
-        with progress("Scoring", len(found)) as step:
+        with progress("Scoring", len(share.of(found))) as step:
             score_table(
                 found,
                 out,
@@ -85,6 +91,7 @@ def score(
                 store=kept,
                 retry_missing=retry_missing,
                 isolate=isolate,
+                share=share,
                 step=step,
                 tell=tell,
                 run=run,
@@ -92,12 +99,26 @@ def score(
     except KeyboardInterrupt as interrupt:
         complain(f"interrupted: the {run.rows} rows so far are in {run.path}" if run.rows else "interrupted")
         raise typer.Exit(INTERRUPTED) from interrupt
-    tell.end(f"; the column reasons of {out} has them all")
+    where = share.table(out)
+    tell.end(f"; the column reasons of {where} has them all")
     origin = f" ({run.known} known from {kept.path})" if kept is not None and run.known else ""
-    summary = f"{run.rows - run.failed} of {run.rows} clips scored{origin}, in {out}"
+    summary = f"{run.rows - run.failed} of {run.rows} clips scored{origin}, in {where}"
     stderr().print(summary, markup=False, soft_wrap=True)
-    if run.failed:
+    if run.failed and (share.whole or run.failed == run.rows):  # else torchrun would end the other processes
         raise typer.Exit(NOTHING if run.failed == run.rows else SOME_FAILED)
+
+
+def _share() -> Share:
+    """Return the share of this process, and let its raters load on the GPU that torchrun means for it."""
+    from avreward.scoring._shares import Share
+
+    share = Share.of_process()
+    if not share.whole:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK") or 0) % torch.cuda.device_count())
+    return share
 
 
 def _reweigh(table: ScoredTable, reward: str, out: Path, group_by: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Rewards for other people's trainers and services: TRL, Flow-Factory, verl-omni, CachedSearch, ElevenLabs."""
+"""Rewards for other trainers and services (TRL, Flow-Factory, verl-omni, CachedSearch, ElevenLabs) and as a service."""
 
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from avreward.integrations.descriptions import read_column as read_column
     from avreward.integrations.elevenlabs import ElevenLabs as ElevenLabs
     from avreward.integrations.elevenlabs import ServiceError as ServiceError
+    from avreward.integrations.service._requests import ServiceLimits as ServiceLimits
+    from avreward.integrations.service.server import RewardServer as RewardServer
     from avreward.integrations.trl.clips import ClipLogCallback as ClipLogCallback
     from avreward.integrations.trl.monitor import RewardMonitorCallback as RewardMonitorCallback
     from avreward.integrations.trl.rewards import AsyncTrlReward as AsyncTrlReward
@@ -30,6 +32,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "captions": ["LmmDescriber"],
         "descriptions": ["DescriptionTable", "prompt_of", "read_column"],
         "elevenlabs": ["ElevenLabs", "ServiceError"],
+        "service._requests": ["ServiceLimits"],
+        "service.server": ["RewardServer"],
         "trl.clips": ["ClipLogCallback"],
         "trl.monitor": ["RewardMonitorCallback"],
         "trl.rewards": ["AsyncTrlReward", "TrlReward", "trl_reward", "trl_rewards"],

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from avreward.raters.lmm.rater import LmmRater as LmmRater
     from avreward.raters.registry import list_raters as list_raters
     from avreward.raters.registry import register_rater as register_rater
+    from avreward.raters.remote.rater import RemoteRater as RemoteRater
     from avreward.raters.scores import Dimension as Dimension
     from avreward.raters.scores import Scores as Scores
     from avreward.raters.shared import Shared as Shared
@@ -88,6 +89,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hub": ["UnknownRater", "load_rater"],
         "lmm.rater": ["LmmRater"],
         "registry": ["list_raters", "register_rater"],
+        "remote.rater": ["RemoteRater"],
         "scores": ["Dimension", "Scores"],
         "shared": ["Shared", "SharedWork"],
         "signals.rater": ["SignalsRater"],

@@ -42,6 +42,8 @@ class RaterCard:
         checkpoint: where its weights come from; empty if it has none.
         make: makes the rater without a checkpoint (*optional*).
         layout: the checkpoint folders that it reads (*optional*).
+        make_from: makes the rater at an address, given whole as its only positional argument (*optional*).
+        schemes: what such addresses begin with: ``("http", "https")`` for ``http://…``.
     """
 
     name: str
@@ -50,6 +52,8 @@ class RaterCard:
     checkpoint: str = ""
     make: Callable[..., Rater] | None = None
     layout: Layout | None = None
+    make_from: Callable[..., Rater] | None = None
+    schemes: tuple[str, ...] = ()
 
     @property
     def needs(self) -> frozenset[str]:

@@ -16,7 +16,7 @@ from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters import registry
 from avreward.raters._user_file import names_code
-from avreward.raters.card import Layout
+from avreward.raters.card import Layout, RaterCard
 
 if TYPE_CHECKING:
     from avreward.raters.base import Rater
@@ -33,6 +33,7 @@ class UnknownRater(AvrewardError, KeyError):
         return str(self.args[0])
 
 
+_SECRET = ("token",)  # options that never stand in a file
 PATH_OPTIONS = ("adapter", "base", "audio_video", "video_text", "audio_text", "slowfast", "tokenizer")
 """Options of raters that name a folder."""
 
@@ -42,7 +43,8 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
 
     Args:
         name: ``"signals"`` (the embedded default, no download); a folder with a checkpoint, in its published layout or
-            as `save_pretrained` writes it; or a repository on the hub, such as ``"caoyuqin/AGAV-Rater"``.
+            as `save_pretrained` writes it; a repository on the hub, such as ``"caoyuqin/AGAV-Rater"``; or the address
+            of a server that ``avreward serve`` runs, such as ``"http://127.0.0.1:8000"``, see `RemoteRater`.
         **options: options of loading, see `avreward.raters.Loading` (`device`, `dtype`, `attention`, `rounding`,
             `checkpointing`, …), and options of the rater, see its page in the docs.
 
@@ -58,7 +60,9 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
     if not isinstance(name, str | PathLike):
         raise ArgumentError("name", "the name or the folder of a rater", name)
     card = registry.card_of(name) if isinstance(name, str) else None
-    if card is not None and card.make is not None:
+    if isinstance(name, str) and (served := registry.card_for(name)) is not None:
+        rater = _at_address(name, served, options)
+    elif card is not None and card.make is not None:
         rater = registry.make_rater(card.name, card.make, options)
         if rater.name != card.name:
             rater.name = card.name
@@ -67,6 +71,19 @@ def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rate
     else:
         rater = _from_folder(name, options)
     rater.source = {"rater": _findable(name), **_kept(options)}
+    return rater
+
+
+def _at_address(address: str, card: RaterCard, options: Mapping[str, Any]) -> Rater:
+    """Return the rater at an address; its name is what it says there."""
+    from avreward.raters.base import Rater
+
+    assert card.make_from is not None
+    known = [p.name for p in inspect.signature(card.make_from).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    registry.check_options(address, options, known)
+    rater = card.make_from(address, **options)
+    if not isinstance(rater, Rater):
+        raise ArgumentError(card.name, "an object that makes a rater", rater, "return an instance of Rater")
     return rater
 
 
@@ -115,7 +132,9 @@ def _compare_settings(folder: Path, saved: Mapping[str, str], now: Mapping[str, 
 
 def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that scores depend on, as plain values; those of the machine are left out."""
-    kept = {key: value for key, value in options.items() if key not in ("device", "device_map", "checkpointing")}
+    kept = {
+        key: value for key, value in options.items() if key not in ("device", "device_map", "checkpointing", *_SECRET)
+    }
     return {key: _findable(value) if key in PATH_OPTIONS and value else _plain(value) for key, value in kept.items()}
 
 
@@ -214,6 +233,9 @@ def folder_of(name: str | PathLike[str], revision: str | None = None) -> Path:
         raise UnknownRater(
             f"rater {text!r}: Python code, which only --rater imports; import it yourself and pass the rater"
         )
+    if "://" in text:
+        schemes = sorted({scheme for card in registry.cards() for scheme in card.schemes})
+        raise UnknownRater(f"rater {text!r}: expected an address of {', '.join(schemes)}, got another one; correct it")
     looks_like_repository = text.count("/") == 1 and not text.startswith((".", "/", "~")) and " " not in text
     if not looks_like_repository:
         if "/" in text or text.startswith((".", "~")):

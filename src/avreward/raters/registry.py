@@ -23,6 +23,7 @@ from avreward.raters.card import UNKNOWN, RaterCard
 from avreward.raters.dover._card import CARD as DOVER
 from avreward.raters.embedding._card import CARD as EMBEDDING
 from avreward.raters.listener._card import CARD as LISTENER
+from avreward.raters.remote._card import CARD as REMOTE
 from avreward.raters.signals._card import CARD as SIGNALS
 from avreward.raters.stereo._card import CARD as STEREO
 from avreward.raters.sync._card import CARD as SYNC
@@ -51,6 +52,7 @@ CARDS = (
     EMBEDDING,
     *AUDIO_CARDS,
     LISTENER,
+    REMOTE,
 )
 """The raters that come with the package."""
 
@@ -143,6 +145,17 @@ def card_of(name: str) -> RaterCard | None:
         return _registered[name][0]
     point = next((point for point in _points() if point.name == name), None)
     return None if point is None else _of_point(point)
+
+
+def card_for(address: str) -> RaterCard | None:
+    """Return the card of the raters at addresses such as this one, ``SCHEME://…``; `None` if there is none.
+
+    Those of the package and of the user come before those of installed packages.
+    """
+    scheme, separator, _ = address.partition("://")
+    if not separator:
+        return None
+    return next((card for card in cards() if card.make_from is not None and scheme.lower() in card.schemes), None)
 
 
 def _points() -> list[EntryPoint]:

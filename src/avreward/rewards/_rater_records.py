@@ -18,9 +18,11 @@ raters:
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 
@@ -99,11 +101,18 @@ def _loaded(folder: Path, alias: object, options: dict[str, Any]) -> Rater:
     by_hand = f"pass it with raters={{{str(alias)!r}: …}}, or on the command line with --rater {alias}=FILE.py:NAME"
     if names_code(name):
         raise AvrewardError(f"{name} is Python code, which a reward's file never imports; {by_hand}")
+    if (card := registry.card_for(name)) is not None and not _local(name):
+        told = f"{alias} of this reward is a {card.name} rater: clips are sent to {name}"
+        warnings.warn(f"{told}; use it only if you trust that machine with them", UserWarning, stacklevel=2)
     where = {key: _inside(folder, str(options[key]), key) for key in hub.PATH_OPTIONS if options.get(key)}
     try:
         return hub.load_rater(_inside(folder, name), **options | where)
     except hub.UnknownRater as error:
         raise AvrewardError(f"{error}. Or {by_hand}" if name.isidentifier() else str(error)) from error
+
+
+def _local(address: str) -> bool:
+    return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def _ensemble(folder: Path, alias: object, options: dict[str, Any]) -> EnsembleRater:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from avreward.scoring._grouping import group_of as group_of
     from avreward.scoring._score_table import TableRun as TableRun
     from avreward.scoring._score_table import score_table as score_table
+    from avreward.scoring._shares import Share as Share
     from avreward.scoring._streaming import Scored as Scored
     from avreward.scoring.evaluator import Evaluator as Evaluator
     from avreward.scoring.inputs import ListedClip as ListedClip
@@ -23,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "_score_table": ["TableRun", "score_table"],
+        "_shares": ["Share"],
         "_streaming": ["Scored"],
         "evaluator": ["Evaluator"],
         "_grouping": ["group_of"],

@@ -20,6 +20,7 @@ from avreward.raters.scores import as_row
 from avreward.rewards.base import Reward
 from avreward.scoring._column_kinds import fits_in_64_bits, kind_of
 from avreward.scoring._grouping import default_rule, group_in, names_column
+from avreward.scoring._shares import Share
 from avreward.scoring._streaming import Scored
 from avreward.scoring._table_rewards import DIMENSIONS, described
 from avreward.scoring.inputs import ListedClip
@@ -54,6 +55,7 @@ def score_table(
     store: Store | None = None,
     retry_missing: bool = False,
     isolate: bool | None = None,
+    share: Share | None = None,
     step: Callable[[str], None] = lambda name: None,
     tell: Callable[[str], None] = lambda problem: None,
     run: TableRun | None = None,
@@ -71,6 +73,8 @@ def score_table(
         store: where scores are kept (*optional*).
         retry_missing: see `score_files`.
         isolate: see `score_files`.
+        share: of this process, where several score the clips together (*optional*): it scores its own clips alone, into
+            ``share.table(out)``. `read_table(out)` reads the tables of all processes as one.
         step: called with the name of each clip when it is done.
         tell: called with a line for each clip that could not be scored.
         run: is kept up to date, so that a caller knows the counts after an interrupt (*optional*).
@@ -90,12 +94,12 @@ def score_table(
     formed = group_by or rule_of(clips)
     column = names_column(clips, formed)
     check_seeds(clips)
-    run = run or TableRun()
+    run, share = run or TableRun(), share or Share()
     fingerprint = reward.fingerprint if reward else "+".join(rater.fingerprint for rater in raters)
     columns = [f"{rater.name}.{dimension.name}" for rater in raters for dimension in rater.dimensions]
     metadata = metadata_of(raters, reward, formed)
     others = other_columns(clips, columns)
-    table = TableWriter(out, columns, metadata, others)
+    table, clips = TableWriter(share.table(out), columns, metadata, others), share.of(clips)
     rows = score_files(
         _opened(clips, store),
         reward or raters[0],
@@ -108,7 +112,7 @@ def score_table(
         with nullcontext() if store is None else store, table, closing(rows):
             for listed, scored in zip(clips, rows, strict=True):
                 step(listed.path.name)
-                if problem := _problem(scored):
+                if problem := problem_of(scored):
                     run.failed += 1
                     tell(problem if problem.startswith(printable(str(listed.path))) else f"{listed.path}: {problem}")
                 row = other_values(listed, others) | row_of(scored, listed)
@@ -193,7 +197,7 @@ def _opened(clips: Sequence[ListedClip], store: Store | None) -> Iterator[str | 
             yield listed.path  # so that it fails in its turn
 
 
-def _problem(scored: Scored) -> str | None:
+def problem_of(scored: Scored) -> str | None:
     """Return why the clip has no reward, or no score at all; `None` where all is well."""
     why = scored.error or (scored.rewards.reasons[0] if scored.rewards else None)
     if why or any(bool(scores.present.any()) for scores in scored.scores.values()):

@@ -122,6 +122,7 @@ class Evaluator(Generic[Target]):
         decode_threads: int | None = None,
         compute_threads: int | None = None,
         prefetch: int | None = None,
+        strict: bool = True,
     ) -> Generator[Scored, None, None]:
         """Yield the scores of files, in their order, while the next files are decoded; memory stays bounded.
 
@@ -134,6 +135,7 @@ class Evaluator(Generic[Target]):
             compute_threads: how many clips are rated in parallel, each on one core (*optional*, `threads`). Raters
                 that rate in batches use one thread, and torch's own threads in it.
             prefetch: how many decoded clips may wait (*optional*, the number of threads plus a batch); bounds memory.
+            strict: see `evaluate`.
 
         Raises:
             ArgumentError: for a single file, two different raters of one name, more than one reward, or a number that
@@ -168,7 +170,9 @@ class Evaluator(Generic[Target]):
             batch=batch,
             enter=lambda works: settle(alone=alone or not works),
         )
-        stream = OpenStream(_flushed(stages.run(files), self.raters, keeper, isolated_for(files, self.isolate)))
+        rows = stages.run(files)
+        found = checked(rows, self.raters) if strict else (row.scored for row in rows)
+        stream = OpenStream(_flushed(found, rows, keeper, isolated_for(files, self.isolate)))
         self._streams.add(stream)
         return stream
 
@@ -237,11 +241,11 @@ class Evaluator(Generic[Target]):
 
 
 def _flushed(
-    rows: Iterator[StreamedRow], raters: Sequence[Rater], keeper: StoreKeeper, decoding: AbstractContextManager[object]
+    found: Iterator[Scored], rows: Iterator[StreamedRow], keeper: StoreKeeper, decoding: AbstractContextManager[object]
 ) -> Generator[Scored, None, None]:
     try:
         with decoding, closing(rows):  # type: ignore[type-var]  # a generator
-            yield from checked(rows, raters)
+            yield from found
     finally:
         keeper.flush()
 

@@ -18,6 +18,7 @@ from avreward._display import SHOWN, Shown, ShownAsTable, counted
 from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.scoring._column_kinds import kind_of
+from avreward.scoring._shares import joined, shares_of
 from avreward.scoring._table_files import ENDINGS, METADATA_KEY, read_metadata
 
 if TYPE_CHECKING:
@@ -144,11 +145,14 @@ class ScoredTable(ShownAsTable):
 def read_table(path: str | PathLike[str]) -> ScoredTable:
     """Return the scored table in a ``.parquet``, ``.jsonl`` or ``.csv`` file.
 
-    CSV and JSON lines have their metadata beside them, in ``NAME.meta.json``; a table without is read too.
+    CSV and JSON lines have their metadata beside them, in ``NAME.meta.json``; a table without is read too. Without a
+    file of this name, the tables that the processes of one run wrote (``NAME.rank0-of-2.parquet``, …; see `Share`) are
+    read as one, in the order of the clips.
 
     Raises:
         ArgumentError: if the name has another ending.
-        AvrewardError: if the file can't be read, has no rows or no column ``clip``; it names the file.
+        AvrewardError: if the file can't be read, has no rows or no column ``clip``, or a process's table is missing; it
+            names the file.
 
     Example:
         >>> table = read_table("scores.parquet")
@@ -160,8 +164,10 @@ def read_table(path: str | PathLike[str]) -> ScoredTable:
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         raise ArgumentError("path", f"a table that ends in {' or '.join(ENDINGS)}", Described(str(path)))
+    read = _READERS[path.suffix.lower()]
+    shares = shares_of(path)
     try:
-        rows, metadata = _READERS[path.suffix.lower()](path)
+        rows, metadata = joined(path, shares, read) if shares else read(path)
     except (OSError, ValueError, AttributeError, RecursionError, pyarrow.ArrowException) as error:
         why = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise AvrewardError(

@@ -1,0 +1,46 @@
+"""What a reward service counts, for Prometheus."""
+
+from __future__ import annotations
+
+import os
+
+from avreward._extras import extra
+
+with extra("server"):
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"  # the folder in which several processes keep their counts
+TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Metrics:
+    """Counts of one service; with several processes, of all of them together."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        own = self.registry
+        answered, outcomes = (
+            ["endpoint", "status"],
+            "Clips: scored, missing (no reward) or unusable (the clip is wrong).",
+        )
+        self.requests = Counter("avreward_requests", "Requests.", answered, registry=own)
+        self.seconds = Histogram(
+            "avreward_request_seconds", "Seconds until an answer.", ["endpoint"], buckets=_SECONDS, registry=own
+        )
+        self.clips = Counter("avreward_clips", outcomes, ["outcome"], registry=own)
+        self.batch = Histogram("avreward_batch_clips", "Clips rated together.", buckets=_SIZES, registry=own)
+        self.waiting = Gauge(
+            "avreward_waiting_clips", "Clips without an answer yet.", multiprocess_mode="livesum", registry=own
+        )
+
+    def text(self) -> bytes:
+        """Return the counts in the text format of Prometheus."""
+        if os.environ.get(SHARED):
+            together = CollectorRegistry()
+            MultiProcessCollector(together)
+            return bytes(generate_latest(together))
+        return bytes(generate_latest(self.registry))
