@@ -1,11 +1,14 @@
 """How the rewards of a rater order real dubs of which something is known.
 
     python benchmarks/ranking.py ../shared/media
+    python benchmarks/ranking.py ../shared/media --sites v2a v2a_frieren
 
 Two labels, neither a listening test. In ``v2a`` each folder holds a real video with its own sound (`ground_truth`) and
 five generated dubs: how often does the original beat each dub, and `stav2a` (the page's own method, said to be the
-best) each of the other four? In ``elevenlabs`` the file names hold the rank that AGAV-Rater's authors give (rank1 is
-best): the order that the reward gives, and Kendall's τ between the two.
+best) each of the other four? With `--sites`, only how often the originals of each site beat their dubs, as the clips
+are and in one common format (mono, 16 kHz, as long as the shortest of the group), with intervals over groups: what only
+the format explains does not count. In ``elevenlabs`` the file names hold the rank that AGAV-Rater's authors give (rank1
+is best): the order that the reward gives, and Kendall's τ between the two.
 """
 
 from __future__ import annotations
@@ -15,8 +18,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from avreward import Clip, Rater, load_rater
 from avreward.evaluation import krcc, wilson
+from avreward.evaluation._cluster_bootstrap import clustered_intervals
+from avreward.media.resampling import resample
 
 REWARDS = ("overall", "audio_quality", "av_consistency")
 GENERATED = ("stav2a", "im2wav", "diff_foley", "vta_ldm", "foleycrafter")
@@ -26,6 +33,34 @@ def scores_of(rater: Rater, paths: Sequence[Path]) -> dict[str, dict[str, float]
     """Dimension → file stem → score."""
     scores = rater([Clip.open(path) for path in paths])
     return {d: dict(zip([p.stem for p in paths], scores[d].tolist(), strict=True)) for d in REWARDS}
+
+
+def common(clips: Sequence[Clip]) -> list[Clip]:
+    """Return the clips with sound in mono at 16 kHz, as long as the shortest one."""
+    seconds = min(clip.ends["audio"] for clip in clips)
+    made = []
+    for clip in clips:
+        sound = resample(clip.sound().mean(0, keepdim=True), clip.sample_rate, 16_000)
+        made.append(clip.with_audio(sound[:, : round(seconds * 16_000)], 16_000))
+    return made
+
+
+def originals(rater: Rater, folder: Path) -> None:
+    """Print how often the originals of a site beat their dubs, in both formats."""
+    wins: dict[str, list[list[list[bool]]]] = {"as they are": [], "common format": []}
+    for group in sorted(f for f in folder.iterdir() if f.is_dir()):
+        paths = sorted(group.glob("*.mp4"), key=lambda p: p.stem != "ground_truth")
+        clips = [Clip.open(p) for p in paths]
+        for form, some in (("as they are", clips), ("common format", common(clips))):
+            scores = rater(some)
+            wins[form].append([[bool(scores[d][0] > x) for x in scores[d][1:]] for d in REWARDS])
+    for form, groups in wins.items():
+        table = np.array(groups, dtype=float)  # (groups, rewards, dubs)
+        low, high = clustered_intervals(
+            lambda rows, table=table: table[rows].mean((0, 2)), np.arange(len(table)), 0.95, 2000, 0
+        )
+        cells = [f"{m:.2f} ({a:.2f}–{b:.2f})" for m, a, b in zip(table.mean((0, 2)), low, high, strict=True)]
+        print(f"| {folder.name} | {form} | {len(table)} | " + " | ".join(cells) + " |")
 
 
 def share(wins: Sequence[bool]) -> str:
@@ -68,8 +103,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("media", type=Path, help="a folder with v2a/ and elevenlabs/")
     parser.add_argument("--rater", default="signals")
+    parser.add_argument("--sites", nargs="+", help="folders of groups with a `ground_truth`")
     arguments = parser.parse_args()
     rater = load_rater(arguments.rater)
+    if arguments.sites:
+        print("| site | format | groups | " + " | ".join(REWARDS) + " |\n|---|---|---|" + "---|" * len(REWARDS))
+        for site in arguments.sites:
+            originals(rater, arguments.media / site)
+        print(f"\nrater {rater.fingerprint}")
+        return
     video_to_audio(rater, arguments.media / "v2a")
     print()
     elevenlabs(rater, arguments.media / "elevenlabs")

@@ -35,7 +35,7 @@ class FlowFactoryReward:
 
     >>> sounds = {"audio": [clip.audio for clip in clips], "audio_sample_rate": [clip.sample_rate for clip in clips]}
     >>> FlowFactoryReward(rater["audio_quality"])(prompt=["fireworks"] * 3, **sounds).round()
-    tensor([59., 92., 91.])
+    tensor([54., 85., 86.])
     """
 
     use_tensor_inputs = True

@@ -71,7 +71,7 @@ class Preference(ABC):
     Example:
         >>> prefers = FromReward(load_rater("signals")["overall"], BradleyTerry(scale=10))
         >>> prefers([clips[1], clips[1]], [clips[0], clips[2]]).win
-        tensor([0.67..., 0.56...])
+        tensor([0.65..., 0.56...])
     """
 
     @abstractmethod

@@ -43,7 +43,7 @@ def best_of_n(candidates: Sequence[ClipLike] | Group, reward: RewardLike, *, mix
     Example:
         >>> picked = best_of_n(["dub1.mp4", "dub2.mp4", "dub3.mp4"], "audio_quality")
         >>> picked.best.name, picked.order
-        ('dub2.mp4', (1, 2, 0))
+        ('dub3.mp4', (2, 1, 0))
     """
     reward = as_reward(reward)
     given = _given(candidates)

@@ -55,7 +55,7 @@ def pareto_front(candidates: Sequence[object], scores: Scores, dimensions: Seque
         >>> several = [*clips, Clip(video=clip.video, fps=clip.fps)]
         >>> found = pareto_front(several, rater(several), ["audio_quality", "av_consistency"])
         >>> found.front, found.missing
-        ((0, 1), {3: 'audio_quality: no audio was given; av_consistency: no audio was given'})
+        ((0, 1, 2), {3: 'audio_quality: no audio was given; av_consistency: no audio was given'})
     """
     if not candidates:
         raise ArgumentError("candidates", "at least one", Described("none"))

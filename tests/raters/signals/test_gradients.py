@@ -25,7 +25,8 @@ CLIPS = {
     "one grey and a constant": (torch.full_like(VIDEO, 0.5), torch.full_like(AUDIO, 0.3)),
     "white and full scale": (torch.ones_like(VIDEO), torch.ones_like(AUDIO)),
     "overshoot": (VIDEO * 1.3 - 0.15, AUDIO * 8),
-    "two levels and clipped": (VIDEO.round(), AUDIO.clamp(-0.05, 0.05)),
+    # not all equal: which of equal samples are the largest changes with any step, and with it the slope
+    "two levels and clipped": (VIDEO.round(), AUDIO.clamp(-0.05, 0.05) + 0.1 * AUDIO),
     "one picture held": (VIDEO[:1].expand(13, -1, -1, -1).clone(), AUDIO),
     "tiny": (VIDEO[:4, :, :5, :7].contiguous(), AUDIO[:1, :5500]),
 }
@@ -51,6 +52,13 @@ def test_every_score_agrees_with_finite_differences(name):
         slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True) if g is not None)
         measured = float(up.values[0, column] - down.values[0, column]) / (2 * STEP)
         assert slope == pytest.approx(measured, rel=3e-3, abs=2e-3), here.names[column]
+
+
+def test_equal_samples_have_a_finite_gradient():
+    audio = AUDIO.clamp(-0.05, 0.05).requires_grad_()
+    scores(VIDEO, audio)["audio_quality"].sum().backward()
+    assert bool(torch.isfinite(audio.grad).all())
+    assert float(audio.grad.abs().max()) > 0
 
 
 @pytest.mark.parametrize("dimension", RATER.dimensions, ids=lambda d: d.name)

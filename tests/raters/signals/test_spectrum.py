@@ -1,3 +1,6 @@
+import math
+from itertools import pairwise
+
 import pytest
 import torch
 from signal_inputs import noise, sound
@@ -12,11 +15,66 @@ def low_passed(wave, share):
     return torch.fft.irfft(spectrum_, wave.shape[-1])
 
 
+def bursts(samples, rate):
+    """Return decaying bursts of white noise with dead pauses (samples,): all frequencies, and no floor."""
+    beat = rate // 2
+    time = torch.arange(samples, dtype=torch.float64) % beat / rate
+    return 0.3 * noise(samples) * torch.exp(-time / 0.02)
+
+
+def upsampled(wave):
+    """Return the wave at 16 kHz and the same one at 32 kHz."""
+    spectrum_ = torch.fft.rfft(wave)
+    return (wave, 16_000), (2 * torch.fft.irfft(spectrum_, 2 * wave.shape[-1]), 32_000)
+
+
 @pytest.mark.parametrize("gate", [soft, hard])
 def test_bandwidth_is_where_the_spectrum_ends(gate):
-    wave = 0.1 * noise(96_000)
+    wave = bursts(96_000, 32_000)
     assert float(spectrum.bandwidth(sound(wave, 32_000), gate)) == pytest.approx(16, rel=0.12)
     assert float(spectrum.bandwidth(sound(low_passed(wave, 0.25), 32_000), gate)) == pytest.approx(4, rel=0.2)
+
+
+@pytest.mark.parametrize("gate", [soft, hard])
+def test_noise_narrows_the_bandwidth_and_is_no_treble(gate):
+    dull = low_passed(bursts(96_000, 32_000), 0.25) + 1e-5 * noise(96_000, seed=3)
+    widths = [
+        float(spectrum.bandwidth(sound(dull + g * noise(96_000, seed=2), 32_000), gate)) for g in (0, 1e-3, 1e-2, 0.1)
+    ]
+    assert max(widths) < 1.25 * widths[0]
+    assert widths[3] < 2 < 3.5 < widths[0] < 4.5
+    brought = [
+        float(spectrum.bandwidth(sound(bursts(96_000, 32_000) + g * noise(96_000, seed=2), 32_000), gate))
+        for g in (0, 1e-3, 1e-2)
+    ]
+    assert all(after < 1.02 * before for before, after in pairwise(brought))
+
+
+def test_the_bandwidth_of_a_sound_does_not_depend_on_its_sample_rate():
+    wave = low_passed(bursts(32_000, 16_000), 0.8)
+    before, after = (float(spectrum.bandwidth(sound(w, r), soft)) for w, r in upsampled(wave))
+    assert after == pytest.approx(before, rel=0.03)
+
+
+@pytest.mark.parametrize("seconds", [0.012, 0.031, 0.05])
+def test_where_a_sound_breaks_off_into_padding_its_click_is_no_treble(seconds):
+    wave = low_passed(bursts(40_000, 16_000), 0.25)[:39_000] + 1e-3 * noise(39_000, seed=3)
+    wave[-400:] += 0.3 * torch.sin(torch.arange(400) * 0.3)  # cut off at its loudest
+    zeros = torch.zeros(round(seconds * 16_000), dtype=wave.dtype)
+    before, after = (float(spectrum.bandwidth(sound(w), soft)) for w in (wave, torch.cat([wave, zeros])))
+    assert after == pytest.approx(before, abs=1e-6)
+
+
+@pytest.mark.parametrize("gate", [soft, hard])
+def test_hiss_is_the_density_of_the_noise_under_a_sound(gate):
+    quiet, loud = (1e-3 * noise(64_000, seed=2), 1e-2 * noise(64_000, seed=2))
+    assert float(spectrum.hiss(sound(loud), gate)) == pytest.approx(-40 - 10 * math.log10(8000), abs=5)
+    for wave in (quiet, loud):
+        under = wave + bursts(64_000, 16_000)
+        assert float(spectrum.hiss(sound(under), gate)) == pytest.approx(float(spectrum.hiss(sound(wave), gate)), abs=3)
+    coloured = torch.cumsum(noise(64_000, seed=2), 0)
+    coloured = 0.1 * (coloured - coloured.mean()) / coloured.std()
+    assert float(spectrum.hiss(sound(coloured), gate)) < float(spectrum.hiss(sound(0.1 * noise(64_000)), gate)) - 15
 
 
 def test_signal_to_noise_falls_by_about_what_the_noise_rises(strikes):

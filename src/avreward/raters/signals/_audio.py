@@ -12,6 +12,7 @@ from torch import Tensor
 WINDOW = 0.032  # s; a pitch period of 60 Hz fits twice
 HOP = 0.008  # s
 HIGHEST = 20_000.0  # Hz; the limit of hearing
+LOWEST = 60.0  # Hz; where the lowest band begins
 POWER_FLOOR = 1e-10  # −100 dBFS, below 16-bit rounding noise
 
 
@@ -35,6 +36,17 @@ class AudioWindow:
     def seconds(self) -> float:
         """How long it is."""
         return self.wave.shape[-1] / self.rate
+
+    @cached_property
+    def trimmed(self) -> AudioWindow:
+        """The stretch from the first to the last millisecond of more than −70 dBFS: without padding at its ends."""
+        size = max(1, round(0.001 * self.rate))
+        frames = self.wave[:, : self.wave.shape[-1] // size * size].unflatten(-1, (-1, size))
+        heard = (frames.var(-1, correction=0).mean(0) > 1e-7).nonzero()[:, 0]
+        if len(heard) == 0 or (int(heard[0]) == 0 and int(heard[-1]) == frames.shape[1] - 1):
+            return self
+        first, last = int(heard[0]) * size, (int(heard[-1]) + 1) * size
+        return AudioWindow(self.wave[:, first:last], self.rate, self.start + first / self.rate)
 
     @cached_property
     def spectrogram(self) -> Tensor:
@@ -70,15 +82,23 @@ class AudioWindow:
         x = torch.nn.functional.pad(self.wave, (0, max(0, size - self.wave.shape[-1])))
         return x[:, : frames * size].reshape(-1, frames, size).square().mean((0, -1))
 
-    def bands(self, per_octave: int = 3, lowest: float = 60.0) -> tuple[Tensor, Tensor]:
+    def bands(self, per_octave: int = 3) -> tuple[Tensor, Tensor]:
         """Power in logarithmic bands up to 20 kHz or the Nyquist frequency: (bands, frames), centres in Hz (bands,).
 
         A band that holds no bin is left out, so the number of bands depends on the rate alone.
         """
+        rows, centres = self._rows(per_octave)
+        return rows @ self.spectrogram, centres
+
+    def widths(self, per_octave: int = 3) -> Tensor:
+        """How wide each of the `bands` is in Hz (bands,)."""
+        return self._rows(per_octave)[0].sum(1) * self.rate / round(WINDOW * self.rate)
+
+    def _rows(self, per_octave: int) -> tuple[Tensor, Tensor]:
+        """Which bins each band holds, 0 or 1 (bands, bins), and the bands' centres in Hz (bands,)."""
         top = min(HIGHEST, self.rate / 2)
-        index = torch.floor(torch.log2(self.frequencies.clamp(min=1) / lowest) * per_octave).long()
-        inside = (self.frequencies >= lowest) & (self.frequencies <= top)
+        index = torch.floor(torch.log2(self.frequencies.clamp(min=1) / LOWEST) * per_octave).long()
+        inside = (self.frequencies >= LOWEST) & (self.frequencies <= top)
         kept = sorted(set(index[inside].tolist()))
         rows = torch.stack([(inside & (index == k)).to(self.wave.dtype) for k in kept])
-        centres = torch.tensor([lowest * 2 ** ((k + 0.5) / per_octave) for k in kept]).to(self.wave)
-        return rows @ self.spectrogram, centres
+        return rows, torch.tensor([LOWEST * 2 ** ((k + 0.5) / per_octave) for k in kept]).to(self.wave)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from avreward.raters.base import Rater
 
 _FUSED = (
-    ("audio_quality", {"audio"}, "noise, clipping, bandwidth, drop-outs, loudness of the audio"),
+    ("audio_quality", {"audio"}, "noise, clipping, bandwidth, drop-outs, silence of the audio"),
     ("av_consistency", {"video", "audio"}, "whether sounds come when something moves"),
     ("static_quality", {"video"}, "sharpness, noise, blockiness, exposure of the frames"),
     ("temporal_smoothness", {"video"}, "freedom from flicker, freezes and jerks"),

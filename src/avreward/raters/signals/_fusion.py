@@ -72,8 +72,6 @@ class Fusion:
 
 def badness(measurement: Measurement, value: Tensor) -> Tensor:
     """Return the measurement in the form of the fusion, with a sign such that more is worse."""
-    if measurement.form == "distance":
-        return torch.sqrt((value - measurement.offset).square() + 1)
     if measurement.form == "log":
         # negative rounding residue of a figure that can't be negative must not reach the logarithm
         value = torch.log(torch.nn.functional.softplus(value / measurement.offset, beta=4) * measurement.offset

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from avreward.raters.signals._audio import AudioWindow
 from avreward.raters.signals._gates import Gate, decibel, hard, low_level, sounding
@@ -56,14 +57,26 @@ def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float,
 
 
 def clipping(sound: AudioWindow, gate: Gate) -> Tensor:
-    """Share of samples, in percent, within 2 % of the channel's own peak: a flat top, also after a change of gain."""
+    """Share of samples, in percent, within 2 % of the channel's own peak: a flat top, also after a change of gain.
+
+    A codec smears a flat top. So the form of the scores adds what lies above 80 % of the level that 0.3 % of the
+    samples reach, beyond 1.6 %: natural sounds have 0.5 to 1.9 % there (Gaussian noise 1.8 %), and those of which 15 %
+    was clipped before a codec 2.5 to 20 %.
+    """
     scale = sound.wave.square().mean(-1, keepdim=True).add(POWER).sqrt()
     level = torch.sqrt((sound.wave / scale).square() + 1e-6)  # in units of the RMS
+    if gate is hard:
+        return 100 * gate((level / level.amax(-1, keepdim=True) - 0.98) / 0.005).mean()
     sharpness = 4000.0  # of the soft maximum: exact to 0.3 % of the RMS even if ten thousand samples share the peak
     peak = torch.logsumexp(sharpness * level, -1, keepdim=True) / sharpness
-    if gate is hard:
-        peak = level.amax(-1, keepdim=True)
-    return 100 * gate((level / peak - 0.98) / 0.005).mean()
+    smeared = 100 * gate((level / (_reached(level, 0.003) + 0.01) - 0.8) / 0.02).mean()
+    return 100 * gate((level / peak - 0.98) / 0.005).mean() + softplus((smeared - 1.6) / 0.15) * 0.15
+
+
+def _reached(level: Tensor, share: float) -> Tensor:
+    """Return the level that about this share of the samples reaches, (…, samples) → (…, 1), over many samples."""
+    most, least = max(2, int(level.shape[-1] * share * 1.5)), max(1, int(level.shape[-1] * share * 0.67))
+    return level.topk(most, -1).values[..., least:].mean(-1, keepdim=True)
 
 
 POWER = 1e-9  # mean square below which audio counts as silent (−90 dBFS)
@@ -92,14 +105,16 @@ def attack_decay_asymmetry(sound: AudioWindow, gate: Gate) -> Tensor:
     """Skewness of the steps of level, 4 ms apart, in four octaves: sounds rise fast and die slowly: > 0; reversed < 0.
 
     Time reversal flips the sign. Audio without attacks (wind, an engine) has values near 0 in both directions. The
-    level is a logarithm over a floor 30 dB under the band's mean; octaves are counted down from the Nyquist frequency.
+    level is a logarithm over a floor 30 dB under the band's mean; the octaves are those below 8 kHz, which every sample
+    rate in use reaches (at a lower one, those below the Nyquist frequency), so treble that is missing changes nothing.
     The first and last 60 ms do not count, nor do dead frames there: a recording's ends are neither attack nor decay.
     """
     size, hop = max(8, round(0.016 * sound.rate)), max(1, round(0.004 * sound.rate))
     power = sound.power_spectrum(size, hop)  # (frames, bins)
     if power.shape[0] < 2:
         return power.sum() * 0
-    edges = [power.shape[1] >> k for k in (4, 3, 2, 1, 0)]
+    top = min(power.shape[1], round(8000 * size / sound.rate) + 1)
+    edges = [top >> k for k in (4, 3, 2, 1, 0)]
     octaves = torch.stack([power[:, low:high].sum(1) for low, high in pairwise(edges)])
     weight = _inside(sounding(decibel(power.sum(1) * 2 / size), gate, 40.0))
     relative = octaves / ((weight * octaves).sum(-1, keepdim=True) / weight.sum() + POWER * size)

@@ -35,8 +35,7 @@ class Measurement:
         unit: of the value.
         higher_is_better: `None` where neither end is.
         feeds: the dimension that it is fused into; `None` for information only.
-        form: how the fusion reads it: the figure itself, its logarithm (of figure + `offset`), or the distance from
-            `offset`.
+        form: how the fusion reads it: the figure itself, or its logarithm (of figure + `offset`).
         offset: see `form`.
         source: where it is defined.
         softened: how the scores' form differs from the source's.
@@ -48,7 +47,7 @@ class Measurement:
     unit: str
     higher_is_better: bool | None
     feeds: str | None
-    form: Literal["linear", "log", "distance"] = "linear"
+    form: Literal["linear", "log"] = "linear"
     offset: float = 0.0
     source: str = ""
     softened: str = "the same"
@@ -68,17 +67,18 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(
         "clipping", level.clipping, "sound", "%", False, "audio_quality", "log", 1e-2,
         "flat top of the amplitude histogram, after S. Aleinik, Y. Matveev, Detection of clipped fragments, WASET 2014",
-        "the threshold is a logistic step, the peak a soft maximum",
+        "the threshold is a logistic step, the peak a soft maximum; a flat top that a codec smeared counts too",
     ),
     Measurement(
         "noise_floor", level.noise_floor, "sound", "dBFS", False, None, source=_NOISE, softened=_LOW,
     ),
     Measurement(
-        "signal_to_noise", spectrum.signal_to_noise, "sound", "dB", True, "audio_quality", source=_NOISE, softened=_LOW,
+        "signal_to_noise", spectrum.signal_to_noise, "sound", "dB", True, None, source=_NOISE, softened=_LOW,
     ),
     Measurement(
-        "bandwidth", spectrum.bandwidth, "sound", "kHz", True, "audio_quality", "log", 0.1,
-        "−60 dB bandwidth of the long-term spectrum", "the threshold is a logistic step 3 dB wide",
+        "bandwidth", spectrum.bandwidth, "sound", "kHz", True, "audio_quality", "log", 2.0,
+        "−50 dB bandwidth of the long-term spectrum, above white noise under the floor (after Martin 2001)",
+        "both thresholds are logistic steps, 3 and 2 dB wide, the least floor a soft minimum",
     ),
     Measurement(
         "spectral_flatness", spectrum.flatness, "sound", "dB", False, "audio_quality",
@@ -95,8 +95,8 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         "the threshold is a logistic step 2 dB wide",
     ),
     Measurement(
-        "loudness", level.loudness, "sound", "LUFS", None, "audio_quality", "distance", -23.0,
-        "ITU-R BS.1770-4; −23 LUFS is the target of EBU R 128", "both gates are logistic steps 1 dB wide",
+        "loudness", level.loudness, "sound", "LUFS", None, None,
+        source="ITU-R BS.1770-4", softened="both gates are logistic steps 1 dB wide",
     ),
     Measurement(
         "attack_decay_asymmetry", level.attack_decay_asymmetry, "sound", "", True, "audio_quality",
@@ -132,7 +132,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(
         "frozen", motion.frozen, "motion", "%", False, "temporal_smoothness", "log", 1.0,
-        "ffmpeg's freezedetect (−60 dB); a hold counts from 0.15 s", "the threshold is a logistic step of 60 %",
+        "ffmpeg's freezedetect (−60 dB); a hold counts from 0.15 s", "a logistic step by a factor of e",
     ),
     Measurement(
         "dropped_frames", motion.dropped, "motion", "%", False, "temporal_smoothness", "log", 1.0,

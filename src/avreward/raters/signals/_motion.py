@@ -30,7 +30,7 @@ def frozen(motion: Motion, gate: Gate) -> Tensor:
     usual = _usual_hold(change > STILL)
     reach = max(2, round(FREEZE / max(1e-6, float(motion.steps.median()))), round(2.5 * (usual - 1)))
     limit = 1 / (1 / STILL + 1 / (0.03 * change.square().mean().add(1e-8).sqrt() + 0.003))
-    still = gate((torch.log(limit) - torch.log(_stillest(change, reach) + 5e-5)) / 0.6)
+    still = gate(torch.log(limit) - torch.log(_stillest(change, reach) + 5e-5))
     return 100 * (still * motion.steps).sum() / motion.steps.sum()
 
 

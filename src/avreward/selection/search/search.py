@@ -62,7 +62,7 @@ class Search:
         ...     return condition.with_audio(0.1 * noise, 8000)
         >>> found = Search(generate, load_rater("signals")["audio_quality"])(Clip(video=clip.video, fps=clip.fps))
         >>> found.seeds, found.ranked[0].seed, found.cost.rewards
-        ([0, 1, 2, 3, 4, 5, 6, 7], 5, 8)
+        ([0, 1, 2, 3, 4, 5, 6, 7], 2, 8)
     """
 
     def __init__(
