@@ -27,7 +27,7 @@ class _Waiting(Generic[Item, Result]):
     done: asyncio.Future[Result]
 
 
-class Batches(Generic[Item, Result]):
+class DynamicBatches(Generic[Item, Result]):
     """Collect items, and work on up to `most` of them at once in a thread of their own.
 
     A batch begins when it is full, or when its first item has waited `wait` seconds. While a batch is worked on, the

@@ -16,7 +16,7 @@ from torch import Tensor
 from avreward._extras import extra
 from avreward._serving.guard import RequestProblem
 from avreward.errors import ArgumentError
-from avreward.integrations.service._batches import Batches
+from avreward.integrations.service._batches import DynamicBatches
 from avreward.integrations.service._metrics import Metrics
 from avreward.integrations.service._rating import ServedReward
 from avreward.integrations.service._sources import OpenedClip, open_clip
@@ -64,7 +64,7 @@ class RequestHandler:
     def __init__(self, served: ServedReward, roots: Sequence[Path], limits: ServiceLimits) -> None:
         self.served, self.limits, self.metrics = served, limits, Metrics()
         self.roots = tuple(Path(os.path.realpath(root)) for root in roots)
-        self.batches: Batches[OpenedClip, ClipAnswer] = Batches(
+        self.batches: DynamicBatches[OpenedClip, ClipAnswer] = DynamicBatches(
             served.rate, limits.batch, limits.wait, limits.queue, self.metrics.batch.observe
         )
         self._openers = asyncio.Semaphore(cores())
