@@ -100,6 +100,8 @@ def flip(victim: Victim, count: int, seed: int) -> Counter[str]:
         outcomes[outcome] += 1
         if outcome.isupper():
             print(f"{outcome}: bit {bit} of byte {place}, which is {victim.data[place]:#04x}", file=sys.stderr)
+        if (number + 1) % 1000 == 0:
+            print(f"flips: {number + 1} of {count}, {dict(outcomes)}", file=sys.stderr, flush=True)
     return outcomes
 
 

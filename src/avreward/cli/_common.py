@@ -29,15 +29,6 @@ LISTED = 10  # problems of single clips that are printed, each in a line
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 PIPE_CLOSED = 141  # as a shell reports a process that wrote to one
 
-Isolate = Annotated[
-    bool | None,
-    typer.Option(
-        "--isolate/--no-isolate",
-        help="Decode files in processes of their own, so that one that crashes the decoder, or takes too long or too "
-        "much memory, costs its row alone. By default for more than 100 files.",
-        show_default=False,
-    ),
-]
 RaterNames = Annotated[
     list[str] | None,
     typer.Option(
@@ -71,7 +62,7 @@ class Told:
     verbose: bool = False
 
 
-CLAIMS = ExitStack()  # on the outputs of the command that runs
+CLAIMS = ExitStack()  # of the command that runs: outputs, and processes that decode
 TOLD = Told()  # set by `--quiet` and `--verbose` before a command runs
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import complain, shown
+from avreward.cli._common import CLAIMS, complain, shown
 
 if TYPE_CHECKING:
     from avreward.scoring.inputs import ListedClip
@@ -26,6 +26,15 @@ TABLE = "A scored table (.parquet, .jsonl, .csv), or clips, which are scored fir
 Inputs = Annotated[list[Path], typer.Argument(help=INPUTS, show_default=False)]
 TableOrClips = Annotated[list[Path], typer.Argument(metavar="TABLE|CLIPS", help=TABLE + INPUTS, show_default=False)]
 PromptsFile = Annotated[Path | None, typer.Option("--prompts", help=PROMPTS)]
+Isolate = Annotated[
+    bool | None,
+    typer.Option(
+        "--isolate/--no-isolate",
+        help="Decode files in processes of their own, so that one that crashes the decoder, or takes too long or too "
+        "much memory, does not end the run. By default for more than 100 files.",
+        show_default=False,
+    ),
+]
 GroupRule = Annotated[
     str | None,
     typer.Option(
@@ -55,6 +64,18 @@ def listed(inputs: Sequence[Path], prompts: Path | None = None) -> list[ListedCl
             raise typer.BadParameter(problem, param_hint="--prompts")
         found.append(clip if prompt == clip.prompt else replace(clip, prompt=prompt))
     return found
+
+
+def decode_apart(files: Sized, isolate: bool | None) -> None:
+    """Decode in processes of their own until the command ends, if `isolate` says so or there are many files.
+
+    Args:
+        files: those that the command decodes.
+        isolate: the option `Isolate`.
+    """
+    from avreward.media._isolated.workers import isolated_for
+
+    CLAIMS.enter_context(isolated_for(files, isolate))
 
 
 def read_scored(inputs: Sequence[Path], own: bool = False) -> ScoredTable | None:

@@ -50,7 +50,6 @@ def rate(
     reward: Reward,
     store: Store | None = None,
     retry_missing: bool = False,
-    isolate: bool | None = None,
 ) -> RatedClips:
     """Open and rate candidates: name → what opens it. What fails costs one line on standard error.
 
@@ -58,7 +57,6 @@ def rate(
     """
     from contextlib import nullcontext
 
-    from avreward.media._isolated.workers import isolated_for
     from avreward.report.build import prompt_notes
     from avreward.scoring.run import score_files
 
@@ -66,20 +64,19 @@ def rate(
     failed: dict[str, str] = {}
     opened: dict[str, Clip] = {}
     found: dict[str, Scored] = {}
-    with isolated_for(candidates, isolate):
-        for name, open_clip in candidates.items():
-            try:
-                opened[name] = open_clip()
-            except AvrewardError as error:
-                failed[name] = _reason(error)
-        rows = score_files(opened.values(), reward, store=store, retry_missing=retry_missing, isolate=False)
-        with nullcontext() if store is None else store, progress("Rating", len(opened)) as step:
-            for (name, clip), scored in zip(opened.items(), rows, strict=True):
-                step(name)
-                if scored.error is not None or scored.rewards is None:
-                    failed[name] = (scored.error or "not judged").removeprefix(f"{printable(str(clip.path))}: ")
-                else:
-                    found[name] = replace(scored, clip=clip)
+    for name, open_clip in candidates.items():
+        try:
+            opened[name] = open_clip()
+        except AvrewardError as error:
+            failed[name] = _reason(error)
+    rows = score_files(opened.values(), reward, store=store, retry_missing=retry_missing, isolate=False)
+    with nullcontext() if store is None else store, progress("Rating", len(opened)) as step:
+        for (name, clip), scored in zip(opened.items(), rows, strict=True):
+            step(name)
+            if scored.error is not None or scored.rewards is None:
+                failed[name] = (scored.error or "not judged").removeprefix(f"{printable(str(clip.path))}: ")
+            else:
+                found[name] = replace(scored, clip=clip)
     tell = Complaints()
     for name, why in failed.items():
         tell(f"{name}: {why}")

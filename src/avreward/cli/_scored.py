@@ -12,7 +12,7 @@ import typer
 
 from avreward._display import counted
 from avreward.cli._common import LISTED, complain, progress, raters_of, reward_of, shown, wrong_reward
-from avreward.cli._inputs import listed, read_scored
+from avreward.cli._inputs import decode_apart, listed, read_scored
 from avreward.cli._store import store_of
 
 if TYPE_CHECKING:
@@ -28,19 +28,22 @@ def table_of(
     rater: Sequence[str] | None = None,
     prompts: Path | None = None,
     group_by: str | None = None,
+    isolate: bool | None = None,
 ) -> tuple[ScoredTable, str | None, str | None]:
     """Return a scored table, the column of its reward, and by what it is grouped; clips are scored first.
 
     What is in the shared store is not scored again. With a table, a column and `group_by` come back as they are, and a
-    wrong expression is a usage error.
+    wrong expression is a usage error. Until the command ends, files are decoded as `isolate` says (`decode_apart`).
     """
     if not rater and (table := read_scored(inputs, own=True)) is not None:
         from avreward.selection.candidates import with_computed
 
+        decode_apart(table, isolate)
         with wrong_reward(reward):
             return *with_computed(table, reward), group_by
     raters = raters_of(list(rater) if rater else None)
     clips = listed(inputs, prompts)
+    decode_apart(clips, isolate)
     return _scored(inputs, raters, reward_of(reward, raters), clips, group_by, complain), None, None
 
 
@@ -51,6 +54,7 @@ def table_to_compare(
     prompts: Path | None = None,
     group_by: str | None = None,
     items: Path | None = None,
+    isolate: bool | None = None,
 ) -> tuple[ScoredTable, bool]:
     """Return the scored table that `inputs` is, or that of the clips that it names, and whether these were scored.
 
@@ -62,15 +66,20 @@ def table_to_compare(
             if value:
                 problem = f"{shown(inputs[0])} is scored already; leave the option out, or give the clips"
                 raise typer.BadParameter(problem, param_hint=option)
+        decode_apart(table, isolate)
         return table, False
     raters = raters_of(rater or (["signals"] if reward is None else None))
     chosen = None if reward is None else reward_of(reward, raters)
     clips = listed(inputs, prompts) if items is None else _answers(inputs, items, prompts)
+    decode_apart(clips, isolate)
     return _scored(inputs, raters, chosen, clips, group_by), True
 
 
-def table_of_clips(source: Path, raters: Mapping[str, Rater], clips: Sequence[ListedClip]) -> ScoredTable:
+def table_of_clips(
+    source: Path, raters: Mapping[str, Rater], clips: Sequence[ListedClip], isolate: bool | None
+) -> ScoredTable:
     """Return the table of clips that `source` lists, scored with the store that all commands share."""
+    decode_apart(clips, isolate)
     return _scored([source], raters, None, clips, None, complain)
 
 
@@ -105,7 +114,9 @@ def _scored(
     kept, problems = store_of(None, False, judges), list[str]()
     with TemporaryDirectory() as folder, progress("Scoring", len(clips)) as step:
         out = Path(folder) / "scores.parquet"
-        run = score_table(clips, out, judges, reward, group_by=group_by, store=kept, step=step, tell=problems.append)
+        run = score_table(
+            clips, out, judges, reward, group_by=group_by, store=kept, isolate=False, step=step, tell=problems.append
+        )
         if run.failed == run.rows:
             raise AvrewardError(
                 f"none of {counted(run.rows, 'clip')} could be scored ({problems[0]}); give some that can"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avreward.cli._common import SOME_FAILED, RaterNames, complain, shown, stderr, writable
-from avreward.cli._inputs import PromptsFile, TableOrClips, keep_inputs
+from avreward.cli._inputs import Isolate, PromptsFile, TableOrClips, keep_inputs
 
 if TYPE_CHECKING:
     from avreward.evaluation.fine_tune import FineTuneVerdict
@@ -67,6 +67,7 @@ def compare(
             "categories.",
         ),
     ] = None,
+    isolate: Isolate = None,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the random exchanges.")] = 0,
     out: Annotated[
@@ -99,7 +100,7 @@ def compare(
 
     if items is not None:
         system, group_by = system or "system", group_by or "id"
-    table, scored = table_to_compare(clips, rater, reward, prompts, group_by, items)
+    table, scored = table_to_compare(clips, rater, reward, prompts, group_by, items, isolate)
     if items is not None and by is None and table.has("category"):
         by = "category"
     found = compare_systems(

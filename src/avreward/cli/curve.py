@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward.cli._common import RaterNames, cell, print_json_text, stderr, stdout, writable
-from avreward.cli._inputs import PromptsFile, TableOrClips
+from avreward.cli._inputs import Isolate, PromptsFile, TableOrClips
 from avreward.cli._scored import table_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def curve(
     reward: RewardColumn = None,
     rater: RaterNames = None,
     prompts: PromptsFile = None,
+    isolate: Isolate = None,
     second: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="A score not used for choosing: how much of the gain does it see?"),
@@ -65,7 +66,7 @@ def curve(
     from avreward.selection.best_of_k._curve import best_of_k_curve as measured
     from avreward.selection.candidates import candidates_of
 
-    table, reward, group_by = table_of(inputs, reward, rater, prompts, group_by)
+    table, reward, group_by = table_of(inputs, reward, rater, prompts, group_by, isolate)
     found = measured(candidates_of(table, reward, group_by), second, gain, level, resamples, seed)
     if report is not None:
         from avreward.errors import AvrewardError

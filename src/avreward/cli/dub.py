@@ -23,7 +23,7 @@ from avreward.cli._common import (
     stderr,
     stdout,
 )
-from avreward.cli._inputs import Inputs, PromptsFile, listed
+from avreward.cli._inputs import Inputs, Isolate, PromptsFile, decode_apart, listed
 from avreward.cli._store import NoStore, StorePath, store_of
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def dub(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be made, and what it may cost.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before money is spent.")] = False,
+    isolate: Isolate = None,
     store: StorePath = None,
     no_store: NoStore = False,
     seed: Annotated[int, typer.Option(help="Of the pairs to ask people about.")] = 0,
@@ -99,6 +100,7 @@ def dub(
             return
     generate, count = _generator(provider, asked, out, candidates, pipeline, describe, n, credits, calls, base_url)
     total = sum(_count(generate, video, count) for video in asked)
+    decode_apart(range(total), isolate)
     with progress("Dubbing", total) as step:
         done = dub_videos(
             asked, generate, chosen, out, count, store=store_of(store, no_store, chosen.raters), seed=seed, step=step

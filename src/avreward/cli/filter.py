@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avreward.cli._common import SOME_FAILED, RaterNames, print_json_text, stdout, writable
-from avreward.cli._inputs import PromptsFile, TableOrClips, keep_inputs
+from avreward.cli._inputs import Isolate, PromptsFile, TableOrClips, keep_inputs
 from avreward.cli._scored import table_of
 from avreward.cli.curve import RewardColumn
 
@@ -44,6 +44,7 @@ def filter(
     reward: RewardColumn = None,
     rater: RaterNames = None,
     prompts: PromptsFile = None,
+    isolate: Isolate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
 ) -> None:
     """Keep the clips that meet conditions, and of these the best, and say why the others are dropped.
@@ -58,7 +59,7 @@ def filter(
         writable(out, "--out", ENDINGS)
         for path in (out, out.with_name(f"{out.stem}.dropped{out.suffix}")):
             keep_inputs(path, [*inputs, prompts])
-    table, column, _ = table_of(inputs, reward, rater, prompts)
+    table, column, _ = table_of(inputs, reward, rater, prompts, isolate=isolate)
     found = filter_table(table, keep or (), top=top, per=per, reward=column)
     written = found.save(out)
     _print_json(found, written) if as_json else _print(found, written)

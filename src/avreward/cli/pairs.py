@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward.cli._common import RaterNames, progress, stderr, stdout, writable
-from avreward.cli._inputs import PromptsFile, TableOrClips
+from avreward.cli._inputs import Isolate, PromptsFile, TableOrClips
 from avreward.cli._scored import table_of
 from avreward.cli.curve import GroupColumn, RewardColumn, print_missing
 
@@ -58,6 +58,7 @@ def pairs(
     reward: RewardColumn = None,
     rater: RaterNames = None,
     prompts: PromptsFile = None,
+    isolate: Isolate = None,
     group_by: GroupColumn = None,
     which: Annotated[WhichPairs, typer.Option("--pairs", help="One a group, or every one.")] = WhichPairs.BEST_WORST,
     margin: Annotated[float, typer.Option(help="The rewards differ by more than this.")] = 0.0,
@@ -114,7 +115,7 @@ def pairs(
         tuple(dimension or ()), conflicts.value, test, seed,
     )  # fmt: skip
     labels = dict(_split(text, "--label") for text in label or ())
-    table, reward, group_by = table_of(inputs, reward, rater, prompts, group_by)
+    table, reward, group_by = table_of(inputs, reward, rater, prompts, group_by, isolate)
     found = made(candidates_of(table, reward, group_by), rule)
     _warn(to, completion, push, embed or copy)
     written = _written(

@@ -22,7 +22,7 @@ from avreward.cli._common import (
     stdout,
     writable,
 )
-from avreward.cli._inputs import Inputs, PromptsFile, keep_inputs, listed
+from avreward.cli._inputs import Inputs, Isolate, PromptsFile, decode_apart, keep_inputs, listed
 from avreward.cli._store import NoStore, StorePath, check_store, store_of
 
 FEW = 5  # clips; below there are no intervals
@@ -49,6 +49,7 @@ def probe(
     ] = None,
     prompts: PromptsFile = None,
     out: Annotated[Path | None, typer.Option(help="Write the reward card here: .html, or .json.")] = None,
+    isolate: Isolate = None,
     store: StorePath = None,
     no_store: NoStore = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write the card as JSON to standard output.")] = False,
@@ -71,7 +72,7 @@ def probe(
     from avreward.report.card import pieces, reward_card, write_card
     from avreward.scoring._torch_threads import one_core
 
-    opened, failed = _opened(clips, prompts)
+    opened, failed = _opened(clips, prompts, isolate)
     judges = [*chosen.raters, *(other.raters if other else ())]
     cores = one_core() if all(judge.per_clip for judge in judges) else nullcontext()
     kept = store_of(store, no_store, judges)
@@ -97,12 +98,13 @@ def probe(
         raise typer.Exit(SOME_FAILED)
 
 
-def _opened(paths: list[Path], prompts: Path | None) -> tuple[dict[str, Clip], dict[str, str]]:
+def _opened(paths: list[Path], prompts: Path | None, isolate: bool | None) -> tuple[dict[str, Clip], dict[str, str]]:
     """Return the clips that open, by name, and the reasons of the others, which are also printed on standard error."""
     from avreward.clip import Clip
     from avreward.errors import AvrewardError
 
     clips = listed(paths, prompts)
+    decode_apart(clips, isolate)
     opened: dict[str, Clip] = {}
     failed: dict[str, str] = {}
     for clip in clips:

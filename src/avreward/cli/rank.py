@@ -13,7 +13,6 @@ import typer
 
 from avreward.cli._common import (
     SOME_FAILED,
-    Isolate,
     RaterNames,
     complain,
     hold,
@@ -23,7 +22,7 @@ from avreward.cli._common import (
     writable,
     wrong_reward,
 )
-from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, keep_inputs, listed, read_scored
+from avreward.cli._inputs import INPUTS, GroupRule, Isolate, PromptsFile, decode_apart, keep_inputs, listed, read_scored
 from avreward.cli._store import NoStore, RetryMissing, StorePath, check_store, store_of
 
 if TYPE_CHECKING:
@@ -131,8 +130,9 @@ def rank(
             rated = rated_in(scores, found, reward)
     else:
         chosen = reward_of(reward, raters_of(rater))
+        decode_apart(found, isolate)
         kept = store_of(store, no_store, chosen.raters)
-        rated = rate(_openers(found, video, kept), chosen, kept, retry_missing, isolate)
+        rated = rate(_openers(found, video, kept), chosen, kept, retry_missing)
     groups = None
     if group_by is not None:
         groups = _groups.grouped(found, rated, group_by, mixed, scores)

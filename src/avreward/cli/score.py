@@ -13,7 +13,6 @@ from avreward.cli._common import (
     NOTHING,
     SOME_FAILED,
     Complaints,
-    Isolate,
     RaterNames,
     complain,
     progress,
@@ -23,7 +22,16 @@ from avreward.cli._common import (
     writable,
     wrong_reward,
 )
-from avreward.cli._inputs import GroupRule, PromptsFile, TableOrClips, keep_inputs, listed, read_scored
+from avreward.cli._inputs import (
+    GroupRule,
+    Isolate,
+    PromptsFile,
+    TableOrClips,
+    decode_apart,
+    keep_inputs,
+    listed,
+    read_scored,
+)
 from avreward.cli._store import NoStore, RetryMissing, StorePath, check_store, store_of
 
 if TYPE_CHECKING:
@@ -77,6 +85,7 @@ def score(
     chosen = None if reward is None else reward_of(reward, asked_for)
     judges = {judge.name: judge for judge in [*asked_for.values(), *(chosen.raters if chosen else ())]}
     found = listed(clips, prompts)
+    decode_apart(found, isolate)
     rule = group_by or ("prompt" if prompts is not None else None)
     kept = store_of(store, no_store, judges.values())
     run, tell = TableRun(), Complaints()
@@ -90,7 +99,7 @@ def score(
                 group_by=rule,
                 store=kept,
                 retry_missing=retry_missing,
-                isolate=isolate,
+                isolate=False,
                 share=share,
                 step=step,
                 tell=tell,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward.cli._common import cell, print_json_text, stderr, stdout
+from avreward.cli._inputs import Isolate
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,6 +30,7 @@ def train(
     ] = None,
     ablation: Annotated[str | None, typer.Option(help="One of the ablations that CONFIG names.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Refuse to go on from an earlier run in the folder.")] = False,
+    isolate: Isolate = None,
     push: Annotated[
         str | None,
         typer.Option("--push-to-hub", metavar="[OWNER/]NAME", help="Also upload the rater, to a private repository."),
@@ -46,7 +48,9 @@ def train(
     named = [] if out is None else [f"output={json.dumps(str(out))}"]
     run = read_run(config, [*(changes or ()), *named], ablation)
     console = stderr()
-    trained = train_rater(run, resume=not fresh, say=lambda line: console.print(line, markup=False, soft_wrap=True))
+    trained = train_rater(
+        run, resume=not fresh, say=lambda line: console.print(line, markup=False, soft_wrap=True), isolate=isolate
+    )
     metrics = best_metrics(trained.record["stages"])
     folder = Path(run.output) / "rater"
     if as_json:

@@ -136,3 +136,16 @@ def test_many_files_are_isolated_unless_somebody_says_no() -> None:
         with isolated_for(files, isolate):
             assert (active() is not None) is expected
     assert active() is None
+
+
+def test_a_forked_process_decodes_in_workers_of_its_own(isolating: Workers, video: Path) -> None:
+    expected = Clip.open(video).sound()
+    theirs = [worker.pid for worker in isolating._idle]
+    pid = os.fork()
+    if pid == 0:  # as a process that loads batches
+        found = Clip.open(video).sound()
+        apart = active() is isolating and not {worker.pid for worker in isolating._idle} & set(theirs)
+        Workers.close(isolating)
+        os._exit(0 if apart and torch.equal(found, expected) else 1)
+    assert torch.equal(Clip.open(video).sound(), expected)
+    assert os.WEXITSTATUS(os.waitpid(pid, 0)[1]) == 0

@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward._extras import extra
-from avreward.cli._common import (
-    NOTHING,
-    SOME_FAILED,
-    cell,
-    named,
-    print_json_text,
-    progress,
-    stderr,
-    stdout,
-    writable,
-)
-from avreward.cli._inputs import keep_inputs
+from avreward.cli._common import NOTHING, SOME_FAILED, cell, named, print_json_text, progress, stderr, stdout, writable
+from avreward.cli._inputs import Isolate, decode_apart, keep_inputs
 from avreward.cli.people._serving import serve
 
 if TYPE_CHECKING:
@@ -54,6 +44,7 @@ def ask(
         str, typer.Option(help="This machine alone by default. 0.0.0.0: a network; the address then holds a key.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any that is free.")] = 8000,
+    isolate: Isolate = None,
     result: Annotated[bool, typer.Option("--result", help="Serve nothing; print what people answered.")] = False,
     export: Annotated[
         Path | None, typer.Option(help="Write the answers at the end: .csv, .jsonl or .parquet.", show_default=False)
@@ -74,7 +65,7 @@ def ask(
         with extra("server"):  # before clips are prepared
             import starlette  # noqa: F401
             import uvicorn  # noqa: F401
-    choices = _choices(pairs, out, limit, verdict, seed, result)
+    choices = _choices(pairs, out, limit, verdict, seed, result, isolate)
     if not result:
         if not choices.asked():
             _print_left_out(summarize(choices))
@@ -96,7 +87,9 @@ def ask(
         raise typer.Exit(SOME_FAILED)
 
 
-def _choices(pairs: Path, out: Path | None, limit: int | None, verdict: str | None, seed: int, result: bool) -> Choices:
+def _choices(
+    pairs: Path, out: Path | None, limit: int | None, verdict: str | None, seed: int, result: bool, isolate: bool | None
+) -> Choices:
     """Return the experiment: one that is there, or one made of the pairs."""
     from avreward.studies import Choices, prepare_pairs, read_pair_rows
     from avreward.studies._prepare_pairs import pairs_to_prepare
@@ -112,6 +105,7 @@ def _choices(pairs: Path, out: Path | None, limit: int | None, verdict: str | No
     if result:
         return Choices(folder)
     rows = read_pair_rows(pairs, verdict)
+    decode_apart({file for row in rows for file in row.files}, isolate)
     with progress("Preparing", pairs_to_prepare(rows, limit)) as step:
         return prepare_pairs(rows, folder, limit=limit, seed=seed, step=step)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from avreward.cli._common import LISTED, SOME_FAILED, complain, shown, writable
-from avreward.cli._inputs import keep_inputs
+from avreward.cli._inputs import Isolate, keep_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +59,7 @@ def evaluate(
         typer.Option("--multi-input", help="Also ask a language-model rater for the best clip of each group, with "
                      "every clip at every position."),
     ] = False,
+    isolate: Isolate = None,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the numbers: .csv, or .tex (LaTeX).")] = None,
@@ -87,7 +88,7 @@ def evaluate(
     judged = read_corpus(corpus, dataset, columns=_pairs(columns, "--column"), clips=clips, low=low, high=high)
     if by is None and any(row.get("category") for row in judged.rows):
         by = "category"
-    judge, table = _scores(rater, judged)
+    judge, table = _scores(rater, judged, isolate)
     chosen, downward = chosen_scores(judged, judge, table, _pairs(against, "--against"))
     found = evaluate_judgments(
         judged, _lookup(table), chosen, lower=[*downward, *(lower or ())], by=by, level=level, seed=seed
@@ -114,7 +115,7 @@ def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     return found
 
 
-def _scores(rater: str, judged: JudgedTable) -> tuple[Rater | None, ScoredTable]:
+def _scores(rater: str, judged: JudgedTable, isolate: bool | None) -> tuple[Rater | None, ScoredTable]:
     """Return the rater and the scores of the judged clips, or the scores in a table."""
     from avreward.cli._common import rater_of
     from avreward.cli._scored import table_of_clips
@@ -131,7 +132,7 @@ def _scores(rater: str, judged: JudgedTable) -> tuple[Rater | None, ScoredTable]
             if name in row:
                 prompts.setdefault(str(row[name]), row.get("prompt"))
     listed = [ListedClip(Path(clip), prompt) for clip, prompt in prompts.items()]
-    return judge, table_of_clips(judged.path, {judge.name: judge}, listed)
+    return judge, table_of_clips(judged.path, {judge.name: judge}, listed, isolate)
 
 
 def _lookup(table: ScoredTable) -> Callable[[str, str], float | None]:

@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward._extras import extra
-from avreward.cli._common import (
-    NOTHING,
-    SOME_FAILED,
-    cell,
-    named,
-    print_json_text,
-    progress,
-    stderr,
-    stdout,
-    writable,
-)
-from avreward.cli._inputs import INPUTS, GroupRule, PromptsFile, listed
+from avreward.cli._common import NOTHING, SOME_FAILED, cell, named, print_json_text, progress, stderr, stdout, writable
+from avreward.cli._inputs import INPUTS, GroupRule, Isolate, PromptsFile, decode_apart, listed
 from avreward.cli.people._serving import serve
 
 if TYPE_CHECKING:
@@ -96,6 +86,7 @@ def study(
     ] = None,
     group_by: GroupRule = None,
     prompts: PromptsFile = None,
+    isolate: Isolate = None,
     seed: Annotated[int, typer.Option(help="Of orders and places.")] = 0,
     host: Annotated[
         str, typer.Option(help="This machine alone by default. 0.0.0.0: a network; the address then holds a key.")
@@ -130,7 +121,9 @@ def study(
             import uvicorn  # noqa: F401
     asked = _there(clips, mode, dimension, criteria, out, training, daily_limit, result)
     if asked is None:
-        asked = _made(clips, mode, dimension, criteria, out, training, every_pair, daily_limit, group_by, prompts, seed)
+        asked = _made(
+            clips, mode, dimension, criteria, out, training, every_pair, daily_limit, group_by, prompts, seed, isolate
+        )
     if mos is not None and (asked.mode == "pairs" or not asked.dimensions):
         message = "mean opinion scores need sliders; write the comparisons with --export"
         raise typer.BadParameter(message, param_hint="--mos")
@@ -179,7 +172,7 @@ def _there(
 def _made(
     clips: list[Path], mode: Answers | None, dimension: list[str] | None, criteria: Path | None, out: Path | None,
     training: list[Path] | None, every_pair: bool, daily_limit: int | None, group_by: str | None, prompts: Path | None,
-    seed: int,
+    seed: int, isolate: bool | None,
 ) -> RatingStudy:  # fmt: skip
     """Return a study of the clips."""
     from avreward.studies import RatingStudy, prepare_study, rated_dimensions
@@ -189,6 +182,7 @@ def _made(
         raise typer.BadParameter("only --mode pairs has pairs; leave the option out", param_hint="--every-pair")
     dimensions = rated_dimensions(dimension, criteria) if dimension or criteria else None
     found, practice = listed(clips, prompts), listed(training or [])
+    decode_apart([*found, *practice], isolate)
     limits = {"every_pair": every_pair, "daily_limit": daily_limit}
     made = RatingStudy(out or DEFAULT, kind, dimensions, seed=seed, **limits)  # type: ignore[arg-type]
     with progress("Preparing", len({one.path for one in found}) + len({one.path for one in practice})) as step:

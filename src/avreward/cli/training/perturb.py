@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward.cli._common import NOTHING, SOME_FAILED, Complaints, complain, print_json_text, progress, stderr, stdout
-from avreward.cli._inputs import Inputs, PromptsFile, listed
+from avreward.cli._inputs import Inputs, Isolate, PromptsFile, decode_apart, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,7 @@ def perturb(
         int, typer.Option(min=1, help="Pairs made at the same time; the files are the same for any number.")
     ] = 1,
     prompts: PromptsFile = None,
+    isolate: Isolate = None,
     rewriter: Annotated[
         str | None,
         typer.Option(
@@ -72,6 +73,7 @@ def perturb(
     kinds = pair_recipe(recipe, kind or (), _rewrite(rewriter))
     _say_missing(recipe, kinds, kind)
     told, tell = listed(clips, prompts), Complaints()
+    decode_apart(told, isolate)
     with progress("Reading headers", len(told)) as step:
         sources = pair_sources(told, tell, step)
     tell.end("")

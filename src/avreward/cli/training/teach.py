@@ -9,6 +9,7 @@ import typer
 
 from avreward._parsing import parsed_json
 from avreward.cli._common import SOME_FAILED, Complaints, cell, complain, named, print_json_text, progress, stdout
+from avreward.cli._inputs import Isolate, decode_apart
 
 if TYPE_CHECKING:
     from avreward.training import Judgment, TaughtRater
@@ -52,6 +53,7 @@ def teach(
         str | None,
         typer.Option("--push-to-hub", metavar="[OWNER/]NAME", help="Also upload the rater, to a private repository."),
     ] = None,
+    isolate: Isolate = None,
     seed: Annotated[int, typer.Option(help="Of folds and degraded copies.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
 ) -> None:
@@ -67,7 +69,13 @@ def teach(
     if own and ratings is not None:
         raise typer.BadParameter("give one of --own and --ratings", param_hint="--own")
     complaints = Complaints()
-    judgments = _own(choices, seed) if own else _rated(choices, ratings) if ratings else _chosen(choices, verdict)
+    judgments = (
+        _own(choices, seed, isolate)
+        if own
+        else _rated(choices, ratings, isolate)
+        if ratings
+        else _chosen(choices, verdict, isolate)
+    )
     with progress("measuring", len({id(clip) for one in judgments for clip in one.clips})) as step:
         found = learn(judgments, encoder or (), degrade=not own, seed=seed, step=step)
     for name, why in found.left_out.items():
@@ -83,13 +91,14 @@ def teach(
         raise typer.Exit(SOME_FAILED)
 
 
-def _chosen(path: Path, verdict: str | None) -> list[Judgment]:
+def _chosen(path: Path, verdict: str | None, isolate: bool | None) -> list[Judgment]:
     from avreward.clip import Clip
     from avreward.studies._pair_rows import read_pair_rows
     from avreward.training import Judgment
 
     column = verdict or ("preferred" if _has(path, "preferred") else None)
     rows = read_pair_rows(path, column)
+    decode_apart({file for row in rows for file in row.files}, isolate)
     known: dict[Path, Clip] = {}
     names: dict[str, set[str]] = {}
     for row in rows:
@@ -121,7 +130,7 @@ def _has(path: Path, column: str) -> bool:
     return column in (first.strip().split(",") if path.suffix == ".csv" else parsed_json(first))
 
 
-def _rated(path: Path, column: str) -> list[Judgment]:
+def _rated(path: Path, column: str, isolate: bool | None) -> list[Judgment]:
     from avreward.clip import Clip
     from avreward.scoring import read_table
     from avreward.training import judgments_of_ratings
@@ -131,18 +140,21 @@ def _rated(path: Path, column: str) -> list[Judgment]:
     if "group" not in rows:
         raise typer.BadParameter(f"{path}: expected a column group, got none; add one", param_hint="CHOICES")
     prompts = rows.get("prompt") or [None] * len(table)
+    decode_apart(rows["clip"], isolate)
     clips = [Clip.open(file, prompt=prompt) for file, prompt in zip(rows["clip"], prompts, strict=True)]
     systems = rows.get("system")
     known = systems if systems is not None and all(systems) else None
     return judgments_of_ratings(clips, table.numbers(column).tolist(), list(map(str, rows["group"])), known)
 
 
-def _own(folder: Path, seed: int) -> list[Judgment]:
+def _own(folder: Path, seed: int, isolate: bool | None) -> list[Judgment]:
     from avreward.cli._inputs import listed
     from avreward.clip import Clip
     from avreward.training import own_sounds
 
-    return own_sounds([Clip.open(one.path) for one in listed([folder])], seed=seed)
+    videos = listed([folder])
+    decode_apart(videos, isolate)
+    return own_sounds([Clip.open(one.path) for one in videos], seed=seed)
 
 
 def _print(found: TaughtRater, written: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from avreward.cli._common import SOME_FAILED, TOLD, complain, print_json_text, progress, shown, stderr, stdout
+from avreward.cli._inputs import Isolate, decode_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ def tune(
             "for avreward compare.",
         ),
     ] = None,
+    isolate: Isolate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print how the run ended as JSON.")] = False,
 ) -> None:
     """Fine-tune a generator on a reward: a LoRA, with guards against reward hacking.
@@ -51,8 +53,10 @@ def tune(
     TOLD.quiet |= not own
     named = [] if out is None else [f"output={json.dumps(str(out))}"]
     run = read_tuning(config, [*(changes or ()), *named], variant)
+    from avreward.training.tuning._parts import condition_clips, read_conditions
+
+    decode_apart(condition_clips(clips_of or run.conditions), isolate)
     if clips_of is not None:
-        from avreward.training.tuning._parts import read_conditions
         from avreward.training.tuning._samples import before_and_after
 
         with progress("Making clips", 2 * len(read_conditions(clips_of, run.arguments))) as step:

@@ -95,6 +95,11 @@ class Workers:
                 self._nursery.wait()
             self._control = self._nursery = None
 
+    def forget(self) -> None:
+        """Leave the processes to the parent of this process, which was forked, such as one that loads batches."""
+        self._lock = threading.Lock()
+        self._idle, self._nursery, self._control = [], None, None
+
     def _gave_up(self, stamp: FileStamp, problem: str) -> DecoderDied:
         error = self.died[stamp] = DecoderDied(stamp.path, problem, _REMEDY)
         return error
@@ -166,6 +171,15 @@ class Workers:
 
 
 _active: list[Workers] = []  # the pool of the innermost `isolated`
+
+
+def _forget_all() -> None:
+    for pool in _active:
+        pool.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)  # two processes on one connection would read each other's answers
 
 
 def active() -> Workers | None:

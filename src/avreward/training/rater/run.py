@@ -16,6 +16,7 @@ from avreward._locks import claimed
 from avreward._parsing import parsed_json
 from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
+from avreward.media._isolated.workers import isolated_for
 from avreward.raters.base import Rater
 from avreward.raters.hub import load_rater
 from avreward.raters.wrappers._trained import TrainedRater
@@ -97,7 +98,12 @@ def read_run(path: str | PathLike[str], changes: Sequence[str] = (), ablation: s
 
 
 def train_rater(
-    run: TrainingRun, *, resume: bool = True, rater: Rater | None = None, say: Callable[[str], None] | None = None
+    run: TrainingRun,
+    *,
+    resume: bool = True,
+    rater: Rater | None = None,
+    say: Callable[[str], None] | None = None,
+    isolate: bool | None = None,
 ) -> TrainedRater:
     """Train through all stages and return the rater, which is saved in ``OUTPUT/rater``.
 
@@ -109,6 +115,8 @@ def train_rater(
         resume: go on from earlier checkpoints and stages in the output folder; otherwise that must be new.
         rater: what to start from, in place of the one that `run` names (*optional*).
         say: takes a line after each evaluation (*optional*, nothing is said).
+        isolate: whether files are decoded in processes of their own, see `Evaluator` (*optional*: in a stage of more
+            than 100 examples).
 
     Raises:
         ArgumentError: for wrong settings, or an output folder with another run.
@@ -119,11 +127,15 @@ def train_rater(
     first = os.environ.get("RANK", "0") == "0"  # of several processes that train together
     with claimed(Path(run.output)) if first else nullcontext():
         _claim(run, resume)
-        return _trained(run, settings, rater, say)
+        return _trained(run, settings, rater, say, isolate)
 
 
 def _trained(
-    run: TrainingRun, settings: Sequence[Any], rater: Rater | None, say: Callable[[str], None] | None
+    run: TrainingRun,
+    settings: Sequence[Any],
+    rater: Rater | None,
+    say: Callable[[str], None] | None,
+    isolate: bool | None,
 ) -> TrainedRater:
     with extra("train"):
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -146,8 +158,9 @@ def _trained(
             trainer.remove_callback(shown)
         trainer.add_callback(EvaluationLines(say or (lambda line: None), f"stage {number}"))
         found = last_checkpoint(run.folder(number))
-        trainer.train(resume_from_checkpoint=None if found is None else str(found))
-        trained = trainer.finish(records)
+        with isolated_for(trainer.train_dataset, isolate):
+            trainer.train(resume_from_checkpoint=None if found is None else str(found))
+            trained = trainer.finish(records)
         records = list(trained.record["stages"])
         if trainer.is_world_process_zero():
             trained.save_pretrained(finished)

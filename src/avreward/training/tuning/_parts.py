@@ -21,7 +21,7 @@ from avreward.raters.hub import load_rater
 from avreward.rewards.base import Reward
 from avreward.rewards.io import load_reward
 from avreward.scoring._manifest import MANIFESTS, PATHS, columns_of
-from avreward.scoring.inputs import list_clips
+from avreward.scoring.inputs import ListedClip, list_clips
 from avreward.training.generator._routing import moved_streams
 from avreward.training.generator.draft import Draft
 from avreward.training.generator.lora import add_lora
@@ -174,11 +174,16 @@ def read_conditions(source: str, arguments: Mapping[str, Any]) -> list[Condition
             raise ArgumentError("conditions", "a prompt a line", Described(f"none in {source}"))
         return [Condition(arguments={**arguments, "prompt": text}) for text in kept]
     found = []
-    for listed in list_clips([source]):
+    for listed in condition_clips(source):
         clip = Clip.open(listed.path, prompt=listed.prompt, texts=listed.texts)
         prompt = {} if listed.prompt is None else {"prompt": listed.prompt}
         found.append(Condition(clip=clip, arguments={**arguments, **prompt}))
     return found
+
+
+def condition_clips(source: str) -> list[ListedClip]:
+    """Return the clips that `source` names; none where it holds prompts alone."""
+    return [] if _prompts(Path(source)) is not None else list_clips([source])
 
 
 def _prompts(path: Path) -> Sequence[Any] | None:
