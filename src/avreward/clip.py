@@ -375,10 +375,12 @@ class Clip:
 
         - ``.mp4``, ``.m4v``, ``.mov``: H.264 of quality `crf` and AAC; audio keeps its position to the sample. Frames
           of odd height or width keep their size: they are stored with full-size colour planes (4:4:4).
-        - ``.mkv``: FFV1 and 16-bit PCM, exact for 8-bit frames and 16-bit audio; time stamps are whole milliseconds.
-        - ``.wav``, ``.flac``, ``.m4a``: the audio alone, as 16-bit PCM, FLAC, AAC.
+        - ``.mkv``: FFV1 and PCM, exact for 8-bit frames; time stamps are whole milliseconds.
+        - ``.wav``, ``.flac``, ``.m4a``: the audio alone, as PCM, FLAC, AAC.
 
-        Peaks above full scale are kept by ``.mkv`` and ``.wav``, whose PCM is 32-bit float then; AAC and FLAC clip.
+        PCM and FLAC have 16 bits where these hold every sample exactly, else 24. Peaks above full scale are kept by
+        ``.mkv`` and ``.wav``, whose PCM is 32-bit float then; AAC and FLAC clip. AAC is the one lossy format of audio:
+        it keeps what is heard, and a score that hears more can move by a point or a few.
 
         Tracks of a file that the new one can hold as they are (H.264, AAC, …) are copied, without encoding them again.
         The file appears under its name when it is complete; one that was there is replaced.

@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 _TICKS = 90_000  # a second has this many ticks: whole frames at 24, 25, 30, 50, 60 and 30000/1001 per second
 _LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-_AAC_BITS = 96_000  # a second and channel
+_AAC_OPTIONS = {
+    "global_quality": "1180",  # 10 in FFmpeg's -q:a, beyond which nothing improves: as many bits as there may be
+    "flags": "+qscale",
+    "aac_pns": "0",  # noise in the place of noise, by which scores move by points
+}
+_FINER = {"pcm_s16le": "pcm_s24le", "flac": "flac"}  # for samples that 16 bits would round
 _WORST = 51  # the largest rate factor of H.264
 _BT709 = 1  # in FFmpeg's numbering of matrices, primaries and transfer curves
 
@@ -159,14 +164,29 @@ def _encoded_audio(container: OutputContainer, sound: AudioTrack, codec: str) ->
         rate = next((known for known in _AAC_RATES if known >= rate), _AAC_RATES[-1])
     if not 1 <= sound.channels <= len(_LAYOUTS):
         raise ValueError(f"{sound.channels} channels")
-    if codec == "pcm_s16le" and any(float(block.abs().amax()) > 1 for block in sound.blocks()):
+    loud, fine = _extent(sound) if codec in _FINER else (False, False)
+    if loud and codec == "pcm_s16le":
         codec = "pcm_f32le"
+    elif fine:
+        codec = _FINER[codec]
     stream = cast("AudioStream", container.add_stream(codec, rate=rate))
     stream.layout = _LAYOUTS[sound.channels - 1]
     if codec == "aac":
-        stream.bit_rate = _AAC_BITS * sound.channels
+        stream.options = dict(_AAC_OPTIONS)
+    elif codec == "flac" and fine:
+        stream.format = "s32"
     blocks = sound.blocks()
     return _encode_audio(stream, blocks if rate == sound.rate else resampled(blocks, sound.rate, rate))
+
+
+def _extent(sound: AudioTrack) -> tuple[bool, bool]:
+    """Return whether samples exceed full scale, and whether there are any that 16 bits don't hold exactly."""
+    loud = fine = False
+    for block in sound.blocks():
+        levels = block.float() * 2**15
+        loud |= bool((levels.abs() > 2**15).any())
+        fine |= bool((levels != levels.round().clamp(-(2**15), 2**15 - 1)).any())
+    return loud, fine
 
 
 def _encode_audio(stream: AudioStream, blocks: Iterator[Tensor]) -> Iterator[tuple[float, Packet]]:
@@ -191,6 +211,9 @@ def _samples(piece: Tensor, stream: AudioStream) -> NDArray:
     piece = piece.float().cpu().clamp(-1, 1)
     if stream.format.name == "fltp":  # of AAC, whose encoder distorts louder ones more than clipping does
         return piece.numpy()
+    if stream.format.name == "s32":  # 24 bits, above 8 that are empty
+        levels = (piece * 2**23).round().clamp(max=2**23 - 1).to(torch.int32)
+        return (levels * 2**8).T.reshape(1, -1).numpy()
     return (piece * 32768).round().clamp(max=32767).to(torch.int16).T.reshape(1, -1).numpy()
 
 

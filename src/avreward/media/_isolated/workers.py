@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -199,7 +199,7 @@ def isolated(workers: Workers | None = None) -> Iterator[Workers]:
         own.close()
 
 
-def isolated_for(files: Iterable[object], isolate: bool | None) -> AbstractContextManager[object]:
+def isolated_for(files: object, isolate: bool | None) -> AbstractContextManager[object]:
     """Return `isolated()` if `isolate` is true, or is `None` and there are many files and no pool is active yet."""
     wanted = isolate if isolate is not None else not isinstance(files, Sized) or len(files) > MANY
     return isolated() if wanted and active() is None and hasattr(os, "fork") else nullcontext()

@@ -97,7 +97,7 @@ class RunLog:
             self._write(self.records[key])
 
     def save(self, clip: Clip, name: str) -> Path | None:
-        """Write a clip to the folder, as lossless 8-bit video and 16-bit audio; return `None` if that fails."""
+        """Write a clip to the folder, as lossless 8-bit video and audio; return `None` if that fails."""
         if self.folder is None or self.failed:
             return None
         path = self.folder / f"{name}{'.mkv' if clip.has_video else '.wav'}"

@@ -46,7 +46,7 @@ class Search:
         seed: of the first candidate.
         fps (`float`, *optional*): frames per second, for a pipeline that does not report a frame rate (Wan: 16).
         sample_rate (`int`, *optional*): of the audio in Hz, for a pipeline that does not report it.
-        out: a folder (*optional*) to which records and the kept clips (8-bit video, 16-bit audio) are written
+        out: a folder (*optional*) to which records and the kept clips (8-bit video, lossless audio) are written
             immediately. The same call resumes an interrupted search. The folder belongs to one generator, condition and
             reward; a diffusers pipeline is identified by its scheduler, weights and adapters, too.
 

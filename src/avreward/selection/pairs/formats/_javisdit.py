@@ -62,7 +62,7 @@ JAVISDIT = PairFormat(
     },
     _row,
     "https://github.com/JavisVerse/JavisDiT/blob/main/assets/docs/data.md",
-    "size and length are those of the smaller and the shorter clip; the audio is a 16-bit WAV file of 16 kHz beside "
+    "size and length are those of the smaller and the shorter clip; the audio is a WAV file of 16 kHz beside "
     "the rows; scores, margins, conflicts, loudness, motion, seeds and groups are left out",
     _keep,
     naming="absolute",

@@ -55,7 +55,7 @@ class PairMedia:
         return self._named(self.folder / "media" / name)
 
     def sound(self, pair: Pair, side: str, rate: int | None = None) -> str:
-        """Return the path of the clip's audio: the clip itself, or a 16-bit WAV file of its audio.
+        """Return the path of the clip's audio: the clip itself, or a WAV file of its audio.
 
         Args:
             pair: the pair.

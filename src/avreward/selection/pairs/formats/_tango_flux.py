@@ -25,7 +25,7 @@ TANGO_FLUX = PairFormat(
     {"captions": "string", "chosen": "string", "reject": "string", "duration": "double"},
     _row,
     "https://github.com/declare-lab/TangoFlux",
-    "video is left out (its audio is a 16-bit WAV file beside the rows); the duration is that of the chosen clip; "
+    "video is left out (its audio is a WAV file beside the rows); the duration is that of the chosen clip; "
     "scores, margins, conflicts, covariates, seeds and groups are left out",
     _keep,
     naming="absolute",
