@@ -114,3 +114,12 @@ def test_a_track_without_a_decoder_is_not_taken_for_an_absent_one(files: dict[st
     (tmp_path / "x.mkv").write_bytes(unknown)
     with pytest.raises(MediaError, match="no decoder for the picture track"):
         Clip.open(tmp_path / "x.mkv")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_that_breaks_off_is_no_traceback(files: dict[str, bytes], name: str) -> None:
+    data = files[name]
+    starts = [data[:length] for length in range(1, 120)]
+    for spoilt in (*starts, *(data + start for start in starts), *(data[:-length] for length in range(1, 120))):
+        answer = found(spoilt)
+        assert answer is None or isinstance(answer, str)

@@ -30,7 +30,7 @@ def damage(file: FileIO, size: int) -> str | None:
         file.seek(place)
         header = file.read(_HEADER)
         table = file.read(header[26]) if len(header) == _HEADER else b""
-        if header[:4] != b"OggS" or len(table) < header[26]:
+        if len(header) < _HEADER or header[:4] != b"OggS" or len(table) < header[26]:
             return f"its page at byte {place} is damaged"
         body = file.read(sum(table))
         if len(body) < sum(table):
