@@ -1,7 +1,7 @@
 """What each tuning loop gains, for how many samples, denoising steps and seconds: on trained tiny generators.
 
     python benchmarks/tuning.py --out runs.jsonl                    # trains what is not in the file yet; tables
-    python benchmarks/tuning.py --out part.jsonl --loops RAFT AWM   # a share of the work, without tables
+    python benchmarks/tuning.py --out part.jsonl --loops RAFT AWM   # a share of the work, and its tables
 
 Files of shares are joined by writing one after the other.
 
@@ -46,6 +46,7 @@ RATES, SEARCH_SEED, SEEDS = (1e-3, 3e-3, 1e-2), 100, (0, 1, 2)
 GROUP = {"updates": 12, "batch": 2, "group": 8}
 ALONE = {"updates": 24, "batch": 4, "group": 1}
 STEPS = Task.steps
+GAIN = 0.03  # of the trained reward, at which samples are compared
 COSTS = ("samples", "steps", "calls", "seconds")
 
 
@@ -169,11 +170,11 @@ def of_seeds(runs: Runs, loop: str, task: str, rate: float, name: str, control: 
     return [gains(runs(Run(loop, task, rate, seed, control)))[name] for seed in SEEDS]
 
 
-def loops_table(runs: Runs) -> str:
+def loops_table(runs: Runs, loops: Sequence[str]) -> str:
     """Return cost and gain of each loop."""
     rows = [["loop", "learning rate", "samples", "denoising steps", "network calls", "CPU seconds", "reward", "control",
              "held out", "control"]]  # fmt: skip
-    for loop in LOOPS:
+    for loop in loops:
         rate = runs.best_rate(loop)
         ends = [runs(Run(loop, "dubs", rate, seed))[-1] for seed in SEEDS]
         costs = [f"{fmean(end[cost] for end in ends):.0f}" for cost in COSTS]
@@ -202,17 +203,21 @@ def gain_at(curve: Sequence[dict[str, float]], spent: float, cost: str) -> float
 
 
 def ratio_table(runs: Runs) -> str:
-    """Return how much more Flow-GRPO needs than each backpropagation, for the smaller of the largest gains of both."""
-    rows = [["loop", "seed", "gain", "Flow-GRPO: samples", "samples", "ratio of samples", "of network calls"]]
+    """Return how much more Flow-GRPO needs than each backpropagation for a gain of `GAIN`."""
+    rows = [["loop", "seed", "Flow-GRPO: samples", "samples", "ratio of samples", "of network calls"]]
     rate = runs.best_rate("Flow-GRPO")
     for loop in (name for name, (make, _, _) in LOOPS.items() if make is Draft):
         for seed in SEEDS:
             slow = runs(Run(LONG, "dubs", rate, seed))
             fast = runs(Run(loop, "dubs", runs.best_rate(loop), seed))
-            gain = min(max(p["reward"] for p in curve) - curve[0]["reward"] for curve in (slow, fast))
-            spent = [[spent_until(curve, gain, cost) for curve in (slow, fast)] for cost in ("samples", "calls")]
-            numbers = [f"{spent[0][0]:.0f}", f"{spent[0][1]:.0f}", *(f"{a / b:.1f}" for a, b in spent)]
-            rows.append([loop, str(seed), f"{gain:+.3f}", *numbers])
+            reached = spent_until(slow, GAIN, "samples") < float("inf")
+            more = "" if reached else "> "  # than all that was spent
+            spent = []
+            for cost in ("samples", "calls"):
+                whole = spent_until(slow, GAIN, cost) if reached else slow[-1][cost]
+                spent.append((whole, spent_until(fast, GAIN, cost)))
+            numbers = [f"{more}{spent[0][0]:.0f}", f"{spent[0][1]:.0f}", *(f"{more}{a / b:.1f}" for a, b in spent)]
+            rows.append([loop, str(seed), *numbers])
     return table_of(rows)
 
 
@@ -228,13 +233,6 @@ def equal_cost_table(runs: Runs) -> str:
             found.append(interval([gain_at(c, s, cost) for c, s in zip(curves[name], least, strict=True)]))
         rows.append([cost, *found])
     return table_of(rows)
-
-
-TABLES: dict[str, Callable[[Runs], str]] = {
-    "each loop": loops_table,
-    "backpropagation against policy gradients, for the same gain": ratio_table,
-    "gain for equal cost": equal_cost_table,
-}
 
 
 def planned(runs: Runs, loops: Sequence[str]) -> Iterator[Run]:
@@ -253,14 +251,18 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("tuning.jsonl"), help="where runs are kept, and go on")
-    parser.add_argument("--loops", nargs="+", choices=LOOPS, help="by default all, and the tables")
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, help="by default all")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     runs = Runs(options.out)
-    for run in planned(runs, options.loops or list(LOOPS)):
+    loops = options.loops or list(LOOPS)
+    for run in planned(runs, loops):
         runs(run)
-    for title, table in () if options.loops else TABLES.items():
-        print(f"\n{title}\n\n{table(runs)}")
+    print(f"\neach loop\n\n{loops_table(runs, loops)}")
+    if {"DRaFT-3", "Flow-GRPO"} <= set(loops):
+        print(f"\nfor a gain of {GAIN:g}\n\n{ratio_table(runs)}")
+    if {"Flow-GRPO", "DiffusionNFT", "AWM"} <= set(loops):
+        print(f"\ngain for equal cost\n\n{equal_cost_table(runs)}")
 
 
 if __name__ == "__main__":

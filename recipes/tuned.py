@@ -10,8 +10,9 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -57,12 +58,15 @@ class Plan:
         updates: how many.
         batch: conditions of an update.
         group: clips of each condition; 1 for `Draft`.
+        margins: name of a score → by how much its gain should exceed the control's, mean over seeds; stated before any
+            of the default seeds was run.
     """
 
     loop: Callable[[FlowGenerator, Reward, int], Any]
     updates: int
     batch: int
     group: int = 1
+    margins: Mapping[str, float] = field(default_factory=dict)
 
 
 class Shuffled(Reward):
@@ -170,6 +174,11 @@ def compare(task: Task, plan: Plan, seeds: Sequence[int]) -> list[dict[str, Any]
     return rows
 
 
+def over_control(rows: Sequence[Mapping[str, Any]], score: str) -> float:
+    """Return by how much the gain of a score exceeds the control's, mean over seeds."""
+    return fmean(row["gain"] - row["control"] for row in rows if row["score"] == score)
+
+
 def main(
     doc: str | None,
     plan: Plan,
@@ -193,6 +202,7 @@ def main(
     if published is not None:
         parser.add_argument("--prompts", type=Path, help="train the published model on this file, a prompt a line")
     options = parser.parse_args(arguments)
+    torch.set_flush_denormal(True)  # numbers below 1e-38 take time and change nothing
     prompts = getattr(options, "prompts", None)
     task = published(prompts.read_text().splitlines()) if published and prompts else tiny()
     rows = compare(task, replace(plan, updates=options.updates), options.seeds)
@@ -200,5 +210,7 @@ def main(
     print(f"{samples} samples a run\n\n| seed | score | before | gain | control's gain |\n|---|---|---|---|---|")
     for row in rows:
         print("| {seed} | {score} | {before:.3f} | {gain:+.3f} | {control:+.3f} |".format(**row))
+    for score, margin in plan.margins.items():
+        print(f"{score}: {over_control(rows, score):+.3f} over the control, {margin:g} or more expected")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")

@@ -1,8 +1,9 @@
 """A small joint generator: video and audio of a bouncing ball, made together by flow matching.
 
-The prompt names the ball's colour. Each bounce is heard, the louder the harder it is, and the rolling ball hisses: fast
-balls are loud, so that a reward of the video and one of the audio can conflict. `tiny_joint/train.py` trains it in
-minutes of CPU time; its weights are not here: `tiny_joint(FOLDER)` loads what the script wrote.
+The prompt names the ball's colour. It is trained on scenes in which each bounce is heard, the louder the harder it is,
+and the rolling ball hisses. `tiny_joint/train.py` trains it in minutes of CPU time, and `tiny_joint/check.py` measures
+what it has learned: a ball of the right colour, and audio with single beats, but neither a steady path nor the moments
+of the bounces, so that video and audio are independent of each other.
 
 >>> from avreward.generators import Condition, Noise, sample_flow
 >>> generator = random_joint()

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import tuning
 from tuned import HELD_OUT
-from tuning import LONG, LOOPS, RATES, SEARCH_SEED, SEEDS, Run, Runs, equal_cost_table, gain_at, planned, spent_until
+from tuning import (
+    LONG,
+    LOOPS,
+    RATES,
+    SEARCH_SEED,
+    SEEDS,
+    Run,
+    Runs,
+    equal_cost_table,
+    gain_at,
+    planned,
+    ratio_table,
+    spent_until,
+)
 
 MATCH = HELD_OUT + "match"
 SLOW = {LONG: 480.0}
@@ -68,14 +82,20 @@ def test_the_tables(runs, monkeypatch, capsys):
     shown = capsys.readouterr().out
     half = "+0.410 ± 0.025"  # 0.40, 0.41, 0.42, and Student's t
     assert f"| RAFT | 0.003 | 40 | 40 | 40 | 40 | {half} | +0.000 ± 0.000 | {half} | +0.000 ± 0.000 |" in shown
-    assert "| DRaFT-3 | 1 | +0.410 | 480 | 40 | 12.0 | 12.0 |" in shown
+    assert "| DRaFT-3 | 1 | 35 | 3 | 12.0 | 12.0 |" in shown
     assert len(runs.path.read_text().splitlines()) == len(list(planned(Runs(runs.path), list(LOOPS))))
     found = Runs(runs.path)
     assert "| samples | +0.034 ± 0.002 | +0.410 ± 0.025 | +0.410 ± 0.025 |" in equal_cost_table(found)
     monkeypatch.setattr(Run, "curve", None)
     tuning.main(["--out", str(runs.path), "--loops", "RAFT"])
-    assert "|" not in capsys.readouterr().out
+    assert "| RAFT |" in (alone := capsys.readouterr().out)
+    assert "AWM" not in alone
     assert json.loads(runs.path.read_text().splitlines()[0])["run"]["loop"] == next(iter(LOOPS))
+
+
+def test_a_gain_that_flow_grpo_never_had_gives_a_bound(runs, monkeypatch):
+    monkeypatch.setattr(Run, "curve", lambda run: curve(replace(run, control=run.loop == LONG)))
+    assert "| DRaFT-3 | 1 | > 480 | 3 | > 164.0 | > 164.0 |" in ratio_table(runs)
 
 
 @pytest.mark.slow

@@ -22,9 +22,17 @@ def test_the_smallest_form(monkeypatch, capsys, tmp_path) -> None:
     out = capsys.readouterr().out
     assert "reward: 0.1*signals.audio_quality + pitch.match" in out
     assert "| seed | before | after |" in out
-    first, over = json.loads((tmp_path / "out.json").read_text())
+    first, over, heldout, _ = json.loads((tmp_path / "out.json").read_text())
     assert first == over
-    assert all(value == value for value in first.values())
+    assert heldout["score"] == recipe.SCORES[1]
+    assert all(value == value for value in (first | heldout).values())
+
+
+def test_the_held_out_pitch_is_that_of_the_tone() -> None:
+    render = recipe.Synthesizer(0)
+    low, high = (render("clear rumble clean").with_prompt(f"a {scene} sound") for scene in ("low", "high"))
+    assert recipe.crossing_match(low) > -0.2
+    assert recipe.crossing_match(high) < -4
 
 
 def test_training_changes_the_writer_and_the_control_gets_others_rewards() -> None:
