@@ -41,7 +41,7 @@ def test_an_update_of_a_recipe_and_of_its_control(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["draft_v2a", "draft_ltx2", "nft_ltx2"])  # those whose margins are stated
+@pytest.mark.parametrize("name", ["draft_v2a"])  # the recipe whose margins were measured
 def test_scores_rise_over_the_control_by_the_margin_stated_beforehand(name: str) -> None:
     recipe = importlib.import_module(name)
     rows = compare(TASKS[name](), recipe.PLAN, [0, 1, 2])
