@@ -62,6 +62,8 @@ def test_their_tables_are_read_as_one(tmp_path, ending):
     for rank in range(9):  # more processes than clips
         score_table(clips, tmp_path / f"few{ending}", [toy], toy["power"], share=Share(rank, 9))
     assert rows(tmp_path / f"few{ending}") == rows(one)
+    with pytest.raises(ArgumentError, match="out: expected the name of a new table"):
+        score_table(clips, one, [toy], share=Share(0, 3))
     last = tmp_path / f"many.rank2-of-3{ending}"
     last.rename(tmp_path / f"kept{ending}")
     with pytest.raises(AvrewardError, match="expected tables of 3 processes, got none of rank 2"):

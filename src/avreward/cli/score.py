@@ -32,9 +32,10 @@ from avreward.cli._inputs import (
     listed,
     read_scored,
 )
-from avreward.cli._store import NoStore, RetryMissing, StorePath, check_store, store_of
+from avreward.cli._store import NoStore, RetryMissing, StorePath, check_store, default_store, store_of
 
 if TYPE_CHECKING:
+    from avreward.scoring._score_table import TableRun
     from avreward.scoring._shares import Share
     from avreward.scoring.table_reader import ScoredTable
 
@@ -56,6 +57,16 @@ def score(
     no_store: NoStore = False,
     retry_missing: RetryMissing = False,
     isolate: Isolate = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|ADDRESS",
+            help="Score by actors of Ray: local starts it here, ADDRESS is a cluster. Needs the extra ray.",
+            show_default=False,
+        ),
+    ] = None,
+    actors: Annotated[int | None, typer.Option(min=1, help="With --ray: how many.", show_default=False)] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="With --ray: GPUs of each actor, or a fraction of one.")] = 0,
 ) -> None:
     """Score many clips and write a table, one row a clip, while the run goes on.
 
@@ -80,6 +91,16 @@ def score(
     check_store(store, no_store)
     if share.whole and reward is not None and not rater and (table := read_scored(clips)) is not None:
         _reweigh(table, reward, out, group_by)
+        return
+    if ray is not None:
+        from avreward.cli.training._ray import score_by_ray
+
+        if not share.whole:
+            raise typer.BadParameter("Ray shares out the clips; leave it out under torchrun", param_hint="--ray")
+        rule = group_by or ("prompt" if prompts is not None else None)
+        kept_in = None if no_store else store or default_store()
+        given = score_by_ray(clips, prompts, out, reward, rater, ray, actors, gpus, rule, kept_in, retry_missing)
+        _end(given, out, kept_in)
         return
     asked_for = raters_of(rater or (["signals"] if reward is None else None))
     chosen = None if reward is None else reward_of(reward, asked_for)
@@ -110,10 +131,15 @@ def score(
         raise typer.Exit(INTERRUPTED) from interrupt
     where = share.table(out)
     tell.end(f"; the column reasons of {where} has them all")
-    origin = f" ({run.known} known from {kept.path})" if kept is not None and run.known else ""
+    _end(run, where, None if kept is None else kept.path, alone=share.whole)
+
+
+def _end(run: TableRun, where: Path, store: Path | None, alone: bool = True) -> None:
+    """Print the counts, and exit with the code for them."""
+    origin = f" ({run.known} known from {store})" if store is not None and run.known else ""
     summary = f"{run.rows - run.failed} of {run.rows} clips scored{origin}, in {where}"
     stderr().print(summary, markup=False, soft_wrap=True)
-    if run.failed and (share.whole or run.failed == run.rows):  # else torchrun would end the other processes
+    if run.failed and (alone or run.failed == run.rows):  # else torchrun would end the other processes
         raise typer.Exit(NOTHING if run.failed == run.rows else SOME_FAILED)
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from avreward.integrations.descriptions import read_column as read_column
     from avreward.integrations.elevenlabs import ElevenLabs as ElevenLabs
     from avreward.integrations.elevenlabs import ServiceError as ServiceError
+    from avreward.integrations.ray._actor import ScoreClips as ScoreClips
+    from avreward.integrations.ray.dataset import RayActors as RayActors
+    from avreward.integrations.ray.dataset import score_dataset as score_dataset
     from avreward.integrations.service._requests import ServiceLimits as ServiceLimits
     from avreward.integrations.service.server import RewardServer as RewardServer
     from avreward.integrations.trl.clips import ClipLogCallback as ClipLogCallback
@@ -32,6 +35,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "captions": ["LmmDescriber"],
         "descriptions": ["DescriptionTable", "prompt_of", "read_column"],
         "elevenlabs": ["ElevenLabs", "ServiceError"],
+        "ray._actor": ["ScoreClips"],
+        "ray.dataset": ["RayActors", "score_dataset"],
         "service._requests": ["ServiceLimits"],
         "service.server": ["RewardServer"],
         "trl.clips": ["ClipLogCallback"],

@@ -20,7 +20,7 @@ from avreward.raters.scores import as_row
 from avreward.rewards.base import Reward
 from avreward.scoring._column_kinds import fits_in_64_bits, kind_of
 from avreward.scoring._grouping import default_rule, group_in, names_column
-from avreward.scoring._shares import Share
+from avreward.scoring._shares import Share, check_free
 from avreward.scoring._streaming import Scored
 from avreward.scoring._table_rewards import DIMENSIONS, described
 from avreward.scoring.inputs import ListedClip
@@ -84,7 +84,7 @@ def score_table(
 
     Raises:
         ArgumentError: if `group_by` is neither a rule nor a column, a seed of a manifest is not an integer of 64 bits,
-            or there are no raters.
+            there are no raters, or there is a table at `out` and `share` is given.
         AvrewardError: if the table can't be written.
     """
     from avreward.scoring.run import score_files
@@ -95,6 +95,8 @@ def score_table(
     column = names_column(clips, formed)
     check_seeds(clips)
     run, share = run or TableRun(), share or Share()
+    if not share.whole:
+        check_free(out)
     fingerprint = reward.fingerprint if reward else "+".join(rater.fingerprint for rater in raters)
     columns = [f"{rater.name}.{dimension.name}" for rater in raters for dimension in rater.dimensions]
     metadata = metadata_of(raters, reward, formed)

@@ -85,6 +85,13 @@ class Share:
         return path.with_name(f"{path.stem}.rank{self.rank}-of-{self.world_size}{path.suffix}")
 
 
+def check_free(path: Path) -> None:
+    """Raise `ArgumentError` if there is a table at `path`: it would be read in place of the tables beside it."""
+    if path.exists():
+        got, remedy = Described(f"{path}, which exists"), "remove it, or choose another name"
+        raise ArgumentError("out", "the name of a new table, as several files make it up", got, remedy)
+
+
 def part_of(path: Path, number: int, count: int) -> Path:
     """Return the file of one of `count` parts of a table, which follow each other."""
     return path if count == 1 else path.with_name(f"{path.stem}.part{number}-of-{count}{path.suffix}")
