@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.progress import track
-from stability_edits import EDITS
+from stability_edits import BY_NAME, EDITS
 
 from avreward import Clip, load_rater
 from avreward.media.sampling import AllFrames, FramePlan
@@ -66,13 +66,13 @@ def scored(rater: Rater, clip: Clip, work: Work) -> dict[str, float]:
     return {name: float(values[k]) for k, name in enumerate(scores.names) if present[k]}
 
 
-def moves(path: Path, rater_name: str, seconds: float, side: int) -> list[Move]:
-    """Return the moves of all scores of one clip by all edits."""
+def moves(path: Path, rater_name: str, seconds: float, side: int, edits: Sequence[str] = ()) -> list[Move]:
+    """Return the moves of all scores of one clip by all edits, or by those that are named."""
     torch.set_num_threads(1)
     rater, work = load_rater(rater_name), Work()
     clip, name = decoded(path, seconds, side), "/".join(path.parts[-3:])
     before, found = scored(rater, clip, work), []
-    for edit in EDITS:
+    for edit in [BY_NAME[one] for one in edits] or EDITS:
         changed = edit.apply(clip, path)
         if changed is not None:  # a file is compared with its copy, both as they are
             first = scored(rater, Clip.open(path), work) if edit.track == "file" else before
@@ -86,7 +86,10 @@ def compared(
     """Yield the move of each dimension, and for `signals` that by each measurement alone."""
     for dimension in rater.dimensions:
         name = dimension.name
-        if dimension.detail or name not in before or name not in after:
+        if dimension.detail or name not in before:
+            continue
+        if name not in after:
+            print(f"{clip}: {edit}: no {name} any more", file=sys.stderr)
             continue
         points = 100 / (dimension.high - dimension.low)
         yield Move(clip, edit, name, "", points * (after[name] - before[name]))
@@ -144,10 +147,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="how much of each clip is edited")
     parser.add_argument("--side", type=int, default=854, help="longer side of the video in pixels")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--edit", action="append", choices=list(BY_NAME), default=[], help="only this one; repeatable")
     parser.add_argument("--json", type=Path, help="also write every move here")
     parser.add_argument("--csv", type=Path, help="also write every move here")
     arguments = parser.parse_args()
-    job = partial(moves, rater_name=arguments.rater, seconds=arguments.seconds, side=arguments.side)
+    job = partial(
+        moves, rater_name=arguments.rater, seconds=arguments.seconds, side=arguments.side, edits=arguments.edit
+    )
     found: list[Move] = []
     with ProcessPoolExecutor(arguments.jobs) as pool:
         done = pool.map(job, arguments.files)

@@ -127,7 +127,8 @@ def _aac(clip: Clip, path: Path | None) -> Clip | None:
 def _remuxed(clip: Clip, path: Path | None) -> Clip | None:
     if path is None:
         return None
-    file = Path(_COPIES.name) / f"{path.stem}.mkv"  # rated as a file too: it stays until the process ends
+    # Rated as a file too, so it stays until the process ends. Processes share the folder, and clips have equal names.
+    file = Path(tempfile.mkdtemp(dir=_COPIES.name)) / f"{path.stem}.mkv"
     with av.open(str(path)) as source, av.open(str(file), "w", format="matroska") as container:
         copied = (*source.streams.video[:1], *source.streams.audio[:1])
         streams = {stream.index: container.add_stream_from_template(stream) for stream in copied}

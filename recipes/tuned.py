@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from denormals import flushed_denormals
 from torch import Tensor
 
 from avreward import Clip, Reward
@@ -202,10 +203,10 @@ def main(
     if published is not None:
         parser.add_argument("--prompts", type=Path, help="train the published model on this file, a prompt a line")
     options = parser.parse_args(arguments)
-    torch.set_flush_denormal(True)  # numbers below 1e-38 take time and change nothing
     prompts = getattr(options, "prompts", None)
     task = published(prompts.read_text().splitlines()) if published and prompts else tiny()
-    rows = compare(task, replace(plan, updates=options.updates), options.seeds)
+    with flushed_denormals():
+        rows = compare(task, replace(plan, updates=options.updates), options.seeds)
     samples = options.updates * plan.batch * plan.group
     print(f"{samples} samples a run\n\n| seed | score | before | gain | control's gain |\n|---|---|---|---|---|")
     for row in rows:

@@ -19,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
+from denormals import flushed_denormals
 
 from avreward._whole_files import whole_file
 from tiny_joint.generator import WEIGHTS, TinyJoint, random_joint
@@ -27,11 +28,11 @@ from tiny_joint.scenes import COLOURS, bounce
 EVERY = 100  # steps between two lines, and between two checkpoints
 
 
+@flushed_denormals()
 def train(
     generator: TinyJoint, scenes: int, steps: int, seed: int = 0, batch: int = 8, checkpoint: Path | None = None
 ) -> list[float]:
     """Trains in place; returns the loss of each step. Goes on from `checkpoint` where there is one, and writes it."""
-    torch.set_flush_denormal(True)  # numbers below 1e-38 would take most of the time
     names = list(COLOURS)
     data = [generator.latents(*bounce(names[i % len(names)], 10**6 * seed + i)) for i in range(scenes)]
     draw = torch.Generator().manual_seed(seed)

@@ -43,7 +43,10 @@ def test_a_measurement_alone_accounts_for_the_move_of_its_dimension():
 
 def test_a_file_gets_every_edit_that_can_be_made_of_it(tmp_path):
     path = tmp_path / "sound.wav"
-    Clip(audio=0.1 * torch.randn(1, 48_000, generator=torch.Generator().manual_seed(0)), sample_rate=48_000).save(path)
+    time = torch.arange(48_000) / 48_000
+    tones = sum(0.1 / k * torch.sin(2 * torch.pi * 220 * k * time) for k in range(1, 9))
+    noise = 0.003 * torch.randn(1, 48_000, generator=torch.Generator().manual_seed(0))
+    Clip(audio=(0.6 + 0.4 * torch.sin(20 * time)) * tones + noise, sample_rate=48_000).save(path)
     found = moves(path, "signals", 5.0, 160)
     made = {m.edit for m in found}
     assert made == {name for name, edit in BY_NAME.items() if edit.track != "video"}

@@ -228,7 +228,7 @@ def test_as_a_real_process(files):
 def test_why_the_best_one_won(run, toy, files, tmp_path):
     result = run("rank", files.soft, files.loud, "--reward", "power", "--why")
     assert result.exit_code == 0, result.stderr
-    assert "loud.mp4 won over soft.mp4 by 0.3" in result.stdout
+    assert "loud.mp4 won over soft.mp4 by 0.29" in result.stdout
     assert "Equal for all: brightness" in result.stdout
     page = tmp_path / "page.html"
     told = run("rank", files.soft, files.loud, "--reward", "power", "--why", "--json", "--report", page)
@@ -245,6 +245,6 @@ def test_why_each_group_was_won(run, toy, files, tmp_path):
     listed.write_text(f"clip,take\n{files.soft},a\n{files.loud},a\n")
     result = run("rank", listed, "--group-by", "take", "--reward", "power", "--why")
     assert result.exit_code == 0, result.stderr
-    assert "a: loud.mp4 won over soft.mp4 by 0.3" in result.stdout
+    assert "a: loud.mp4 won over soft.mp4 by 0.29" in result.stdout
     told = run("rank", listed, "--group-by", "take", "--reward", "power", "--why", "--json")
     assert json.loads(told.stdout)["groups"][0]["why"]["best"] == "loud.mp4"

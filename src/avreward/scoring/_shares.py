@@ -114,9 +114,7 @@ def shares_of(path: Path) -> list[Path]:
         return []
     if len(found) > 1:
         worlds = " and ".join(f"some of {world} {_WORDS[kind]}" for kind, world in sorted(found))
-        raise AvrewardError(
-            f"{path}: expected the tables of one run, got some of {worlds} processes; remove the old ones"
-        )
+        raise AvrewardError(f"{path}: expected the tables of one run, got {worlds}; remove the old ones")
     [((kind, world), tables)] = found.items()
     missing = [str(rank) for rank in range(world) if rank not in tables]
     if missing:

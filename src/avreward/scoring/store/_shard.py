@@ -72,6 +72,7 @@ class Shard:
             self.inode = path.stat().st_ino
             self._database.text_factory = lenient
             self._database.execute("PRAGMA trusted_schema = OFF")  # what a prepared file defines calls nothing
+            self._database.execute("PRAGMA cache_size = -65536")  # kilobytes: keys are random, all pages are hot
             self.version = check_header(self._database)
         except BaseException:
             self._database.close()
@@ -96,7 +97,6 @@ class Shard:
                 # The journal is emptied, not removed, after each batch: NFS would rename a file that is still open.
                 shard._database.execute("PRAGMA journal_mode = TRUNCATE")
                 shard._database.execute("PRAGMA synchronous = FULL")
-                shard._database.execute("PRAGMA cache_size = -65536")  # kilobytes: keys are random, all pages are hot
                 # The tables and the version are written in one transaction, so a file without a version is empty.
                 shard._database.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
                 shard.version = VERSION
