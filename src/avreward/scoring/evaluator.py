@@ -60,7 +60,7 @@ class Evaluator(Generic[Target]):
         ...     rewards = evaluator.evaluate([Clip.open("dub2.mp4")])
         ...     rows = [(row.path.name, round(row.rewards.values.item())) for row in evaluator.stream(["dub1.mp4"])]
         >>> round(rewards.values.item()), rows
-        (85, [('dub1.mp4', 52)])
+        (84, [('dub1.mp4', 55)])
     """
 
     def __init__(

@@ -54,7 +54,7 @@ def score_files(
     Example:
         >>> for scored in score_files(["dub2.mp4", "lost.mp4"], load_rater("signals")["audio_quality"]):
         ...     print(scored.path, scored.error or round(scored.rewards.values.item()))
-        dub2.mp4 85
+        dub2.mp4 84
         lost.mp4 lost.mp4: there is no such file; check the path
     """
     if isinstance(also, str) or not isinstance(also, Sequence) or not all(isinstance(one, Rater) for one in also):

@@ -50,7 +50,7 @@ class ScoreClips:
         >>> score = ScoreClips("audio_quality")
         >>> import json, numpy
         >>> [round(json.loads(row)["reward"]) for row in score({"clip": numpy.array(["dub1.mp4", "dub2.mp4"])})["row"]]
-        [64, 92]
+        [55, 84]
     """
 
     def __init__(

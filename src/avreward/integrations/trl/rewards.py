@@ -114,7 +114,7 @@ def trl_reward(
 
     >>> judge = trl_reward(rater["audio_quality"])
     >>> [round(value) for value in judge(prompts=["fireworks"] * 2, completions=["dub1.mp4", "dub2.mp4"])]
-    [52, 85]
+    [55, 84]
     >>> trainer = GRPOTrainer(model, reward_funcs=judge, train_dataset=dataset)  # doctest: +SKIP
     """
     reward = as_reward(reward)
