@@ -170,7 +170,7 @@ def test_heads_that_never_end_are_closed_and_hinder_nobody(server, monkeypatch):
 
 
 def test_connections_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("avreward.studies.server.CONNECTIONS", 5)
+    monkeypatch.setattr("avreward._serving.server.CONNECTIONS", 5)
     with StudyServer(application(tmp_path)) as server:
         held = [socket.create_connection(server.server_address, timeout=20) for _ in range(8)]
         assert ask(server, "GET", "/")[0] == 503

@@ -34,7 +34,6 @@ class LocalServer:
         port: 0 for any free one.
         key: for a host that others can reach; default: a new one.
         grace: seconds that an answer may still take when the server ends.
-        connections: how many may be open at a time.
 
     Raises:
         AvrewardError: where that can't be listened on, or the extra ``server`` isn't installed.
@@ -48,15 +47,13 @@ class LocalServer:
         key: str | None = None,
         *,
         grace: int = GRACE,
-        connections: int = CONNECTIONS,
     ) -> None:
         with extra("server"):
             import uvicorn
         self.local = host in LOCAL
         self.key = self.checked_key(key)
         self._socket = listening(host, port)
-        config = config_of(application(self.local, self.key), grace, connections)
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(config_of(application(self.local, self.key), grace))
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -105,7 +102,7 @@ class LocalServer:
         self.server_close()
 
 
-def config_of(application: Any, grace: int, connections: int = CONNECTIONS, **options: Any) -> Any:
+def config_of(application: Any, grace: int, **options: Any) -> Any:
     """Return uvicorn's configuration: HTTP/1.1 with time limits, no logs, no header that names the software."""
     with extra("server"):
         import uvicorn
@@ -114,7 +111,7 @@ def config_of(application: Any, grace: int, connections: int = CONNECTIONS, **op
     return uvicorn.Config(
         application, http=TimedProtocol, ws="none", lifespan="off", interface="asgi3",
         log_config=None, log_level="critical", access_log=False, server_header=False, date_header=True,
-        backlog=BACKLOG, limit_concurrency=connections, timeout_graceful_shutdown=grace, **options,
+        backlog=BACKLOG, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=grace, **options,
     )  # fmt: skip
 
 

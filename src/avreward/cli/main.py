@@ -33,7 +33,8 @@ from avreward.cli import (
 )
 from avreward.cli._common import CLAIMS, INTERRUPTED, NOTHING, PIPE_CLOSED, TOLD, USAGE, complain
 from avreward.cli.people import ask, evaluate, study
-from avreward.cli.training import perturb, serve, teach, tune
+from avreward.cli.scale import serve
+from avreward.cli.training import perturb, teach, tune
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # the base of all that typer prints

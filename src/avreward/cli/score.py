@@ -93,7 +93,7 @@ def score(
         _reweigh(table, reward, out, group_by)
         return
     if ray is not None:
-        from avreward.cli.training._ray import score_by_ray
+        from avreward.cli.scale._ray import score_by_ray
 
         if not share.whole:
             raise typer.BadParameter("Ray shares out the clips; leave it out under torchrun", param_hint="--ray")

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 import torch
 
+from avreward._serving.guard import LOCAL
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.raters import hub, registry
 from avreward.raters._user_file import names_code
@@ -112,7 +113,7 @@ def _loaded(folder: Path, alias: object, options: dict[str, Any]) -> Rater:
 
 
 def _local(address: str) -> bool:
-    return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
+    return urlsplit(address).hostname in LOCAL
 
 
 def _ensemble(folder: Path, alias: object, options: dict[str, Any]) -> EnsembleRater:

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from avreward._serving.server import LocalServer
-
-if TYPE_CHECKING:
-    from avreward._serving.guard import Application
-
-CONNECTIONS = 800  # open at a time; more are told to come again
 
 
 class StudyServer(LocalServer):
@@ -33,15 +25,6 @@ class StudyServer(LocalServer):
         >>> with ChoiceServer(Choices("experiment")) as server:          # doctest: +SKIP
         ...     print(server.url)
     """
-
-    def __init__(
-        self,
-        application: Callable[[bool, str | None], Application],
-        host: str = "127.0.0.1",
-        port: int = 0,
-        key: str | None = None,
-    ) -> None:
-        super().__init__(application, host, port, key, connections=CONNECTIONS)
 
     @property
     def url(self) -> str:

@@ -17,7 +17,7 @@ from avreward.scoring._shares import part_of
 
 
 def test_rows_are_those_of_a_table_whatever_the_clips_come_as(tmp_path, monkeypatch):
-    monkeypatch.setattr("avreward.integrations.ray._actor.isolated", lambda: _nothing())
+    monkeypatch.setattr("avreward.integrations.ray._actor.isolated_for", lambda files, isolate: _nothing())
     for i in range(3):
         sound(0.1 + i / 10).save(tmp_path / f"{i}.wav")
     (tmp_path / "1.wav").write_bytes(b"RIFF")

@@ -69,13 +69,12 @@ def teach(
     if own and ratings is not None:
         raise typer.BadParameter("give one of --own and --ratings", param_hint="--own")
     complaints = Complaints()
-    judgments = (
-        _own(choices, seed, isolate)
-        if own
-        else _rated(choices, ratings, isolate)
-        if ratings
-        else _chosen(choices, verdict, isolate)
-    )
+    if own:
+        judgments = _own(choices, seed, isolate)
+    elif ratings:
+        judgments = _rated(choices, ratings, isolate)
+    else:
+        judgments = _chosen(choices, verdict, isolate)
     with progress("measuring", len({id(clip) for one in judgments for clip in one.clips})) as step:
         found = learn(judgments, encoder or (), degrade=not own, seed=seed, step=step)
     for name, why in found.left_out.items():

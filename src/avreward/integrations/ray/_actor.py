@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
-from avreward.media._isolated.workers import active, isolated
+from avreward.media._isolated.workers import isolated_for
 from avreward.raters.base import Rater
 from avreward.rewards._as_reward import RewardLike, as_reward
 from avreward.rewards.base import Reward
@@ -68,9 +67,8 @@ class ScoreClips:
         self.evaluator: Evaluator[Any] = Evaluator(
             targets, store=self.store, retry_missing=retry_missing, isolate=False
         )
-        self._apart = ExitStack()
-        if active() is None and hasattr(os, "fork"):
-            self._apart.enter_context(isolated())
+        self._apart = ExitStack()  # ends with the actor
+        self._apart.enter_context(isolated_for((), True))
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
         """Return the rows of a batch, in order; a clip that can't be scored is a row with its reason."""

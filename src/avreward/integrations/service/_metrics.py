@@ -23,14 +23,11 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         own = self.registry
-        answered, outcomes = (
-            ["endpoint", "status"],
-            "Clips: scored, missing (no reward) or unusable (the clip is wrong).",
-        )
-        self.requests = Counter("avreward_requests", "Requests.", answered, registry=own)
+        self.requests = Counter("avreward_requests", "Requests.", ["endpoint", "status"], registry=own)
         self.seconds = Histogram(
             "avreward_request_seconds", "Seconds until an answer.", ["endpoint"], buckets=_SECONDS, registry=own
         )
+        outcomes = "Clips: scored, missing (no reward) or unusable (the clip is wrong)."
         self.clips = Counter("avreward_clips", outcomes, ["outcome"], registry=own)
         self.batch = Histogram("avreward_batch_clips", "Clips rated together.", buckets=_SIZES, registry=own)
         self.waiting = Gauge(

@@ -19,7 +19,6 @@ from avreward.rewards.base import Reward
 from avreward.scoring.store.store import Store
 
 SILENT = 120  # seconds after which a process that does not answer is replaced; importing and loading take some
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
 _for_good: list[ExitStack] = []  # contexts of this process that end with it
 Loaded = tuple[Reward, Sequence[Rater], Store | None]
 
@@ -62,23 +61,26 @@ class ServedProcesses:
         processes: how many.
         roots, limits: as for `RewardServer`.
         host, port: to listen on.
-        token: that clients must send (*optional*).
+        token: that clients must send (*optional*, a new one on an address that others can reach).
     """
 
     def __init__(
         self, load: Callable[[], Loaded], processes: int, roots: Sequence[Path], limits: Any, host: str, port: int,
         token: str | None,
     ) -> None:  # fmt: skip
-        from avreward.integrations.service.server import DRAIN
+        from avreward.integrations.service.server import DRAIN, token_for
 
+        self.token = token_for(host in LOCAL, token)
         self.socket: socket.socket = listening(host, port)
-        app = ServedProcess(load, tuple(roots), limits, host in LOCAL, token)
+        app = ServedProcess(load, tuple(roots), limits, host in LOCAL, self.token)
         self._config = config_of(app, DRAIN, factory=True, workers=processes, timeout_worker_healthcheck=SILENT)
 
     def serve_forever(self) -> None:
         """Serve until Ctrl-C or SIGTERM; what was admitted is answered."""
         with extra("server"):
             from uvicorn.supervisors import Multiprocess
+        from avreward.integrations.service._metrics import SHARED
+
         with ExitStack() as stack:
             os.environ[SHARED] = stack.enter_context(TemporaryDirectory(prefix="avreward-counts-"))
             stack.callback(os.environ.pop, SHARED, None)

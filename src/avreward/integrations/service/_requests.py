@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from avreward._extras import extra
@@ -107,6 +110,21 @@ class RequestHandler:
         """Count a request that was answered."""
         self.metrics.requests.labels(endpoint, str(status)).inc()
         self.metrics.seconds.labels(endpoint).observe(time.monotonic() - started)
+
+
+def from_base64(text: str, name: str) -> Tensor:
+    """Return the bytes that a field holds, uint8 (n,).
+
+    Raises:
+        RequestProblem: if they are none, or not base64; it names the field.
+    """
+    try:
+        content = bytearray(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise RequestProblem(400, f"{name}: expected base64, got something else ({error})") from error
+    if not content:
+        raise RequestProblem(400, f"{name}: expected the bytes of media, got none")
+    return torch.frombuffer(content, dtype=torch.uint8)
 
 
 def decoded(body: bytes, kind: Any) -> Any:

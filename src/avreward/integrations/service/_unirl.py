@@ -7,16 +7,13 @@ has a text in ``errors``; there is no number for it.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from avreward._extras import extra
 from avreward._serving.guard import RequestProblem
-from avreward.integrations.service._requests import RequestHandler, decoded
+from avreward.integrations.service._requests import RequestHandler, decoded, from_base64
 from avreward.raters.remote._bodies import ClipAnswer, ClipBody
 from avreward.raters.remote.rater import REWARD
 
@@ -138,12 +135,6 @@ def _clip_of(request: UniRlRequest, number: int, parts: dict[str, Tensor]) -> Cl
     if turn.video_path is not None:
         return ClipBody(name=turn.video_path, prompt=turn.text, path=turn.video_path)
     kind = ".png" if turn.image_b64 is not None else ".mp4"
-    try:
-        content = bytearray(base64.b64decode(turn.image_b64 or turn.video_b64 or "", validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise RequestProblem(400, f"{name}.{media[0]}: expected base64, got something else ({error})") from error
-    if not content:
-        raise RequestProblem(400, f"{name}.{media[0]}: expected the bytes of a file, got none")
     part = f"{number}.file{kind}"
-    parts[part] = torch.frombuffer(content, dtype=torch.uint8)
+    parts[part] = from_base64(turn.image_b64 or turn.video_b64 or "", f"{name}.{media[0]}")
     return ClipBody(name=name, prompt=turn.text, whole=part)

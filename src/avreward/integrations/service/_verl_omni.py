@@ -7,8 +7,6 @@ waveform a request, as JSON; ``score`` and other finite numbers in the answer. I
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from typing import Any
 
@@ -16,7 +14,7 @@ import torch
 
 from avreward._extras import extra
 from avreward._serving.guard import RequestProblem
-from avreward.integrations.service._requests import RequestHandler, decoded
+from avreward.integrations.service._requests import RequestHandler, decoded, from_base64
 from avreward.raters.remote._bodies import ClipBody
 
 with extra("server"):
@@ -48,14 +46,11 @@ class VerlOmniRoutes:
         body: VerlOmniAudio = decoded(await request.body(), VerlOmniAudio)
         if body.protocol_version != VERSION:
             raise RequestProblem(400, f"protocol_version: expected {VERSION!r}, got {body.protocol_version!r}")
-        try:
-            content = bytearray(base64.b64decode(body.waveform_f32_base64, validate=True))
-        except (binascii.Error, ValueError) as error:
-            raise RequestProblem(400, f"waveform_f32_base64: expected base64, got something else ({error})") from error
-        if not content or len(content) != 4 * body.num_samples:
+        content = from_base64(body.waveform_f32_base64, "waveform_f32_base64")
+        if len(content) != 4 * body.num_samples:
             got = f"expected {body.num_samples} samples of 4 bytes, got {len(content)} bytes"
             raise RequestProblem(400, f"waveform_f32_base64: {got}")
-        parts = {"0.tensor": torch.frombuffer(content, dtype=torch.float32)[None]}
+        parts = {"0.tensor": content.view(torch.float32)[None]}
         clip = ClipBody(name="waveform", prompt=body.prompt, audio="0.tensor", sample_rate=body.sample_rate)
         (answer,) = await self.handler.answers([clip], parts)
         if answer.reward is None:

@@ -16,7 +16,7 @@ from avreward.errors import ArgumentError
 from avreward.integrations.service._app import service_app
 from avreward.integrations.service._rating import ServedReward
 from avreward.integrations.service._requests import RequestHandler, ServiceLimits
-from avreward.media._isolated.workers import Workers, active, isolated
+from avreward.media._isolated.workers import isolated_for
 from avreward.raters.base import Rater
 from avreward.rewards._as_reward import RewardLike
 from avreward.scoring.store.store import Store
@@ -86,7 +86,7 @@ class RewardServer(LocalServer):
 
     def checked_key(self, key: str | None) -> str | None:
         """Return the token: the one given, or a new one on an address that others can reach."""
-        return key or (None if self.local else secrets.token_urlsafe(24))
+        return token_for(self.local, key)
 
     @property
     def token(self) -> str | None:
@@ -105,6 +105,11 @@ class RewardServer(LocalServer):
         self._handler.batches.close()
 
 
+def token_for(local: bool, given: str | None) -> str | None:
+    """Return the token that clients must send: the one given, or a new one on an address that others can reach."""
+    return given or (None if local else secrets.token_urlsafe(24))
+
+
 def checked_roots(roots: Sequence[str | PathLike[str]]) -> list[Path]:
     """Return the folders whose files may be named; raise `ArgumentError` for what is not a folder."""
     if isinstance(roots, str | PathLike):
@@ -118,6 +123,5 @@ def checked_roots(roots: Sequence[str | PathLike[str]]) -> list[Path]:
 def decoding_apart() -> ExitStack:
     """Decode media in processes of their own within the context, where the system can fork."""
     stack = ExitStack()
-    if active() is None and hasattr(os, "fork"):
-        stack.enter_context(isolated(Workers(seconds=DECODING)))
+    stack.enter_context(isolated_for((), True, DECODING))
     return stack

@@ -199,7 +199,12 @@ def isolated(workers: Workers | None = None) -> Iterator[Workers]:
         own.close()
 
 
-def isolated_for(files: object, isolate: bool | None) -> AbstractContextManager[object]:
-    """Return `isolated()` if `isolate` is true, or is `None` and there are many files and no pool is active yet."""
+def isolated_for(files: object, isolate: bool | None, seconds: float | None = None) -> AbstractContextManager[object]:
+    """Return `isolated()` if `isolate` is true, or is `None` and there are many files, unless a pool is active already.
+
+    Where the system can't fork, nothing is isolated. `seconds` is how long a decoder may be silent (*optional*).
+    """
     wanted = isolate if isolate is not None else not isinstance(files, Sized) or len(files) > MANY
-    return isolated() if wanted and active() is None and hasattr(os, "fork") else nullcontext()
+    if not wanted or active() is not None or not hasattr(os, "fork"):
+        return nullcontext()
+    return isolated(None if seconds is None else Workers(seconds=seconds))

