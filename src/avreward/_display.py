@@ -70,6 +70,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def cut(text: str, most: int = 200) -> str:
+    """Return a text of at most `most` characters, with an ellipsis if it was longer.
+
+    >>> cut("abcdef", 4)
+    'abc…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def _cell(value: object) -> str:
     if value is None or isinstance(value, float):
         return number(value)

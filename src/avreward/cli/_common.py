@@ -62,7 +62,7 @@ class Told:
     verbose: bool = False
 
 
-CLAIMS = ExitStack()  # of the command that runs: outputs, and processes that decode
+RESOURCES = ExitStack()  # that the running command holds: locks on its outputs, processes that decode
 TOLD = Told()  # set by `--quiet` and `--verbose` before a command runs
 
 
@@ -266,7 +266,7 @@ def hold(path: Path) -> None:
     """Let no other run write an output until the command ends."""
     from avreward._locks import claimed
 
-    CLAIMS.enter_context(claimed(path))
+    RESOURCES.enter_context(claimed(path))
 
 
 def writable(path: Path | None, option: str, endings: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import CLAIMS, complain, shown
+from avreward.cli._common import RESOURCES, complain, shown
 
 if TYPE_CHECKING:
     from avreward.scoring.inputs import ListedClip
@@ -75,7 +75,7 @@ def decode_apart(files: Sized, isolate: bool | None) -> None:
     """
     from avreward.media._isolated.workers import isolated_for
 
-    CLAIMS.enter_context(isolated_for(files, isolate))
+    RESOURCES.enter_context(isolated_for(files, isolate))
 
 
 def read_scored(inputs: Sequence[Path], own: bool = False) -> ScoredTable | None:

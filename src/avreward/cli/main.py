@@ -31,7 +31,7 @@ from avreward.cli import (
     train,
     verify,
 )
-from avreward.cli._common import CLAIMS, INTERRUPTED, NOTHING, PIPE_CLOSED, TOLD, USAGE, complain
+from avreward.cli._common import INTERRUPTED, NOTHING, PIPE_CLOSED, RESOURCES, TOLD, USAGE, complain
 from avreward.cli.people import ask, evaluate, study
 from avreward.cli.scale import serve
 from avreward.cli.training import perturb, teach, tune
@@ -64,7 +64,7 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            with _usage_errors_shown_plainly(), CLAIMS:
+            with _usage_errors_shown_plainly(), RESOURCES:
                 result = super().invoke(ctx)
             sys.stdout.flush()
             return result

@@ -61,7 +61,7 @@ def score(
         str | None,
         typer.Option(
             metavar="local|ADDRESS",
-            help="Score by actors of Ray: local starts it here, ADDRESS is a cluster. Needs the extra ray.",
+            help="Score with Ray actors: local starts Ray on this machine, ADDRESS is a cluster. Needs the extra ray.",
             show_default=False,
         ),
     ] = None,

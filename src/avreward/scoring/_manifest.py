@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avreward._csv_cells import restored
+from avreward._display import cut
 from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, AvrewardError, Described
 
@@ -90,8 +91,7 @@ def base_of(path: Path, clips: Sequence[str]) -> Path:
 
 
 def _named(columns: Mapping[str, Any]) -> Described:
-    text = f"only {', '.join(columns)}"
-    return Described(text if len(text) <= 200 else f"{text[:199]}…")
+    return Described(cut(f"only {', '.join(columns)}"))
 
 
 def _renamed(columns: Mapping[str, Any], wanted: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from avreward._csv_cells import restored_frame
-from avreward._display import counted
+from avreward._display import counted, cut
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.raters.base import Rater
@@ -63,7 +63,7 @@ def names_of(rater: Rater, wanted: Sequence[str], columns: Sequence[str]) -> dic
     found = {d.name: _column(rater, d.name, columns) for d in rater.dimensions}
     found = {name: column for name, column in found.items() if column in columns}
     if not found:
-        got = Described(f"only {', '.join(map(str, columns))}"[:200])
+        got = Described(cut(f"only {', '.join(map(str, columns))}"))
         known = ", ".join(d.name for d in rater.dimensions if not d.detail)
         raise ArgumentError("dimensions", f"a column for one of {known}", got, "name it by dimensions: [NAME=COLUMN]")
     return found
