@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,11 @@ class RayActors:
         counts = self.count if isinstance(self.count, tuple) else (1 if self.count is None else self.count,)
         if not all(isinstance(n, int) and n >= 1 for n in (*counts, self.batch)) or list(counts) != sorted(counts):
             raise ArgumentError("actors", "positive numbers of actors and clips", self)
+
+    @property
+    def least(self) -> int:
+        """How many there are at least."""
+        return self.count[0] if isinstance(self.count, tuple) else self.count or 1
 
     def pool(self) -> Any:
         """Return Ray Data's strategy."""
@@ -134,7 +140,8 @@ def score_dataset(
         others = other_columns(listed, about["columns"]) if listed is not None else {}
         table = _Parts(about, others, (formed, column), run, step, tell)
         if listed is None:
-            table.write(out, None, _rated(source, reward, options, actors))
+            with closing(_rated(source, reward, options, actors)) as rows:
+                table.write(out, None, rows)
             return run
         count = max(1, math.ceil(len(listed) / rows_a_part))
         if count > 1:
@@ -143,11 +150,12 @@ def score_dataset(
         todo = [(path, own) for path, own in parts if count == 1 or not table.done(path, own)]
         rest = [clip for _, own in todo for clip in own]
         if rest:
+            actors = replace(actors, batch=min(actors.batch, math.ceil(len(rest) / actors.least)))  # work for each
             blocks = min(BLOCKS, math.ceil(len(rest) / actors.batch))
             source = ray.data.from_items([row_from(one) for one in rest], override_num_blocks=blocks)
-            rows = _rated(source, reward, options, actors)
-            for path, own in todo:
-                table.write(path, own, rows)
+            with closing(_rated(source, reward, options, actors)) as rows:
+                for path, own in todo:
+                    table.write(path, own, rows)
     return run
 
 
@@ -231,7 +239,9 @@ def _source(clips: Any) -> tuple[list[ListedClip] | None, Any]:
     return list_clips(clips), None
 
 
-def _rated(source: Any, reward: Any, options: dict[str, Any], actors: RayActors) -> Iterator[dict[str, Any]]:
+def _rated(
+    source: Any, reward: Any, options: dict[str, Any], actors: RayActors
+) -> Generator[dict[str, Any], None, None]:
     """Yield the rows of a data set, in order."""
     rated = source.map_batches(
         ScoreClips, fn_constructor_kwargs={"reward": reward, **options}, compute=actors.pool(), batch_size=actors.batch,
@@ -250,6 +260,7 @@ def connected(address: str) -> Iterator[None]:
     mine = not ray.is_initialized()
     if mine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what fails is raised, and told by this package
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
         if address == LOCAL:
             quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -266,8 +277,23 @@ def connected(address: str) -> Iterator[None]:
     before = context.enable_progress_bars, context.execution_options.preserve_order
     context.enable_progress_bars, context.execution_options.preserve_order = False, True
     try:
-        yield
+        with _quiet():
+            yield
     finally:
         context.enable_progress_bars, context.execution_options.preserve_order = before
         if mine:
             ray.shutdown()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep plans and statistics of Ray Data off the terminal; its log files have them."""
+    consoles = [one for one in logging.getLogger("ray.data").handlers if one.get_name() == "console"]
+    levels = [one.level for one in consoles]
+    for one in consoles:
+        one.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for one, level in zip(consoles, levels, strict=True):
+            one.setLevel(level)
