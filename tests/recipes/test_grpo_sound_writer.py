@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import random
+import subprocess
 import sys
+from pathlib import Path
 
 import grpo_sound_writer as recipe
 import pytest
 import torch
 
+from avreward import load_rater
 from avreward.integrations.trl.rewards import trl_rewards
 
 
@@ -86,3 +90,35 @@ def test_the_functions_can_be_pickled() -> None:
 def test_a_change_and_its_error() -> None:
     before, after = torch.tensor([0.0, 2.0]), torch.tensor([4.0, 6.0])
     assert recipe.row_of(before, after, after, before) == pytest.approx([1, 5, 4, 2**0.5, -4, 2**0.5])
+
+
+@pytest.mark.slow
+def test_training_against_a_reward_in_another_process(monkeypatch, tmp_path) -> None:
+    """The trainer reads the served composite by its address, with the same numbers, and the writer learns from it."""
+    (tmp_path / "served.py").write_text(
+        "import avreward, grpo_sound_writer as recipe\n"
+        "from avreward.integrations import RewardServer\n"
+        "server = RewardServer(recipe.composite())\n"
+        "print(server.url, flush=True)\n"
+        "server.serve_forever()\n"
+    )
+    place = os.pathsep.join([str(Path(recipe.__file__).parent), *filter(None, sys.path)])
+    server = subprocess.Popen(
+        [sys.executable, str(tmp_path / "served.py")], stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": place},
+    )  # fmt: skip
+    try:
+        reward = load_rater(server.stdout.readline().strip())["reward"]
+        assert not reward.differentiable
+        assert reward.prompt_anchored
+        render = recipe.Synthesizer(0)
+        clips = [render(text).with_prompt("a low sound") for text in ("clear rumble clean", "blaring whistle noisy")]
+        assert reward(clips).tolist() == recipe.composite()(clips).tolist()
+        for name, value in {"STEPS": 12, "FRESH": 48, "RATE": 3e-3}.items():
+            monkeypatch.setattr(recipe, name, value)
+        (before, _), (after, _) = recipe.train(reward, seed=0, control=False)
+        assert after.mean() > before.mean() + 0.3
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
