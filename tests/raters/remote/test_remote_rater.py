@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from avreward.integrations import RewardServer
 from avreward.raters import RaterCard, RemoteRater, UnknownRater
 from avreward.raters.registry import card_for
 from avreward.raters.remote._http import TOKENS, parts_of, token_for
-from avreward.raters.remote._parts import Packer, clip_from, unpacked
+from avreward.raters.remote._parts import Packer, _written, clip_from, unpacked
 from avreward.scoring import Evaluator, Store
 
 pytestmark = pytest.mark.usefixtures(decoded_here.__name__)
@@ -96,6 +97,22 @@ def test_texts_and_tensors_come_back_as_they_were(prompt, texts):
         found = clip_from(body, parts, Path("/nowhere"))
         assert (found.prompt, found.texts, dict(found.keys)) == (clip.prompt, clip.texts, dict(clip.keys))
         assert (found.fps, found.ends) == (clip.fps, clip.ends)
+
+
+def test_clips_that_share_a_file_are_opened_side_by_side(tmp_path):
+    parts = {"0.file.mp4": torch.randint(0, 256, (4_000_000,), dtype=torch.uint8)}
+    for turn in range(20):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        start = threading.Barrier(8)
+
+        def size(folder=folder, start=start) -> int:
+            start.wait()
+            return _written("0.file.mp4", parts, folder).stat().st_size
+
+        with ThreadPoolExecutor(8) as pool:
+            assert {done.result() for done in [pool.submit(size) for _ in range(8)]} == {4_000_000}
+        assert [path.name for path in folder.iterdir()] == ["0.mp4"]
 
 
 def test_paths_are_named_where_the_server_sees_them(clips):

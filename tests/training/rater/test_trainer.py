@@ -283,7 +283,7 @@ TWICE = noisy_tone(0)
         ([noisy_tone(0), noisy_tone(1)], {"dimensions": ["speech_quality=mos"]}, "column of speech_quality"),
         ([{"clip": noisy_tone(0)["clip"], "mos": 1}], {}, "a column for one of speech_quality"),
         ([], {}, "a row for each clip or pair"),
-        ([TWICE, {**TWICE, "speech_quality": 2.0}], {}, "each clip once, got .* in the rows 1 and 2"),
+        ([TWICE, {**TWICE, "speech_quality": 2.0}], {}, "each clip once with one prompt, got .* in the rows 1 and 2"),
         ([{"first": TWICE["clip"], "second": TWICE["clip"], "speech_quality": "first"}], {"stage": "pairs"},
          "row 1: expected two clips, got .* twice"),
         (tones(8), {"lora": "nothing"}, "lora: expected a pattern of names"),

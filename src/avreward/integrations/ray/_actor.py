@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from avreward._parsing import parsed_json
 from avreward.clip import Clip
 from avreward.errors import MediaError
 from avreward.media._isolated.workers import isolated_for
@@ -47,8 +48,9 @@ class ScoreClips:
 
     Example:
         >>> score = ScoreClips("audio_quality")
-        >>> import json, numpy
-        >>> [round(json.loads(row)["reward"]) for row in score({"clip": numpy.array(["dub1.mp4", "dub2.mp4"])})["row"]]
+        >>> import numpy
+        >>> from avreward._parsing import parsed_json
+        >>> [round(parsed_json(row)["reward"]) for row in score({"clip": numpy.array(["dub1.mp4", "dub2.mp4"])})["row"]]
         [55, 84]
     """
 
@@ -121,7 +123,7 @@ def _columns(batch: Mapping[str, Any]) -> Iterator[tuple[Any, str, Any]]:
 
 
 def _listed(clip: str, about: str | None) -> ListedClip:
-    known = json.loads(about) if about else {}
+    known = parsed_json(about) if about else {}
     prompt = known.pop("prompt", None)
     return ListedClip(Path(clip), None if prompt is None else str(prompt), known)
 

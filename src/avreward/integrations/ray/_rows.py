@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from avreward._parsing import parsed_json
 from avreward.errors import ArgumentError, Described
 from avreward.integrations.ray._actor import ABOUT, CLIP, CONTENT
 from avreward.scoring._manifest import MEDIA, PATHS
@@ -49,7 +50,7 @@ def _of_shard(sample: Mapping[str, Any]) -> dict[str, Any]:
     about: dict[str, Any] = {}
     known = sample.get("json")
     if isinstance(known, bytes | str):
-        known = json.loads(known)
+        known = parsed_json(known)
     if isinstance(known, dict):
         about |= {name: value for name, value in known.items() if not isinstance(value, dict | list)}
     text = sample.get("txt")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avreward._extras import extra
+from avreward._parsing import parsed_json
 from avreward.errors import RATER_FAILED, ArgumentError, AvrewardError, Described
 from avreward.integrations.ray._actor import ROW, Loaded, ScoreClips, renamed
 from avreward.integrations.ray._rows import row_from, row_of_sample, shards_in
@@ -249,7 +250,7 @@ def _rated(
     )  # fmt: skip
     for batch in rated.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
         for text in batch[ROW].to_pylist():
-            yield json.loads(text)
+            yield parsed_json(text)
 
 
 @contextmanager

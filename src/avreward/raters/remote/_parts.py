@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import torch
 from torch import Tensor
@@ -180,8 +183,12 @@ def _written(name: str, parts: Mapping[str, Tensor], folder: Path) -> Path:
         raise ArgumentError("part", "the bytes of a media file", part)
     suffix = "".join(one for one in Path(name).suffix[:8] if one.isascii() and (one.isalnum() or one == "."))
     path = folder / f"{names.index(name)}{suffix}"
-    if not path.exists():
-        path.write_bytes(part.numpy().tobytes())
+    if not path.exists():  # clips of one request are opened side by side: the file appears whole, and stays the same
+        with NamedTemporaryFile(dir=folder, suffix=".part") as begun:
+            begun.write(part.numpy().tobytes())
+            begun.flush()
+            with suppress(FileExistsError):
+                os.link(begun.name, path)
     return path
 
 
