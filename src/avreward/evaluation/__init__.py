@@ -7,6 +7,8 @@ from avreward._lazy import lazy_exports
 if TYPE_CHECKING:
     from avreward.evaluation._pair_accuracy import PairAccuracy as PairAccuracy
     from avreward.evaluation._pair_accuracy import pair_accuracy as pair_accuracy
+    from avreward.evaluation.cascade import calibrate_cascade as calibrate_cascade
+    from avreward.evaluation.cascade import cascade_rule as cascade_rule
     from avreward.evaluation.correlation import krcc as krcc
     from avreward.evaluation.correlation import plcc as plcc
     from avreward.evaluation.correlation import srcc as srcc
@@ -25,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "_pair_accuracy": ["PairAccuracy", "pair_accuracy"],
+        "cascade": ["calibrate_cascade", "cascade_rule"],
         "correlation": ["krcc", "plcc", "srcc"],
         "fine_tune": ["FineTuneVerdict", "judge_fine_tune"],
         "intervals": ["wilson"],

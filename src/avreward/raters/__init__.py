@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from avreward.raters.wrappers._calibrated import calibrated as calibrated
     from avreward.raters.wrappers._calibrated import load_calibrations as load_calibrations
     from avreward.raters.wrappers._calibrated import save_calibrations as save_calibrations
+    from avreward.raters.wrappers._cascade_rule import CascadeRule as CascadeRule
     from avreward.raters.wrappers._restricted import RestrictedRater as RestrictedRater
     from avreward.raters.wrappers._restricted import restricted as restricted
     from avreward.raters.wrappers._trained import TrainedRater as TrainedRater
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from avreward.raters.wrappers.calibration_curves import Calibration as Calibration
     from avreward.raters.wrappers.calibration_curves import Linear as Linear
     from avreward.raters.wrappers.calibration_curves import Logistic as Logistic
+    from avreward.raters.wrappers.cascade import CascadeRater as CascadeRater
     from avreward.raters.wrappers.composite import CompositeRater as CompositeRater
     from avreward.raters.wrappers.dropout import dropout_passes as dropout_passes
     from avreward.raters.wrappers.ensemble import EnsembleRater as EnsembleRater
@@ -103,6 +105,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "wrappers.adapters": ["AdaptedRater", "adapted"],
         "wrappers.base": ["WrapperRater"],
         "wrappers.calibration_curves": ["Calibration", "Linear", "Logistic"],
+        "wrappers._cascade_rule": ["CascadeRule"],
+        "wrappers.cascade": ["CascadeRater"],
         "wrappers.composite": ["CompositeRater"],
         "wrappers.dropout": ["dropout_passes"],
         "wrappers.ensemble": ["EnsembleRater"],

@@ -1,4 +1,4 @@
-"""How a reward's file describes its raters: name, options, members of an ensemble, calibration curves, streams.
+"""How a reward's file describes its raters: name, options, members of an ensemble or cascade, calibration, streams.
 
 raters:
   agav: ./agav-checkpoint                                     # a name that load_rater loads
@@ -13,6 +13,9 @@ raters:
     ensemble: [./seed0, {rater: ./seed1, name: second}]       # members, each as above
     value: lower
     k: 2.0
+  quick:
+    cascade: [signals, ./agav-checkpoint]                         # cheap and expensive rater, each as above
+    rule: {dimensions: [overall, audio_quality], low: 41.5, …}    # what `calibrate_cascade` found
 """
 
 from __future__ import annotations
@@ -32,13 +35,16 @@ from avreward.raters import hub, registry
 from avreward.raters._user_file import names_code
 from avreward.raters.base import Rater
 from avreward.raters.wrappers._calibrated import calibrated
+from avreward.raters.wrappers._cascade_rule import rule_from
 from avreward.raters.wrappers._restricted import restricted
 from avreward.raters.wrappers.calibration_curves import Calibration, calibration_from
+from avreward.raters.wrappers.cascade import CascadeRater
 from avreward.raters.wrappers.ensemble import EnsembleRater
 
 CURVE = "{audio_quality: {linear: [0.04, 1.0, 1.0, 5.0]}}"
 STREAMS = "{audio_quality: [audio]}"
 OPTIONS = ("value", "k", "dimensions")  # of an ensemble
+MEMBERS = ("ensemble", "cascade")  # keys of raters made of several
 MOST = 256  # raters that the record of one may hold, ensembles in ensembles included
 
 
@@ -46,7 +52,7 @@ def record_of(source: Mapping[str, Any], folder: Path) -> object:
     """Return the record, in a file in `folder`, of the rater with this `source`."""
     record = {
         key: [record_of(member, folder) for member in value]
-        if key == "ensemble"
+        if key in MEMBERS
         else _relative(value, folder)
         if key in ("rater", *hub.PATH_OPTIONS)
         else value
@@ -68,25 +74,26 @@ def rater_from(path: Path, alias: object, record: object) -> Rater:
 
 
 def _check_size(alias: object, record: object) -> None:
-    """Raise an `ArgumentError` for an ensemble that contains itself (YAML's ``*`` can say so), or too many raters."""
+    """Raise an `ArgumentError` for a rater that contains itself (YAML's ``*`` can say so), or too many raters."""
     waiting, count = [(record, frozenset[int]())], 0
     while waiting:
         one, around = waiting.pop()
-        members = one.get("ensemble") if isinstance(one, dict) else None
+        members = next((one[key] for key in MEMBERS if key in one), None) if isinstance(one, dict) else None
         if not isinstance(members, list):
             continue
         count += len(members)
         if id(one) in around:
-            raise ArgumentError("ensemble", "other raters as members", Described(f"{alias}, which contains itself"))
+            raise ArgumentError("members", "other raters as members", Described(f"{alias}, which contains itself"))
         if count > MOST:
-            raise ArgumentError("ensemble", f"at most {MOST} raters in all", Described("more"), "name fewer members")
+            raise ArgumentError("members", f"at most {MOST} raters in all", Described("more"), "name fewer members")
         waiting += [(member, around | {id(one)}) for member in members]
 
 
 def _made(folder: Path, alias: object, record: object) -> Rater:
     options: dict[str, Any] = dict(record) if isinstance(record, dict) else {"rater": record}
     called, curves, streams = (options.pop(key, None) for key in ("name", "calibration", "streams"))
-    rater = _ensemble(folder, alias, options) if "ensemble" in options else _loaded(folder, alias, options)
+    makers = {"ensemble": _ensemble, "cascade": _cascade}
+    rater = next((makers[key] for key in MEMBERS if key in options), _loaded)(folder, alias, options)
     if called is not None:
         rater.name = str(called)
     if streams is not None:
@@ -124,6 +131,17 @@ def _ensemble(folder: Path, alias: object, options: dict[str, Any]) -> EnsembleR
     if unknown:
         raise unknown_name("option of ensemble", unknown[0], OPTIONS)
     return EnsembleRater([_made(folder, alias, member) for member in members], **options)
+
+
+def _cascade(folder: Path, alias: object, options: dict[str, Any]) -> CascadeRater:
+    members, rule = options.pop("cascade"), options.pop("rule", None)
+    if not isinstance(members, list) or len(members) != 2:
+        remedy = "write cascade: [FOLDER, FOLDER]"
+        raise ArgumentError("cascade", "a list of the cheap and the expensive rater", members, remedy)
+    if options:
+        raise unknown_name("option of cascade", next(iter(options)), ["rule"])
+    cheap, expensive = (_made(folder, alias, member) for member in members)
+    return CascadeRater(cheap, expensive, rule_from(rule))
 
 
 def _curves(record: object) -> dict[str, Calibration]:

@@ -27,7 +27,7 @@ def load_members(raters: Sequence[Rater], clip: Clip, work: Work) -> dict[Hashab
     """Decode a clip as each rater does, a file once for all of them: `sample_key` → sample."""
     each = {sample_key(rater): rater for rater in raters}
     shared = clip.decoded_once(partial(frame_plans, list(each.values()), clip)) if len(each) > 1 else clip
-    loaded = {key: rater.load(shared, _member_work(work, rater.decoding)) for key, rater in each.items()}
+    loaded = {key: rater.load(shared, member_work(work, rater.decoding)) for key, rater in each.items()}
     # without what `shared` keeps
     return {k: replace(sample, clip=clip) if sample.clip is shared else sample for k, sample in loaded.items()}
 
@@ -66,10 +66,10 @@ def rate_members(raters: Sequence[Rater], samples: Sequence[Sample], work: Work)
         own = [sample.members[sample_key(rater)] for sample in samples if isinstance(sample, MemberSamples)]
         if len(own) != len(samples):
             raise ArgumentError("samples", "samples made by this rater's load", Described("others"))
-        parts.append(rater.rate(own, _member_work(work, rater.decoding)))
+        parts.append(rater.rate(own, member_work(work, rater.decoding)))
     return parts
 
 
-def _member_work(work: Work, decoding: Hashable) -> Work:
+def member_work(work: Work, decoding: Hashable) -> Work:
     """Return the `Work` of members that decode and encode alike; keys of other members have other meanings."""
     return work.results.get(("members", decoding), lambda: Work(loaded=Shared(work.loaded.size)))
