@@ -63,7 +63,7 @@ def test_the_original(golden) -> None:
 @pytest.mark.golden(case="speech_realism")
 @torch.no_grad()
 def test_the_scores_of_clips(golden) -> None:
-    rater, rows = DfArenaRater(original(golden)), golden.data["rows"]
+    rater, rows = DfArenaRater(original(golden), "none"), golden.data["rows"]
     for_logits, for_scores = golden.numbers("rows")
     waves = [wave_of(row) for row in rows]
     logits = rater.module(torch.stack([repeated(wave) for wave in waves]))
@@ -103,7 +103,7 @@ def test_neighbours_do_not_matter_nor_what_comes_after_four_seconds() -> None:
 
 
 def test_gradients_agree_with_finite_differences(check_gradient) -> None:
-    rater = tiny_df_arena()
+    rater = tiny_df_arena(rounding="none")
     rater.module.double()
     check_gradient(lambda w: rater([Clip(audio=w, sample_rate=16000)]).values[0], clip(0.3).audio, rtol=1e-4)
 

@@ -16,7 +16,7 @@ from avreward.raters import list_raters
 from avreward.raters.avbench import FaceTracks, SlimeFaces, SyncNetRater
 from avreward.raters.avbench._face_tracks import cropped
 from avreward.raters.avbench._lip_frames import resized
-from avreward.raters.avbench._sync_offset import sync_score, synchrony
+from avreward.raters.avbench._sync_offset import OffsetByShift, sync_score, synchrony
 
 FIRST = FaceTracks(least_frames=3, least_side=8)
 
@@ -137,23 +137,63 @@ def test_a_gradient_reaches_waveform_and_pixels_in_8_and_16_bits() -> None:
     assert all(leaf.grad.isfinite().all() and leaf.grad.any() for leaf in (video, wave))
 
 
-def test_the_soft_offset_alone_leads_back_into_sync() -> None:
-    """Embeddings that move along a smooth curve: descent on the shift recovers 0.2 s from either side."""
-    curve = torch.randn(5, 12, generator=torch.Generator().manual_seed(3)).double()
-    moments = torch.arange(50).double()
+class Loudness(torch.nn.Module):
+    """In place of the network: 0.2 s of loudness, twenty numbers a window."""
 
-    def at(times: Tensor) -> Tensor:
-        waves = torch.arange(1, 6) * times[:, None] / 7
-        return 5 * (waves.sin() @ curve + waves.cos() @ curve.flip(0))
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones((), dtype=torch.float64), requires_grad=False)
 
-    for start in (-5.0, -2.4, 3.0, 5.0):
-        shift = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-        before = synchrony(at(moments), at(moments + shift)).soft_offset(0.5)
-        assert abs(float(before.detach()) - start) < 0.3
-        for _ in range(60):
-            (slope,) = torch.autograd.grad(synchrony(at(moments), at(moments + shift)).soft_offset(0.5) ** 2, shift)
-            shift = (shift - 0.1 * slope).detach().requires_grad_()
-        assert abs(float(shift.detach())) < 0.05, start
+    def speech(self, coefficients: Tensor) -> Tensor:
+        return coefficients[0].unfold(0, 20, 4) * self.scale
+
+
+def rising_and_falling(seconds: float) -> Tensor:
+    """Noise whose loudness wanders, in the units of 16-bit samples."""
+    dice = torch.Generator().manual_seed(5)
+    times = torch.arange(round(seconds * 16000)).double() / 16000
+    loud = sum(torch.sin(2 * torch.pi * f * times + p) for f, p in ((0.7, 0.3), (1.9, 2.0), (3.1, 4.0)))
+    return 1000 * (1.2 * loud).exp() * torch.randn(len(times), generator=dice, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("late", [-0.2, 0.2, 0.31])
+def test_descent_on_the_shift_alone_leads_back_into_sync(late) -> None:
+    whole, network = rising_and_falling(5.0), Loudness()
+    cut = [round(16000 * start) for start in (0.48, 0.48 - late)]
+    lips, wave = network.speech(mfcc(whole[cut[0] :][:64000])), whole[cut[1] :][:64000]
+    offset = OffsetByShift(network, [(0.0, lips)], wave, 0.5)  # type: ignore[arg-type]
+    shift = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    assert float(offset(shift).detach()) == pytest.approx(-late, abs=0.05)
+    for _ in range(25):
+        (slope,) = torch.autograd.grad(offset(shift) ** 2, shift)
+        shift = (shift - 0.2 * slope).detach().requires_grad_()
+    assert float(shift.detach()) == pytest.approx(-late, abs=0.01)
+
+
+def test_a_shift_gives_the_soft_offset_of_the_moved_audio() -> None:
+    rater, clip = tiny_syncnet(), talking(24)
+    offset = rater.by_shift(clip)
+    same = rater([clip])["soft_offset"][0]
+    torch.testing.assert_close(offset(torch.tensor(0.0)), same.double(), check_dtype=False)
+    later = Clip(video=clip.video[2:], fps=25, audio=clip.audio, sample_rate=16000)
+    torch.testing.assert_close(offset(torch.tensor(0.08)), rater([later])["soft_offset"][0], check_dtype=False)
+    ahead = Clip(video=clip.video, fps=25, audio=clip.audio[:, 1000:], sample_rate=16000)
+    torch.testing.assert_close(offset(torch.tensor(-1 / 16)), rater([ahead])["soft_offset"][0], check_dtype=False)
+    rater.faces, rater.following = Boxes((0, 9, 2, 2, 12, 12), (12, 23, 6, 6, 20, 20)), FIRST
+    two = rater.by_shift(clip)
+    rater.faces.seen = 0
+    torch.testing.assert_close(two(torch.tensor(0.0)), rater([clip])["soft_offset"][0], check_dtype=False)
+
+
+def test_shifts_and_clips_that_cannot_be_used() -> None:
+    offset = tiny_syncnet().by_shift(talking())
+    with pytest.raises(ArgumentError, match="shift: expected a shift that leaves"):
+        offset(torch.tensor(0.4))
+    for wrong in (0.1, torch.zeros(2), torch.tensor(torch.nan)):
+        with pytest.raises(ArgumentError, match=r"shift: expected a tensor \(\) with a finite number of seconds"):
+            offset(wrong)
+    with pytest.raises(MediaError, match="silent throughout"):
+        tiny_syncnet().by_shift(talking(audio=torch.zeros(1, 7680)))
 
 
 def test_the_soft_offset_leaves_out_comparisons_with_zeros() -> None:

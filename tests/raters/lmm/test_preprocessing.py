@@ -24,7 +24,7 @@ from avreward.raters.zero_shot.rater import PublicRater
 
 OPTIONS = {
     "omni": (tiny_qwen2_5_omni, {"frames": QwenFrames(1.0), "max_pixels": 14 * 14 * 64, "max_audio_seconds": 0.2}),
-    "audio": (tiny_qwen2_audio, {"max_seconds": 0.3}),
+    "audio": (tiny_qwen2_audio, {"max_seconds": 0.3, "through_wav": True}),
     "llama": (tiny_video_llama3, {"frames": Spread(2), "min_pixels": 784, "max_pixels": 12544, "compress": False}),
 }
 CLIP = film(24, 16000, prompt="a dog barks")
@@ -60,7 +60,7 @@ def test_a_look_is_an_option_of_loading(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("preprocessing", "said"),
     [
-        ({"fps": 2}, "Qwen2_5Omni: expected one of frames, min_pixels, max_pixels, .*, resampler, got 'fps'"),
+        ({"fps": 2}, "Qwen2_5Omni: expected one of frames, min_pixels, max_pixels, .*, through_wav, got 'fps'"),
         ({"frames": 8}, r"preprocessing\['frames'\]: expected a frame rule such as QwenFrames\(1.0\), got 8"),
         ({"max_pixels": "big"}, r"preprocessing\['max_pixels'\]: expected a positive number, got 'big'"),
         ({"max_pixels": 0}, r"preprocessing\['max_pixels'\]: expected a positive number, got 0"),

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.media._precision import widened
+from avreward.media.rounding import Rounding
 from avreward.raters.avbench._audio_cards import AUDIOBOX_SCORES
 from avreward.raters.avbench._audiobox_network import AudioboxConfig, AudioboxNetwork, held_name
 from avreward.raters.avbench._sound_rater import RATE, SoundRater
@@ -33,6 +34,7 @@ class AudioboxRater(SoundRater):
 
     Args:
         module: the network.
+        rounding: how samples are rounded to 16 bits; see `avreward.media.rounding`.
         checkpointing: as for `NetworkRater`.
 
     Example:
@@ -47,8 +49,10 @@ class AudioboxRater(SoundRater):
     libraries = (*SoundRater.libraries, "transformers")
     module: AudioboxNetwork
 
-    def __init__(self, module: AudioboxNetwork, *, checkpointing: bool = False) -> None:
-        super().__init__(self.name, module, checkpointing=checkpointing)
+    def __init__(
+        self, module: AudioboxNetwork, rounding: Rounding = "straight_through", *, checkpointing: bool = False
+    ) -> None:
+        super().__init__(self.name, module, rounding, checkpointing=checkpointing)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -102,4 +106,5 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading) -> AudioboxR
     sizes = AudioboxConfig(**config["network"]) if ours else AudioboxConfig.of(shapes, config, folder)
     network = AudioboxNetwork(sizes)
     load_matching(network, state, loading.allow, str if ours else held_name, folder)
-    return AudioboxRater(loading.placed(network, torch.float32), checkpointing=loading.checkpointing)  # type: ignore[arg-type]
+    placed = loading.placed(network, torch.float32)
+    return AudioboxRater(placed, loading.rounding, checkpointing=loading.checkpointing)  # type: ignore[arg-type]

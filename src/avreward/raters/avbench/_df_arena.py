@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from avreward.media._precision import widened
+from avreward.media.rounding import Rounding
 from avreward.raters.avbench._audio_cards import REALISM
 from avreward.raters.avbench._df_arena_network import DfArenaConfig, DfArenaNetwork, held_name
 from avreward.raters.avbench._sound_rater import SoundRater
@@ -32,6 +33,7 @@ class DfArenaRater(SoundRater):
 
     Args:
         module: the network.
+        rounding: how samples are rounded to 16 bits; see `avreward.media.rounding`.
         checkpointing: as for `NetworkRater`.
 
     Example:
@@ -46,12 +48,14 @@ class DfArenaRater(SoundRater):
     libraries = (*SoundRater.libraries, "transformers")
     module: DfArenaNetwork
 
-    def __init__(self, module: DfArenaNetwork, *, checkpointing: bool = False) -> None:
-        super().__init__(self.name, module, checkpointing=checkpointing)
+    def __init__(
+        self, module: DfArenaNetwork, rounding: Rounding = "straight_through", *, checkpointing: bool = False
+    ) -> None:
+        super().__init__(self.name, module, rounding, checkpointing=checkpointing)
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Sample rate, precision, and which state of the last layer is read."""
+        """Sample rate, rounding, precision, and which state of the last layer is read."""
         return {**super().settings, "final norm": str(self.module.config.final_norm)}
 
     @property
@@ -112,4 +116,5 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, final_nor
     with torch.device("meta"):
         network = DfArenaNetwork(sizes)
     load_matching(network, state, [*loading.allow, "*masked_spec_embed"], held_name, folder)
-    return DfArenaRater(loading.placed(network, torch.float32), checkpointing=loading.checkpointing)  # type: ignore[arg-type]
+    placed = loading.placed(network, torch.float32)
+    return DfArenaRater(placed, loading.rounding, checkpointing=loading.checkpointing)  # type: ignore[arg-type]

@@ -28,9 +28,9 @@ WITHOUT_SPEECH = "{texts.audio_prompt}"
 
 LOOK: Mapping[str, Mapping[str, Any]] = MappingProxyType({
     "audio_video": {"frames": QwenFrames(1.0), "max_pixels": 480 * 640, "max_audio_seconds": 9.9,
-                    "resampler": "ffmpeg"},
+                    "resampler": "ffmpeg", "through_wav": True},
     "video_text": {"frames": QwenFrames(1.0), "max_pixels": 360 * 420},
-    "audio_text": {"resampler": "ffmpeg"},
+    "audio_text": {"resampler": "ffmpeg", "through_wav": True},
 })  # fmt: skip
 """Evaluator → its preprocessing: keyword arguments of `Qwen2_5Omni`, `Qwen2_5Omni` and `Qwen2Audio`."""
 

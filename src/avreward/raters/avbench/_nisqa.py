@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.media._precision import widened
+from avreward.media.rounding import Rounding
 from avreward.raters.avbench._audio_cards import NISQA_FILE, NISQA_SCORES
 from avreward.raters.avbench._nisqa_network import NisqaConfig, NisqaNetwork, nisqa_mel
 from avreward.raters.avbench._sound_rater import RATE, SoundRater
@@ -32,6 +33,7 @@ class NisqaRater(SoundRater):
     Args:
         module: the network.
         sample_rate: sample rate in Hz at which it hears clips; 48000 for the range that it was trained on.
+        rounding: how samples are rounded to 16 bits; see `avreward.media.rounding`.
         checkpointing: as for `NetworkRater`.
 
     Raises:
@@ -48,10 +50,17 @@ class NisqaRater(SoundRater):
     dimensions = NISQA_SCORES
     module: NisqaNetwork
 
-    def __init__(self, module: NisqaNetwork, sample_rate: int = RATE, *, checkpointing: bool = False) -> None:
+    def __init__(
+        self,
+        module: NisqaNetwork,
+        sample_rate: int = RATE,
+        rounding: Rounding = "straight_through",
+        *,
+        checkpointing: bool = False,
+    ) -> None:
         if isinstance(sample_rate, bool) or not isinstance(sample_rate, int) or sample_rate < 8000:
             raise ArgumentError("sample_rate", "an integer of at least 8000, in Hz", sample_rate)
-        super().__init__(self.name, module, checkpointing=checkpointing)
+        super().__init__(self.name, module, rounding, checkpointing=checkpointing)
         self.sample_rate = sample_rate
 
     @property
@@ -124,4 +133,5 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, sample_ra
     load_matching(network, state, loading.allow, source=source)
     saved = config.get("options", {}).get("sample_rate", RATE)
     hertz = saved if sample_rate is None else sample_rate
-    return NisqaRater(loading.placed(network, torch.float32), hertz, checkpointing=loading.checkpointing)  # type: ignore[arg-type]
+    placed = loading.placed(network, torch.float32)
+    return NisqaRater(placed, hertz, loading.rounding, checkpointing=loading.checkpointing)  # type: ignore[arg-type]

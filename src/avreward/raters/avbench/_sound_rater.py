@@ -6,10 +6,11 @@ from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.media._precision import widened
+from avreward.media.rounding import Rounding, to_int16
 from avreward.raters.avbench._version import VERSION
 from avreward.raters.base import Sample, Track, Work
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
@@ -23,31 +24,46 @@ QUIETEST = 2.0**-16
 class SoundRater(NetworkRater):
     """Rates the audio of a clip, mono; clips with one audio track share the work on it.
 
-    A subclass gives `judged`, and `unusable` where it cannot rate every audio track. Raters of this kind with one
-    `sample_rate` share what they decode.
+    AVBench hands audio to its evaluators as a 16-bit WAV file, so samples are rounded to 16 bits. A subclass gives
+    `judged`, and `unusable` where it cannot rate every audio track. Raters of this kind with one `sample_rate` and one
+    `rounding` share what they decode.
+
+    Args:
+        name: as used in expressions.
+        module: the network.
+        rounding: how samples are rounded to 16 bits; see `avreward.media.rounding`.
+        checkpointing: as for `NetworkRater`.
     """
 
     tracks: tuple[Track, ...] = ("audio",)
     versions = MappingProxyType({**NetworkRater.versions, "avbench": VERSION})
     sample_rate: int = RATE
 
+    def __init__(
+        self, name: str, module: nn.Module, rounding: Rounding = "straight_through", *, checkpointing: bool = False
+    ) -> None:
+        super().__init__(name, module, checkpointing=checkpointing)
+        self.rounding: Rounding = rounding
+        self.differentiable = type(self).differentiable and rounding != "exact"  # which rounds gradients to zero
+
     @property
     def decoding(self) -> Hashable:
-        """Raters of this kind with the same sample rate share what they decoded."""
-        return SoundRater, self.sample_rate
+        """Raters of this kind with the same sample rate and rounding share what they decoded."""
+        return SoundRater, self.sample_rate, self.rounding
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Sample rate and precision."""
+        """Sample rate, rounding and precision."""
         dtype = next(self.module.parameters()).dtype
         return {
-            "sample rate": f"{self.sample_rate} Hz by FFmpeg's resampler",
+            "sample rate": f"{self.sample_rate} Hz by FFmpeg's resampler, rounded to 16 bits",
+            "rounding": self.rounding,
             "dtype": str(dtype).removeprefix("torch."),
         }
 
     def load_track(self, clip: Clip, track: Track) -> Tensor:
-        """Return the audio, mono, float (samples,) at `sample_rate`."""
-        return clip.sound(self.sample_rate, 1, "ffmpeg")[0]
+        """Return the audio, mono, float (samples,) at `sample_rate`, with 16 bits."""
+        return to_int16(clip.sound(self.sample_rate, 1, "ffmpeg")[0], self.rounding)
 
     @abstractmethod
     def judged(self, waves: Sequence[Tensor]) -> list[Mapping[str, Tensor]]:

@@ -14,6 +14,7 @@ from avreward._extras import extra
 from avreward.clip import Clip
 from avreward.errors import AvrewardError
 from avreward.media.logmel import LogMel
+from avreward.media.rounding import Rounding
 from avreward.raters._loop import check_clips
 from avreward.raters.avbench._audio_cards import SPEECH, SPEECH_SCORES
 from avreward.raters.avbench._sound_rater import RATE, SoundRater, silent
@@ -42,6 +43,7 @@ class SpeechContentRater(TransformersNetwork, SoundRater):
     Args:
         module: Whisper, as ``WhisperForConditionalGeneration``.
         tokenizer: of its transcripts.
+        rounding: whether samples are rounded to 16 bits; see `avreward.media.rounding`.
 
     Raises:
         AvrewardError: if `jiwer` is not installed.
@@ -60,16 +62,18 @@ class SpeechContentRater(TransformersNetwork, SoundRater):
     differentiable = False
     saved_by = ("rater.module.save_pretrained", "rater.tokenizer.save_pretrained")
 
-    def __init__(self, module: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, rounding: Rounding = "straight_through"
+    ) -> None:
         with extra("speech"):
             import jiwer  # noqa: F401  # missing now rather than at the first clip
-        super().__init__(self.name, module)
+        super().__init__(self.name, module, rounding)
         self.tokenizer: PreTrainedTokenizerBase = tokenizer
         self.mel = LogMel(bins=self.network.config.num_mel_bins)
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Sample rate, precision, and how transcripts are made."""
+        """Sample rate, rounding, precision, and how transcripts are made."""
         made = self.network.generation_config
         language = getattr(made, "language", None) or "any"
         return {
@@ -175,4 +179,4 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading) -> SpeechCon
     if not (folder / "generation_config.json").is_file():
         raise AvrewardError(f"{folder}: expected Whisper's generation_config.json, got none; download the folder again")
     module = load_network("WhisperForConditionalGeneration", folder, config, loading)
-    return SpeechContentRater(module, load_tokenizer(folder))
+    return SpeechContentRater(module, load_tokenizer(folder), loading.rounding)

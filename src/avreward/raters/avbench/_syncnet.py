@@ -21,7 +21,7 @@ from avreward.media.sampling_rules import PerSecond
 from avreward.raters.avbench._face_tracks import FaceDetector, FaceTracks, SlimeFaces
 from avreward.raters.avbench._lip_frames import FPS, LipFrames, followed, one_at_a_time, whole_frame
 from avreward.raters.avbench._sound_rater import silent
-from avreward.raters.avbench._sync_offset import Synchrony, grade, sync_score, synchrony
+from avreward.raters.avbench._sync_offset import OffsetByShift, Synchrony, grade, sync_score, synchrony
 from avreward.raters.avbench._syncnet_network import LIP_FRAMES, SyncNet, SyncNetConfig
 from avreward.raters.avbench._version import VERSION
 from avreward.raters.avbench._video_cards import SYNCNET_FILE, SYNCNET_SCORES
@@ -152,12 +152,34 @@ class SyncNetRater(NetworkRater):
         Raises:
             MediaError: for a clip that cannot be rated, with the reason.
         """
-        sample = self.load(clip)
-        reason = next(iter(sample.missing.values()), None) or self._unusable(sample.tracks["audio"])
-        found = None if reason else self._compared(sample, Work())
+        sample = self._usable(clip)
+        found = self._compared(sample, Work())
         if isinstance(found, list):
             return found
-        raise UnusableTrack(clip.path or "clip", reason or str(found), "give another clip")
+        raise UnusableTrack(clip.path or "clip", found, "give another clip")
+
+    def by_shift(self, clip: Clip) -> OffsetByShift:
+        """Return a function from a shift of the audio in s to `soft_offset`, for gradient descent on the shift alone.
+
+        Raises:
+            MediaError: for a clip that cannot be rated, with the reason.
+
+        Example:
+            >>> from tiny.avbench_video import tiny_syncnet
+            >>> clip = Clip(video=torch.rand(25, 3, 48, 48), fps=25, audio=torch.rand(16000) - 0.5, sample_rate=16000)
+            >>> offset, shift = tiny_syncnet().by_shift(clip), torch.tensor(0.1, requires_grad=True)
+            >>> offset(shift).square().backward()  # shift.grad: towards sync
+        """
+        sample = self._usable(clip)
+        with torch.no_grad():
+            lips = [(seen.start, self._lips(seen)) for seen in sample.tracks["video"]]
+            return OffsetByShift(self.module, lips, self._heard(sample), self.temperature)
+
+    def _usable(self, clip: Clip) -> Sample:
+        sample = self.load(clip)
+        if reason := next(iter(sample.missing.values()), None) or self._unusable(sample.tracks["audio"]):
+            raise UnusableTrack(clip.path or "clip", reason, "give another clip")
+        return sample
 
     def _row(self, sample: Sample, work: Work) -> Row:
         lacking = next((sample.missing[track] for track in self.tracks if track in sample.missing), None)
@@ -195,8 +217,7 @@ class SyncNetRater(NetworkRater):
     def _compared(self, sample: Sample, work: Work) -> list[Synchrony] | str:
         """Return how lips and speech agree in each track, or why there is no score."""
         like = next(self.module.parameters())
-        wave = widened(to_int16(sample.tracks["audio"], self.rounding)).to(like.device) * 32768
-        found = []
+        wave, found = self._heard(sample), []
         for number, seen in enumerate(sample.tracks["video"]):
             first = round(seen.start * RATE)
             part = wave[first : first + len(seen.frames) * _SAMPLES_A_FRAME]
@@ -208,6 +229,10 @@ class SyncNetRater(NetworkRater):
             speech = self.module.speech(mfcc(part).to(like.dtype))[:windows]
             found.append(synchrony(widened(lips), widened(speech)))
         return found or "video and audio have less than 0.24 s in common, which SyncNet needs"
+
+    def _heard(self, sample: Sample) -> Tensor:
+        wave = to_int16(sample.tracks["audio"], self.rounding)
+        return widened(wave).to(next(self.module.parameters()).device) * 32768
 
     def _lips(self, seen: LipFrames) -> Tensor:
         like = next(self.module.parameters())

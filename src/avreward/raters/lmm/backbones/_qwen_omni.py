@@ -14,7 +14,7 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, UnusableTrack
 from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media.resampling import check_resampler
-from avreward.media.rounding import Rounding
+from avreward.media.rounding import Rounding, to_int16
 from avreward.media.sampling import FrameRule
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbones._qwen import TWO_A_SECOND, Qwen, QwenVideo
@@ -30,7 +30,7 @@ class QwenOmni(Qwen):
     """The thinker of a Qwen-Omni model; video and audio are separate items, not interleaved.
 
     Audio is the first `max_audio_seconds` at 16 kHz, mono, as a log-mel spectrogram that is normalised by the loudest
-    point of this part. Audio isn't rounded.
+    point of this part.
 
     Args:
         module: the complete network; see `Backbone`.
@@ -41,6 +41,7 @@ class QwenOmni(Qwen):
         max_pixels: of a frame; see `Qwen`.
         max_audio_seconds: audio after this time is ignored.
         resampler: to 16 kHz, of `avreward.media.resample`; the published processor reads with librosa.
+        through_wav: round the resampled audio to 16 bits, as a system does that writes it to a WAV file first.
 
     Raises:
         ArgumentError: if `max_audio_seconds` is not positive or exceeds the model's limit, or `resampler` is unknown.
@@ -62,13 +63,14 @@ class QwenOmni(Qwen):
         max_pixels: int | None = None,
         max_audio_seconds: float = 300.0,
         resampler: Resampler = "librosa",
+        through_wav: bool = False,
     ) -> None:
         super().__init__(module, tokenizer, rounding, frames, min_pixels, max_pixels)
         if not 0 < max_audio_seconds <= self.longest:
             wanted = "a number above 0" + (f" and at most {self.longest:g}" if isfinite(self.longest) else "")
             raise ArgumentError("max_audio_seconds", wanted, max_audio_seconds)
         check_resampler(resampler)
-        self.max_audio_seconds, self.resampler = max_audio_seconds, resampler
+        self.max_audio_seconds, self.resampler, self.through_wav = max_audio_seconds, resampler, through_wav
 
     @property
     def per_second(self) -> float:
@@ -79,7 +81,7 @@ class QwenOmni(Qwen):
     def settings(self) -> Mapping[str, str]:
         """Frames, their size and positions, and the audio: label → value."""
         sound = f"{RATE} Hz mono, resampled as by {self.resampler}, the first {self.max_audio_seconds:g} s"
-        sound += f", Whisper log-mel of {self.bins} bins"
+        sound += ", rounded to 16 bits" * self.through_wav + f", Whisper log-mel of {self.bins} bins"
         return {**super().settings, "seconds a step": f"{self.seconds_per_step:g}", "sound": sound}
 
     @property
@@ -104,7 +106,7 @@ class QwenOmni(Qwen):
         if len(sound) < self.least_samples:
             problem = f"its audio of {len(sound) / RATE:.4f} s is too short for {type(self).__name__}"
             raise UnusableTrack(clip.path or "clip", problem, f"give {self.least_samples / RATE:.4f} s or more")
-        return self._spectrogram(sound)
+        return self._spectrogram(to_int16(sound, self.rounding) if self.through_wav else sound)
 
     @abstractmethod
     def _spectrogram(self, sound: Tensor) -> Tensor:

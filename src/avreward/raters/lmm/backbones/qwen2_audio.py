@@ -15,7 +15,7 @@ from avreward.errors import ArgumentError, UnusableTrack
 from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media.logmel import LogMel
 from avreward.media.resampling import check_resampler
-from avreward.media.rounding import Rounding
+from avreward.media.rounding import Rounding, to_int16
 from avreward.raters.base import Track
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.backbones._qwen import chatml
@@ -41,14 +41,15 @@ class Qwen2Audio(Backbone):
     """Qwen2-Audio, whose encoder is Whisper's with tokens of 40 ms.
 
     Audio is the first `max_seconds` at 16 kHz, mono, as a log-mel spectrogram of 128 bins. Shorter audio is padded
-    with silence that nothing attends to; 20 ms or less give no token and are an `UnusableTrack`. Nothing is rounded.
+    with silence that nothing attends to; 20 ms or less give no token and are an `UnusableTrack`.
 
     Args:
         module: the complete network; see `Backbone`.
         tokenizer: of its language model.
-        rounding: see `Backbone`; this model has no rounding steps.
+        rounding: see `Backbone`; there is a rounding step only with `through_wav`.
         max_seconds: audio after this time is ignored; at most 30, the published window.
         resampler: to 16 kHz, of `avreward.media.resample`; the published processor reads with librosa.
+        through_wav: round the resampled audio to 16 bits, as a system does that writes it to a WAV file first.
 
     Raises:
         ArgumentError: if `max_seconds` is out of range or `resampler` is unknown.
@@ -72,12 +73,13 @@ class Qwen2Audio(Backbone):
         rounding: Rounding = "straight_through",
         max_seconds: float = WINDOW,
         resampler: Resampler = "librosa",
+        through_wav: bool = False,
     ) -> None:
         super().__init__(module, tokenizer, rounding)
         if not LEAST / RATE < max_seconds <= WINDOW:
             raise ArgumentError("max_seconds", f"a number above 0.02 and at most {WINDOW:g}", max_seconds)
         check_resampler(resampler)
-        self.max_seconds, self.resampler = max_seconds, resampler
+        self.max_seconds, self.resampler, self.through_wav = max_seconds, resampler, through_wav
 
     @property
     def _network(self) -> Any:
@@ -101,6 +103,7 @@ class Qwen2Audio(Backbone):
     def settings(self) -> Mapping[str, str]:
         """The part of the audio and its spectrogram: label → value."""
         sound = f"{RATE} Hz mono, resampled as by {self.resampler}, the first {self.max_seconds:g} s"
+        sound += ", rounded to 16 bits" * self.through_wav
         return {"sound": f"{sound}, Whisper log-mel of {self._bins} bins"}
 
     def load(self, clip: Clip, track: Track) -> AudioSpectrogram:
@@ -113,7 +116,8 @@ class Qwen2Audio(Backbone):
         if len(sound) < LEAST:
             problem = f"its audio of {len(sound) / RATE:.4f} s is too short for Qwen2-Audio"
             raise UnusableTrack(clip.path or "clip", problem, "give more than 20 ms")
-        return AudioSpectrogram(LogMel(self._bins)(sound), -(-len(sound) // HOP))
+        heard = to_int16(sound, self.rounding) if self.through_wav else sound
+        return AudioSpectrogram(LogMel(self._bins)(heard), -(-len(sound) // HOP))
 
     def encode(self, track: Track, loaded: AudioSpectrogram) -> Encoded:
         """Return a token for each 40 ms, between the delimiters of ``Qwen2AudioProcessor``."""
