@@ -129,7 +129,7 @@ def test_a_rater_stands_for_its_overall_score():
     assert found.reward == "toy.overall"
     assert found.value == pytest.approx(0.3)
     assert len(told) == steps_of(Toy(), both(0.2, 0.4), grid=(2, 2), moment=0.1)
-    assert "frame without row 1, column 1" in told
+    assert "around row 1, column 1 alone" in told
 
 
 def test_where_nothing_stands_out_it_says_so():
@@ -145,7 +145,9 @@ def test_too_short_for_moments():
 
 
 def test_a_reward_without_gradients():
-    with pytest.raises(ArgumentError, match=r"method: expected 'occlusion' or 'alone', got 'gradient'; reads\.power"):
+    with pytest.raises(
+        ArgumentError, match=r"method: expected 'mixed', 'occlusion' or 'alone', got 'gradient'; reads\.power"
+    ):
         attribute(Reading("reads")["power"], both(0.1, 0.2), "gradient")
 
 
@@ -190,6 +192,15 @@ def test_a_part_without_a_reward_has_no_effect():
     found = attribute(Fails()["power"], loud_once())
     assert None in found.moments["audio"].effect
     assert "without them: toy.power: too quiet" in " ".join(found.notes)
+
+
+def test_moments_by_occlusion_and_regions_alone():
+    toy, clip = Toy(), bright_once()
+    mixed, hidden, alone = (attribute(toy["brightness"], clip, way) for way in ("mixed", "occlusion", "alone"))
+    assert attribute(toy["brightness"], clip).method == "mixed"
+    assert mixed.moments == hidden.moments
+    assert mixed.regions == alone.regions != hidden.regions
+    assert mixed.by == "occlusion, and regions alone"
 
 
 def test_large_frames_are_scaled_down(monkeypatch):

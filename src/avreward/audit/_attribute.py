@@ -32,7 +32,7 @@ Step = Callable[[str], None]
 def attribute(
     reward: RewardLike | Rater,
     clip: Clip,
-    method: Method = "occlusion",
+    method: Method = "mixed",
     *,
     moment: float | None = None,
     grid: tuple[int, int] = GRID,
@@ -41,6 +41,8 @@ def attribute(
     step: Step = lambda doing: None,
 ) -> Attribution:
     """Return which moments and regions of a clip raise or lower a reward.
+
+    ``"mixed"`` looks for moments by occlusion and for regions by ``"alone"``, which finds most.
 
     ``"occlusion"`` rates the clip again without each moment of video and of audio, and without each block of the frame.
     The effect of a part is the reward of the clip minus the reward without it. It works for every rater. What takes
@@ -62,7 +64,7 @@ def attribute(
     Args:
         reward: a reward or an expression; a rater stands for its `overall` or only dimension.
         clip: any clip; only the tracks that the reward depends on are looked at.
-        method: ``"occlusion"``, ``"gradient"`` or ``"alone"``.
+        method: ``"mixed"``, ``"occlusion"``, ``"gradient"`` or ``"alone"``.
         moment: length of a moment in s (*optional*, 0.5 s, for ``"alone"`` 1 s; longer in long clips, so that there are
             at most 40).
         grid: rows and columns of the frame's blocks.
@@ -94,7 +96,7 @@ def attribute(
     if method == "gradient":
         value, moments, regions, more = _by_gradient(chosen, whole, windows, blocks, step)
     else:
-        value, moments, regions, more = _by_rating(chosen, whole, windows, blocks, step, alone=method == "alone")
+        value, moments, regions, more = _by_rating(chosen, whole, windows, blocks, step, method)
     absent = [f"{stream}: too short to tell moments apart" for stream, own in windows.items() if not own.start]
     return Attribution(
         clip.name if name is None else name,
@@ -110,7 +112,7 @@ def attribute(
 def steps_of(
     reward: RewardLike | Rater,
     clip: Clip,
-    method: Method = "occlusion",
+    method: Method = "mixed",
     *,
     moment: float | None = None,
     grid: tuple[int, int] = GRID,
@@ -133,13 +135,12 @@ def _by_rating(
     windows: dict[str, MomentWindows],
     grid: tuple[int, int] | None,
     step: Step,
-    *,
-    alone: bool,
+    method: Method,
 ) -> Found:
     value = value_of(reward, clip)
     reasons: list[str] = []
 
-    def effects(variants: list[Variant]) -> tuple[float | None, ...]:
+    def effects(variants: list[Variant], alone: bool) -> tuple[float | None, ...]:
         found = list(effects_of(reward, value, clip, variants, step))
         lacking = [why for _, why in found if why is not None]
         if lacking:
@@ -147,14 +148,16 @@ def _by_rating(
             reasons.append(f"{len(lacking)} of {len(found)} parts have no effect, since {which}: {lacking[0]}")
         return tuple(None if fall is None else -fall if alone else fall for fall, _ in found)
 
+    alone = method == "alone"
     moments = {
-        stream: effects(moments_alone(clip, own) if alone else without_moments(clip, stream, own))
+        stream: effects(moments_alone(clip, own) if alone else without_moments(clip, stream, own), alone)
         for stream, own in windows.items()
         if own.start
     }
     if grid is None:
         return value, moments, None, reasons
-    flat = effects(regions_alone(clip, grid) if alone else without_regions(clip, grid))
+    alone = method != "occlusion"
+    flat = effects(regions_alone(clip, grid) if alone else without_regions(clip, grid), alone)
     return value, moments, tuple(flat[r * grid[1] : (r + 1) * grid[1]] for r in range(grid[0])), reasons
 
 
@@ -199,7 +202,7 @@ def _check(reward: Reward, method: str, moment: float | None, grid: tuple[int, i
         raise ArgumentError("grid", f"rows and columns, each from 1 to {MOST_BLOCKS}", grid)
     if method == "gradient" and not reward.differentiable:
         blocking = ", ".join(term.name for term in reward.terms if not term.rater.differentiable)
-        raise ArgumentError("method", "'occlusion' or 'alone'", method, f"{blocking} has no gradient")
+        raise ArgumentError("method", "'mixed', 'occlusion' or 'alone'", method, f"{blocking} has no gradient")
 
 
 def _read(reward: Reward, clip: Clip) -> list[str]:

@@ -20,8 +20,9 @@ from avreward.errors import ArgumentError
 if TYPE_CHECKING:
     import pandas
 
-Method = Literal["occlusion", "gradient", "alone"]
-METHODS: tuple[Method, ...] = ("occlusion", "gradient", "alone")
+Method = Literal["mixed", "occlusion", "gradient", "alone"]
+METHODS: tuple[Method, ...] = ("mixed", "occlusion", "gradient", "alone")
+WORDS: Mapping[Method, str] = {"mixed": "occlusion, and regions alone", "alone": "parts alone"}
 STANDS_OUT = 1.5  # standard deviations from the median, by the median absolute deviation
 SMALL = 1e-4  # smaller effects are rounding errors
 FEWEST = 3  # effects of which one can stand out
@@ -119,7 +120,7 @@ class Attribution(_display.ShownAsTable):
         name: of the clip.
         reward: the reward as an expression.
         value: the reward of the clip.
-        method: ``"occlusion"``, ``"gradient"`` or ``"alone"``.
+        method: ``"mixed"``, ``"occlusion"``, ``"gradient"`` or ``"alone"``.
         moments: stream → its moments.
         regions: blocks of the frame; `None` without video.
         notes: what this attribution can't say, and why.
@@ -132,6 +133,11 @@ class Attribution(_display.ShownAsTable):
     moments: Mapping[str, MomentEffects] = field(default_factory=dict)
     regions: RegionEffects | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def by(self) -> str:
+        """The method in words."""
+        return WORDS.get(self.method, self.method)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a row for each moment and block: `kind`, where it is, and its `effect`; `None` where not meant."""

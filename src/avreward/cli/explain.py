@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 class ExplainMethod(StrEnum):
     """The methods of `avreward.audit.attribute`."""
 
+    MIXED = "mixed"
     OCCLUSION = "occlusion"
     GRADIENT = "gradient"
     ALONE = "alone"
@@ -53,10 +54,11 @@ def explain(
     method: Annotated[
         ExplainMethod,
         typer.Option(
-            help="occlusion rates the clip again without each part, and works for every rater; gradient takes eight "
-            "passes, for differentiable raters; alone rates each part as a clip of its own."
+            help="occlusion rates the clip again without each part, alone each part as a clip of its own: both work "
+            "for every rater; mixed takes occlusion for moments, alone for regions; gradient takes eight passes, "
+            "for differentiable raters."
         ),
-    ] = ExplainMethod.OCCLUSION,
+    ] = ExplainMethod.MIXED,
     moment: Annotated[
         float | None,
         typer.Option(
@@ -157,7 +159,7 @@ def _print(
     if costs:
         said = ", ".join(f"{lower_first(words(m.name))} {points(-(m.points or 0.0))}" for m in costs)
         out.print(cell(f"Costs most: {said}"), soft_wrap=True)
-    out.print(f"By {found.method}:", style="dim")
+    out.print(f"By {found.by}:", style="dim")
     for line in found.summary():
         out.print(cell(line), soft_wrap=True)
     if report is not None:

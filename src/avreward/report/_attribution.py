@@ -32,7 +32,7 @@ class AttributionView:
         lines: stream → its moments, in a drawing of 100 × 100 with the axis in the middle.
         blocks: the regions, in a drawing as large as the frame.
         said: what stands out, and notes, in sentences.
-        method: how it was made.
+        method: how it was made, in words.
         reward: what it is about.
     """
 
@@ -48,7 +48,7 @@ def view_of(found: Attribution, seconds: float, width: int, height: int) -> Attr
     largest = max((abs(e) for m in found.moments.values() for e in m.effect if e is not None), default=0.0)
     lines = {name: list(_line(moments, seconds, largest)) for name, moments in found.moments.items()}
     blocks = [] if found.regions is None else list(_blocks(found.regions, width, height))
-    return AttributionView(lines, blocks, found.summary(), found.method, found.reward)
+    return AttributionView(lines, blocks, found.summary(), found.by, found.reward)
 
 
 def _line(moments: MomentEffects, seconds: float, largest: float) -> Iterator[Mark]:

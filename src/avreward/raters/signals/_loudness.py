@@ -56,12 +56,15 @@ def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float,
     return [shelf, ((1.0, -2.0, 1.0), (1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0))]
 
 
+SMEARED = 1.0  # % that the smeared part of a flat top adds at most
+
+
 def clipping(sound: AudioWindow, gate: Gate) -> Tensor:
     """Share of samples, in percent, within 2 % of the channel's own peak: a flat top, also after a change of gain.
 
     A codec smears a flat top. So the form of the scores adds what lies above 80 % of the level that 0.3 % of the
     samples reach, beyond 1.6 %: natural sounds have 0.5 to 1.9 % there (Gaussian noise 1.8 %), and those of which 15 %
-    was clipped before a codec 2.5 to 20 %.
+    was clipped before a codec 2.5 to 20 %. It adds `SMEARED` % at most, since a pure tone has 41 % there.
     """
     scale = sound.wave.square().mean(-1, keepdim=True).add(POWER).sqrt()
     level = torch.sqrt((sound.wave / scale).square() + 1e-6)  # in units of the RMS
@@ -69,8 +72,10 @@ def clipping(sound: AudioWindow, gate: Gate) -> Tensor:
         return 100 * gate((level / level.amax(-1, keepdim=True) - 0.98) / 0.005).mean()
     sharpness = 4000.0  # of the soft maximum: exact to 0.3 % of the RMS even if ten thousand samples share the peak
     peak = torch.logsumexp(sharpness * level, -1, keepdim=True) / sharpness
-    smeared = 100 * gate((level / (_reached(level, 0.003) + 0.01) - 0.8) / 0.02).mean()
-    return 100 * gate((level / peak - 0.98) / 0.005).mean() + softplus((smeared - 1.6) / 0.15) * 0.15
+    flat = gate((level / peak - 0.98) / 0.005).mean()
+    above = 100 * gate((level / (_reached(level, 0.003) + 0.01) - 0.8) / 0.02).mean()
+    smeared = SMEARED * -torch.expm1(-softplus((above - 1.6) / 0.15) * 0.15 / SMEARED)
+    return 100 * flat + (1 - flat) * smeared
 
 
 def _reached(level: Tensor, share: float) -> Tensor:
