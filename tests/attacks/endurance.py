@@ -11,6 +11,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,15 +38,15 @@ def resident() -> float:
 def tiny_clips(folder: Path, count: int) -> Iterator[Path]:
     """Yield clips of 64×64 pixels and 0.2 s with sounds of their own; each is removed 200 clips later."""
     rng = np.random.default_rng(0)
-    made: list[Path] = []
+    made: deque[Path] = deque()
     for number in range(count):
         samples = (0.1 * rng.standard_normal((1, 3200))).astype(np.float32)
         size = {"count": 4, "fps": 20, "size": (64, 64), "codec": "mpeg4"}
         path = folder / f"{number}.mkv"
         write(path, sound="pcm_s16le", rate=16000, channels=1, samples=samples, **size)
         made.append(path)
-        if number >= 200:
-            made[number - 200].unlink()
+        if len(made) > 200:
+            made.popleft().unlink()
         yield path
 
 

@@ -62,7 +62,15 @@ def test_a_flat_top_that_a_codec_smeared_counts_as_clipping():
     clipped = smeared(clean.clamp(-limit, limit), 0.5)
     assert float(level.clipping(sound(clipped), hard)) < 0.1  # the flat top itself is gone
     assert float(level.clipping(sound(clean), soft)) < 0.1
-    assert float(level.clipping(sound(clipped), soft)) > 3
+    assert float(level.clipping(sound(clipped), soft)) > 0.9
+
+
+@pytest.mark.parametrize("gain", [0.3, 3.0, 30.0, 3000.0])
+def test_clipping_is_a_share_of_all_samples_and_more_of_an_overdriven_tone(gain):
+    tone = sine(300, 1, 16_000, 0.3) + 0.01 * noise(16_000)
+    found = float(level.clipping(sound((gain * tone).clamp(-0.5, 0.5)), soft))
+    assert 0 < found <= 100
+    assert (found < 4) == (gain == 0.3)
 
 
 def test_silence_is_the_share_of_quiet_time():
