@@ -41,7 +41,15 @@ from avreward.raters.encoders._mrope import mrope
 from avreward.raters.encoders._qwen_patches import QwenPatches
 from avreward.raters.encoders.beats import Beats, BeatsConfig
 from avreward.raters.encoders.stc import StcConnector
-from avreward.raters.listener import ListenerRater, PreferenceHead, SoundEffectsNetwork, SoundEffectsRater
+from avreward.raters.listener import (
+    GlanceFeatures,
+    ListenerRater,
+    PreferenceHead,
+    SoundEffectsNetwork,
+    SoundEffectsRater,
+    StudentRater,
+)
+from avreward.raters.listener._student_head import StudentHead
 from avreward.raters.lmm.backbones.qwen2_5_omni import Qwen2_5Omni
 from avreward.raters.lmm.prompt import Slot, Text, Tokens
 from avreward.raters.lmm.rater import LmmRater, Question
@@ -298,4 +306,13 @@ def listener_cases() -> dict[str, Any]:
     head.weight[:], head.curve[:] = torch.tensor([0.5, -0.3, 1.0, 0.7]), torch.tensor([-0.2, 0.0, 0.1, 0.0])
     rater = ListenerRater({"signals": SignalsRater(), "aisfx": sounds}, columns, head)
     clips = {"short": clip(8, 1.0, 16000, fps=8), "long": Clip(audio=audio(4 * 44100, 44100, 2), sample_rate=44100)}
-    return {name: scores(rater, one)[0] for name, one in clips.items()} | {"features": scores(sounds, clips["long"])[0]}
+    glance = GlanceFeatures()
+    student_head = StudentHead(len(glance.dimensions), 2, 3)
+    filled(student_head)
+    columns = [("glance", d.name) for d in glance.dimensions]
+    student = StudentRater({"glance": glance}, columns, student_head, Dimension("quality", 0, 1, frozenset({"audio"})))
+    return (
+        {name: scores(rater, one)[0] for name, one in clips.items()}
+        | {"features": scores(sounds, clips["long"])[0]}
+        | {"glance": scores(glance, clips["short"])[0], "student": scores(student, clips["short"])[0]}
+    )

@@ -34,7 +34,7 @@ from avreward.cli import (
 from avreward.cli._common import INTERRUPTED, NOTHING, PIPE_CLOSED, RESOURCES, TOLD, USAGE, complain
 from avreward.cli.people import ask, evaluate, study
 from avreward.cli.scale import serve
-from avreward.cli.training import perturb, teach, tune
+from avreward.cli.training import distill, perturb, teach, tune
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
 
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[2]  # the base of all that typer prints
@@ -161,6 +161,7 @@ for command in (
     tune.tune,
     convert.convert,
     teach.teach,
+    distill.distill,
     verify.verify,
     serve.serve,
 ):

@@ -23,6 +23,7 @@ from avreward.raters.card import UNKNOWN, RaterCard
 from avreward.raters.dover._card import CARD as DOVER
 from avreward.raters.embedding._card import CARD as EMBEDDING
 from avreward.raters.listener._card import CARD as LISTENER
+from avreward.raters.listener._student_card import CARD as STUDENT
 from avreward.raters.remote._card import CARD as REMOTE
 from avreward.raters.signals._card import CARD as SIGNALS
 from avreward.raters.stereo._card import CARD as STEREO
@@ -52,6 +53,7 @@ CARDS = (
     EMBEDDING,
     *AUDIO_CARDS,
     LISTENER,
+    STUDENT,
     REMOTE,
 )
 """The raters that come with the package."""

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from avreward.training.rater.comparison_losses import fidelity_loss as fidelity_loss
     from avreward.training.rater.comparison_losses import list_policy_loss as list_policy_loss
     from avreward.training.rater.comparison_losses import listwise_loss as listwise_loss
+    from avreward.training.rater.distilling import DistilledRater as DistilledRater
+    from avreward.training.rater.distilling import distill as distill
     from avreward.training.rater.levels import level_loss as level_loss
     from avreward.training.rater.levels import to_levels as to_levels
     from avreward.training.rater.run import TrainingRun as TrainingRun
@@ -97,6 +99,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "rater.arguments": ["RaterTrainingArguments"],
         "rater.run": ["TrainingRun", "read_run", "train_rater"],
         "rater.trainer": ["RaterTrainer"],
+        "rater.distilling": ["DistilledRater", "distill"],
         "rater.teaching": ["TaughtRater", "teach"],
         "tuning.config": ["TuningRun", "read_tuning"],
         "tuning.trainer": ["tune"],

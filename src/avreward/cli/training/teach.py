@@ -62,7 +62,7 @@ def teach(
     The rater is a folder for --rater and load_rater, differentiable. A warning says where it learned nothing, only the
     format, or only which system made a clip; the exit code is then 1.
     """
-    from avreward.raters.listener.rater import check_replaceable
+    from avreward.raters.listener._head_files import check_replaceable
     from avreward.training import teach as learn
 
     check_replaceable(out)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from avreward.raters.listener.glance import GlanceFeatures as GlanceFeatures
     from avreward.raters.listener.head import PreferenceHead as PreferenceHead
     from avreward.raters.listener.image_features import ImageFeatures as ImageFeatures
     from avreward.raters.listener.image_features import ImageNetwork as ImageNetwork
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
     from avreward.raters.listener.sound_effects import SoundEffectsNetwork as SoundEffectsNetwork
     from avreward.raters.listener.sound_effects import SoundEffectsRater as SoundEffectsRater
     from avreward.raters.listener.sound_effects import installed_sound_effects as installed_sound_effects
+    from avreward.raters.listener.student import StudentRater as StudentRater
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "glance": ["GlanceFeatures"],
         "head": ["PreferenceHead"],
         "image_features": ["ImageFeatures", "ImageNetwork", "installed_image_features"],
         "rater": ["ListenerRater"],
         "sound_effects": ["SoundEffectsNetwork", "SoundEffectsRater", "installed_sound_effects"],
+        "student": ["StudentRater"],
     },
 )

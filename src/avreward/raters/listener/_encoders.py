@@ -19,6 +19,8 @@ from avreward.raters.embedding._card import Side
 from avreward.raters.embedding.base import EmbeddingRater
 from avreward.raters.listener._hidden import HiddenFeatures
 from avreward.raters.listener._installed import InstalledEncoder
+from avreward.raters.listener.glance import NAME as GLANCE
+from avreward.raters.listener.glance import GlanceFeatures
 from avreward.raters.listener.image_features import WEIGHTS as IMAGE_NETWORK
 from avreward.raters.listener.image_features import installed_image_features
 from avreward.raters.listener.sound_effects import WEIGHTS as SOUND_NETWORK
@@ -31,6 +33,7 @@ ALWAYS = "signals"
 INSTALLED: Mapping[str, Callable[[], Rater]] = {
     SOUND_NETWORK.name: installed_sound_effects,
     IMAGE_NETWORK.name: installed_image_features,
+    GLANCE: GlanceFeatures,
 }
 _VECTOR = re.compile(r"(feature|audio|video)_\d+")
 
@@ -106,9 +109,10 @@ def encoder_of(name: str | Rater) -> Rater:
     """Return the rater whose scores are the features called `name`.
 
     Args:
-        name: ``"signals"``; ``"aisfx"`` or ``"efficientnet_lite0"``, with the weights of an installed package; or a
-            rater, a checkpoint's folder or its name on the hub: the vectors of an embedding model, the hidden state
-            and scores of a rater that asks a language model, the scores of any other.
+        name: ``"signals"``; ``"glance"``, cheap statistics of small frames and of sound; ``"aisfx"`` or
+            ``"efficientnet_lite0"``, with the weights of an installed package; or a rater, a checkpoint's folder or
+            its name on the hub: the vectors of an embedding model, the hidden state and scores of a rater that asks a
+            language model, the scores of any other.
     """
     from avreward.raters.hub import load_rater
 
@@ -128,7 +132,7 @@ def feature_names(rater: Rater) -> list[str]:
 
 def features_of(rater: Rater) -> Mapping[str, Any] | None:
     """Return how a file names an encoder; `None` if it can't."""
-    if isinstance(rater, InstalledEncoder):
+    if isinstance(rater, InstalledEncoder | GlanceFeatures):
         return {"package": rater.name}
     return None if rater.source is None else dict(rater.source)
 

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 from avreward.errors import ArgumentError
 
 
-class PreferenceHead(nn.Module):
+class FeatureHead(nn.Module):
+    """A network from features x (clips, features) of other raters to scores."""
+
+    @property
+    def used(self) -> Tensor:
+        """Which features the scores depend on: bool (features,)."""
+        raise NotImplementedError
+
+
+class PreferenceHead(FeatureHead):
     """A sum of weighted features: ``w · z + v · (z² − m)``, where ``z = asinh((P x − c) · (Q x + l) / s)``.
 
     The inverse hyperbolic sine is linear near the usual values and logarithmic far from them, so that no single feature

@@ -15,6 +15,7 @@ from avreward.errors import ArgumentError, Described
 from avreward.media.sampling import FramePlan
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.checkpoints._fingerprint import digest
+from avreward.raters.lmm._template import has_text, why_no_text
 from avreward.raters.scores import TRACKS, Dimension, Scores
 from avreward.raters.wrappers._cascade_rule import CascadeRule
 from avreward.raters.wrappers._members import member_work
@@ -69,6 +70,7 @@ class CascadeRater(WrapperRater):
                       description="1 where the expensive rater gave the score"),
         )  # fmt: skip
         self.module = super().module  # one list, made once
+        self._source: Mapping[str, Any] | None = None
 
     @property
     def fingerprint(self) -> str:  # type: ignore[override]  # computed when asked for
@@ -76,10 +78,19 @@ class CascadeRater(WrapperRater):
         return f"cascade:{digest(self.versions, repr(self.rule), *(rater.fingerprint for rater in self.raters))}"
 
     @property
-    def source(self) -> Mapping[str, Any] | None:  # type: ignore[override]  # those of the raters may come later
-        """Sources and names of the two raters (under ``cascade``), and the rule; `None` where a rater has none."""
+    def source(self) -> Mapping[str, Any] | None:
+        """Sources and names of the two raters (under ``cascade``), and the rule; `None` where a rater has none.
+
+        For one that `load_rater` returned, its folder and options.
+        """
+        if self._source is not None:
+            return self._source
         members = [{**(rater.source or {}), "name": rater.name} for rater in self.raters]
         return None if any(r.source is None for r in self.raters) else {"cascade": members, "rule": self.rule.record}
+
+    @source.setter
+    def source(self, value: Mapping[str, Any] | None) -> None:
+        self._source = value
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -142,10 +153,8 @@ class CascadeRater(WrapperRater):
         for need in sorted(self._own[0].needs):
             if need in TRACKS and need in clip.missing:
                 return clip.missing[need]
-            if need == "prompt" and clip.prompt is None:
-                return "no prompt was given; pass prompt=… with the clip, or --prompt"
-            if need.startswith("texts.") and need.removeprefix("texts.") not in clip.texts:
-                return f"the clip has no text {need.removeprefix('texts.')!r}; pass texts=… with the clip"
+            if need not in TRACKS and not has_text(clip, need):
+                return why_no_text(need)
         if bool(first.present[row, first.column(self._from.name)]):
             return ""
         return first.reasons[row].get(self._from.name, f"{self.cheap.name} gave no reason")
