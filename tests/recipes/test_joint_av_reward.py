@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from avreward import Clip, load_reward
 from avreward.raters.video_reward.rater import VideoRewardRater, backbone_options, with_tokens
-from avreward.rewards import Reward
+from avreward.rewards import Reward, zscore
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "joint_av_reward.yaml"
 VISION = ("<|vision_start|>", "<|image_pad|>", "<|video_pad|>", "<|vision_end|>")
@@ -97,3 +97,25 @@ def test_nothing_leaks_into_the_other_track(reward: Reward) -> None:
     torch.testing.assert_close(audio, gradients(of_audio + sync)[1], rtol=1e-5, atol=0)
     assert gradients(of_audio)[0] is None
     assert gradients(of_video)[1] is None
+
+
+def test_fitted_terms_vary_alike_and_keep_their_streams(reward: Reward, tmp_path) -> None:
+    generator = torch.Generator().manual_seed(1)
+    samples = [
+        Clip(
+            video=torch.rand(8, 3, 32, 32, generator=generator) ** (1 + n),
+            fps=8,
+            audio=(n + 1) / 4 * (torch.rand(1, 16000, generator=generator) - 0.5),
+            sample_rate=16000,
+            prompt="a red ball",
+        )
+        for n in range(3)
+    ]
+    with torch.no_grad():
+        term = {one.name: zscore(one, samples) for one in reward.terms}
+        assert [float(one(samples).std()) for one in term.values()] == pytest.approx([1.0] * 5, rel=1e-3)
+    assert list(term) == list(TERMS)
+    joint = (term["video.VQ"] + term["video.TA"]) / 2 + term["audio.audio_aesthetics"] + term["sync.av_consistency"]
+    assert load_reward(joint.save(tmp_path / "joint")) == joint
+    for name, moves in TERMS.items():
+        assert tuple(gradient is not None and bool(gradient.any()) for gradient in gradients(term[name])) == moves

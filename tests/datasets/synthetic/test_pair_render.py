@@ -193,3 +193,12 @@ def test_sources_read_what_a_clip_has(sources: list[PairSource], tmp_path: Path)
         pair_sources([ListedClip(sources[0].path, None, {"texts.words": "x"})])
     with pytest.raises(ArgumentError, match="expected at least one clip that can be opened, got none"):
         pair_sources([ListedClip(tmp_path / "no.mp4")])
+
+
+def test_a_silent_video_is_no_question_about_audio(tmp_path: Path) -> None:
+    silent = tmp_path / "silent.mp4"
+    Clip(video=torch.rand(4, 3, 32, 32), fps=4).save(silent)
+    (one,) = pair_sources([ListedClip(silent, "a red ball", {})])
+    assert one.scenario == ""
+    assert not any(kind.fits(one) for kind in pair_recipe("agav_rater"))
+    assert any(kind.fits(one) for kind in pair_recipe("avbench"))

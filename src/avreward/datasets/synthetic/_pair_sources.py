@@ -34,7 +34,7 @@ class PairSource:
         prompt: its caption.
         texts: other texts; "words" is a transcript with times.
         category: of its sound, such as a class of VGGSound.
-        scenario: "audio-video", "audio-text" or "music-text".
+        scenario: "audio-video", "audio-text", "music-text", or empty for silent video.
         meaning: the words of the caption that mean something.
         content: keys of its tracks; clips that share one hold the same video or the same audio.
         look: its first frame, small and grey; empty without video, or where it is one plain surface.
@@ -84,7 +84,7 @@ def pair_sources(
     Columns of a manifest are read where they are there: ``category`` of the sound, ``scenario``, ``texts.speech`` (the
     words said), ``texts.words`` (them with times). Words with times also stand beside a clip in ``NAME.words.json`` or,
     as Whisper and WhisperX name it, ``NAME.json``. Without a scenario, a clip with video and audio is "audio-video",
-    any other "audio-text".
+    one with audio alone "audio-text", and a silent video neither.
 
     Args:
         clips: see `avreward.scoring.list_clips`.
@@ -130,8 +130,9 @@ def _source(listed: ListedClip) -> PairSource:
         texts.setdefault("speech", " ".join(word.text for word in spoken))
     has = {track for track, there in (("video", clip.has_video), ("audio", clip.has_audio)) if there}
     has |= {f"texts.{name}" for name, text in texts.items() if text} | ({"prompt"} if listed.prompt else set())
-    scenario = str(listed.columns.get("scenario") or ("audio-video" if {"audio", "video"} <= has else "audio-text"))
-    if scenario not in SCENARIOS:
+    own = "" if "audio" not in has else "audio-video" if "video" in has else "audio-text"
+    scenario = str(listed.columns.get("scenario") or own)
+    if scenario and scenario not in SCENARIOS:
         raise ArgumentError(f"{listed.path}: scenario", f"one of {', '.join(SCENARIOS)}", scenario)
     category = listed.columns.get("category")
     return PairSource(
