@@ -87,8 +87,15 @@ class AudioWindow:
 
         A band that holds no bin is left out, so the number of bands depends on the rate alone.
         """
-        rows, centres = self._rows(per_octave)
-        return rows @ self.spectrogram, centres
+        if per_octave not in self._bands:
+            rows, centres = self._rows(per_octave)
+            self._bands[per_octave] = rows @ self.spectrogram, centres
+        return self._bands[per_octave]
+
+    @cached_property
+    def _bands(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """`bands` by their number an octave, as far as they were asked for."""
+        return {}
 
     def widths(self, per_octave: int = 3) -> Tensor:
         """How wide each of the `bands` is in Hz (bands,)."""

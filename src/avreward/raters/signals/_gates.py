@@ -29,7 +29,12 @@ def decibel(power: Tensor, floor: float = 1e-10) -> Tensor:
 
 def magnitude(x: Tensor, softness: float) -> Tensor:
     """|x|, rounded off near zero over about `softness`, so that its derivative is continuous."""
-    return torch.sqrt(x.square() + softness * softness) - softness
+    return rounded(x, softness) - softness
+
+
+def rounded(x: Tensor, softness: float) -> Tensor:
+    """Return √(x² + softness²), in few passes over memory."""
+    return torch.addcmul(x.new_tensor(softness * softness), x, x).sqrt_()
 
 
 def sounding(level: Tensor, gate: Gate, depth: float = 50.0, around: int = 0) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import avg_pool1d, softplus
 
 from avreward.raters.signals._audio import AudioWindow
 from avreward.raters.signals._gates import Gate, decibel, hard, low_level, sounding
@@ -18,7 +19,7 @@ def loudness(sound: AudioWindow, gate: Gate) -> Tensor:
     x = _k_weighted(sound.wave, sound.rate)
     size, hop = round(0.4 * sound.rate), round(0.1 * sound.rate)
     x = torch.nn.functional.pad(x, (0, max(0, size - x.shape[-1])))
-    blocks = x.unfold(-1, size, hop).square().mean(-1).sum(0)  # (blocks,); front channels weigh 1
+    blocks = avg_pool1d(x.square()[None], size, hop)[0].sum(0)  # (blocks,); front channels weigh 1
     level = decibel(blocks) - 0.691
     above = gate(level + 70)
     first = (above * blocks).sum() / (above.sum() + 1e-6)
@@ -29,12 +30,19 @@ def loudness(sound: AudioWindow, gate: Gate) -> Tensor:
 def _k_weighted(wave: Tensor, rate: int) -> Tensor:
     """BS.1770's two filters, applied as a frequency response (the padding avoids circular ringing)."""
     size = wave.shape[-1] + rate
-    z = torch.exp(-1j * math.pi * torch.linspace(0, 1, size // 2 + 1, dtype=torch.float64, device=wave.device))
+    response = _k_response(size, rate).to(torch.complex128 if wave.dtype == torch.float64 else torch.complex64)
+    return torch.fft.irfft(torch.fft.rfft(wave, size) * response.to(wave.device), size)[..., : wave.shape[-1]]
+
+
+@lru_cache(maxsize=8)  # clips of one job are often equally long; 3 MB for 5 s
+@torch.inference_mode(False)  # or a gradient could not pass it afterwards
+def _k_response(size: int, rate: int) -> Tensor:
+    """Return the filters' response at the frequencies of an FFT of `size`."""
+    z = torch.exp(-1j * math.pi * torch.linspace(0, 1, size // 2 + 1, dtype=torch.float64))
     response = torch.ones_like(z)
     for b, a in _k_filters(rate):
         response = response * (b[0] + b[1] * z + b[2] * z * z) / (a[0] + a[1] * z + a[2] * z * z)
-    response = response.to(torch.complex128 if wave.dtype == torch.float64 else torch.complex64)
-    return torch.fft.irfft(torch.fft.rfft(wave, size) * response, size)[..., : wave.shape[-1]]
+    return response
 
 
 def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float, float, float]]]:

@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from avreward.raters.signals._gates import magnitude
+
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -44,10 +46,10 @@ class Motion:
     @cached_property
     def changes(self) -> Tensor:
         """Absolute change of luma from each frame to the next (frames − 1, h, w), rounded off near zero."""
-        return torch.sqrt(self.luma.diff(dim=0).square() + 1e-8) - 1e-4
+        return magnitude(self.luma.diff(dim=0), 1e-4)
 
 
 def to_luma(frames: Tensor) -> Tensor:
     """Return BT.601 luma (…, h, w) of RGB frames (…, 3, h, w)."""
-    weights = torch.tensor(LUMA, dtype=frames.dtype, device=frames.device)
-    return torch.einsum("...chw,c->...hw", frames, weights)
+    red, green, blue = frames.unbind(-3)
+    return (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
