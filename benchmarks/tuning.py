@@ -14,17 +14,17 @@ that it comes closer to the gain of reward backpropagation.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
-from scipy.stats import t
-from tuned import HELD_OUT, Plan, Task, gains, tune
+from denormals import flushed_denormals
+from json_lines import append_line, read_lines
+from tuned import HELD_OUT, Plan, Task, gains, interval, tune
 from tuned_tasks import dubbing
 
 from avreward import Reward
@@ -74,9 +74,10 @@ class FrozenPairs:
 Make = Callable[..., Any]
 LOOPS: dict[str, tuple[Make, dict[str, Any], dict[str, int]]] = {
     "DRaFT-3": (Draft, {"truncation": 3, "kl_weight": 0.0}, ALONE),
+    "ReFL": (Draft, {"truncation": "refl", "kl_weight": 0.0}, ALONE),
     "Flow-GRPO": (FlowGrpo, {"kl_weight": 0.0, "clip_range": 1e-3}, GROUP),
     "DDPO": (FlowGrpo, {"kl_weight": 0.0, "clip_range": 1e-3, "step": "ddim", "noise_level": 1.0}, GROUP),
-    "DiffusionNFT": (DiffusionNft, {}, GROUP),
+    "DiffusionNFT": (DiffusionNft, {"decay": 0.0}, GROUP),  # a moving average lags in 12 updates
     "AWM": (DiffusionNft, {"loss": "awm"}, GROUP),
     "online DPO": (OnlineDpo, {}, GROUP),
     "offline DPO": (FrozenPairs, {}, GROUP),
@@ -85,7 +86,7 @@ LOOPS: dict[str, tuple[Make, dict[str, Any], dict[str, int]]] = {
 }
 LONG = "Flow-GRPO, 3 times the samples"
 LONGER = {LONG: (*LOOPS["Flow-GRPO"][:2], {**GROUP, "updates": 36})}
-LOOKS = {"DRaFT-3": 12, LONG: 12, "DiffusionNFT": 4, "AWM": 4}  # of the runs whose curves are read
+LOOKS = {"DRaFT-3": 12, "ReFL": 12, LONG: 12, "DiffusionNFT": 4, "AWM": 4}  # of the runs whose curves are read
 
 
 TASKS: dict[str, Callable[[], Task]] = {"dubs": dubbing}
@@ -109,6 +110,7 @@ class Run:
     seed: int
     control: bool = False
 
+    @flushed_denormals()
     def curve(self) -> list[dict[str, float]]:
         """Train."""
         make, settings, size = (LOOPS | LONGER)[self.loop]
@@ -126,11 +128,7 @@ class Runs:
 
     def __init__(self, path: Path) -> None:
         self.path, self.found = path, dict[Run, list[dict[str, float]]]()
-        for line in path.read_text().splitlines() if path.exists() else []:
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
+        for row in read_lines(path):
             self.found[Run(**row["run"])] = row["curve"]
 
     def __call__(self, run: Run) -> list[dict[str, float]]:
@@ -140,10 +138,7 @@ class Runs:
             return whole[: 1 + (len(whole) - 1) // 3]
         if run not in self.found:
             self.found[run] = run.curve()
-            row = json.dumps({"run": vars(run), "curve": self.found[run]})
-            broken = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
-            with self.path.open("a") as file:
-                file.write("\n" * broken + row + "\n")
+            append_line(self.path, {"run": vars(run), "curve": self.found[run]})
             found = gains(self.found[run])
             print(run, {name: round(value, 3) for name, value in found.items()}, flush=True)
         return self.found[run]
@@ -151,12 +146,6 @@ class Runs:
     def best_rate(self, loop: str) -> float:
         """Return the learning rate with the largest gain of the trained reward, by runs with a seed of their own."""
         return max(RATES, key=lambda rate: gains(self(Run(loop, "dubs", rate, SEARCH_SEED)))["reward"])
-
-
-def interval(values: Sequence[float]) -> str:
-    """Mean and half of its 95 % interval, by Student's t over seeds."""
-    half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return f"{fmean(values):+.3f} ± {half:.3f}"
 
 
 def table_of(rows: Sequence[Sequence[str]]) -> str:

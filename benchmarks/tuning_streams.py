@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from tiny_joint import tiny_joint
 from tiny_joint.check import sampled
+from tuned import interval
 from tuned_joint import CALM, LOUD, bouncing, calm, level, loud, still
-from tuning import SEEDS, TASKS, Run, Runs, interval, of_seeds, table_of
+from tuning import SEEDS, TASKS, Run, Runs, of_seeds, table_of
 
 from avreward import Clip, Reward, term
 
@@ -53,11 +54,11 @@ def opposite_share(clips: Mapping[str, Sequence[Clip]]) -> float:
     return float(torch.cat(sides).float().mean())
 
 
-def routing_table(runs: Runs) -> str:
+def routing_table(runs: Runs, loops: Sequence[str]) -> str:
     """Return the gain on both held-out streams with one advantage a stream, and with their sum."""
     columns = [CALM, LOUD]
     rows = [["loop", "advantages", "reward", *columns]]
-    for loop in LOOPS:
+    for loop in loops:
         for task in REWARDS:
             found = [interval(of_seeds(runs, loop, task, RATE, n)) for n in ("reward", *columns)]
             rows.append([loop, "one a stream" if task == "routed" else "summed", *found])
@@ -68,15 +69,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("tuning_streams.jsonl"), help="where runs are kept, and go on")
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS))
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     runs = Runs(options.out)
     for seed in SEEDS:
-        for loop in LOOPS:
+        for loop in options.loops:
             for task in REWARDS:
                 runs(Run(loop, task, RATE, seed))
     print(f"{opposite_share(sampled(tiny_joint(), 32)):.0%} of the samples before training are better than the mean "
-          f"of their prompt in one stream and worse in the other\n\n{routing_table(runs)}")  # fmt: skip
+          f"of their prompt in one stream and worse in the other\n\n{routing_table(runs, options.loops)}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""Trains a video generator by policy gradients on stochastic denoising steps (Flow-GRPO, MixGRPO).
+"""Trains a video generator by policy gradients on stochastic denoising steps (Flow-GRPO).
 
-    python recipes/flow_grpo_wan.py [--seeds 0 1 2] [--updates 8] [--json out.json]
+    python recipes/flow_grpo_wan.py [--seeds 0 1 2] [--updates 12] [--json out.json]
     python recipes/flow_grpo_wan.py --prompts prompts.txt       # the published Wan 2.1, on a GPU
 
 Each update samples 8 clips for each of 2 prompts by Flow-GRPO's stochastic steps (Liu et al., 2025, arXiv:2505.05470,
-equation 9), takes advantages within each group, and replays the steps with a clipped ratio of probabilities. A window
-of three of the seven stochastic steps is trained, and slides (MixGRPO, arXiv:2507.21802); the others are Euler steps.
+equation 9), takes advantages within each group, and replays the steps with a clipped ratio of probabilities. All seven
+stochastic steps are trained; `window=3` trains a window that slides over them (MixGRPO, arXiv:2507.21802), which costs
+less and leaves more of the reward's spread to chance: with seeds 0 and 1 its gain was not above the margins below.
 Reward: a calm video, by the change between its frames; no gradient of it is used.
 
 Without a GPU the generator is `tiny_joint`, a bouncing ball, of whose two streams this reward moves the video alone.
 Judged on noise that no update saw: the reward, and held out the correlation of neighbouring frames. The control deals
-the rewards out at random within each group.
+the rewards out at random within each group. By how much each score should rise over the control (`margins`) was
+stated before the default seeds were run with these settings. The reward rises with each seed; both margins
+are missed, the held-out one by far (`docs/benchmarks/tuning.md`).
 
 The published Wan 2.1 is trained on VideoReward, with `signals` held out.
 """
@@ -22,7 +25,7 @@ from typing import Any
 import torch
 from diffusers import WanPipeline
 from tuned import Plan, Task, main
-from tuned_joint import bouncing, calm, prompted
+from tuned_joint import CALM, bouncing, calm, prompted
 
 from avreward import Reward, load_rater
 from avreward.generators import FlowGenerator
@@ -33,9 +36,9 @@ CALL: dict[str, Any] = {"num_frames": 33, "height": 480, "width": 832, "guidance
 
 
 def loop(generator: FlowGenerator, reward: Reward, seed: int) -> FlowGrpo:
-    """MixGRPO's window on Flow-GRPO."""
-    settings: dict[str, Any] = {"steps": 8, "window": 3, "window_updates": 4, "kl_weight": 0.0, "clip_range": 1e-3}
-    return FlowGrpo(generator, reward, learning_rate=3e-3, seed=seed, **settings)
+    """Flow-GRPO."""
+    settings: dict[str, Any] = {"steps": 8, "kl_weight": 0.0, "clip_range": 1e-3}
+    return FlowGrpo(generator, reward, learning_rate=1e-2, seed=seed, **settings)
 
 
 def tiny() -> Task:
@@ -53,7 +56,7 @@ def published(prompts: list[str]) -> Task:
     return prompted(load, prompts, CALL, reward, heldout, fps=16)
 
 
-PLAN = Plan(loop, updates=8, batch=2, group=8)
+PLAN = Plan(loop, updates=12, batch=2, group=8, margins={"reward": 0.5, CALM: 0.1})
 
 if __name__ == "__main__":
     main(__doc__, PLAN, tiny, published)

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import torch
 from denormals import flushed_denormals
+from scipy.stats import t
 from torch import Tensor
 
 from avreward import Clip, Reward
@@ -173,6 +174,14 @@ def compare(task: Task, plan: Plan, seeds: Sequence[int]) -> list[dict[str, Any]
             rows.append({"seed": seed, "score": name, "before": curves[0][0][name], "gain": gain,
                          "control": shuffled[name]})  # fmt: skip
     return rows
+
+
+def interval(values: Sequence[float]) -> str:
+    """Return the mean and half of its 95 % interval by Student's t over seeds; of one seed, its value."""
+    if len(values) == 1:
+        return f"{values[0]:+.3f}"
+    half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return f"{fmean(values):+.3f} ± {half:.3f}"
 
 
 def over_control(rows: Sequence[Mapping[str, Any]], score: str) -> float:

@@ -81,7 +81,7 @@ def test_the_tables(runs, monkeypatch, capsys):
     tuning.main(["--out", str(runs.path)])
     shown = capsys.readouterr().out
     half = "+0.410 ± 0.025"  # 0.40, 0.41, 0.42, and Student's t
-    assert f"| RAFT | 0.003 | 40 | 40 | 40 | 40 | {half} | +0.000 ± 0.000 | {half} | +0.000 ± 0.000 |" in shown
+    assert f"| RAFT | {RATES[1]:g} | 40 | 40 | 40 | 40 | {half} | +0.000 ± 0.000 | {half} | +0.000 ± 0.000 |" in shown
     assert "| DRaFT-3 | 1 | 35 | 3 | 12.0 | 12.0 |" in shown
     assert len(runs.path.read_text().splitlines()) == len(list(planned(Runs(runs.path), list(LOOPS))))
     found = Runs(runs.path)

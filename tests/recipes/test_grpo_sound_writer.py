@@ -30,6 +30,9 @@ def test_the_smallest_form(monkeypatch, capsys, tmp_path) -> None:
     assert first == over
     assert heldout["score"] == recipe.SCORES[1]
     assert all(value == value for value in (first | heldout).values())
+    monkeypatch.setattr(recipe, "compare", lambda seeds: torch.tensor([[list(range(6))]] * 2).float())
+    row = {"seed": 7, "before": 0.0, "gain": 2.0, "control": 4.0}
+    assert recipe.gains_over_control([7]) == [row | {"score": score} for score in recipe.SCORES]
 
 
 def test_the_held_out_pitch_is_that_of_the_tone() -> None:
