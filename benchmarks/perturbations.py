@@ -51,9 +51,9 @@ SEVERITIES: dict[str, tuple[float, ...]] = {
 }
 NO_ATTACKS = "reversed, of these without attacks"
 KINDS = {
-    "sound quality": ("noise", "clipping", "lowpass", "dropouts", "reversed"),
-    "picture quality": ("blur", "picture_noise", "blockiness", "flicker", "frozen", "shuffled"),
-    "another clip's sound": ("swapped",),
+    "audio quality": ("noise", "clipping", "lowpass", "dropouts", "reversed"),
+    "video quality": ("blur", "picture_noise", "blockiness", "flicker", "frozen", "shuffled"),
+    "another clip's audio": ("swapped",),
     "shift of 0.5 and 1 s": ("shift 0.5", "shift 1.0"),
 }
 

@@ -30,8 +30,8 @@ def test_wins_losses_and_ties_are_counted_with_their_interval():
     assert table["blur 4.8"]["overall"] == 0.0
     assert table["blur 1.2"]["no effect"] == 1
     assert table["lowpass 8000.0"]["n"] == 0
-    assert table["all: picture quality"]["dimension"] == pytest.approx(4 / 6)
-    low, high = table["all: picture quality"]["dimension interval"]
+    assert table["all: video quality"]["dimension"] == pytest.approx(4 / 6)
+    low, high = table["all: video quality"]["dimension interval"]
     assert low < 4 / 6 < high
 
 
