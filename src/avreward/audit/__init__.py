@@ -1,4 +1,4 @@
-"""Audit rewards: probes with degenerate inputs, gradient ascent, gradient noise, and what a reward depends on."""
+"""Audit rewards: probes with degenerate inputs, attacks, a leaderboard, gradient noise, what a reward depends on."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,10 @@ from avreward._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from avreward.audit._attribute import attribute as attribute
+    from avreward.audit._leaderboard import leaderboard as leaderboard
+    from avreward.audit._leaderboard_rows import Exploit as Exploit
+    from avreward.audit._leaderboard_rows import Leaderboard as Leaderboard
+    from avreward.audit._leaderboard_rows import LeaderboardRow as LeaderboardRow
     from avreward.audit.ascent import Ascent as Ascent
     from avreward.audit.ascent import ascend as ascend
     from avreward.audit.ascent import climb as climb
@@ -21,6 +25,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "_attribute": ["attribute"],
+        "_leaderboard": ["leaderboard"],
+        "_leaderboard_rows": ["Exploit", "Leaderboard", "LeaderboardRow"],
         "ascent": ["Ascent", "ascend", "climb"],
         "attribution": ["Attribution", "MomentEffects", "RegionEffects"],
         "gradient_noise": ["gradient_snr"],

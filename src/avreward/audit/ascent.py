@@ -196,6 +196,11 @@ def climb(
     for name, clip in zip(called, clips, strict=True):
         step(f"{name}: gradient ascent")
         ways.append(ascend(reward, clip, held_out=held_out, steps=steps, name=name))
+    return summarized(ways, steps, real)
+
+
+def summarized(ways: Sequence[Ascent], steps: int, real: tuple[Values | None, Values | None] = (None, None)) -> Climb:
+    """Return the summary of attacks of `steps` steps; see `climb`."""
     full = [way for way in ways if len(way.trained) == steps + 1]
     mine, theirs = [way.trained for way in full], [way.held_out for way in full]
     pairs = [(a[-1] - a[0], b[-1] - b[0]) for a, b in zip(mine, theirs, strict=True) if _both(b[0], b[-1])]  # type: ignore[operator]

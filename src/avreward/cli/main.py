@@ -32,7 +32,7 @@ from avreward.cli import (
     verify,
 )
 from avreward.cli._common import INTERRUPTED, NOTHING, PIPE_CLOSED, RESOURCES, TOLD, USAGE, complain
-from avreward.cli.people import ask, evaluate, study
+from avreward.cli.people import ask, evaluate, leaderboard, study
 from avreward.cli.scale import serve
 from avreward.cli.training import distill, perturb, teach, tune
 from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, describe
@@ -156,6 +156,7 @@ for command in (
     study.study,
     dub.dub,
     probe.probe,
+    leaderboard.leaderboard,
     raters.raters,
     train.train,
     tune.tune,

@@ -1,4 +1,4 @@
-"""HTML pages: rankings, comparisons of systems, preference pairs, reward cards, best-of-N curves and tuning runs."""
+"""HTML pages: rankings, comparisons of systems, preference pairs, reward cards, leaderboards, curves, tuning runs."""
 
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from avreward.report.curve_page import write_curve as write_curve
     from avreward.report.data import FailedFile as FailedFile
     from avreward.report.data import Page as Page
+    from avreward.report.leaderboard_page import write_leaderboard as write_leaderboard
     from avreward.report.page import write_page as write_page
     from avreward.report.pairs_page import write_pairs_page as write_pairs_page
     from avreward.report.tuning_page import TuningPage as TuningPage
@@ -32,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "compare_page": ["write_comparison"],
         "curve_page": ["write_curve"],
         "data": ["FailedFile", "Page"],
+        "leaderboard_page": ["write_leaderboard"],
         "page": ["write_page"],
         "pairs_page": ["write_pairs_page"],
         "tuning_page": ["TuningPage", "TuningSample", "write_tuning_page"],
