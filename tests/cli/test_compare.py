@@ -234,3 +234,22 @@ def test_wrong_items(run, answers, table):
     result = run("compare", table, "--items", answers / "items.json")
     assert result.exit_code == 2
     assert "is scored already" in result.stderr
+
+
+def test_many_scores_are_rows_so_that_their_names_are_whole(run, tmp_path) -> None:
+    names = [f"toy.{name}_of_the_clip" for name in ("audio", "video", "speech", "lips", "prompt")]
+    rng = np.random.default_rng(0)
+    rows = [
+        {"clip": f"dubs/{group}/{system}.mp4", "group": f"dubs/{group}", "prompt": "music",
+         **dict.fromkeys(names, rng.normal())}
+        for group in range(8)
+        for system in ("base", "tuned")
+    ]  # fmt: skip
+    result = run("compare", write(tmp_path / "scores.csv", rows, names, "parent"), "--by", "prompt")
+    assert result.exit_code == 0, result.stderr
+    lines = [line.split() for line in result.stdout.splitlines()]
+    heads = [line for line in lines if "Score" in line[:2]]
+    assert [line[:-2] for line in heads if {"base", "tuned"} == set(line[-2:])] == [["Score"], ["Category", "Score"]]
+    for name in names:
+        assert any(line[:1] == [name] for line in lines)
+        assert any(line[:2] == ["music", name] and len(line) == 4 for line in lines)

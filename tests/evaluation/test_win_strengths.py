@@ -62,3 +62,13 @@ def test_a_missing_system_and_a_single_group():
     found, _, _ = win_strengths(wins, 0.95)
     assert found[2] > found[1] > found[0]
     assert np.isfinite(win_strengths(wins[:1, :2, :2], 0.95)).all()
+
+
+def test_equal_systems_have_strengths_of_exactly_zero() -> None:
+    wins = np.full((2, 3, 3), np.nan)
+    for group, shares in enumerate(((1.0, 1.0, 1.0), (1.0, 0.0, 0.0))):
+        for (first, second), share in zip(((0, 1), (0, 2), (1, 2)), shares, strict=True):
+            wins[group, first, second], wins[group, second, first] = share, 1 - share
+    found, _, _ = win_strengths(wins, 0.95)
+    assert found[2] == 0
+    assert found[0] > 0.1

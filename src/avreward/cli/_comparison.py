@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from avreward.evaluation.fine_tune import FineTuneVerdict
     from avreward.evaluation.systems import SystemComparison
 
+ACROSS = 4
+"""More scores than these are printed as rows, since their names do not fit beside each other."""
+
 
 def print_comparison(found: SystemComparison, verdicts: list[FineTuneVerdict]) -> None:
     """Print what was found on standard output."""
-    from avreward.evaluation._system_words import amount
     from avreward.report.compare_page import size_of
 
     out = stdout()
@@ -31,12 +33,7 @@ def print_comparison(found: SystemComparison, verdicts: list[FineTuneVerdict]) -
         say(f"{verdict.after}: {verdict.text}." if len(verdicts) > 1 else f"{verdict.text}.")
     for sentence in () if verdicts else found.verdicts:
         say(f"{sentence}.")
-    names = [f"{name} ↓" if name in found.lower else name for name in found.dimensions]
-    means = _table("System", *names)
-    for system in found.systems:
-        cells = [found.score(dimension, system) for dimension in found.dimensions]
-        means.add_row(cell(system), *(f"{amount(one.mean)} [{amount(one.low)}, {amount(one.high)}]" for one in cells))
-    out.print(means)
+    out.print(_means(found))
     first = found.dimensions[0]
     chosen = [found.difference(name, v.after, v.before) for v in verdicts for name in found.dimensions]
     pairs = [one for one in chosen if one is not None] or [
@@ -46,16 +43,51 @@ def print_comparison(found: SystemComparison, verdicts: list[FineTuneVerdict]) -
     if len(found.systems) > 2:
         out.print(_wins(found, first))
     if found.categories:
-        rows = _table("Category", "System", "Groups", *found.dimensions)
-        for row in found.category_rows():
-            rows.add_row(cell(row[0].category), cell(row[0].system), str(row[0].groups), *(amount(c.mean) for c in row))
-        out.print(rows)
+        out.print(_categories(found))
     hidden = len(found.differences) - len(pairs)
     if hidden and not verdicts:
         say(f"{counted(hidden, 'difference')} in other scores not shown; --differences FILE.csv has them all.")
     say(f"Brackets: {found.level:.0%} intervals over groups. Corrected: for all pairs and scores.")
     for note in found.notes:
         say(note)
+
+
+def _means(found: SystemComparison) -> Table:
+    """Return the means: a row a system, or a row a score where there are many."""
+    from avreward.evaluation._system_words import amount
+
+    def shown(dimension: str, system: str) -> str:
+        one = found.score(dimension, system)
+        return f"{amount(one.mean)} [{amount(one.low)}, {amount(one.high)}]"
+
+    heads = {name: f"{name} ↓" if name in found.lower else name for name in found.dimensions}
+    if len(heads) > ACROSS:
+        rows = _table("Score", *found.systems)
+        for name, head in heads.items():
+            rows.add_row(cell(head), *(shown(name, system) for system in found.systems))
+        return rows
+    rows = _table("System", *heads.values())
+    for system in found.systems:
+        rows.add_row(cell(system), *(shown(name, system) for name in heads))
+    return rows
+
+
+def _categories(found: SystemComparison) -> Table:
+    """Return the means by category: a row a system, or a row a score where there are many."""
+    from avreward.evaluation._system_words import amount
+
+    if len(found.dimensions) > ACROSS:
+        rows = _table("Category", "Score", *found.systems)
+        cells = {(one.category, one.dimension, one.system): one for one in found.categories}
+        for category in sorted({one.category for one in found.categories}):
+            for name in found.dimensions:
+                means = [amount(cells[category, name, system].mean) for system in found.systems]
+                rows.add_row(*map(cell, (category, name, *means)))
+        return rows
+    rows = _table("Category", "System", "Groups", *found.dimensions)
+    for row in found.category_rows():
+        rows.add_row(cell(row[0].category), cell(row[0].system), str(row[0].groups), *(amount(c.mean) for c in row))
+    return rows
 
 
 def _differences(pairs: Sequence[SystemDifference]) -> Table:

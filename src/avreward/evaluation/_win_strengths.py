@@ -57,4 +57,6 @@ def _fit(counts: Array) -> tuple[Array, Array]:
         if np.abs(step).max() < CLOSE:
             break
     inverse = np.linalg.inv(information[0]) - level
-    return at - at.mean(axis=1, keepdims=True), np.maximum(inverse.diagonal(), 0.0)
+    at = at - at.mean(axis=1, keepdims=True)
+    at[np.abs(at) < CLOSE] = 0.0  # equal strengths, to within the steps
+    return at, np.maximum(inverse.diagonal(), 0.0)
