@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
+from avreward.cli import _common as common
 from avreward.errors import AvrewardError
 
 
@@ -148,3 +151,18 @@ def test_the_package_is_a_command():
     done = subprocess.run([sys.executable, "-m", "avreward", "--version"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
+
+
+def test_a_terminal_is_told_what_is_loaded(monkeypatch):
+    shown = Console(file=StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(common, "stderr", lambda: shown)
+    with common.waiting("Loading [b]a\nb"):
+        pass
+    assert common.rater_of("signals").name == "signals"
+    text = shown.file.getvalue()
+    assert "Loading [b]a\\nb" in text
+    assert "Loading signals" in text
+    monkeypatch.setattr(common, "TOLD", common.Told(quiet=True))
+    with common.waiting("Loading much"):
+        pass
+    assert "much" not in shown.file.getvalue()

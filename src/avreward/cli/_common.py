@@ -164,14 +164,26 @@ def progress(label: str, total: int) -> Iterator[Step]:
         yield step
 
 
+@contextmanager
+def waiting(doing: str) -> Iterator[None]:
+    """Say on standard error, if that is a terminal, what is waited for."""
+    console = stderr()
+    if TOLD.quiet or not console.is_terminal:
+        yield
+        return
+    with console.status(cell(doing)):
+        yield
+
+
 def rater_of(name: str, option: str = "--rater") -> Rater:
     """Return the rater called `name`; an unknown name is a usage error of `option`."""
-    from avreward.raters._user_file import names_code, rater_in_file
-    from avreward.raters.hub import load_rater
-
     try:
-        rater = rater_in_file(name) if names_code(name) else load_rater(name)
-        _ = rater.name, rater.dimensions, rater.fingerprint  # one that lacks them fails here, not while rating
+        with waiting(f"Loading {name}"):
+            from avreward.raters._user_file import names_code, rater_in_file
+            from avreward.raters.hub import load_rater
+
+            rater = rater_in_file(name) if names_code(name) else load_rater(name)
+            _ = rater.name, rater.dimensions, rater.fingerprint  # one that lacks them fails here, not while rating
     except (KeyError, ValueError, AvrewardError) as error:
         raise typer.BadParameter(_text(error), param_hint=option) from error
     except Exception as error:  # the code of a user or of another package
@@ -217,7 +229,7 @@ def reward_of(text: str | None, raters: Mapping[str, Rater] | Rater, option: str
     given = {raters.name: raters} if isinstance(raters, Single) else dict(raters)
     if not given and (text is None or reward_file(text) is None):
         given = raters_of(["signals"])
-    with _warnings_in_one_line():
+    with _warnings_in_one_line(), waiting(f"Loading {'overall' if text is None else text}"):
         try:
             return load_reward(_what_counts(given) if text is None else text, given)
         except (AvrewardError, ValueError) as error:
