@@ -113,8 +113,9 @@ def trl_reward(
         asynchronous (`bool`): whether the function is a coroutine.
 
     >>> judge = trl_reward(rater["audio_quality"])
-    >>> [round(value) for value in judge(prompts=["fireworks"] * 2, completions=["dub1.mp4", "dub2.mp4"])]
-    [55, 84]
+    >>> first, second = judge(prompts=["fireworks"] * 2, completions=["dub1.mp4", "dub2.mp4"])
+    >>> second > first + 20
+    True
     >>> trainer = GRPOTrainer(model, reward_funcs=judge, train_dataset=dataset)  # doctest: +SKIP
     """
     reward = as_reward(reward)
