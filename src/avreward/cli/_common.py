@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -168,10 +168,7 @@ def progress(label: str, total: int) -> Iterator[Step]:
 def waiting(doing: str) -> Iterator[None]:
     """Say on standard error, if that is a terminal, what is waited for."""
     console = stderr()
-    if TOLD.quiet or not console.is_terminal:
-        yield
-        return
-    with console.status(cell(doing)):
+    with console.status(cell(doing)) if console.is_terminal and not TOLD.quiet else nullcontext():
         yield
 
 
