@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from avreward.errors import AvrewardError
 from avreward.raters.lmm._prefix import Past, PrefixCache
+from avreward.raters.lmm._shared_attention import common_beginning, sharing
 from avreward.raters.lmm._template import Rendered
 from avreward.raters.lmm._tree import PrefixNode, PrefixUnit, grow, units
 from avreward.raters.lmm.backbone import Backbone
@@ -101,15 +102,17 @@ def _run(
     axes = _padded(where).permute(2, 0, 1).to(mask.device)  # (axes, rows, length)
     keep = any(row.node.children for row in level)
     layers = backbone.language.config.num_hidden_layers
-    cache = PrefixCache(layers, past, parents, keep) if keep or past is not None else None
-    output = backbone.language(
-        inputs_embeds=_padded(embeds),
-        attention_mask=mask.long(),
-        position_ids=axes[0] if len(axes) == 1 else axes,
-        past_key_values=cache,
-        use_cache=cache is not None,
-        **_deep(pieces, own_mask),
-    ).last_hidden_state
+    common = common_beginning(backbone.language, past, parents)
+    cache = PrefixCache(layers, past, parents, keep, common is not None) if keep or past is not None else None
+    with sharing(backbone.language, common):
+        output = backbone.language(
+            inputs_embeds=_padded(embeds),
+            attention_mask=mask.long(),
+            position_ids=axes[0] if len(axes) == 1 else axes,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            **_deep(pieces, own_mask),
+        ).last_hidden_state
     following: list[_Sequence] = []
     for i, row in enumerate(level):
         hidden = (*row.before, output[i, : row.stop - row.start])

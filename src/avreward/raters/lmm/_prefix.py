@@ -41,23 +41,24 @@ def _kept(states: Tensor, row: int, there: Tensor) -> Tensor:
 class _CacheLayer(DynamicLayer):
     """The cache of one decoder layer: gives each row its past, and keeps new entries only if `keep` is set.
 
+    If the past is held `apart`, rows get their own entries alone; see `avreward.raters.lmm._shared_attention`.
     Nothing is changed in place, so that a layer may be run again for its gradient (checkpointing).
     """
 
-    def __init__(self, past: tuple[Tensor, Tensor] | None, rows: Tensor | None, keep: bool) -> None:
+    def __init__(self, past: tuple[Tensor, Tensor] | None, rows: Tensor | None, keep: bool, apart: bool) -> None:
         super().__init__()
-        self.past, self.rows, self.keep = past, rows, keep
+        self.past, self.rows, self.keep, self.apart = past, rows, keep, apart
         self.kept: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Return the past keys and values of each row, followed by the new ones."""
-        new = key_states, value_states
-        if self.past is not None and self.rows is not None:
+        own = whole = key_states, value_states
+        if self.past is not None and self.rows is not None and (self.keep or not self.apart):
             rows = self.rows.to(key_states.device)  # layers may be on several devices
-            new = tuple(torch.cat([old[rows], add], dim=-2) for old, add in zip(self.past, new, strict=True))  # type: ignore[assignment]
+            whole = tuple(torch.cat([old[rows], add], dim=-2) for old, add in zip(self.past, own, strict=True))  # type: ignore[assignment]
         if self.keep:
-            self.kept = new
-        return new
+            self.kept = whole
+        return own if self.apart else whole
 
     def get_seq_length(self) -> int:
         """Return the number of earlier positions."""
@@ -67,12 +68,20 @@ class _CacheLayer(DynamicLayer):
 class PrefixCache(Cache):
     """The cache for one decoder call: row i continues row `rows[i]` of `past`.
 
-    Rows that share a past copy it only when the layer that needs it is computed.
+    Rows that share a past copy it only when the layer that needs it is computed; not if it is held `apart`.
     """
 
-    def __init__(self, layers: int, past: Past | None = None, rows: Sequence[int] = (), keep: bool = False) -> None:
+    def __init__(
+        self,
+        layers: int,
+        past: Past | None = None,
+        rows: Sequence[int] = (),
+        keep: bool = False,
+        apart: bool = False,
+    ) -> None:
         index = None if past is None else torch.tensor(rows, device=past.mask.device)
-        super().__init__(layers=[_CacheLayer(past.layers[i] if past else None, index, keep) for i in range(layers)])
+        each = [past.layers[i] if past else None for i in range(layers)]
+        super().__init__(layers=[_CacheLayer(own, index, keep, apart) for own in each])
 
     def kept(self, mask: Tensor) -> Past:
         """Return the cache that the next level continues; `mask`: bool (rows, length) of all positions so far."""

@@ -19,6 +19,7 @@ from avreward.raters.base import Sample, Track, Work
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.lmm._comparison import compare
 from avreward.raters.lmm._decoding import read
+from avreward.raters.lmm._shared_attention import attention_name
 from avreward.raters.lmm._template import Rendered, fields, has_text, render, why_no_text
 from avreward.raters.lmm._version import VERSION
 from avreward.raters.lmm.backbone import Backbone
@@ -111,7 +112,7 @@ class LmmRater(NetworkRater):
             **self.backbone.settings,
             "rounding": self.backbone.rounding,
             "dtype": str(language.dtype).removeprefix("torch."),
-            "attention": str(getattr(language.config, "_attn_implementation", "")),
+            "attention": attention_name(language),
         }
 
     def reads(self, dimension: str | None = None) -> frozenset[str]:
