@@ -146,3 +146,11 @@ def test_what_is_refused():
         leaderboard({"a": calm["calm"]}, clips, groups, preferences=[(0, 9)])
     with pytest.raises(AvrewardError, match="a: expected a reward for some clip, got none"):
         leaderboard({"a": calm["calm"]}, [Clip(video=torch.rand(2, 3, 8, 8), fps=4)], ["x"])
+
+
+def test_clips_of_one_name_are_all_told():
+    clips, groups = sounds(2, 2)
+    mute = [Clip(video=torch.rand(2, 3, 8, 8), fps=4) for _ in range(3)]
+    found = leaderboard({"calm": calm["calm"]}, [*clips, *mute], [*groups, 2, 3, 4], attacked=0)
+    assert [name for name, _ in found.failed] == [clip.name for clip in mute]
+    assert all("no audio" in why for _, why in found.failed)

@@ -71,14 +71,23 @@ def test_the_risk_holds_in_as_many_calibrations_as_stated(decision, with_sigma):
 
 
 def test_the_p_value_is_exact_for_yes_and_no_and_holds_for_shares():
-    assert risk_p_value(np.array([1.0, 0.0, 0.0]), 0.5) == pytest.approx(0.5)
-    assert risk_p_value(np.zeros(10), 0.2) == pytest.approx(0.8**10)
-    assert risk_p_value(np.full(10, 0.3), 0.2) == 1.0
+    assert risk_p_value(np.array([1.0, 0.0, 0.0]), 0.5, yes_or_no=True) == pytest.approx(0.5)
+    assert risk_p_value(np.zeros(10), 0.2, yes_or_no=True) == pytest.approx(0.8**10)
+    assert risk_p_value(np.full(10, 0.3), 0.2, yes_or_no=False) == 1.0
     random = np.random.default_rng(0)
-    small = sum(risk_p_value(random.beta(0.2, 1.8, 80), 0.1) <= 0.1 for _ in range(400))  # a mean of just 0.1
+    drawn = (random.beta(0.2, 1.8, 80) for _ in range(400))  # a mean of just 0.1
+    small = sum(risk_p_value(losses, 0.1, yes_or_no=False) <= 0.1 for losses in drawn)
     assert small <= stats.binom.ppf(0.999, 400, 0.1)
     assert fewest_groups(0.1, 0.95) == 29
     assert 0.9**28 > 0.05 >= 0.9**29
+    assert fewest_groups(1e-20, 0.95) > 10**15
+
+
+def test_the_test_of_a_risk_is_not_chosen_by_the_losses():
+    losses = np.repeat([1.0, 0.0], [3, 97])
+    exact, bound = (risk_p_value(losses, 0.1, yes_or_no=known) for known in (True, False))
+    assert exact == pytest.approx(stats.binom.cdf(3, 100, 0.1))
+    assert bound > exact
 
 
 def test_losses_of_groups():
@@ -137,3 +146,39 @@ def test_what_is_refused():
     loose = scores(truth + 6 * random.normal(size=len(truth)), toy.dimensions[0]), scores(truth, slow.dimensions[0])
     with pytest.raises(AvrewardError, match="accept a larger risk, or use slow alone"):
         cascade_rule((toy, "power"), (slow, "peak"), *loose, names, risk=0.02)
+
+
+def test_settings_that_cannot_be_used_are_refused_before_rating():
+    random = np.random.default_rng(0)
+    for wrong in ({"risk": "0.1"}, {"risk": 10**400}, {"confidence": None}, {"seed": -1}, {"seed": 0.5}):
+        with pytest.raises(ArgumentError, match=f"{next(iter(wrong))}: expected "):
+            fitted(random, 120, "best", False, **{"risk": 0.1, **wrong})
+    quick = Toy("quick")
+    with pytest.raises(ArgumentError, match="seed: expected "):
+        calibrate_cascade((quick, "power"), (Peak("slow"), "peak"), [sound(0.1)] * 100, [0, 1] * 50, seed=-1)
+    assert not quick.calls
+    with pytest.raises(ArgumentError, match="groups: expected at least"):
+        fitted(random, 120, "best", False, 1e-20)
+    rule = fitted(random, 120, "best", False, np.float64(0.2), confidence=np.float32(0.9))
+    assert {type(value) for value in rule.record.values()} <= {float, int, str, list}
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_without_any_known_sigma_the_score_is_read(unknown):
+    random = np.random.default_rng(0)
+    cheap, truth, _ = drawn(random, 120, False, 0.3)
+    toy, slow, names = Toy("quick"), Peak("slow"), np.repeat(np.arange(120), CLIPS).tolist()
+    second = scores(truth, slow.dimensions[0])
+    given = scores(cheap, toy.dimensions[0], np.full(len(cheap), unknown)), scores(cheap, toy.dimensions[0])
+    found, same = (cascade_rule((toy, "power"), (slow, "peak"), first, second, names) for first in given)
+    assert found == same
+    assert found.reads == "score"
+
+
+def test_equal_sigmas_give_no_cascade_that_always_asks():
+    random = np.random.default_rng(0)
+    cheap, truth, _ = drawn(random, 120, False)
+    toy, slow, names = Toy("quick"), Peak("slow"), np.repeat(np.arange(120), CLIPS).tolist()
+    first = scores(cheap, toy.dimensions[0], np.full(len(cheap), 0.7))
+    with pytest.raises(AvrewardError, match="accept a larger risk, or use slow alone"):
+        cascade_rule((toy, "power"), (slow, "peak"), first, scores(truth, slow.dimensions[0]), names)

@@ -18,7 +18,7 @@ def board():
                        {"gradient": nothing, "search": Exploit(1.5, -0.25, 0.5, 4), "edits": nothing}, 0.01, 0.31, ())
         for name in ("=evil()", "<script>alert(1)</script>" * 3)
     )  # fmt: skip
-    return Leaderboard(rows, 120, 40, {"averylongfilename" * 9 + ".mp4": "it is <damaged>"}, ("A note.",))
+    return Leaderboard(rows, 120, 40, (("averylongfilename" * 9 + ".mp4", "it is <damaged>"),), ("A note.",))
 
 
 def test_table_and_json(tmp_path):

@@ -23,6 +23,7 @@ from avreward.rewards.base import Reward
 Numbers = NDArray[np.float64]
 ATTACKED, AT_ONCE, DRAWS = 4, 8, 1000  # clips that are attacked; rated together; of the bootstrap
 NOTHING = (math.nan, math.nan, math.nan)
+NO_REASON = "its reward is not a finite number"
 
 
 def leaderboard(
@@ -70,7 +71,7 @@ def leaderboard(
     chosen = {name: as_reward(reward, name) for name, reward in rewards.items()}
     values: dict[str, Numbers] = {}
     seconds: dict[str, float] = {}
-    failed: dict[str, str] = {}
+    failed: dict[int, str] = {}  # by the number of the clip: names may be the same
     for name, reward in chosen.items():
         values[name], seconds[name] = _rated(name, reward, clips, failed, step)
     rated = np.any([np.isfinite(v) for v in values.values()], 0)
@@ -88,7 +89,7 @@ def leaderboard(
         agreement = _agreement(values[name], preferences, group)
         rows.append(LeaderboardRow(name, repr(reward), int(np.isfinite(values[name]).sum()), agreement[0], agreement[1],
                                    best[0], best[1], exploits, shift, seconds[name], tuple(others)))  # fmt: skip
-    left = {clip.name: failed[clip.name] for i, clip in enumerate(clips) if not rated[i] and clip.name in failed}
+    left = tuple((clip.name, failed.get(i, NO_REASON)) for i, clip in enumerate(clips) if not rated[i])
     return Leaderboard(tuple(rows), len(clips), len(set(groups)), left, tuple(_notes(rows, preferences)))
 
 
@@ -98,7 +99,7 @@ def pieces(rewards: int, clips: int, attacked: int = ATTACKED) -> int:
 
 
 def _rated(
-    name: str, reward: Reward, clips: Sequence[Clip], failed: dict[str, str], step: Callable[[str], None]
+    name: str, reward: Reward, clips: Sequence[Clip], failed: dict[int, str], step: Callable[[str], None]
 ) -> tuple[Numbers, float]:
     """Return the rewards of the clips, NaN where missing, and the seconds a clip."""
     values: list[float] = []
@@ -108,7 +109,7 @@ def _rated(
         with torch.no_grad():
             found = reward.evaluate(part)
         values += [float(v) if there else math.nan for v, there in zip(found.values, found.present, strict=True)]
-        failed.update({clip.name: why for clip, why in zip(part, found.reasons, strict=True) if why})
+        failed.update({start + k: why for k, why in enumerate(found.reasons) if why})
         for clip in part:
             step(f"{name}: {clip.name}")
     spent = time.perf_counter() - begun

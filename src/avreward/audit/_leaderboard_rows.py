@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from avreward._display import Shown, ShownAsTable, counted
@@ -73,14 +73,14 @@ class Leaderboard(ShownAsTable):
     Attributes:
         rows: one a reward.
         clips, groups: how many.
-        failed: clip → why no reward rates it.
+        failed: (name, why) of each clip that no reward rates; clips may have the same name.
         notes: what a reader has to know.
     """
 
     rows: tuple[LeaderboardRow, ...]
     clips: int
     groups: int
-    failed: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
     def _shown(self) -> Shown:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral, Real
 from typing import get_args
 
 import numpy as np
@@ -30,16 +31,27 @@ FITTED, FEWEST = 1 / 3, 5  # share of the groups that line and levels are from; 
 
 @dataclass(frozen=True)
 class _Data:
-    """Scores where more is better, of clips that both raters rated: read for the rule, and the group of each."""
+    """Scores where more is better, of clips that both raters rated; sigma of the cheap ones, infinite if unknown."""
 
     cheap: Numbers
     expensive: Numbers
-    read: Numbers
+    sigma: Numbers
     group: NDArray[np.int64]
 
     def only(self, groups: NDArray[np.int64]) -> _Data:
         keep = np.isin(self.group, groups)
-        return _Data(self.cheap[keep], self.expensive[keep], self.read[keep], self.group[keep])
+        return _Data(self.cheap[keep], self.expensive[keep], self.sigma[keep], self.group[keep])
+
+    def read(self, reads: Read) -> Numbers:
+        return self.sigma if reads == "sigma" else self.cheap
+
+
+class FewGroupsError(ArgumentError):
+    """Too few groups for a risk."""
+
+
+class NoRuleError(AvrewardError):
+    """No rule is shown to keep a risk."""
 
 
 def calibrate_cascade(
@@ -86,7 +98,7 @@ def calibrate_cascade(
     check_cascade((cheap[0], cheap[0].dimension(cheap[1])), (expensive[0], expensive[0].dimension(expensive[1])))
     if len(groups) != len(clips):
         raise ArgumentError("groups", f"one a clip ({len(clips)})", Described(str(len(groups))))
-    _check_settings(decision, risk, confidence)
+    check_settings(decision, risk, confidence, seed)
     check_group_count(numbered(groups) if len(groups) else np.zeros(0, np.int64), risk, confidence)  # before rating
     with torch.no_grad():
         first, second = cheap[0](clips), expensive[0](clips)
@@ -109,25 +121,26 @@ def cascade_rule(
     seed: int = 0,
 ) -> CascadeRule:
     """Return the rule that `calibrate_cascade` finds, from scores of both raters for the same clips."""
-    _check_settings(decision, risk, confidence)
-    reads: Read = "score" if first.sigma is None else "sigma"
+    check_settings(decision, risk, confidence, seed)
+    risk, confidence = float(risk), float(confidence)
     data, signs = _data(cheap, expensive, first, second, groups)
     usable = check_group_count(data.group, risk, confidence)
     order = np.random.default_rng(seed).permutation(usable)
     cut = max(FEWEST, int(len(order) * FITTED))
     fitted, tested = data.only(order[:cut]), data.only(order[cut:])
+    reads: Read = "sigma" if np.isfinite(fitted.sigma).any() else "score"
     slope, intercept = _line(fitted, reads, cheap, expensive)
     found: tuple[float, float, float, float] | None = None
-    for low, high in _intervals(fitted.read, reads, decision):
-        asked = (tested.read >= low) & (tested.read <= high)
+    for low, high in _intervals(fitted.read(reads), reads, decision):
+        asked = (tested.read(reads) >= low) & (tested.read(reads) <= high)
         made = np.where(asked, tested.expensive, slope * tested.cheap + intercept)
         losses = group_losses(made, tested.expensive, tested.group, decision)
-        if risk_p_value(losses, risk) > 1 - confidence:
+        if risk_p_value(losses, risk, yes_or_no=decision == "best") > 1 - confidence:
             break
         found = low, high, float(losses.mean()), float(asked.mean())
-    if found is None:
+    if found is None or found[3] == 1.0:
         names = (f"{rater.name}.{dimension}" for rater, dimension in (cheap, expensive))
-        raise AvrewardError(
+        raise NoRuleError(
             f"cascade: expected that {next(names)} decides some clips as {next(names)} "
             f"does, at a risk of {risk:g}, got none; accept a larger risk, or use {expensive[0].name} alone"
         )
@@ -180,7 +193,7 @@ _LOSSES: dict[str, Callable[[Numbers, Numbers], float]] = {"best": _best_loss, "
 
 
 def check_group_count(group: NDArray[np.int64], risk: float, confidence: float) -> NDArray[np.int64]:
-    """Return the groups of two clips or more; raise `ArgumentError` if they are too few for a risk."""
+    """Return the groups of two clips or more; raise `FewGroupsError` if they are too few for a risk."""
     numbers, counts = np.unique(group, return_counts=True)
     usable = numbers[counts > 1]
     needed = fewest_groups(risk, confidence)
@@ -188,16 +201,19 @@ def check_group_count(group: NDArray[np.int64], risk: float, confidence: float) 
     if len(usable) < wanted:
         expected = f"at least {wanted} groups of two rated clips or more, for a risk of {risk:g} at {confidence:g}"
         got = Described(str(len(usable)) if len(usable) else "none")
-        raise ArgumentError("groups", expected, got, "rate more groups, or accept a larger risk")
+        raise FewGroupsError("groups", expected, got, "rate more groups, or accept a larger risk")
     return np.asarray(usable)
 
 
-def _check_settings(decision: str, risk: float, confidence: float) -> None:
+def check_settings(decision: object, risk: object, confidence: object, seed: object) -> None:
+    """Raise `ArgumentError` for settings of `calibrate_cascade` that can't be used."""
     if decision not in get_args(Decision):
         raise unknown_name("decision", decision, get_args(Decision))
     for name, value in (("risk", risk), ("confidence", confidence)):
-        if not 0 < value < 1:
+        if not (isinstance(value, Real) and 0 < value < 1):  # type: ignore[operator]  # all that are Real compare
             raise ArgumentError(name, "a number between 0 and 1, such as 0.1 and 0.95", value)
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= int(seed) < 2**63:
+        raise ArgumentError("seed", "an integer of 0 or more, below 2 ** 63", seed)
 
 
 def _data(
@@ -214,23 +230,25 @@ def _data(
         sign * scores.values[:, column].detach().double().cpu().numpy()[both]
         for sign, scores, column in zip(signs, (first, second), columns, strict=True)
     )
-    read = x if first.sigma is None else first.sigma[:, columns[0]].detach().double().cpu().numpy()[both]
-    read = np.where(np.isnan(read), np.inf, read)  # an unknown sigma is asked about
-    return _Data(x, y, read, numbered(groups)[both]), (signs[0], signs[1])
+    sigma = np.full_like(x, np.inf)
+    if first.sigma is not None:
+        given = first.sigma[:, columns[0]].detach().double().cpu().numpy()[both]
+        sigma = np.where(np.isnan(given), np.inf, given)  # an unknown sigma is asked about
+    return _Data(x, y, sigma, numbered(groups)[both]), (signs[0], signs[1])
 
 
 def _line(data: _Data, reads: Read, cheap: Part, expensive: Part) -> tuple[float, float]:
     """Return slope and intercept of the least-squares line from cheap to expensive scores; doubtful ones count less."""
     weight = np.ones_like(data.cheap)
     if reads == "sigma":
-        usual = float(np.median(data.read[np.isfinite(data.read)])) if np.isfinite(data.read).any() else 0.0
-        weight = 1 / (data.read**2 + usual**2) if usual > 0 else weight
+        usual = float(np.median(data.sigma[np.isfinite(data.sigma)]))
+        weight = 1 / (data.sigma**2 + usual**2) if usual > 0 else weight
     middle = np.average(data.cheap, weights=weight)
     spread = float((weight * (data.cheap - middle) ** 2).sum())
     slope = float((weight * (data.cheap - middle) * data.expensive).sum()) / spread if spread > 0 else 0.0
     if not slope > 0:
         names = (f"{rater.name}.{dimension}" for rater, dimension in (cheap, expensive))
-        raise AvrewardError(
+        raise NoRuleError(
             f"cascade: expected scores of {next(names)} that rise with {next(names)}, "
             "got ones that do not; choose another cheap rater"
         )

@@ -29,7 +29,8 @@ def write_leaderboard(board: Leaderboard, path: str | PathLike[str], title: str 
 
 def leaderboard_json(board: Leaderboard) -> str:
     """Return the leaderboard as JSON; a number that is not known is null."""
-    content = {"rewards": board.records(), "clips": board.clips, "groups": board.groups, "failed": dict(board.failed)}
+    failed = [{"clip": name, "reason": why} for name, why in board.failed]
+    content = {"rewards": board.records(), "clips": board.clips, "groups": board.groups, "failed": failed}
     return json.dumps({**content, "notes": list(board.notes)}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

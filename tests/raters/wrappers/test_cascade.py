@@ -127,6 +127,13 @@ def test_a_rule_comes_back_from_plain_values():
         ({key: value for key, value in found.record.items() if key != "slope"}, "slope of the rule"),
         ({**found.record, "slope": float("nan")}, "slope: expected a finite number"),
         ({**found.record, "reads": "mood"}, "reads: expected one of"),
+        ({**found.record, "slope": 10**400}, "slope: expected a finite number"),
+        ({**found.record, "risk": 1.5}, "risk: expected a number between 0 and 1"),
+        ({**found.record, "confidence": "0.95"}, "confidence: expected a number between 0 and 1"),
+        ({**found.record, "groups": 0}, "groups: expected a number of groups"),
+        ({**found.record, "wrong": -0.1}, "wrong: expected a share"),
+        ({**found.record, "asked": None}, "asked: expected a share"),
+        ({**found.record, "high": 0.1}, "low: expected a number of at most high"),
         ("all", "rule: expected what calibrate_cascade found"),
     ):
         with pytest.raises(ArgumentError, match=match):

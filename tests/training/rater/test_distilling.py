@@ -127,6 +127,25 @@ def test_the_network_prefers_the_decay_that_predicts_held_out_groups():
     assert float(head(z)[1].mean()) == pytest.approx(np.std(unseen - y), rel=0.3)
 
 
+def test_settings_are_checked_before_anything_is_rated():
+    def refuse(name):
+        raise AssertionError("it was rated")
+
+    clips = list(sounds(16, 0))
+    for wrong in ({"risk": 1.5}, {"risk": "0.1"}, {"decision": "worst"}, {"seed": -1}):
+        with pytest.raises(ArgumentError, match=f"{next(iter(wrong))}: expected "):
+            distill(load_rater("curved_teacher"), clips, dimension="pleasant", step=refuse, **wrong)
+
+
+def test_clips_of_one_name_are_all_told():
+    clips = [*sounds(20, 0), *(Clip(video=torch.rand(2, 3, 8, 8), fps=4) for _ in range(30))]
+    found = distill(load_rater("curved_teacher"), clips, dimension="pleasant")
+    assert len(found.left_out) == 30
+    assert len({name for name, _ in found.left_out}) == 1
+    with pytest.raises(ArgumentError, match=r"got 10 \(30 clips left out: no audio"):
+        distill(load_rater("curved_teacher"), clips[10:], dimension="pleasant")
+
+
 def test_what_is_refused(tmp_path):
     teacher, clips = load_rater("curved_teacher"), list(sounds(16, 0))
     with pytest.raises(ArgumentError, match="clips: expected clips of at least 15 groups, got 4"):

@@ -88,7 +88,7 @@ def leaderboard(
         raise AvrewardError(f"none of the {len(failed)} files can be opened; give at least one that can")
     with progress("Comparing", pieces(len(chosen), len(opened), attacked)) as step:
         board = compare(chosen, opened, groups, preferences=preferences, attacked=attacked, seed=seed, step=step)
-    for name, why in board.failed.items():
+    for name, why in board.failed:
         complain(f"{name}: {why}")
     if as_json:
         sys.stdout.write(leaderboard_json(board))

@@ -74,13 +74,14 @@ def distill(
             teacher, opened, groups, dimension=dimension, encoders=encoder or ("glance",),
             decision="pairs" if pairs else "best", risk=risk, seed=seed, step=step,
         )  # fmt: skip
-    for name, why in student.left_out.items():
+    for name, why in student.left_out:
         complaints(f"left out: {named(name, str(why))}")
     complaints.end("")
     written = student.save(out)
     rows = _rows(student)
     if as_json:
-        print_json_text({"rater": str(written), **rows, "left_out": student.left_out})
+        left_out = [{"clip": name, "reason": why} for name, why in student.left_out]
+        print_json_text({"rater": str(written), **rows, "left_out": left_out})
     else:
         from rich.table import Table
 

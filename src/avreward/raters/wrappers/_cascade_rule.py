@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from avreward.errors import ArgumentError, unknown_name
@@ -71,12 +72,16 @@ class CascadeRule:
             pair = isinstance(given, tuple) and len(given) == 2 and all(isinstance(one, str) for one in given)
             if not pair:
                 raise ArgumentError(name, "two texts: of the cheap and of the expensive rater", given)
-        for name in ("slope", "intercept"):
-            if not _number(getattr(self, name)) or not math.isfinite(getattr(self, name)):
-                raise ArgumentError(name, "a finite number", getattr(self, name))
-        for name in ("low", "high"):
-            if not _number(getattr(self, name)) or math.isnan(getattr(self, name)):
-                raise ArgumentError(name, "a number", getattr(self, name))
+        for name, (expected, right) in _NUMBERS.items():
+            number = _number(getattr(self, name))
+            if not right(number):
+                raise ArgumentError(name, expected, getattr(self, name), "calibrate the cascade again")
+            object.__setattr__(self, name, number)  # a plain one, for files
+        if self.low > self.high:
+            raise ArgumentError("low", f"a number of at most high ({self.high:g})", self.low)
+        if not isinstance(self.groups, Integral) or isinstance(self.groups, bool) or self.groups < 1:
+            raise ArgumentError("groups", "a number of groups", self.groups, "calibrate the cascade again")
+        object.__setattr__(self, "groups", int(self.groups))
 
     @property
     def promise(self) -> str:
@@ -111,5 +116,33 @@ def rule_from(record: Any) -> CascadeRule:
     return CascadeRule(**given)
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: Any) -> float:
+    """Return a number as a plain one; NaN for anything else, and for one that is too large."""
+    try:
+        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return math.nan
+
+
+def _between(value: float) -> bool:
+    return 0 < value < 1
+
+
+def _share(value: float) -> bool:
+    return 0 <= value <= 1
+
+
+def _known(value: float) -> bool:
+    return not math.isnan(value)
+
+
+_NUMBERS: Mapping[str, tuple[str, Callable[[float], bool]]] = {
+    "slope": ("a finite number", math.isfinite),
+    "intercept": ("a finite number", math.isfinite),
+    "low": ("a number", _known),
+    "high": ("a number", _known),
+    "risk": ("a number between 0 and 1", _between),
+    "confidence": ("a number between 0 and 1", _between),
+    "wrong": ("a share from 0 to 1", _share),
+    "asked": ("a share from 0 to 1", _share),
+}

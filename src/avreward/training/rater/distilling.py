@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.evaluation._cluster_bootstrap import clustered_intervals, numbered
-from avreward.evaluation.cascade import cascade_rule
+from avreward.evaluation.cascade import FewGroupsError, NoRuleError, cascade_rule, check_settings
 from avreward.evaluation.correlation import srcc
 from avreward.raters._tensors import dimension_of
 from avreward.raters.base import Rater
@@ -27,6 +27,7 @@ from avreward.raters.wrappers.cascade import CascadeRater
 from avreward.training.rater._distill_fit import Groups, Numbers, fit_student
 
 HELD, FEWEST, DRAWS = 0.4, 15, 1000  # share of the groups that is held out; fewest groups; of the bootstrap
+CONFIDENCE = 0.95  # of the fallback's bound
 AT_ONCE = 8  # clips
 
 
@@ -45,7 +46,7 @@ class DistilledRater:
         seconds: a clip, of student and teacher, decoding included.
         why_no_rule: why there is no rule of when to ask the teacher; empty if there is one.
         cascade_srcc: rank correlation of student with fallback and teacher; NaN without a rule.
-        left_out: clip → why it could not be used.
+        left_out: (name, why) of each clip that could not be used; clips may have the same name.
     """
 
     student: StudentRater
@@ -60,7 +61,7 @@ class DistilledRater:
     seconds: tuple[float, float]
     why_no_rule: str
     cascade_srcc: float
-    left_out: dict[str, str] = field(default_factory=dict)
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def rule(self) -> CascadeRule | None:
@@ -114,7 +115,8 @@ def distill(
         step: called with the name of each clip that is rated.
 
     Raises:
-        ArgumentError: for no encoder, one twice, lengths that differ, or fewer than fifteen groups.
+        ArgumentError: for no encoder, one twice, lengths that differ, fewer than fifteen groups, or settings that
+            `calibrate_cascade` refuses.
         AvrewardError: if the teacher's scores are all equal, or no feature is known of all clips.
 
     Example:
@@ -122,6 +124,7 @@ def distill(
         >>> found.srcc, found.seconds  # doctest: +SKIP
         >>> found.save("student")  # doctest: +SKIP
     """
+    check_settings(decision, risk, CONFIDENCE, seed)
     name = dimension_of(teacher, dimension)
     contents = list(range(len(clips))) if groups is None else list(groups)
     if len(contents) != len(clips):
@@ -133,10 +136,10 @@ def distill(
     columns = [(key, feature) for key, rater in known.items() for feature in feature_names(rater)]
     features = np.stack([_column(own[key], feature) for key, feature in columns], 1)
     rated = truth.present[:, column].cpu().numpy() & np.isfinite(features).any(1)
-    left_out = {
-        clip.name: truth.reasons[i].get(name, "no feature is known of it")
+    left_out = tuple(
+        (clip.name, truth.reasons[i].get(name, "no feature is known of it"))
         for i, clip in enumerate(clips) if not rated[i]
-    }  # fmt: skip
+    )  # fmt: skip
     rows = np.flatnonzero(rated)
     group = numbered([contents[i] for i in rows])
     _check_count(len(np.unique(group)), left_out)
@@ -193,9 +196,9 @@ def _encoders(encoders: Sequence[str | Rater]) -> dict[str, Rater]:
     return found
 
 
-def _check_count(count: int, left_out: dict[str, str] | None = None) -> None:
+def _check_count(count: int, left_out: Sequence[tuple[str, str]] = ()) -> None:
     if count < FEWEST:
-        why = f" ({len(left_out)} clips left out: {next(iter(left_out.values()))})" if left_out else ""
+        why = f" ({len(left_out)} clips left out: {left_out[0][1]})" if left_out else ""
         raise ArgumentError("clips", f"clips of at least {FEWEST} groups", Described(f"{count}{why}"), "pass more")
 
 
@@ -243,12 +246,16 @@ def _rule(
     decision: Decision, risk: float, seed: int,
 ) -> tuple[CascadeRule | None, str]:  # fmt: skip
     """Return when to ask the teacher, or why that can't be said."""
+    if teacher.dimension(name).higher_is_better is None:
+        return None, f"neither end of {teacher.name}.{name} is better"
     if np.bincount(group).max() == 1:  # independent clips: pairs of them are independent groups
         group = np.random.default_rng(seed).permutation(len(group)) // 2
     try:
         first, second = (student, student.dimensions[0].name), (teacher, name)
-        rule = cascade_rule(first, second, said, taught, group.tolist(), decision=decision, risk=risk, seed=seed)
-    except AvrewardError as error:
+        rule = cascade_rule(
+            first, second, said, taught, group.tolist(), decision=decision, risk=risk, confidence=CONFIDENCE, seed=seed
+        )
+    except (FewGroupsError, NoRuleError) as error:
         return None, str(error)
     return rule, ""
 
