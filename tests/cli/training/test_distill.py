@@ -44,3 +44,10 @@ def test_wrong_calls_cost_nothing(run, sounds, tmp_path):
     assert result.exit_code == 2
     assert "expected clips of at least 15 groups, got 2" in result.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_a_teacher_can_be_in_a_python_file(run, sounds, tmp_path):
+    result = run("distill", f"{tmp_path}/absent.py:mine", sounds / "0", "--out", tmp_path / "new")
+    assert result.exit_code == 2
+    assert "absent.py" in result.stderr
+    assert "only --rater imports" not in result.stderr

@@ -1,5 +1,6 @@
 """Distill: what a student knows of its teacher, how sure it is, how it falls back, and what is refused."""
 
+import json
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from avreward import Clip, load_rater
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.raters import Dimension, register_rater
 from avreward.raters.clip_rater import ClipRater
+from avreward.raters.listener._head_files import attribution
 from avreward.raters.listener.glance import GlanceFeatures
 from avreward.training import distill
 from avreward.training.rater._distill_fit import fit_student
@@ -144,6 +146,25 @@ def test_clips_of_one_name_are_all_told():
     assert len({name for name, _ in found.left_out}) == 1
     with pytest.raises(ArgumentError, match=r"got 10 \(30 clips left out: no audio"):
         distill(load_rater("curved_teacher"), clips[10:], dimension="pleasant")
+
+
+def test_a_student_takes_options_of_its_teacher_alone(found, tmp_path):
+    folder = found.save(tmp_path / "student")
+    with pytest.raises(ArgumentError, match="dtype: expected no such option for a student"):
+        load_rater(folder, dtype="float64")
+    with pytest.raises(ArgumentError, match="device: expected no such option for a student"):
+        load_rater(folder, device="cpu")
+    config = json.loads((folder / "config.json").read_text())
+    members = [config["teacher"], {**config["teacher"], "name": "second"}]
+    (folder / "config.json").write_text(json.dumps({**config, "teacher": {"ensemble": members, "value": "mean"}}))
+    assert load_rater(folder).name == "student"
+    with pytest.raises(AvrewardError, match="expected a teacher that load_rater makes, got one made of others"):
+        load_rater(folder, fallback=True)
+
+
+def test_the_card_names_whose_features_it_reads():
+    assert "CC BY 4.0" in " ".join(attribution({"aisfx": GlanceFeatures()}))
+    assert attribution({"glance": GlanceFeatures()}) == []
 
 
 def test_what_is_refused(tmp_path):

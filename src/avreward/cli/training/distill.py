@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from avreward.cli._common import SOME_FAILED, Complaints, cell, complain, named, print_json_text, progress, stdout
+from avreward.cli._common import (
+    SOME_FAILED,
+    Complaints,
+    cell,
+    complain,
+    named,
+    print_json_text,
+    progress,
+    rater_of,
+    stdout,
+)
 from avreward.cli._inputs import Inputs, Isolate, PromptsFile, decode_apart, listed
 
 if TYPE_CHECKING:
@@ -15,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def distill(
-    rater: Annotated[str, typer.Argument(help="The teacher: a name, a folder or an address.", show_default=False)],
+    rater: Annotated[
+        str, typer.Argument(help="The teacher: a name, a folder, an address or FILE.py:NAME.", show_default=False)
+    ],
     clips: Inputs,
     out: Annotated[Path, typer.Option(help="The folder for the student.", show_default=False)],
     dimension: Annotated[str | None, typer.Option(help="Which score. Default: overall, or the only one.")] = None,
@@ -48,13 +60,12 @@ def distill(
     """
     from avreward.clip import Clip
     from avreward.errors import AvrewardError
-    from avreward.raters.hub import load_rater
     from avreward.raters.listener._head_files import check_replaceable
     from avreward.scoring._grouping import group_of
     from avreward.training import distill as learn
 
     check_replaceable(out)
-    teacher, found, complaints = load_rater(rater), listed(clips, prompts), Complaints()
+    teacher, found, complaints = rater_of(rater, "RATER"), listed(clips, prompts), Complaints()
     decode_apart(found, isolate)
     opened: list[Clip] = []
     groups: list[object] = []

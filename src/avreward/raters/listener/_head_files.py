@@ -72,3 +72,10 @@ def check_replaceable(out: Path) -> None:
             raise ArgumentError("folder", "a new or empty folder, or one with a rater that was taught", got)
     elif out.exists() and not out.is_dir():
         raise ArgumentError("folder", "a folder", Described(f"the file {out}"))
+
+
+def attribution(encoders: Mapping[str, Rater]) -> list[str]:
+    """Return the lines of a card that name whose features a rater reads, where their licence asks for it."""
+    if "aisfx" not in encoders:
+        return []
+    return ["Features of aiSFX (A. B. Ma and A. Lerch, ISMIR 2022), CC BY 4.0; its weights are not in this folder."]

@@ -14,7 +14,7 @@ from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.checkpoints._upload import upload
 from avreward.raters.listener._card import MODEL_TYPE, preference
 from avreward.raters.listener._feature_rater import FeatureRater
-from avreward.raters.listener._head_files import save_head, saved_head
+from avreward.raters.listener._head_files import attribution, save_head, saved_head
 from avreward.raters.listener.head import PreferenceHead
 from avreward.raters.scores import Scores
 
@@ -120,8 +120,5 @@ def card_text(rater: ListenerRater) -> str:
     lines += [f"| {row['by']} | {row['pairs']} | {row['interval']} | {row['best']} |" for row in about.get("table", [])]
     lines += ["", *(f"**{warning}**" for warning in about.get("warnings", [])), ""]
     lines += ["Encoders: " + ", ".join(f"{key} ({one.fingerprint})" for key, one in rater.encoders.items()) + "."]
-    if "aisfx" in rater.encoders:
-        lines += [
-            "Features of aiSFX (A. B. Ma and A. Lerch, ISMIR 2022), CC BY 4.0; its weights are not in this folder."
-        ]
+    lines += attribution(rater.encoders)
     return "\n".join(lines) + "\n"

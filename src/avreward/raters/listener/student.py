@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from avreward.errors import AvrewardError
+from avreward.errors import ArgumentError, AvrewardError
 from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.checkpoints._upload import upload
 from avreward.raters.listener._feature_rater import FeatureRater
-from avreward.raters.listener._head_files import save_head, saved_head
+from avreward.raters.listener._head_files import attribution, save_head, saved_head
 from avreward.raters.listener._student_card import MODEL_TYPE
 from avreward.raters.listener._student_head import StudentHead
 from avreward.raters.scores import Dimension, Scores
@@ -119,10 +119,14 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, fallback:
     """Load what `StudentRater.save_pretrained` wrote; with `fallback` as a cascade that asks its teacher where unsure.
 
     Raises:
-        AvrewardError: for damaged files, an encoder or a teacher that is not there or has changed, or no rule.
+        ArgumentError: for an option of networks with weights of their own; with `fallback` the teacher takes those of
+            the machine (`device`, `device_map`, `checkpointing`).
+        AvrewardError: for damaged files, an encoder or a teacher that is not there or has changed, no rule, or a
+            teacher that `load_rater` alone can't make, such as an ensemble.
     """
     from avreward.raters.hub import load_rater
 
+    machine = _machine_options(loading, fallback)
     encoders, columns, state = saved_head(folder, config)
     members, hidden, features = config["shape"]
     head = StudentHead(features, members, hidden)
@@ -138,7 +142,21 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, fallback:
         why = "no rule of when to ask it" if student.teacher is not None else "a teacher that no file can name"
         raise AvrewardError(f"{folder}: expected a student with a teacher to fall back on, got {why}; distill it again")
     options = dict(student.teacher)
-    return CascadeRater(student, load_rater(str(options.pop("rater")), **options), rule)
+    if "rater" not in options or "calibration" in options or "streams" in options:
+        remedy = "make that teacher yourself, and use CascadeRater(student, teacher, student.rule)"
+        raise AvrewardError(f"{folder}: expected a teacher that load_rater makes, got one made of others; {remedy}")
+    return CascadeRater(student, load_rater(str(options.pop("rater")), **options, **machine), rule)
+
+
+def _machine_options(loading: Loading, fallback: bool) -> dict[str, Any]:
+    """Return the options for the teacher; raise `ArgumentError` for those that a student can't use."""
+    given = {one.name: getattr(loading, one.name) for one in fields(loading)}
+    given = {one.name: given[one.name] for one in fields(loading) if given[one.name] != one.default}
+    given.pop("revision", None)  # of the folder itself
+    for name, value in given.items():
+        if not fallback or name not in ("device", "device_map", "checkpointing"):
+            raise ArgumentError(name, "no such option for a student, which computes where its clips are", value)
+    return given
 
 
 def card_text(rater: StudentRater) -> str:
@@ -151,4 +169,5 @@ def card_text(rater: StudentRater) -> str:
     ]
     lines += ["", *(f"**{warning}**" for warning in rater.about.get("warnings", [])), ""]
     lines += ["Encoders: " + ", ".join(f"{key} ({one.fingerprint})" for key, one in rater.encoders.items()) + "."]
+    lines += attribution(rater.encoders)
     return "\n".join(lines) + "\n"

@@ -27,7 +27,8 @@ ASKED = "asked"
 class CascadeRater(WrapperRater):
     """Rates all clips with a cheap rater, and with an expensive one those that the cheap one does not settle.
 
-    One dimension, that of the expensive rater, and the detail ``asked``: 1 where the expensive rater gave the score.
+    One dimension, that of the expensive rater with the streams that both raters' scores have, and the detail
+    ``asked``: 1 where the expensive rater gave the score.
     Which clips it is asked about follows from the clip alone, by a `CascadeRule` that
     `avreward.evaluation.calibrate_cascade` finds on rated groups, with the risk that the cascade decides otherwise than
     the expensive rater alone. A clip that lacks what either rater needs has no score. A track that the cheap rater does
@@ -126,15 +127,15 @@ class CascadeRater(WrapperRater):
         reasons = [self._lacking(sample.clip, first, i) for i, sample in enumerate(samples)]
         column = first.column(self._from.name)
         asked = [i for i, why in enumerate(reasons) if not why and self._is_asked(first, i, column)]
-        answers = self._answers([samples[i].clip for i in asked], work)
+        answers = dict(zip(asked, self._answers([samples[i].clip for i in asked], work), strict=True))
         rows: list[tuple[dict[str, Tensor], dict[str, str], dict[str, tuple[str, ...]]]] = []
         sigmas: list[Tensor] = []
         for i, why in enumerate(reasons):
             if why:
                 rows.append(({}, dict.fromkeys((self._to.name, ASKED), why), {}))
                 sigmas.append(first.values.new_full((), math.nan).detach())
-            elif i in asked:
-                row, sigma = self._row_of(answers[asked.index(i)])
+            elif i in answers:
+                row, sigma = self._row_of(answers[i])
                 rows.append(row)
                 sigmas.append(sigma)
             else:
