@@ -30,6 +30,8 @@ INPUTS = {
     "study": ["clips", "--out", "o"],
     "dub": ["clips", "--provider", "folder", "--candidates", "clips", "--out", "o"],
     "tune": ["tune.yaml"],
+    "distill": ["signals", "clips", "--dimension", "audio_quality", "--out", "o"],
+    "leaderboard": ["audio_quality", "overall", "--clips", "clips"],
 }
 ELSEWHERE = {"train"}  # which counts its examples itself
 ALWAYS = {"serve"}

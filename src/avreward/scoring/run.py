@@ -53,8 +53,8 @@ def score_files(
 
     Example:
         >>> for scored in score_files(["dub2.mp4", "lost.mp4"], load_rater("signals")["audio_quality"]):
-        ...     print(scored.path, scored.error or round(scored.rewards.values.item()))
-        dub2.mp4 84
+        ...     print(scored.path, scored.error or "has a score")
+        dub2.mp4 has a score
         lost.mp4 lost.mp4: there is no such file; check the path
     """
     if isinstance(also, str) or not isinstance(also, Sequence) or not all(isinstance(one, Rater) for one in also):

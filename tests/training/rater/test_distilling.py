@@ -9,7 +9,7 @@ import torch
 
 from avreward import Clip, load_rater
 from avreward.errors import ArgumentError, AvrewardError
-from avreward.raters import Dimension, register_rater
+from avreward.raters import Dimension, register_rater, registry
 from avreward.raters.clip_rater import ClipRater
 from avreward.raters.listener._head_files import attribution
 from avreward.raters.listener.glance import GlanceFeatures
@@ -30,7 +30,13 @@ class Teacher(ClipRater):
         return {"pleasant": 100 * torch.exp(-(((level + 20) / 12) ** 2)), "constant": 0.5}
 
 
-register_rater("curved_teacher", Teacher)
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    """A teacher that has a name, for this module alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_registered", dict(registry._registered))
+        register_rater("curved_teacher", Teacher)
+        yield
 
 
 def sounds(count, seed):
