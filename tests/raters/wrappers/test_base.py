@@ -70,32 +70,15 @@ ONE = {
     DropoutPass: lambda rater: DropoutPass(rater, 0),
     AdaptedRater: lambda rater: AdaptedRater(rater, "base", None, "a", shares_tokens=False),  # type: ignore[arg-type]
 }
+TOGETHER = {"dimensions", "settings", "decoding", "load", "load_track", "module", "reads"}  # of several raters
 DIFFERS = {  # what a wrapper says itself
     CalibratedRater: {"dimensions", "settings"},
     RestrictedRater: {"dimensions"},
     DropoutPass: {"settings", "per_clip"},
     AdaptedRater: {"settings"},
     EnsembleRater: {"dimensions", "settings", "decoding", "load", "load_track", "module"},
-    CompositeRater: {
-        "dimensions",
-        "settings",
-        "decoding",
-        "load",
-        "load_track",
-        "module",
-        "reads",
-        "differentiable",
-    },
-    CascadeRater: {
-        "dimensions",
-        "settings",
-        "decoding",
-        "load",
-        "load_track",
-        "module",
-        "reads",
-        "frame_plans",
-    },
+    CompositeRater: TOGETHER | {"differentiable"},
+    CascadeRater: TOGETHER | {"frame_plans"},
     ListenerRater: {"settings"},
     StudentRater: {"settings"},
     FeatureRater: {"decoding", "load", "load_track", "reads"},

@@ -103,6 +103,8 @@ def test_fifty_choices_come_within_five_points_of_the_ceiling():
 def test_it_is_a_rater_like_any_other(taught, tmp_path):
     rater = load_rater(taught.save(tmp_path / "mine"))
     assert rater.fingerprint == taught.rater.fingerprint
+    with pytest.raises(ArgumentError, match=r"dtype: expected no such option \(a head on features"):
+        load_rater(tmp_path / "mine", dtype="float64")
     generator = torch.Generator().manual_seed(5)
     clips = [sound(generator)[0] for _ in range(3)]
     assert torch.equal(rater(clips)["preference"], taught.rater(clips)["preference"])

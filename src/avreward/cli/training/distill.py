@@ -55,8 +55,8 @@ def distill(
     """Distill a rater: fit a small differentiable network to its scores, and say how well it predicts them.
 
     The student is a folder for --rater and load_rater. It knows how sure it is; load_rater(FOLDER, fallback=True) asks
-    the teacher where it is not. All figures are from groups that it was not trained on. The exit code is 1 if clips are
-    left out, or there is no rule of when to ask the teacher.
+    the teacher where it is not. All figures but the seconds are from groups that it was not trained on. The exit code
+    is 1 if clips are left out, or there is no rule of when to ask the teacher.
     """
     from avreward.clip import Clip
     from avreward.errors import AvrewardError

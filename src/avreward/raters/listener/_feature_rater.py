@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -14,6 +17,7 @@ from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.checkpoints._fingerprint import digest, weights_hash
+from avreward.raters.checkpoints._upload import upload
 from avreward.raters.listener._encoders import features_of
 from avreward.raters.listener._version import VERSION
 from avreward.raters.listener.head import FeatureHead
@@ -100,6 +104,14 @@ class FeatureRater(WrapperRater):
         widest = functools.reduce(torch.promote_types, (value.dtype for value in values), torch.float32)
         given = torch.stack([value.to(values[0].device, widest) for value in values])
         return torch.zeros(len(self.columns), dtype=given.dtype, device=given.device).index_put((index,), given)
+
+    @abstractmethod
+    def save_pretrained(self, folder: str | PathLike[str]) -> Path:
+        """Write the head, the settings and the card to a folder that `load_rater` reads, and return it."""
+
+    def push_to_hub(self, repository: str, private: bool = True) -> str:
+        """Upload what `save_pretrained` writes to a model repository of the Hugging Face hub; return its address."""
+        return upload(self.save_pretrained, repository, private)
 
     @property
     def saved_settings(self) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -16,6 +17,9 @@ from avreward.raters.base import Rater
 from avreward.raters.listener._encoders import encoder_from
 from avreward.raters.listener._version import VERSION
 from avreward.raters.listener.head import FeatureHead
+
+if TYPE_CHECKING:
+    from avreward.raters.checkpoints.loading import Loading
 
 CONFIG, WEIGHTS, PAGE = "config.json", "model.safetensors", "README.md"
 
@@ -72,6 +76,43 @@ def check_replaceable(out: Path) -> None:
             raise ArgumentError("folder", "a new or empty folder, or one with a rater that was taught", got)
     elif out.exists() and not out.is_dir():
         raise ArgumentError("folder", "a folder", Described(f"the file {out}"))
+
+
+def card_of(
+    title: str, intro: str, about: Mapping[str, Any], encoders: Mapping[str, Rater], table: Sequence[str] = ()
+) -> str:
+    """Return the text of a model card.
+
+    Args:
+        title: its heading.
+        intro: how to load the rater, and what it gives.
+        about: what there is to say, as plain values; `warnings` stand at the end, other lists and tables are left out.
+        encoders: whose features it reads.
+        table: Markdown lines (*optional*).
+    """
+    lines = ["---", "library_name: avreward", "tags:", "- reward-model", "- video", "- audio", "---", ""]
+    lines += [f"# {title}", "", intro, ""]
+    lines += [f"- {label}: {value}" for label, value in about.items() if not isinstance(value, list | dict | None)]
+    lines += ["", *table, ""] if table else [""]
+    lines += [*(f"**{warning}**" for warning in about.get("warnings", [])), ""]
+    lines += ["Encoders: " + ", ".join(f"{key} ({one.fingerprint})" for key, one in encoders.items()) + "."]
+    return "\n".join([*lines, *attribution(encoders)]) + "\n"
+
+
+def usable_options(loading: Loading, usable: Collection[str] = ()) -> dict[str, Any]:
+    """Return the given options of `load_rater` among `usable`.
+
+    Raises:
+        ArgumentError: for another option, which a rater on features can't use: it computes where its clips are.
+    """
+    given = {one.name: getattr(loading, one.name) for one in fields(loading)}
+    given = {one.name: given[one.name] for one in fields(loading) if given[one.name] != one.default}
+    given.pop("revision", None)  # of the folder itself
+    for name, value in given.items():
+        if name not in usable:
+            expected = "no such option (a head on features computes where its clips are)"
+            raise ArgumentError(name, expected, value, "leave it out")
+    return given
 
 
 def attribution(encoders: Mapping[str, Rater]) -> list[str]:

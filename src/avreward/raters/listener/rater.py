@@ -11,10 +11,9 @@ from torch import Tensor
 
 from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Work
-from avreward.raters.checkpoints._upload import upload
 from avreward.raters.listener._card import MODEL_TYPE, preference
 from avreward.raters.listener._feature_rater import FeatureRater
-from avreward.raters.listener._head_files import attribution, save_head, saved_head
+from avreward.raters.listener._head_files import card_of, save_head, saved_head, usable_options
 from avreward.raters.listener.head import PreferenceHead
 from avreward.raters.scores import Scores
 
@@ -83,17 +82,15 @@ class ListenerRater(FeatureRater):
         config = {"model_type": MODEL_TYPE, **self.saved_settings, "about": self.about}
         return save_head(self.head, folder, config, card_text(self))
 
-    def push_to_hub(self, repository: str, private: bool = True) -> str:
-        """Upload what `save_pretrained` writes to a model repository of the Hugging Face hub; return its address."""
-        return upload(self.save_pretrained, repository, private)
-
 
 def load(folder: Path, config: Mapping[str, Any], loading: Loading) -> ListenerRater:
     """Load what `ListenerRater.save_pretrained` wrote.
 
     Raises:
+        ArgumentError: for an option of networks with weights of their own.
         AvrewardError: for damaged files, an encoder that is not there, or one with other weights or of another version.
     """
+    usable_options(loading)
     encoders, columns, state = saved_head(folder, config)
     head = PreferenceHead(state["projection"].shape[1], state["projection"].shape[0])
     head.load_state_dict({**head.state_dict(), **state})  # one that was taught without products lacks their factors
@@ -102,23 +99,8 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading) -> ListenerR
 
 def card_text(rater: ListenerRater) -> str:
     """Return the text of the model card: what it was taught from, and how well it does on what it has not seen."""
-    about = rater.about
-    lines = [
-        "---",
-        "library_name: avreward",
-        "tags:",
-        "- reward-model",
-        "- video",
-        "- audio",
-        "---",
-        "",
-        "# A taught rater",
-    ]
-    lines += ["", "Load it with `avreward.load_rater(FOLDER)`. One dimension, `preference`, in log-odds.", ""]
-    lines += [f"- {label}: {value}" for label, value in about.items() if not isinstance(value, list | dict | None)]
-    lines += ["", "| held out | pairs | 95 % interval | best of the group |", "|---|---|---|---|"]
-    lines += [f"| {row['by']} | {row['pairs']} | {row['interval']} | {row['best']} |" for row in about.get("table", [])]
-    lines += ["", *(f"**{warning}**" for warning in about.get("warnings", [])), ""]
-    lines += ["Encoders: " + ", ".join(f"{key} ({one.fingerprint})" for key, one in rater.encoders.items()) + "."]
-    lines += attribution(rater.encoders)
-    return "\n".join(lines) + "\n"
+    table = ["| held out | pairs | 95 % interval | best of the group |", "|---|---|---|---|"]
+    rows = rater.about.get("table", [])
+    table += [f"| {row['by']} | {row['pairs']} | {row['interval']} | {row['best']} |" for row in rows]
+    intro = "Load it with `avreward.load_rater(FOLDER)`. One dimension, `preference`, in log-odds."
+    return card_of("A taught rater", intro, rater.about, rater.encoders, table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from avreward.errors import ArgumentError, AvrewardError
+from avreward.errors import AvrewardError
 from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Work
-from avreward.raters.checkpoints._upload import upload
 from avreward.raters.listener._feature_rater import FeatureRater
-from avreward.raters.listener._head_files import attribution, save_head, saved_head
+from avreward.raters.listener._head_files import card_of, save_head, saved_head, usable_options
 from avreward.raters.listener._student_card import MODEL_TYPE
 from avreward.raters.listener._student_head import StudentHead
 from avreward.raters.scores import Dimension, Scores
@@ -110,10 +109,6 @@ class StudentRater(FeatureRater):
         }
         return save_head(self.head, folder, config, card_text(self))
 
-    def push_to_hub(self, repository: str, private: bool = True) -> str:
-        """Upload what `save_pretrained` writes to a model repository of the Hugging Face hub; return its address."""
-        return upload(self.save_pretrained, repository, private)
-
 
 def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, fallback: bool = False) -> Rater:
     """Load what `StudentRater.save_pretrained` wrote; with `fallback` as a cascade that asks its teacher where unsure.
@@ -126,7 +121,7 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, fallback:
     """
     from avreward.raters.hub import load_rater
 
-    machine = _machine_options(loading, fallback)
+    machine = usable_options(loading, ("device", "device_map", "checkpointing") if fallback else ())
     encoders, columns, state = saved_head(folder, config)
     members, hidden, features = config["shape"]
     head = StudentHead(features, members, hidden)
@@ -148,26 +143,8 @@ def load(folder: Path, config: Mapping[str, Any], loading: Loading, *, fallback:
     return CascadeRater(student, load_rater(str(options.pop("rater")), **options, **machine), rule)
 
 
-def _machine_options(loading: Loading, fallback: bool) -> dict[str, Any]:
-    """Return the options for the teacher; raise `ArgumentError` for those that a student can't use."""
-    given = {one.name: getattr(loading, one.name) for one in fields(loading)}
-    given = {one.name: given[one.name] for one in fields(loading) if given[one.name] != one.default}
-    given.pop("revision", None)  # of the folder itself
-    for name, value in given.items():
-        if not fallback or name not in ("device", "device_map", "checkpointing"):
-            raise ArgumentError(name, "no such option for a student, which computes where its clips are", value)
-    return given
-
-
 def card_text(rater: StudentRater) -> str:
     """Return the text of the model card: whose student it is, and how well it knows its teacher."""
-    lines = ["---", "library_name: avreward", "tags:", "- reward-model", "- video", "- audio", "---", ""]
-    lines += ["# A distilled rater", "", "Load it with `avreward.load_rater(FOLDER)`, or with `fallback=True` and its"]
-    lines += [f"teacher. One dimension, `{rater.dimensions[0].name}`.", ""]
-    lines += [
-        f"- {label}: {value}" for label, value in rater.about.items() if not isinstance(value, list | dict | None)
-    ]
-    lines += ["", *(f"**{warning}**" for warning in rater.about.get("warnings", [])), ""]
-    lines += ["Encoders: " + ", ".join(f"{key} ({one.fingerprint})" for key, one in rater.encoders.items()) + "."]
-    lines += attribution(rater.encoders)
-    return "\n".join(lines) + "\n"
+    intro = f"One dimension, `{rater.dimensions[0].name}`."
+    load = "Load it with `avreward.load_rater(FOLDER)`, or with `fallback=True` and its teacher."
+    return card_of("A distilled rater", f"{load} {intro}", rater.about, rater.encoders)

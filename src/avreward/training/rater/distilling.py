@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -159,23 +159,32 @@ def distill(
     taught = _rows_of(truth, rows[held])
     rule, why = _rule(base, teacher, name, said, taught, group[held], decision, risk, seed)
     found = _figures(said, y[held], group[held], rule)
-    about = {
-        "teacher": f"{teacher.name}.{name} ({teacher.fingerprint})",
-        "clips": len(rows),
-        "groups": len(order),
-        "srcc": f"{found['srcc'][0]:.3f} with the teacher on {int(held.sum())} clips of groups that it has not seen "
-        f"({found['srcc'][1]:.3f} to {found['srcc'][2]:.3f})",
-        "error": f"{found['error']:.4g}, where the teacher's scores have a standard deviation of {y[held].std():.4g}",
-        "within 1.96 sigma": f"{found['coverage']:.0%}",
-        "seconds a clip": f"{seconds[0]:.4f}, its teacher {seconds[1]:.4f}",
-        "fallback": rule.promise if rule is not None else f"none: {why}",
-        "left out": len(left_out),
-    }
+    counts = {"clips": len(rows), "groups": len(order), "held": int(held.sum()), "left out": len(left_out)}
+    about = _about(f"{teacher.name}.{name} ({teacher.fingerprint})", counts, found, float(y[held].std()), seconds)
+    about["fallback"] = rule.promise if rule is not None else f"none: {why}"
     student = StudentRater(known, columns, head, teacher.dimension(name), about, teacher.source, rule)
     return DistilledRater(
         student, teacher, len(rows), len(order), len(np.unique(group[held])), found["srcc"], found["error"],
         float(y[held].std()), found["coverage"], seconds, why, found["cascade"], left_out,
     )  # fmt: skip
+
+
+def _about(
+    teacher: str, counts: Mapping[str, int], found: Mapping[str, Any], spread: float, seconds: tuple[float, float]
+) -> dict[str, Any]:
+    """Return what the card says."""
+    rank, low, high = found["srcc"]
+    unseen = f"on {counts['held']} clips of groups that it has not seen"
+    return {
+        "teacher": teacher,
+        "clips": counts["clips"],
+        "groups": counts["groups"],
+        "left out": counts["left out"],
+        "srcc": f"{rank:.3f} with the teacher {unseen} ({low:.3f} to {high:.3f})",
+        "error": f"{found['error']:.4g}, where the teacher's scores have a standard deviation of {spread:.4g}",
+        "within 1.96 sigma": f"{found['coverage']:.0%}",
+        "seconds a clip": f"{seconds[0]:.4f}, its teacher {seconds[1]:.4f}",
+    }
 
 
 def _rows_of(scores: Scores, rows: Groups) -> Scores:
