@@ -9,7 +9,6 @@ import pytest
 import tuning
 from tuned import HELD_OUT
 from tuning import (
-    LONG,
     LOOPS,
     RATES,
     SEARCH_SEED,
@@ -24,7 +23,7 @@ from tuning import (
 )
 
 MATCH = HELD_OUT + "match"
-SLOW = {LONG: 480.0}
+SLOW = {"Flow-GRPO": 480.0}
 
 
 def curve(run: Run) -> list[dict[str, float]]:
@@ -32,7 +31,7 @@ def curve(run: Run) -> list[dict[str, float]]:
     end = 0.0 if run.control else 0.2 * (1 + (run.rate == RATES[1])) + 0.01 * run.seed * (run.seed in SEEDS)
     samples = SLOW.get(run.loop, 40.0)
     points = []
-    for share in (0.0, 0.5, 1.0) if run.loop != LONG else (0.0, 1 / 3, 2 / 3, 1.0):
+    for share in (0.0, 0.5, 1.0):
         point = dict.fromkeys(("samples", "steps", "calls", "seconds"), share * samples)
         points.append(point | dict.fromkeys(("reward", MATCH), 1 + share * end))
     return points
@@ -47,7 +46,7 @@ def runs(tmp_path, monkeypatch) -> Runs:
 def test_every_loop_gets_the_same_search_and_a_control(runs):
     found = list(planned(runs, list(LOOPS)))
     for loop in LOOPS:
-        own = [run for run in found if run.loop == loop or (loop == "Flow-GRPO" and run.loop == LONG)]
+        own = [run for run in found if run.loop == loop]
         assert [run.rate for run in own if run.seed == SEARCH_SEED] == list(RATES)
         assert {(run.rate, run.seed, run.control) for run in own if run.seed != SEARCH_SEED} == {
             (RATES[1], seed, control) for seed in SEEDS for control in (False, True)
@@ -94,7 +93,7 @@ def test_the_tables(runs, monkeypatch, capsys):
 
 
 def test_a_gain_that_flow_grpo_never_had_gives_a_bound(runs, monkeypatch):
-    monkeypatch.setattr(Run, "curve", lambda run: curve(replace(run, control=run.loop == LONG)))
+    monkeypatch.setattr(Run, "curve", lambda run: curve(replace(run, control=run.loop in SLOW)))
     assert "| DRaFT-3 | 1 | > 480 | 3 | > 164.0 | > 164.0 |" in ratio_table(runs)
 
 

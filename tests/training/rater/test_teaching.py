@@ -222,3 +222,13 @@ def test_the_head_in_torch_is_that_of_the_fit():
     head = fitted.head().double()
     np.testing.assert_allclose(head(x).detach().numpy(), fitted.utility(features), rtol=1e-4, atol=1e-4)
     assert torch.autograd.gradcheck(head, (x[:3].detach().requires_grad_(),))
+
+
+def test_clips_of_one_name_that_can_not_be_used_are_all_reported():
+    judgments, _ = asked(12, likes, seed=3)
+    short = [Clip(audio=torch.zeros(1, count), sample_rate=RATE) for count in (2, 3)]
+    lost = [Judgment((clip, one.clips[0]), 0, one.group) for clip, one in zip(short, judgments, strict=False)]
+    table = table_of([*lost, *judgments], {"signals": load_rater("signals")}, True, 0, lambda name: None)
+    assert [name for name, _ in table.left_out] == [clip.name for clip in short]
+    assert all(why for _, why in table.left_out)
+    assert len(table.sets.rows) == len(judgments)

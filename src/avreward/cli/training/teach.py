@@ -77,7 +77,7 @@ def teach(
         judgments = _chosen(choices, verdict, isolate)
     with progress("measuring", len({id(clip) for one in judgments for clip in one.clips})) as step:
         found = learn(judgments, encoder or (), degrade=not own, seed=seed, step=step)
-    for name, why in found.left_out.items():
+    for name, why in found.left_out:
         complaints(f"left out: {named(name, str(why))}")
     complaints.end("")
     written = found.save(out)
@@ -179,6 +179,6 @@ def _print_json(found: TaughtRater, written: Path) -> None:
         "chance": found.checks[0].chance,
         "warnings": list(found.warnings),
         "strongest": dict(found.strongest),
-        "left_out": dict(found.left_out),
+        "left_out": [{"clip": name, "reason": why} for name, why in found.left_out],
     }
     print_json_text(told)

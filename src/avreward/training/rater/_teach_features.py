@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ class Table:
         degraded: the same choices among the degraded copies (*optional*).
         systems: of each row, or `None`.
         groups: names of the groups by number.
-        left_out: clip or group → why it could not be used.
+        left_out: (name, why) of each clip that could not be used; clips may have the same name.
     """
 
     columns: list[tuple[str, str]]
@@ -46,7 +46,7 @@ class Table:
     degraded: ChoiceSets | None
     systems: list[str] | None
     groups: list[str]
-    left_out: dict[str, str] = field(default_factory=dict)
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 def table_of(
@@ -65,7 +65,7 @@ def table_of(
                 systems.append(None if one.systems is None else one.systems[k])
                 first_group.append(one.group)
     columns = [(key, name) for key, rater in encoders.items() for name in feature_names(rater)]
-    left_out: dict[str, str] = {}
+    reasons: dict[int, str] = {}  # place of a clip → why it, or its degraded copy, has no features
     of_group: dict[str, list[int]] = {}
     for i, group in enumerate(first_group):
         of_group.setdefault(group, []).append(i)
@@ -74,7 +74,8 @@ def table_of(
     for number, own in enumerate(of_group.values()):  # together, since they share tracks
         given = [clips[i] for i in own]
         made = [_degraded(clip, seed + 7919 * number) if clip.has_audio else clip for clip in given] if degrade else []
-        found = _measured([*given, *made], encoders, columns, left_out)
+        found, why = _measured([*given, *made], encoders, columns)
+        reasons |= {own[i % len(own)]: text for i, text in reversed(why.items())}
         rows |= dict(zip(own, found[: len(own)], strict=True))
         copies |= dict(zip(own, found[len(own) :], strict=True)) if degrade else {}
         for clip in given:
@@ -95,28 +96,29 @@ def table_of(
     used = np.isfinite(np.stack(whole)[np.concatenate([usable, usable] if degrade else [usable])]).all(0)
     features = np.stack(whole)
     features[:, ~used] = np.nan
+    left_out = tuple((clips[i].name, reasons[i]) for i in sorted(reasons))
     return Table(columns, features, baselines, sets, degraded, known, names, left_out)
 
 
 def _measured(
-    clips: Sequence[Clip], encoders: Mapping[str, Rater], columns: Sequence[tuple[str, str]], left_out: dict[str, str]
-) -> list[Row]:
-    """Return for each clip its features (NaN where there is none) and its scores by `signals`; `None` for none."""
+    clips: Sequence[Clip], encoders: Mapping[str, Rater], columns: Sequence[tuple[str, str]]
+) -> tuple[list[Row], dict[int, str]]:
+    """Return each clip's features (NaN where there is none) and scores by `signals`, or `None`; and number → why."""
     try:
         with torch.no_grad():
             found = {key: rater(clips) for key, rater in encoders.items()}
     except AvrewardError as error:  # none of them can be rated
-        left_out.update({clip.name: str(error) for clip in clips})
-        return [None] * len(clips)
+        return [None] * len(clips), dict.fromkeys(range(len(clips)), str(error))
     rows: list[Row] = []
-    for i, clip in enumerate(clips):
+    reasons: dict[int, str] = {}
+    for i in range(len(clips)):
         row = np.array([_value(found[key], i, name) for key, name in columns])
         if np.isfinite(row).any():
             rows.append((row, {name: _value(found[ALWAYS], i, name) for name in BASELINES}))
         else:
-            left_out[clip.name] = "; ".join(dict.fromkeys(found[ALWAYS].reasons[i].values()))
+            reasons[i] = "; ".join(dict.fromkeys(found[ALWAYS].reasons[i].values()))
             rows.append(None)
-    return rows
+    return rows, reasons
 
 
 def _value(scores: Scores, row: int, name: str) -> float:

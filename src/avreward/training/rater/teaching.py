@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,14 @@ class TaughtRater:
             names of the systems alone.
         warnings: where it learned nothing, or something else than quality.
         strongest: the values with the largest weights.
-        left_out: clip → why it could not be used.
+        left_out: (name, why) of each clip that could not be used; clips may have the same name.
     """
 
     rater: ListenerRater
     checks: tuple[HeldOutAgreement, ...]
     warnings: tuple[str, ...] = ()
     strongest: tuple[tuple[str, float], ...] = ()
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def learned(self) -> bool:
@@ -107,9 +107,9 @@ def teach(
     return TaughtRater(rater, checks.rows, checks.warnings, top, table.left_out)
 
 
-def _check_groups(count: int, left_out: Mapping[str, str] | None = None) -> None:
+def _check_groups(count: int, left_out: Sequence[tuple[str, str]] = ()) -> None:
     if count < FEWEST:
-        why = f" ({counted(len(left_out), 'clip')} left out: {next(iter(left_out.values()))})" if left_out else ""
+        why = f" ({counted(len(left_out), 'clip')} left out: {left_out[0][1]})" if left_out else ""
         got = Described(f"{count}{why}")
         raise ArgumentError("choices", f"choices in at least {FEWEST} groups", got, "ask for more")
 
