@@ -48,7 +48,7 @@ def test_a_key_needs_no_decoding_of_sound_or_more_than_a_frame(tmp_path: Path, m
     clip = Clip.open(write(tmp_path / "x.mp4", sound="aac"))
     assert clip.height  # this takes one frame, for its orientation
     monkeypatch.setattr("avreward.media._video.seek._Walk._decoded", None)
-    monkeypatch.setattr("avreward.media._waveform._decoded", None)
+    monkeypatch.setattr("avreward.media._audio.clock._decoded", None)
     assert set(dict(clip.keys)) == {"video", "audio"}
 
 

@@ -137,11 +137,14 @@ def translated(path: Path, problem: str, remedy: str) -> Iterator[None]:
 def guarded(path: Path, steps: Iterator[T], problem: str, remedy: str) -> Iterator[T]:
     """Yield `steps`; errors of libav become `MediaError`, errors of the consumer stay as they are."""
     while True:
-        with translated(path, problem, remedy):
-            try:
-                step = next(steps)
-            except StopIteration:
-                return
+        try:
+            step = next(steps)
+        except StopIteration:
+            return
+        except MediaError:
+            raise
+        except LIBAV_ERRORS as error:
+            raise MediaError(path, f"{problem} ({reason(error)})", remedy) from error
         yield step
 
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, gcd
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from avreward.errors import MediaError
-from avreward.media._audio.frames import FrameAdapter
+from avreward.media._audio.clock import on_the_clock
+from avreward.media._audio.frames import UNCONVERTIBLE, Piece, floats
 from avreward.media._audio.windowed_sinc import Resampler
-from avreward.media._channels import guard, is_mixable
+from avreward.media._channels import is_mixable
 from avreward.media._checks import check_samples
-from avreward.media._container import DAMAGED, LIBAV_ERRORS, guarded, reading, reason, translated
+from avreward.media._container import translated
 from avreward.media._index import IndexedAudio, MediaIndex
 from avreward.media.resampling import cancels, mono, mono_powers, remix, resample
 
-if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
-
 Spans = Sequence[tuple[float, float]]
-Stretch = tuple[float | None, Tensor]  # time on the file's clock, samples
 Blocks = Iterable[Tensor] | None
-_JITTER = 0.010  # seconds that time stamps may stray (Matroska rounds to 1 ms) before they mean a gap or an overlap
-_TAGGED = frozenset({"mp3", "mp3float", "aac"})
 _BATCH = 2**13  # samples handed on at once: few enough that torch works on them with one thread
 _BLOCK = 2**18  # samples resampled at once, and
 _CONTEXT = 2**12  # samples on each side of them, more than the filter reaches; both at the lower of the two rates
@@ -145,24 +138,26 @@ def audio_blocks(index: MediaIndex) -> Iterator[Tensor]:
     The channels come in FFmpeg's usual order, whatever that of the file. Raise `MediaError` at a sample that `Clip`
     would not take from a tensor either: NaN, infinity, a scale of integers.
     """
-    here, rate = 0, _track(index).rate
-    for block in _batched(_on_the_clock(index, _track(index))):
-        check_samples(index.stamp.path, block, here / rate, rate)
+    track, path, here = _track(index), index.stamp.path, 0
+    for pieces in _batched(on_the_clock(index, track)):
+        with translated(path, *UNCONVERTIBLE):
+            block = torch.from_numpy(floats(pieces, track.channels))
+        check_samples(path, block, here / track.rate, track.rate)
         yield block
         here += block.shape[1]
 
 
-def _batched(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
-    batch: list[Tensor] = []
+def _batched(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
+    batch: list[Piece] = []
     length = 0
-    for block in blocks:
-        batch.append(block)
-        length += block.shape[1]
+    for piece in pieces:
+        batch.append(piece)
+        length += piece.stop - piece.start
         if length >= _BATCH:
-            yield torch.cat(batch, dim=1)
+            yield batch
             batch, length = [], 0
     if batch:
-        yield torch.cat(batch, dim=1)
+        yield batch
 
 
 def resampled(
@@ -187,107 +182,7 @@ def resampled(
         yield resample(torch.cat(held, dim=1), old, new, resampler)[:, done // old * new :]
 
 
-def _on_the_clock(index: MediaIndex, track: IndexedAudio) -> Iterator[Tensor]:
-    """Yield the audio from clip time 0 to its announced end."""
-    end, tick = round(track.end * track.rate), ceil(track.base * track.rate)
-    padding: Tensor | None = None
-    for start, placed in _placed(index, track):
-        if padding is not None:  # it wasn't in the last block, so the announced end is wrong
-            yield padding
-            padding = None
-        block, start = placed[:, max(0, -start) :], max(0, start)
-        # Codecs fill their last frame up. The end is a time stamp and a duration, each rounded to a tick.
-        if start < end < start + block.shape[1] - 2 * tick:
-            block, padding = block[:, : end - start], block[:, end - start :]
-        if block.shape[1]:
-            yield block
-
-
-def _placed(index: MediaIndex, track: IndexedAudio) -> Iterator[tuple[int, Tensor]]:
-    """Yield (number of its first sample in clip time, block), each following the one before; the first is 0 or less.
-
-    Gaps are filled with zeros and overlaps cut.
-    """
-    here: int | None = None
-    tick = ceil(track.base * track.rate)
-    slack = tick  # sound that starts within a tick of 0 starts at 0
-    for time, block in _without_priming(_decoded(index, track), track):
-        expected = 0 if here is None else here
-        start = expected if time is None else round((time - float(track.origin)) * track.rate)
-        if abs(start - expected) <= slack:
-            start = expected
-        slack = max(tick, round(_JITTER * track.rate))
-        index.limits.check_seconds(index.stamp.path, (start + block.shape[1]) / track.rate - 1)  # codecs fill up
-        here = min(0, start) if here is None else here
-        if start > here:
-            yield here, torch.zeros(track.channels, start - here)
-            here = start
-        block = block[:, here - start :]
-        yield here, block
-        here += block.shape[1]
-
-
-def _without_priming(decoded: Iterator[Stretch], track: IndexedAudio) -> Iterator[Stretch]:
-    """Leave out the first samples, which only prime the codec."""
-    left = track.primed
-    for time, block in decoded:
-        drop = min(left, block.shape[1])
-        left -= drop
-        if drop < block.shape[1]:
-            yield None if time is None else time + drop / track.rate, block[:, drop:]
-
-
-def _decoded(index: MediaIndex, track: IndexedAudio) -> Iterator[Stretch]:
-    """Yield (time on the file's clock, float32 (channels, any)) of each stretch of audio that the decoder gives."""
-    index.stamp.check()
-    path = index.stamp.path
-    with reading(path, index.limits) as container:
-        stream: AudioStream = next(s for s in container.streams.audio if s.index == track.stream)
-        stream.codec_context.thread_count = 1
-        adapt = FrameAdapter(track)
-        heard, failure = False, None
-        until: float | None = None  # on the file's clock
-        recent: deque[float] = deque(maxlen=16)  # when the latest packets begin
-        for packet in guarded(path, container.demux(stream), *DAMAGED):
-            try:
-                frames = packet.decode()
-            except LIBAV_ERRORS as error:
-                if failure is not None:
-                    raise _undecodable(index, error) from error
-                failure = error
-                continue
-            for frame in frames:
-                guard(frame.layout)
-            if frames and failure is not None and packet.size:
-                if heard:  # it was neither the first packet nor the last
-                    raise _undecodable(index, failure) from failure
-                failure = None
-            if packet.pts is not None and not packet.is_discard:
-                recent.append(float(packet.pts * packet.time_base))
-            for frame in frames:
-                begin = frame.time
-                if begin is not None and until is not None and _lost(until, begin, recent):
-                    raise _undecodable(index, None)
-                until = begin + frame.samples / frame.sample_rate if begin is not None else None
-                with translated(path, "its audio cannot be converted", DAMAGED[1]):
-                    pieces = adapt(frame)
-                heard = True
-                yield from pieces
-        if not heard or (failure is not None and stream.codec_context.name not in _TAGGED):
-            raise _undecodable(index, failure) from failure
-
-
-def _lost(until: float, begin: float, packets: Iterable[float]) -> bool:
-    """Return whether packets begin in the gap that a decoder leaves from `until` to `begin`: it dropped them."""
-    return begin > until + _JITTER and any(until - _JITTER < start < begin - _JITTER for start in packets)
-
-
 def _track(index: MediaIndex) -> IndexedAudio:
     if index.sound is None:
         raise MediaError(index.stamp.path, index.missing["audio"], "give a file with an audio track")
     return index.sound
-
-
-def _undecodable(index: MediaIndex, error: BaseException | None) -> MediaError:
-    why = f" ({reason(error)})" if error is not None else ""
-    return MediaError(index.stamp.path, f"its audio does not decode{why}: the file is damaged or cut short", DAMAGED[1])

@@ -1,46 +1,85 @@
-"""Convert decoded audio frames of any format to floats."""
+"""Parts of decoded audio frames of any format, and their conversion to floats."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
-import torch
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
-from torch import Tensor
 
 from avreward.media._channels import usual_order
-from avreward.media._index import IndexedAudio
+from avreward.media._container import DAMAGED, translated
+from avreward.media._index import IndexedAudio, MediaIndex
+
+UNCONVERTIBLE = "its audio cannot be converted", DAMAGED[1]
+
+
+class Piece(NamedTuple):
+    """Samples `start` … `stop` of a decoded frame, or of silence (None), with its channels in `order` (None: as is)."""
+
+    frame: AudioFrame | None
+    order: list[int] | None
+    start: int
+    stop: int
+
+    def after(self, count: int) -> Piece:
+        """Return it without its first `count` samples."""
+        return self if count == 0 else self._replace(start=min(self.stop, self.start + count))
+
+    def until(self, count: int) -> Piece:
+        """Return its first `count` samples."""
+        return self._replace(stop=min(self.stop, self.start + count))
 
 
 class FrameAdapter:
-    """Converts what a decoder gives, whatever its format, to float32 (channels, samples) at the track's rate."""
+    """Brings what a decoder gives to the track's rate and number of channels; a file may change them on the way."""
 
-    def __init__(self, track: IndexedAudio) -> None:
-        self._track, self._order = track, usual_order(track.names)
+    def __init__(self, index: MediaIndex, track: IndexedAudio) -> None:
+        self._path, self._track, self._order = index.stamp.path, track, usual_order(track.names)
         self._resampler: AudioResampler | None = None
         self._for: tuple[object, ...] = ()
 
-    def __call__(self, frame: AudioFrame) -> list[tuple[float | None, Tensor]]:
-        """Return (time, samples) pairs for one frame."""
-        if (frame.sample_rate, frame.layout.nb_channels) == (self._track.rate, self._track.channels):
-            floats = _floats(frame)
-            return [(frame.time, torch.from_numpy(floats if self._order is None else floats[self._order]))]
-        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
-        if self._resampler is None or kind != self._for:  # files glued together may change their rate on the way
-            self._resampler, self._for = AudioResampler("fltp", f"{self._track.channels}c", self._track.rate), kind
-        return [(piece.time, torch.from_numpy(_floats(piece))) for piece in self._resampler.resample(frame)]
+    def __call__(self, frame: AudioFrame) -> list[tuple[float | None, Piece]]:
+        """Return (time, samples) pairs for one frame; raise `MediaError` where it cannot be converted."""
+        if frame.sample_rate == self._track.rate and frame.layout.nb_channels == self._track.channels:
+            return [(frame.time, Piece(frame, self._order, 0, frame.samples))]
+        with translated(self._path, *UNCONVERTIBLE):
+            kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+            if self._resampler is None or kind != self._for:  # files glued together
+                self._resampler, self._for = AudioResampler("fltp", f"{self._track.channels}c", self._track.rate), kind
+            return [(piece.time, Piece(piece, None, 0, piece.samples)) for piece in self._resampler.resample(frame)]
 
 
-def _floats(frame: AudioFrame) -> NDArray[np.float32]:
-    data = frame.to_ndarray()  # planar: (channels, samples), packed: (1, samples * channels)
+def floats(pieces: Sequence[Piece], channels: int) -> NDArray[np.float32]:
+    """Return the pieces one after the other, float32 (channels, samples)."""
+    each = [_samples(piece, channels) for piece in pieces]
+    if len({samples.dtype for samples in each}) > 1:
+        each = [_floats(samples) for samples in each]
+    return _floats(np.concatenate(each, axis=1))
+
+
+def _samples(piece: Piece, channels: int) -> NDArray[np.generic]:
+    """Return the samples of a piece in their own format, (channels, samples)."""
+    frame, order, start, stop = piece
+    if frame is None:
+        return np.zeros((channels, stop - start), np.float32)
+    data: NDArray[np.generic] = frame.to_ndarray()  # planar: (channels, samples), packed: (1, samples * channels)
     if not frame.format.is_planar:
         data = data.reshape(-1, frame.layout.nb_channels).T
+    data = data if order is None else data[order]
+    return data[:, start:stop]
+
+
+def _floats(data: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Return samples of any format as floats, full scale being 1."""
     with np.errstate(over="ignore"):  # a double beyond float32 becomes infinity, which is refused later
-        floats: NDArray[np.float32] = np.ascontiguousarray(data, dtype=np.float32)
+        found: NDArray[np.float32] = np.ascontiguousarray(data, dtype=np.float32)
     if data.dtype == np.uint8:
-        floats -= 128
-        floats /= 128
+        found -= 128
+        found /= 128
     elif data.dtype.kind == "i":
-        floats *= np.float32(2.0 ** (1 - 8 * data.dtype.itemsize))
-    return floats
+        found *= np.float32(2.0 ** (1 - 8 * data.dtype.itemsize))
+    return found
