@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,10 +25,12 @@ from avreward.cli._common import (
     writable,
 )
 from avreward.cli._inputs import Isolate, decode_apart, keep_inputs, listed
+from avreward.cli.people._generated import made_by
 
 if TYPE_CHECKING:
     from avreward.audit import Leaderboard
     from avreward.clip import Clip
+    from avreward.rewards.base import Reward
 
 ENDINGS = (".html", ".htm", ".csv", ".json")
 
@@ -46,6 +51,22 @@ def leaderboard(
         list[Path] | None,
         typer.Option(help="Instead of --study: candidates that a generator made, folders or manifests. Repeatable."),
     ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:NAME",
+            help="Instead of --study: what makes the candidates, generate(clip, seed) -> Clip, or a function that "
+            "returns a generator, as for avreward tune. The file's code runs.",
+        ),
+    ] = None,
+    conditions: Annotated[
+        str | None,
+        typer.Option(help="With --generator: .txt with a prompt a line, or clips, such as silent videos."),
+    ] = None,
+    candidates: Annotated[int, typer.Option("-n", help="With --generator: candidates of each condition.", min=2)] = 4,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="With --generator: keep what it makes here. Default: nowhere.")
+    ] = None,
     by: Annotated[
         str, typer.Option(help="What --clips of a group share: parent, prompt, video, stem, or a column.")
     ] = "parent",
@@ -64,8 +85,12 @@ def leaderboard(
     the gradient, by random search, and by edits that a generator could make; what they gain is shown beside what the
     held-out rewards gain.
     """
-    if (study is None) == (not clips):
-        raise typer.BadParameter("give one of --study and --clips", param_hint="--study")
+    if sum((study is not None, bool(clips), generator is not None)) != 1:
+        raise typer.BadParameter("give one of --study, --clips and --generator", param_hint="--study")
+    if (generator is None) != (conditions is None) or (keep is not None and generator is None):
+        raise typer.BadParameter(
+            "--generator needs --conditions, and --keep needs --generator", param_hint="--generator"
+        )
     for path in out or ():
         writable(path, "--out", ENDINGS)
         keep_inputs(path, [study, *(clips or ())])
@@ -77,13 +102,40 @@ def leaderboard(
         if name in chosen:
             raise typer.BadParameter(f"{name}: expected each reward once", param_hint="REWARDS")
         chosen[name] = reward_of(expression, raters, "REWARDS")
-    opened, groups, preferences, failed = _judged(study, verdict, isolate) if study else _made(clips or [], by, isolate)
+    with ExitStack() as stack:
+        if generator is not None:
+            place = stack.enter_context(_folder(keep))
+            made, groups, failed = made_by(generator, str(conditions), candidates, place)
+            found: Found = made, groups, [], failed
+        else:
+            found = _judged(study, verdict, isolate) if study else _made(clips or [], by, isolate)
+        _compare(chosen, found, attacked, seed, out or (), as_json)
 
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Yield a folder, which ends with the context unless it is to be kept."""
+    if keep is None:
+        with TemporaryDirectory(prefix="avreward-", ignore_cleanup_errors=True) as place:
+            yield Path(place)
+    else:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+
+
+Found = tuple[list["Clip"], list[str], list[tuple[int, int]], list[str]]
+
+
+def _compare(
+    chosen: dict[str, Reward], found: Found, attacked: int, seed: int, out: Sequence[Path], as_json: bool
+) -> None:
+    """Print the leaderboard, and write it where it was asked for."""
     from avreward.audit import leaderboard as compare
     from avreward.audit._leaderboard import pieces
     from avreward.errors import AvrewardError
     from avreward.report.leaderboard_page import leaderboard_json, write_leaderboard
 
+    opened, groups, preferences, failed = found
     if not opened:
         raise AvrewardError(f"none of the {len(failed)} files can be opened; give at least one that can")
     with progress("Comparing", pieces(len(chosen), len(opened), attacked)) as step:
@@ -94,14 +146,11 @@ def leaderboard(
         sys.stdout.write(leaderboard_json(board))
     else:
         _print(board)
-    for path in out or ():
+    for path in out:
         write_leaderboard(board, path)
         stderr().print(f"wrote {path}", style="dim", markup=False, soft_wrap=True)
     if board.failed or failed:
         raise typer.Exit(SOME_FAILED)
-
-
-Found = tuple[list["Clip"], list[str], list[tuple[int, int]], list[str]]
 
 
 def _judged(study: Path, verdict: str | None, isolate: bool | None) -> Found:
