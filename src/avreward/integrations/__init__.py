@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from avreward.integrations.ray._actor import ScoreClips as ScoreClips
     from avreward.integrations.ray.dataset import RayActors as RayActors
     from avreward.integrations.ray.dataset import score_dataset as score_dataset
+    from avreward.integrations.ray.serve import RayRewardServer as RayRewardServer
+    from avreward.integrations.ray.serve import reward_application as reward_application
     from avreward.integrations.service._requests import ServiceLimits as ServiceLimits
     from avreward.integrations.service.server import RewardServer as RewardServer
     from avreward.integrations.trl.clips import ClipLogCallback as ClipLogCallback
@@ -37,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "elevenlabs": ["ElevenLabs", "ServiceError"],
         "ray._actor": ["ScoreClips"],
         "ray.dataset": ["RayActors", "score_dataset"],
+        "ray.serve": ["RayRewardServer", "reward_application"],
         "service._requests": ["ServiceLimits"],
         "service.server": ["RewardServer"],
         "trl.clips": ["ClipLogCallback"],

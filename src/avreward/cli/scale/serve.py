@@ -12,6 +12,7 @@ import typer
 
 from avreward._extras import extra
 from avreward.cli._common import RaterNames, complain, raters_of, reward_of
+from avreward.errors import ArgumentError
 
 if TYPE_CHECKING:
     from avreward.integrations.service._processes import Loaded
@@ -47,11 +48,20 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, help="Clips that may wait; more are told to come later.")] = 512,
     max_megabytes: Annotated[int, typer.Option(min=1, help="That one request may hold.")] = 256,
     store: Annotated[Path | None, typer.Option(help="Keep scores here. Default: nowhere.", show_default=False)] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Serve from replicas of Ray Serve, as many as --processes: local, auto, or HOST:PORT of a cluster.",
+            show_default=False,
+        ),
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="With --ray: GPUs of each replica, or a fraction of one.")] = 0,
 ) -> None:
     """Serve a reward over HTTP until Ctrl-C; what was admitted by then is answered.
 
     Use it as `--rater http://HOST:PORT`, in a reward's file, or as `load_rater("http://HOST:PORT")`; one of its raters
-    is `http://HOST:PORT/#NAME`. Needs the extra `server`.
+    is `http://HOST:PORT/#NAME`. Needs the extra `server`, and `ray` for `--ray`.
     """
     with extra("server"):
         import starlette  # noqa: F401
@@ -62,6 +72,18 @@ def serve(
     limits = ServiceLimits(batch=batch, wait=wait / 1000, queue=queue, bytes=max_megabytes << 20)
     folders = checked_roots(root or [])
     load = partial(_loaded, reward, rater, store)
+    if gpus and ray is None:
+        raise ArgumentError("--gpus", "--ray with it", gpus, "without Ray, each process sees all GPUs")
+    if ray is not None:
+        from avreward.integrations.ray.serve import RayRewardServer
+
+        replicas = RayRewardServer(
+            load, replicas=processes, gpus=gpus, roots=folders, limits=limits, host=host, port=port, token=token,
+            address=ray,
+        )  # fmt: skip
+        with suppress(KeyboardInterrupt):
+            replicas.serve_forever(partial(_ready, reward, replicas.url, replicas.token))
+        return
     if processes == 1:
         served, also, kept = load()
         server: Any = RewardServer(
@@ -74,13 +96,17 @@ def serve(
         load()  # what is wrong with the reward is told here, once
         server = ServedProcesses(load, processes, folders, limits, host, port, token)
         where, token = f"http://{host}:{server.socket.getsockname()[1]}/", server.token
+    _ready(reward, where, token)
+    with suppress(KeyboardInterrupt):
+        server.serve_forever()
+
+
+def _ready(reward: str, where: str, token: str | None) -> None:
     typer.echo(f"Serving {reward} at {where} (Ctrl-C ends it)", err=True)
     if token is not None:
         place = where.removeprefix("http://").rstrip("/")
         complain(f"requests need the token; clients set AVREWARD_SERVER_TOKENS={place}={token}")
     signal.signal(signal.SIGTERM, _as_interrupt)
-    with suppress(KeyboardInterrupt):
-        server.serve_forever()
 
 
 def _as_interrupt(number: int, frame: object) -> None:

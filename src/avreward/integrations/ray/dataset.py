@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from avreward._extras import extra
 from avreward._parsing import parsed_json
-from avreward.errors import RATER_FAILED, ArgumentError, AvrewardError, Described
+from avreward.errors import RATER_FAILED, ArgumentError, AvrewardError
 from avreward.integrations.ray._actor import ROW, Loaded, ScoreClips, renamed
+from avreward.integrations.ray._cluster import LOCAL, connected
 from avreward.integrations.ray._rows import row_from, row_of_sample, shards_in
 from avreward.rewards._as_reward import RewardLike
 from avreward.scoring._grouping import group_in, names_column
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 ROWS_A_PART = 50_000
-LOCAL = "local"
 BLOCKS = 4096  # that a list of clips is divided into at most
 DOUBTED = 64  # rows after which a rater that has only failed ends the run
 
@@ -131,7 +131,7 @@ def score_dataset(
         raise ArgumentError("rows_a_part", "a positive integer", rows_a_part)
     out, run, actors = Path(out), run or TableRun(), actors or RayActors()
     shared = None if store is None else os.path.abspath(store)
-    with connected(address):
+    with _prepared(address):
         listed, source = _source(clips)
         formed = group_by or (rule_of(listed) if listed is not None else "parent")
         column = names_column(listed, formed) if listed is not None else False
@@ -254,36 +254,17 @@ def _rated(
 
 
 @contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Use the Ray of this process, or connect to one, or start one on this machine; end what was started here."""
-    if not isinstance(address, str) or not address:
-        raise ArgumentError("address", "local, or the address of a Ray cluster", Described(repr(address)))
-    mine = not ray.is_initialized()
-    if mine:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what fails is raised, and told by this package
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
-        if address == LOCAL:
-            quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        else:
-            quiet |= {"address": address}
+def _prepared(address: str) -> Iterator[None]:
+    """Connect to Ray, with its data sets in order and without its progress bars."""
+    with connected(address):
+        context = DataContext.get_current()
+        before = context.enable_progress_bars, context.execution_options.preserve_order
+        context.enable_progress_bars, context.execution_options.preserve_order = False, True
         try:
-            ray.init(**quiet)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            why = " ".join(str(error).split())[:200]
-            raise AvrewardError(
-                f"{address}: expected a Ray cluster, got none ({why}); start it, or use local"
-            ) from error
-    context = DataContext.get_current()
-    before = context.enable_progress_bars, context.execution_options.preserve_order
-    context.enable_progress_bars, context.execution_options.preserve_order = False, True
-    try:
-        with _quiet():
-            yield
-    finally:
-        context.enable_progress_bars, context.execution_options.preserve_order = before
-        if mine:
-            ray.shutdown()
+            with _quiet():
+                yield
+        finally:
+            context.enable_progress_bars, context.execution_options.preserve_order = before
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from avreward._extras import extra
 
 with extra("server"):
-    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
     from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -18,9 +19,14 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
-    """Counts of one service; with several processes, of all of them together."""
+    """Counts of one service; with several processes, of all of them together.
 
-    def __init__(self) -> None:
+    Args:
+        replica: that the counts are of, as a label of each (*optional*).
+    """
+
+    def __init__(self, replica: str | None = None) -> None:
+        self.replica = replica
         self.registry = CollectorRegistry()
         own = self.registry
         self.requests = Counter("avreward_requests", "Requests.", ["endpoint", "status"], registry=own)
@@ -40,4 +46,11 @@ class Metrics:
             together = CollectorRegistry()
             MultiProcessCollector(together)
             return bytes(generate_latest(together))
-        return bytes(generate_latest(self.registry))
+        return bytes(generate_latest(self if self.replica else self.registry))
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counts with the label of the replica."""
+        label = {"replica": self.replica or ""}
+        for family in self.registry.collect():
+            family.samples = [one._replace(labels={**one.labels, **label}) for one in family.samples]
+            yield family

@@ -41,15 +41,15 @@ class ServedProcess:
     local: bool
     token: str | None
 
-    def __call__(self) -> Any:
-        """Load the reward and return the application."""
+    def __call__(self, replica: str | None = None) -> Any:
+        """Load the reward and return the application; its counts name the `replica`, if there is one."""
         from avreward.integrations.service._app import service_app
         from avreward.integrations.service._rating import ServedReward
         from avreward.integrations.service._requests import RequestHandler
         from avreward.integrations.service.server import decoding_apart
 
         _for_good.append(decoding_apart())
-        handler = RequestHandler(ServedReward(*self.load()), self.roots, self.limits)
+        handler = RequestHandler(ServedReward(*self.load()), self.roots, self.limits, replica)
         return service_app(handler, local=self.local, token=self.token)
 
 

@@ -64,8 +64,10 @@ class ServiceLimits:
 class RequestHandler:
     """Turn requests into clips, clips into batches, and scores into answers."""
 
-    def __init__(self, served: ServedReward, roots: Sequence[Path], limits: ServiceLimits) -> None:
-        self.served, self.limits, self.metrics = served, limits, Metrics()
+    def __init__(
+        self, served: ServedReward, roots: Sequence[Path], limits: ServiceLimits, replica: str | None = None
+    ) -> None:
+        self.served, self.limits, self.metrics = served, limits, Metrics(replica)
         self.roots = tuple(Path(os.path.realpath(root)) for root in roots)
         self.batches: DynamicBatches[OpenedClip, ClipAnswer] = DynamicBatches(
             served.rate, limits.batch, limits.wait, limits.queue, self.metrics.batch.observe
