@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -58,7 +59,12 @@ class FlowGenerator(Protocol):
 
 
 def stream_velocity(
-    generator: FlowGenerator, latents: Latents, sigma: Tensor, encoded: Any, checkpointing: bool = False
+    generator: FlowGenerator,
+    latents: Latents,
+    sigma: Tensor,
+    encoded: Any,
+    checkpointing: bool = False,
+    several: bool = False,
 ) -> Latents:
     """Return the velocity of each stream, whose gradient reaches the latents of that stream alone.
 
@@ -71,24 +77,53 @@ def stream_velocity(
         latents: of all streams.
         sigma: noise levels, (rows,).
         encoded: the condition.
-        checkpointing: compute the network's activations again in the backward pass instead of keeping them.
+        checkpointing: compute the network's activations again in the backward pass instead of keeping them. A network
+            of diffusers keeps the inputs of its layers (its own gradient checkpointing) and computes one layer again
+            at a time. Where one backward pass goes through several calls (of several streams, or `several`), or the
+            network has no such checkpointing, a call keeps its latents alone and is computed again as a whole.
+        several: whether one backward pass goes through other calls of the network, too.
     """
     if not torch.is_grad_enabled() or len(latents) == 1:
-        return _call(generator, latents, sigma, encoded, checkpointing)
+        return _call(generator, latents, sigma, encoded, checkpointing, several)
     found = {}
     for stream in latents:
         own = {name: value if name == stream else value.detach() for name, value in latents.items()}
-        found[stream] = _call(generator, own, sigma, encoded, checkpointing)[stream]
+        found[stream] = _call(generator, own, sigma, encoded, checkpointing, several=True)[stream]
     return found
 
 
-def _call(generator: FlowGenerator, latents: Latents, sigma: Tensor, encoded: Any, checkpointing: bool) -> Latents:
+@contextmanager
+def checkpointed_layers(network: nn.Module) -> Iterator[bool]:
+    """Within, a network of diffusers checkpoints its layers; yield whether it does.
+
+    A network without gradient checkpointing of its own, or that checkpoints already, stays as it is.
+    """
+    if getattr(network, "is_gradient_checkpointing", False) or not getattr(
+        network, "_supports_gradient_checkpointing", False
+    ):
+        yield getattr(network, "is_gradient_checkpointing", False)
+        return
+    layers: Any = network
+    layers.enable_gradient_checkpointing()
+    try:
+        yield True
+    finally:
+        layers.disable_gradient_checkpointing()
+
+
+def _call(
+    generator: FlowGenerator, latents: Latents, sigma: Tensor, encoded: Any, checkpointing: bool, several: bool
+) -> Latents:
     if not (checkpointing and torch.is_grad_enabled()):
         return generator.velocity(latents, sigma, encoded)
+    with checkpointed_layers(generator.network) as layered:
+        if layered and not several:
+            return generator.velocity(latents, sigma, encoded)
     names = list(latents)
 
     def run(*values: Tensor) -> tuple[Tensor, ...]:
-        found = generator.velocity(dict(zip(names, values, strict=True)), sigma, encoded)
+        with checkpointed_layers(generator.network):  # in the backward pass, too
+            found = generator.velocity(dict(zip(names, values, strict=True)), sigma, encoded)
         return tuple(found[name] for name in names)
 
     values = checkpoint(run, *latents.values(), use_reentrant=False)
@@ -121,10 +156,11 @@ def sample_flow(
     """
     latents = generator.start(encoded, noises)
     last = len(sigmas) - 2 if stop is None else stop
+    several = len(trained) > 1
     for step in range(last + 1):
         sigma = torch.full((len(noises),), sigmas[step], device=next(iter(latents.values())).device)
         following = 0.0 if step == last else sigmas[step + 1]
         with torch.set_grad_enabled(step in trained):
-            velocity = stream_velocity(generator, latents, sigma, encoded, checkpointing)
+            velocity = stream_velocity(generator, latents, sigma, encoded, checkpointing, several)
             latents = {name: euler_step(x, velocity[name], sigma, following) for name, x in latents.items()}
     return latents

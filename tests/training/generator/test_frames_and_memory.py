@@ -16,6 +16,7 @@ from avreward import Clip, term
 from avreward.errors import ArgumentError
 from avreward.generators import Condition, DiffusersFlow, FrameDecoder, Noise, sample_flow
 from avreward.generators.clip_encoder import decode_some
+from avreward.generators.flow_generator import checkpointed_layers
 from avreward.training import Draft, add_lora
 
 SEEN: list[int] = []
@@ -80,10 +81,49 @@ def test_checkpointing_keeps_less_of_a_step() -> None:
     encoded = generator.encode(Condition(arguments=tiny.call))
     sigmas = generator.sigmas(2, encoded)
     kept = [
-        kept_bytes(lambda own=own: sample_flow(generator, encoded, [Noise.of(0)], sigmas, trained=[1], **own))
-        for own in ({"checkpointing": False}, {"checkpointing": True})
+        kept_bytes(lambda own=own: sample_flow(generator, encoded, [Noise.of(0)], sigmas, **own))
+        for own in (
+            {"trained": [1], "checkpointing": False},
+            {"trained": [1], "checkpointing": True},
+            {"trained": [0, 1], "checkpointing": True},
+        )
     ]
     assert kept[1] < 0.5 * kept[0]
+    assert kept[2] < kept[1]  # two calls: their latents alone
+    assert not generator.network.is_gradient_checkpointing
+
+
+@pytest.mark.parametrize("name", ["WanPipeline", pytest.param("LTX2Pipeline", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trained", [range(1, 2), range(2)], ids=["one_call", "two_calls"])
+def test_checkpointing_changes_no_gradient(name: str, trained: range) -> None:
+    found = []
+    for checkpointing in (False, True):
+        tiny = build(name)
+        generator = DiffusersFlow(tiny.pipeline, fps=tiny.fps)
+        parameters = add_lora(generator.network, rank=2, targets=["to_q", "to_v"])
+        for number, parameter in enumerate(parameters):
+            torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(number))
+        encoded = generator.encode(Condition(arguments=tiny.call))
+        sigmas = generator.sigmas(2, encoded)
+        latents = sample_flow(generator, encoded, [Noise.of(0)], sigmas, trained=trained, checkpointing=checkpointing)
+        sum((x**2).sum() for x in latents.values()).backward()
+        found.append(torch.cat([parameter.grad.flatten() for parameter in parameters]))
+    assert float(found[0].abs().max()) > 0
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6 * float(found[0].abs().max()))
+
+
+def test_what_the_user_turned_on_stays_on() -> None:
+    network = build("WanPipeline").pipeline.transformer
+    with checkpointed_layers(network) as layered:
+        assert layered
+        assert network.is_gradient_checkpointing
+    assert not network.is_gradient_checkpointing
+    network.enable_gradient_checkpointing()
+    with checkpointed_layers(network) as layered:
+        assert layered
+    assert network.is_gradient_checkpointing
+    with checkpointed_layers(torch.nn.Linear(1, 1)) as layered:
+        assert not layered
 
 
 def test_a_reward_of_some_frames() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.generators.base import Condition, Noise
@@ -56,7 +57,8 @@ class Draft:
         kl_weight: of the mean squared distance of the velocity from the frozen network's, at a random step; 0 leaves
             it out. It is added to minus the reward, so it depends on the reward's scale.
         largest_gradient: norm to which gradients are clipped.
-        checkpointing: compute activations of the network again in the backward pass instead of keeping them.
+        checkpointing: compute activations of the network again in the backward pass instead of keeping them, layer by
+            layer where the network can (see `stream_velocity`).
         seed: of what is drawn for each update.
 
     Raises:
@@ -108,57 +110,67 @@ class Draft:
             AvrewardError: if no clip has a reward, or a head that gives the gradient has drifted.
         """
         check_noises(conditions, noises)
-        whole_draw = begin_update(self.optimizer, self.seed, self.updates)
-        found, steps, loss, kl = [], 0, 0.0, 0.0
-        heading = self.head is not None and not self.head.due(self.updates)
+        update_draw = begin_update(self.optimizer, self.seed, self.updates)
+        by_head = self.head is not None and not self.head.due(self.updates)
+        share = 1 / len(conditions)  # a clip without a reward counts, too: it adds a gradient of 0
+        rewards: list[RatedBatch] = []
+        denoising_steps, loss, kl = 0, 0.0, 0.0
         for number, (condition, noise) in enumerate(zip(conditions, noises, strict=True)):
-            draw = condition_draw(whole_draw, number, len(conditions))
-            trained, stop = self._trained(draw)
+            draw = condition_draw(update_draw, number, len(conditions))
+            trained, stop = self._trained_steps(draw)
             encoded = self.generator.encode(condition)
             sigmas = self.generator.sigmas(self.steps, encoded)
-            latents = sample_flow(
+            clean = sample_flow(
                 self.generator, encoded, [noise], sigmas, trained=trained, stop=stop, checkpointing=self.checkpointing
             )
-            steps += self.steps if stop is None else stop + 1
-            one = self._rated(latents, encoded, heading, draw)
-            found.append(one)
-            if not bool(one.present):
+            denoising_steps += self.steps if stop is None else stop + 1
+            reward = self._reward_of(clean, encoded, by_head, draw)
+            rewards.append(reward)
+            if not bool(reward.present):
                 continue
-            check_graph(self.reward, one)
-            part = -one.values[0]
+            check_graph(self.reward, reward)
+            (-share * reward.values[0]).backward()
+            loss -= share * float(reward.values[0].detach())
             if self.kl_weight:
-                at = int(torch.randint(self.steps, (), generator=draw))
-                clean = {name: x.detach() for name, x in latents.items()}
-                distance = frozen_distance(self.generator, clean, sigmas[at], encoded, draw, self.checkpointing)
-                kl += float(distance.detach()) / len(conditions)
-                part = part + self.kl_weight * distance
-            (part / len(conditions)).backward()
-            loss += float(part.detach()) / len(conditions)
-        whole = joined(found)
+                distance = self._distance(clean, encoded, sigmas, draw)
+                (share * self.kl_weight * distance).backward()  # on its own: one graph of the network at a time
+                kl += share * float(distance.detach())
+        every_reward = joined(rewards)
         norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient)
         self.updates += 1
-        parts = {} if self.head is None else {"head": float(heading), "drift": self.head.drift}
-        return TuningStep.of(whole, loss=loss, gradient_norm=norm, kl=kl, denoising_steps=steps, parts=parts)
+        return TuningStep.of(
+            every_reward,
+            loss=loss + self.kl_weight * kl,
+            gradient_norm=norm,
+            kl=kl,
+            denoising_steps=denoising_steps,
+            parts={} if self.head is None else {"head": float(by_head), "drift": self.head.drift},
+        )
 
-    def _rated(self, latents: Latents, encoded: Any, heading: bool, draw: torch.Generator) -> RatedBatch:
-        """Return the rewards of clean latents: by the head, or of the decoded clips, on which the head is checked."""
-        if heading and self.head is not None:
-            return self.head.predicted(latents, self.moved)
-        found = rated(self.reward, decode_some(self.generator, latents, encoded, self.frames, draw))
+    def _reward_of(self, clean: Latents, encoded: Any, by_head: bool, draw: torch.Generator) -> RatedBatch:
+        """Return the reward of clean latents: by the head, or of the decoded clip, on which the head is checked."""
+        if by_head and self.head is not None:
+            return self.head.predicted(clean, self.moved)
+        reward = rated(self.reward, decode_some(self.generator, clean, encoded, self.frames, draw))
         if self.head is None:
-            return found
-        self.head.check(latents, found)
+            return reward
+        self.head.check(clean, reward)
         if self.differentiable:
-            return found
+            return reward
         if not self.head.active:
             raise AvrewardError(
                 f"latent head: expected an error of at most {self.head.largest:g} times that on held-out clips, got "
                 f"{self.head.drift:.3g}; fit another one on clips of the generator as it is now"
             )
-        one = self.head.predicted(latents, self.moved)  # the reward's values, with the head's gradient
-        return replace(found, values=found.values + one.values - one.values.detach())
+        return _with_gradient_of(self.head.predicted(clean, self.moved), reward)
 
-    def _trained(self, draw: torch.Generator) -> tuple[range, int | None]:
+    def _distance(self, clean: Latents, encoded: Any, sigmas: list[float], draw: torch.Generator) -> Tensor:
+        """Return the distance from the frozen network's velocity at a random step."""
+        step = int(torch.randint(self.steps, (), generator=draw))
+        constant = {name: x.detach() for name, x in clean.items()}
+        return frozen_distance(self.generator, constant, sigmas[step], encoded, draw, self.checkpointing)
+
+    def _trained_steps(self, draw: torch.Generator) -> tuple[range, int | None]:
         """Return the steps that are trained, and the one to stop at."""
         if self.truncation == "refl":
             stop = int(torch.randint(self.steps // 2, self.steps, (), generator=draw))
@@ -167,3 +179,8 @@ class Draft:
         if last == "random":
             last = int(torch.randint(1, self.steps + 1, (), generator=draw))
         return range(self.steps - last, self.steps), None
+
+
+def _with_gradient_of(predicted: RatedBatch, reward: RatedBatch) -> RatedBatch:
+    """Return the rewards of a rater without gradients, with the gradients of a head that predicts them."""
+    return replace(reward, values=reward.values + predicted.values - predicted.values.detach())

@@ -29,6 +29,9 @@ def add_lora(
 ) -> list[nn.Parameter]:
     """Add a LoRA to `network` in place, freeze the rest, and return what is trained.
 
+    The LoRA of a network in half precision is float32, since bfloat16 rounds most updates of a small learning rate
+    away. The frozen weights keep their type.
+
     Args:
         network: of a generator.
         rank: of the adapters.
@@ -58,7 +61,10 @@ def add_lora(
         except ValueError as error:
             remedy = "pass the names of linear or convolutional layers"
             raise ArgumentError("targets", "layers that take a LoRA", names, f"{remedy} ({error})") from error
-    return trained_parameters(network)
+    trained = trained_parameters(network)
+    for parameter in trained:
+        parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
+    return trained
 
 
 def _check_dilation(network: nn.Module, targets: str | list[str]) -> None:
