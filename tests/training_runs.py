@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tiny.flow import JointGenerator
 from torch import Tensor, nn
 
 from avreward import Clip, term
-from avreward.generators import Condition
+from avreward.generators import Condition, Noise
 from avreward.training import TuningRun
 
 HERE = f"{Path(__file__).resolve()}"
@@ -48,11 +49,38 @@ def cut(clip: Clip) -> Tensor:
     return clip.video.detach().mean()
 
 
+@term(needs=("video",), low=0, high=1, differentiable=False)
+def declared(clip: Clip) -> float:
+    """Without a gradient, as it says."""
+    return float(clip.video.detach().mean())
+
+
+@term(needs=("video",), low=0, high=1)
+def never(clip: Clip) -> Tensor:
+    """NaN for all."""
+    return clip.video.mean() * math.nan
+
+
+@term(needs=("video",), low=0, high=1)
+def dark(clip: Clip) -> Tensor:
+    """The darker, the better."""
+    return 1 - clip.video.mean()
+
+
 class Prompted(JointGenerator):
     """Longer prompts shift both streams."""
 
     def encode(self, condition: Condition) -> float:
         return 0.01 * len(str(condition.arguments.get("prompt", "")))
+
+
+class Breaking(Prompted):
+    """Fails in its second update."""
+
+    def start(self, encoded: float, noises: Sequence[Noise]) -> dict[str, Tensor]:
+        if noises[0].seed and noises[0].seed % 1000 >= 2:
+            raise RuntimeError("there is no\nmemory left")
+        return super().start(encoded, noises)
 
 
 class Silent(Prompted):
@@ -69,7 +97,7 @@ class Rigid(Prompted):
         self.network = nn.ParameterList([nn.Parameter(torch.zeros(3))])  # type: ignore[assignment]
 
 
-RATERS = {name: f"{HERE}:{name}" for name in ("red", "push", "flat", "holey", "cut")}
+RATERS = {name: f"{HERE}:{name}" for name in ("red", "push", "flat", "holey", "cut", "declared", "never", "dark")}
 SETTINGS: dict[str, dict[str, Any]] = {
     "draft": {"steps": 4, "truncation": 2, "learning_rate": 2e-2, "kl_weight": 0.01},
     "nft": {"steps": 4, "learning_rate": 2e-2},

@@ -48,7 +48,7 @@ def decode_some(
         return generator.decode(latents, encoded)
     if isinstance(generator, FrameDecoder):
         return generator.decode_frames(latents, encoded, count, draw)
-    return [_thinned(clip, count, draw) for clip in generator.decode(latents, encoded)]
+    return [some_frames(clip, count, draw) for clip in generator.decode(latents, encoded)]
 
 
 def check_encodes(generator: FlowGenerator) -> None:
@@ -58,7 +58,8 @@ def check_encodes(generator: FlowGenerator) -> None:
         raise ArgumentError("generator", "one that encodes clips", got, remedy)
 
 
-def _thinned(clip: Clip, count: int, draw: torch.Generator) -> Clip:
+def some_frames(clip: Clip, count: int, draw: torch.Generator) -> Clip:
+    """Return a clip with `count` random frames of its video at their own times, and its whole audio."""
     if not clip.has_video or count >= len(clip.times):
         return clip
     kept: Sequence[int] = sorted(torch.randperm(len(clip.times), generator=draw)[:count].tolist())

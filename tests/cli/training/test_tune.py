@@ -65,5 +65,15 @@ def test_wrong_input_is_one_line(run, config) -> None:
     assert "output: expected the folder of a finished run" in early.stderr.replace("--out", "output")
     stuck = run("tune", config, "--set", "reward=cut.cut")
     assert stuck.exit_code == NOTHING
-    assert "train with DiffusionNft, FlowGrpo, OnlineDpo or Raft" in stuck.stderr
+    assert "set loop: nft, flow_grpo, dpo or raft" in stuck.stderr
     assert "Traceback" not in stuck.stderr
+
+
+def test_what_a_generator_raises_is_one_line_and_no_guard(run, config) -> None:
+    failed = run("tune", config, "--set", f"generator={HERE}:Breaking", "--set", "batch=2", "--set", "every=1")
+    assert failed.exit_code == NOTHING
+    assert "the run failed (RuntimeError: there is no memory left); correct it (avreward --verbose" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    kept = json.loads(Path("out/run.json").read_text())
+    assert (kept["status"], len(kept["rows"])) == ("failed", 1)
+    assert kept["reason"] == "RuntimeError: there is no memory left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from avreward.errors import ArgumentError, AvrewardError
 from avreward.generators import Condition, Noise, sample_flow
 from avreward.rewards import HeadError, LatentHead, Reward
 from avreward.training import Draft, HeadGuard, add_lora, load_tuning, sample_latent_head, save_tuning
+from avreward.training.generator._rated import RatedBatch
 
 
 @term(needs="video", low=0, high=1)
@@ -111,6 +113,22 @@ def test_a_head_that_drifts_is_dropped_for_good(tmp_path: Path) -> None:
     assert resumed.head is not None
     assert not resumed.head.active
     assert resumed.head.state() == guard.state()
+
+
+def test_a_clip_without_a_reward_is_no_check_and_many_of_them_drop_the_head() -> None:
+    generator = tuned()
+    guard = HeadGuard(fitted(generator))
+    latents = generator.start(0.0, [Noise.of(0)])
+    none = torch.full((1,), math.nan)
+    for number in range(20):
+        assert guard.active == (number < 16)
+        guard.check(latents, RatedBatch(none, none.isfinite(), {}, ["none"]))
+    mixed = HeadGuard(fitted(generator))
+    for number in range(20):
+        values = mixed.head(latents).detach() if number % 10 == 0 else none
+        mixed.check(latents, RatedBatch(values, values.isfinite(), {}, []))
+    assert mixed.active
+    assert mixed.drift == pytest.approx(0, abs=1e-3)
 
 
 def test_the_head_moves_the_streams_of_the_rewards_terms_alone() -> None:

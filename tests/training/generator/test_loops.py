@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from tiny.flow import JointGenerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from avreward import Clip, term
 from avreward.errors import ArgumentError, AvrewardError
@@ -48,24 +50,34 @@ def never(clip: Clip) -> Tensor:
     return clip.video.mean() * math.nan
 
 
-WARM, LOUD = warmth["warmth"], level["level"]
+@term(needs="video", low=0, high=1)
+def broken(clip: Clip) -> Tensor:
+    """An error for all."""
+    raise RuntimeError("cannot")
+
+
+WARM, LOUD, NEVER, BROKEN = warmth["warmth"], level["level"], never["never"], broken["broken"]
 Loop = Draft | FlowGrpo | DiffusionNft | OnlineDpo | Raft
+
+
+def made(kind: Callable[..., Loop], **settings: Any) -> Callable[..., Loop]:
+    """What makes a loop of a generator, a reward and other settings."""
+    common = {"steps": 6, "learning_rate": 2e-2}
+    return lambda generator, reward, **others: kind(generator, reward, **{**common, **settings, **others})
+
+
 LOOPS: dict[str, Callable[..., Loop]] = {
-    "draft": lambda g, r, **o: Draft(g, r, steps=6, truncation=2, learning_rate=2e-2, kl_weight=0.0, **o),
-    "alignprop": lambda g, r, **o: Draft(g, r, steps=6, truncation="random", learning_rate=2e-2, kl_weight=0.0, **o),
-    "refl": lambda g, r, **o: Draft(g, r, steps=6, truncation="refl", learning_rate=2e-2, kl_weight=0.0, **o),
-    "flow_grpo": lambda g, r, **o: FlowGrpo(g, r, steps=6, learning_rate=2e-2, kl_weight=0.0, clip_range=0.1, **o),
-    "mixgrpo": lambda g, r, **o: FlowGrpo(
-        g, r, steps=6, window=2, window_updates=2, learning_rate=2e-2, kl_weight=0.0, clip_range=0.1, **o
-    ),
-    "ddpo": lambda g, r, **o: FlowGrpo(
-        g, r, steps=6, step="ddim", noise_level=1.0, learning_rate=2e-2, kl_weight=0.0, clip_range=0.1, **o
-    ),
-    "nft": lambda g, r, **o: DiffusionNft(g, r, steps=6, learning_rate=2e-2, **o),
-    "dpo": lambda g, r, **o: OnlineDpo(g, r, steps=6, learning_rate=1e-2, beta=10, **o),
-    "raft": lambda g, r, **o: Raft(g, r, steps=6, learning_rate=2e-2, **o),
-    "weighted": lambda g, r, **o: Raft(g, r, weights="exponential", steps=6, learning_rate=2e-2, **o),
-    "awm": lambda g, r, **o: DiffusionNft(g, r, loss="awm", steps=6, learning_rate=2e-2, **o),
+    "draft": made(Draft, truncation=2, kl_weight=0.0),
+    "alignprop": made(Draft, truncation="random", kl_weight=0.0),
+    "refl": made(Draft, truncation="refl", kl_weight=0.0),
+    "flow_grpo": made(FlowGrpo, kl_weight=0.0, clip_range=0.1),
+    "mixgrpo": made(FlowGrpo, window=2, window_updates=2, kl_weight=0.0, clip_range=0.1),
+    "ddpo": made(FlowGrpo, step="ddim", noise_level=1.0, kl_weight=0.0, clip_range=0.1),
+    "nft": made(DiffusionNft),
+    "awm": made(DiffusionNft, loss="awm"),
+    "dpo": made(OnlineDpo, learning_rate=1e-2, beta=10),
+    "raft": made(Raft),
+    "weighted": made(Raft, weights="exponential"),
 }
 
 
@@ -156,17 +168,31 @@ def test_a_term_moves_the_latents_of_its_streams_and_exactly_no_others() -> None
         assert gradients[1] is None or float(gradients[1].abs().max()) == 0
 
 
-@pytest.mark.parametrize("name", ["flow_grpo", "ddpo", "nft", "awm", "dpo", "raft"])
-def test_a_stream_without_a_term_follows_nothing(name: str) -> None:
-    """With a reward of the audio, the weights that only the video's velocity has do not move at all."""
-    generator = tuned()
-    loop = LOOPS[name](generator, LOUD)
+@pytest.mark.parametrize(("reward", "still"), [(LOUD, "video"), (WARM, "audio")], ids=["sound", "picture"])
+@pytest.mark.parametrize("kl_weight", [0.0, 1.0])
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_stream_without_a_term_follows_nothing(name: str, kl_weight: float, reward: Reward, still: str) -> None:
+    """With a reward of one stream, the weights that only the other's velocity has do not move at all."""
+    generator = tuned()  # away from the frozen network, so that its distance has a gradient
+    loop = LOOPS[name](generator, reward, **({} if name == "dpo" else {"kl_weight": kl_weight}))
     before = {n: p.detach().clone() for n, p in generator.network.named_parameters() if p.requires_grad}
-    update(loop, 0)
-    for parameter_name, parameter in generator.network.named_parameters():
-        if parameter_name in before:
-            moved = not torch.equal(parameter, before[parameter_name])
-            assert moved == (not parameter_name.startswith("video"))
+    step = update(loop, 0)
+    assert step.kl > 0 or not kl_weight or name == "dpo"
+    moved = {n for n, p in generator.network.named_parameters() if n in before and not torch.equal(p, before[n])}
+    assert moved == {n for n in before if not n.startswith(still)}
+
+
+@pytest.mark.parametrize("weights", ["winners", "exponential"])
+def test_raft_learns_nothing_from_a_group_without_differences(weights: str) -> None:
+    same, other = [Noise.of(0)] * 3, [Noise.of(seed) for seed in (1, 2, 3)]
+    found = []
+    for groups in ([same, same], [same, other], [other]):
+        generator = tuned()
+        before = lora_state(generator.network)
+        step = Raft(generator, WARM, weights=weights, steps=4).update([Condition()] * len(groups), groups)
+        moved = any(not torch.equal(value, before[name]) for name, value in lora_state(generator.network).items())
+        found.append((moved, step.gradient_norm > 0, step.loss > 0))
+    assert found == [(False, False, False), (True, True, True), (True, True, True)]
 
 
 def test_advantages_of_conflicting_terms_are_routed() -> None:
@@ -214,8 +240,32 @@ def test_a_clip_without_a_reward_is_left_out_and_named(name: str) -> None:
     assert len(step.rewards) == step.clips - len(step.missing)
     assert all(bool(p.isfinite().all()) for p in generator.network.parameters())
 
-    with pytest.raises(AvrewardError):
-        update(LOOPS[name](generator, never["never"]), 0)
+
+@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("reward", [NEVER, BROKEN], ids=["nan", "error"])
+def test_an_update_without_any_reward_trains_nothing_and_the_next_one_goes_on(name: str, reward: Reward) -> None:
+    generator = tuned()
+    loop = LOOPS[name](generator, WARM)
+    update(loop, 0)
+    weights = lora_state(generator.network)
+    loop.reward = reward
+    step = update(loop, 1)
+    assert (len(step.rewards), len(step.missing), step.loss, step.kl, step.gradient_norm) == (0, step.clips, 0, 0, 0)
+    assert step.every_reward.isnan().all()
+    expected = "not a finite number" if reward is NEVER else "broken: RuntimeError: cannot"
+    assert all(expected in reason for reason in step.missing)
+    assert all(torch.equal(value, weights[name]) for name, value in lora_state(generator.network).items())
+    loop.reward = WARM
+    update(loop, 2)
+    assert loop.updates == 3
+    assert any(not torch.equal(value, weights[name]) for name, value in lora_state(generator.network).items())
+
+
+def test_several_processes_without_a_reward_report_none() -> None:
+    whole = update(LOOPS["draft"](tuned(), WARM), 0)
+    none = update(LOOPS["draft"](tuned(), NEVER), 0)
+    assert math.isnan(TuningStep.together([none, none]).terms["never.never"])
+    assert TuningStep.together([whole, replace(none, terms={"warmth.warmth": math.nan})]).terms == whole.terms
 
 
 def test_settings_are_checked_at_once() -> None:
@@ -269,15 +319,16 @@ def test_a_saved_lora_is_read_and_another_file_is_refused(tmp_path) -> None:
         load_tuning(LOOPS["draft"](second, WARM), tmp_path / "other.pt")
 
 
-def test_an_update_that_fails_leaves_the_trained_network_as_it_is() -> None:
+def test_an_update_that_fails_leaves_the_trained_network_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = tuned()
     loop = LOOPS["nft"](generator, WARM)
     for number in range(2):
         update(loop, number)
     weights = lora_state(generator.network)
-    loop.reward = never["never"]
-    with pytest.raises(AvrewardError, match="no clip of this update has a reward"):
+    monkeypatch.setattr(generator, "decode", lambda *_: 1 / 0)  # while the old network's weights are in the generator
+    with pytest.raises(ZeroDivisionError):
         update(loop, 2)
+    assert loop.updates == 2
     assert all(torch.equal(value, weights[name]) for name, value in lora_state(generator.network).items())
 
 
@@ -341,6 +392,35 @@ def test_noises_fit_the_conditions(name: str) -> None:
 def test_settings_out_of_range(make: Callable, said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         make(tuned())
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (["to_q"], "targets: expected layers' names, got 'to_q'; choose from hidden, video, audio"),
+        (["hidden", "vidoe"], "targets: expected layers' names, got 'vidoe'; choose from hidden, video, audio"),
+        ("layers.*", "targets: expected a regular expression that is the path of a layer, got 'layers.*'; choose from"),
+        ("(", "targets: expected a regular expression (missing ), unterminated subpattern at position 0), got '('"),
+        ([""], "targets: expected layers that take a LoRA, got ['']; choose from hidden, video, audio"),
+    ],
+)
+def test_targets_that_name_no_layer(targets: Any, said: str) -> None:
+    network = JointGenerator().network
+    with pytest.raises(ArgumentError) as caught:
+        add_lora(network, targets=targets)
+    assert str(caught.value).startswith(said)
+    assert not [name for name, _ in network.named_parameters() if "lora" in name]
+
+
+def test_names_of_layers_in_a_message_are_few_and_whole() -> None:
+    network = nn.ModuleDict({f"to_{i}": nn.Sequential(nn.Linear(1, 1), nn.ReLU()) for i in range(14)})
+    listed = ", ".join(f"to_{i}.0" for i in range(12))
+    with pytest.raises(ArgumentError, match=f"choose from {listed} and 2 more$"):
+        add_lora(network, targets=["to_q"])
+    with pytest.raises(
+        ArgumentError, match="layers that take a LoRA, got a ReLU, which has none; train another network"
+    ):
+        add_lora(nn.ReLU())
 
 
 def test_draft_needs_a_term_that_moves_what_is_generated() -> None:

@@ -11,11 +11,12 @@ from scored_tables import write
 from tiny.flow import JointGenerator
 
 from avreward import Clip
-from avreward.errors import ArgumentError, AvrewardError
+from avreward.errors import ArgumentError
 from avreward.generators import ClipEncoder, Condition, Noise, sample_flow
 from avreward.scoring import read_table
 from avreward.selection import candidates_of, export_pairs, make_pairs
 from avreward.training import ClipPair, OfflineDpo, add_lora, load_tuning, read_clip_pairs, save_tuning
+from avreward.training.generator.lora import lora_state
 
 
 def tuned() -> JointGenerator:
@@ -98,8 +99,11 @@ def test_pairs_from_a_folder(tmp_path: Path) -> None:
     assert step.parts["pairs"] == 1
     assert len(step.missing) == 1
     assert "gone.mp4" in step.missing[0]
-    with pytest.raises(AvrewardError, match=r"no pair of this update can be read: .*gone\.mp4"):
-        loop.update([gone])
+    weights = lora_state(generator.network)
+    none = loop.update([gone])
+    assert (none.parts["pairs"], none.loss, none.gradient_norm, len(none.missing)) == (0, 0, 0, 1)
+    assert all(torch.equal(value, weights[name]) for name, value in lora_state(generator.network).items())
+    assert loop.updates == 2
 
 
 def test_a_stopped_run_goes_on_with_the_same_result(tmp_path: Path) -> None:

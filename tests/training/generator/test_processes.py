@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,21 @@ from torch import Tensor, distributed, multiprocessing
 
 from avreward import Clip, term
 from avreward.generators import Condition, Noise
-from avreward.training import DiffusionNft, Draft, FlowGrpo, OnlineDpo, Raft, TuningStep, add_lora
+from avreward.training import (
+    ClipPair,
+    DiffusionNft,
+    Draft,
+    FlowGrpo,
+    OfflineDpo,
+    OnlineDpo,
+    Raft,
+    TuningStep,
+    add_lora,
+)
 from avreward.training.generator._processes import condition_draw, from_all, process_count
 from avreward.training.generator.lora import lora_state
 
-UPDATES, BATCH, GROUP = 2, 4, 3
+UPDATES, BATCH, GROUP = 3, 4, 3
 
 
 @term(needs="video", low=0, high=1)
@@ -48,11 +59,26 @@ def run(name: str, rank: int, processes: int) -> tuple[dict[str, Tensor], Tuning
     loop = LOOPS[name](generator)
     mine = range(rank * BATCH // processes, (rank + 1) * BATCH // processes)
     for update in range(UPDATES):
-        # in the second update of two processes, one of them has no clip with a reward
-        conditions = [Condition(arguments={"shift": 3 if update and i >= BATCH // 2 else 0.1 * i}) for i in mine]
+        # in the second update no clip has a reward, in the third one none of the second process
+        none = [BATCH, 0, BATCH // 2][update]
+        conditions = [Condition(arguments={"shift": 3 if i >= none else 0.1 * i}) for i in mine]
         seeds = [100 * update + 10 * i for i in mine]
         noises = [[Noise.of(seed + j) for j in range(GROUP)] for seed in seeds]
         step = loop.update(conditions, [group[0] for group in noises] if name == "draft" else noises)
+    return lora_state(generator.network), TuningStep.together(from_all(step))
+
+
+def run_on_pairs(rank: int, processes: int) -> tuple[dict[str, Tensor], TuningStep]:
+    """Four pairs an update; of the first update one can't be read, of the second none of the second process."""
+    generator = JointGenerator()
+    add_lora(generator.network, rank=2, targets=["hidden", "video", "audio"])
+    loop = OfflineDpo(generator, beta=10)
+    for update in range(2):
+        clips = generator.decode(generator.start(0.0, [Noise.of(10 * update + i) for i in range(2 * BATCH)]), 0.0)
+        pairs = [ClipPair(Condition(), *clips[2 * i : 2 * i + 2]) for i in range(BATCH)]
+        for gone in range(1, 2) if not update else range(BATCH // 2, BATCH):
+            pairs[gone] = replace(pairs[gone], rejected="gone.mp4")
+        step = loop.update(pairs[rank * BATCH // processes : (rank + 1) * BATCH // processes])
     return lora_state(generator.network), TuningStep.together(from_all(step))
 
 
@@ -63,6 +89,8 @@ def work(rank: int, place: str) -> None:
     for name in LOOPS:
         state, step = run(name, rank, 2)
         torch.save((state, step.every_reward, step.loss, step.kl, step.clips), f"{place}/{name}-{rank}.pt")
+    state, step = run_on_pairs(rank, 2)
+    torch.save((state, step.loss, step.kl, dict(step.parts), len(step.missing)), f"{place}/pairs-{rank}.pt")
     distributed.destroy_process_group()
 
 
@@ -77,6 +105,13 @@ def test_two_processes_make_the_update_of_one_with_twice_the_batch(tmp_path: Pat
             torch.testing.assert_close(other, state, rtol=1e-4, atol=1e-6)
             torch.testing.assert_close(rewards, step.every_reward, equal_nan=True)
             assert (loss, kl, clips) == (pytest.approx(step.loss), pytest.approx(step.kl), step.clips)
+    state, step = run_on_pairs(0, 1)
+    assert (step.parts["pairs"], len(step.missing)) == (2, 2)
+    for rank in range(2):
+        other, loss, kl, parts, missing = torch.load(tmp_path / f"pairs-{rank}.pt", weights_only=True)
+        torch.testing.assert_close(other, state, rtol=1e-4, atol=1e-6)
+        assert (loss, kl, missing) == (pytest.approx(step.loss), pytest.approx(step.kl), 2)
+        assert parts == pytest.approx(step.parts)
 
 
 def test_each_condition_has_draws_of_its_own() -> None:

@@ -15,13 +15,19 @@ import torch
 import yaml
 from full_disk import run_limited
 from safetensors.torch import load_file
-from training_runs import HERE, SETTINGS, entries, small
+from tiny.flow import JointGenerator
+from training_runs import HERE, SETTINGS, Prompted, entries, small
 
+from avreward import Clip, term
 from avreward.errors import ArgumentError, AvrewardError
 from avreward.generators import Condition, Noise
-from avreward.training import TuningRun, tune
-from avreward.training.tuning._guards import reason_to_stop
-from avreward.training.tuning._record import RunRecord
+from avreward.generators.clip_encoder import some_frames
+from avreward.raters._user_file import rater_in_file
+from avreward.training import Draft, TuningRun, add_lora, tune
+from avreward.training.tuning._guards import reason_to_stop, warn_at_start
+from avreward.training.tuning._parts import make_parts
+from avreward.training.tuning._record import RunRecord, note_failure
+from avreward.training.tuning._watched import WatchedGenerator
 from avreward.training.tuning.trainer import batch_of
 
 FAR = ["probes", "samples", "prompt", "kl", "lora_norm"]  # off where a run goes far in few updates
@@ -119,6 +125,70 @@ def test_a_run_that_was_killed_goes_on_with_the_same_result(tmp_path: Path) -> N
         assert torch.equal(value, lora(parts)[name]), name
 
 
+@pytest.mark.parametrize("failing", [1, 3])
+def test_whatever_is_raised_ends_a_run_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    run, calls = small(tmp_path, "nft", updates=4, every=1), []
+
+    def decode(self: Prompted, latents: Any, encoded: Any) -> Any:
+        calls.append(encoded)
+        if len(calls) == 2 * failing:  # a batch is two conditions
+            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+        return JointGenerator.decode(self, latents, encoded)
+
+    monkeypatch.setattr("training_runs.Prompted.decode", decode, raising=False)
+    monkeypatch.setattr("avreward.training.tuning._parts.object_in_file", lambda *_: Prompted)
+    with pytest.raises(torch.OutOfMemoryError):
+        done(run)
+    kept = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (kept["status"], len(kept["rows"])) == ("failed", failing - 1)
+    assert kept["reason"] == "OutOfMemoryError: CUDA out of memory. Tried to allocate"
+    assert "CUDA out of memory" in (tmp_path / "out" / "report.html").read_text()
+    monkeypatch.undo()
+    if failing == 1:  # nothing was trained: the folder is as good as new
+        assert done(small(tmp_path, "raft", updates=1)).status == "finished"
+    else:
+        with pytest.raises(ArgumentError, match="run with other settings"):
+            done(small(tmp_path, "raft", updates=1))
+        monkeypatch.setattr("avreward.training.tuning.trainer.make_parts", _fail)  # before the run has begun again
+        with pytest.raises(AvrewardError, match="no such"):
+            done(run)
+        assert json.loads((tmp_path / "out" / "run.json").read_text())["reason"] == "no such thing"
+        monkeypatch.undo()
+        assert len(done(run).rows) == 4
+
+
+def _fail(*_: Any) -> None:
+    raise AvrewardError("no such thing")
+
+
+def test_a_failure_of_another_process_is_noted_once(tmp_path: Path) -> None:
+    note_failure(tmp_path, "too early")
+    assert not list(tmp_path.iterdir())
+    RunRecord(small(tmp_path, output=str(tmp_path))).write()
+    for number in (1, 2):
+        note_failure(tmp_path, "OutOfMemoryError", process=number)
+    kept = json.loads((tmp_path / "run.json").read_text())
+    assert (kept["status"], kept["reason"]) == ("failed", "process 1: OutOfMemoryError")
+
+
+def test_single_rewards_that_are_missing_do_not_end_a_run_of_one_clip_an_update(tmp_path: Path) -> None:
+    record = done(small(tmp_path, reward="holey.holey", updates=12, batch=1, every=12))
+    assert record.status == "finished"
+    missing = [row["missing"] for row in record.rows]
+    assert 0 < sum(missing) <= 6
+    assert [row["reward"] is None for row in record.rows] == [bool(one) for one in missing]
+    assert all(row["loss"] is None and not row["constant"] for row in record.rows if row["missing"])
+    for loop in ("draft", "nft"):
+        (tmp_path / loop).mkdir()
+        stopped = done(small(tmp_path / loop, loop, reward="never.never", updates=30, batch=1, group=3))
+        clips = sum(row["clips"] for row in stopped.rows)
+        assert (stopped.status, clips) == ("stopped", 10 if loop == "draft" else 18)
+        assert stopped.rows[-1]["lora_norm"] == 0
+        assert f"of the last {clips} clips had" in stopped.reason
+
+
 @pytest.mark.slow
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     done(small(tmp_path, updates=2))
@@ -133,6 +203,8 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     assert "File too large" in ended.stderr
     assert "state.pt" in ended.stderr.strip().splitlines()[-1]
     assert sorted(path.name for path in (tmp_path / "out" / "checkpoints").iterdir()) == before
+    kept = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (kept["status"], "File too large" in kept["reason"]) == ("failed", True)
     assert len(done(small(tmp_path, updates=6)).rows) == 6
 
 
@@ -182,15 +254,31 @@ def test_a_missing_reward_is_told_and_left_out(tmp_path: Path) -> None:
 
 def test_many_missing_rewards_or_gradients_stop_the_run(tmp_path: Path) -> None:
     row: dict[str, float | None] = {"clips": 8, "missing": 4, "gradient_norm": 1.0, "kl": 0.0, "lora_norm": 0.0}
-    row |= {"constant": 0}
+    row |= {"constant": 0, "reward": 1.0}
 
-    def reason(changes: dict[str, float | None], count: int, off: tuple[str, ...] = ()) -> str | None:
-        rows = [row | (changes if number < count else {}) for number in range(10)]
-        return reason_to_stop(RunRecord(small(tmp_path, guards_off=off), rows=rows), None)
+    def reason(
+        changes: dict[str, Any], count: int, off: tuple[str, ...] = (), made: int = 10, **more: Any
+    ) -> str | None:
+        rows = [row | (changes if number >= made - count else {}) for number in range(made)]
+        run = small(tmp_path, guards_off=off, updates=more.pop("updates", 99))
+        return reason_to_stop(RunRecord(run, rows=rows, **more), None)
 
     assert reason({}, 0) is None
     assert reason({"missing": 5}, 1) == "41 of the last 80 clips had no finite reward; see the warnings for the reasons"
     assert reason({"missing": 8}, 10, ("missing",)) is None
+    none = {"missing": 8, "reward": None}
+    assert reason(none, 1) == "44 of the last 80 clips had no finite reward; see the warnings for the reasons"
+    assert reason(none, 1, made=9) is None
+    assert reason(none, 2, made=2, warnings=["missing: a", "missing: b", "kl: c"]) == (
+        "none of the last 16 clips had a finite reward (b)"
+    )
+    one = {"clips": 1, "missing": 1, "reward": None}  # batches of one
+    assert reason(one, 5, made=5) is None
+    assert reason(one, 3, made=3, updates=3) == "none of the last 3 clips had a finite reward"
+    assert reason(one, 2, made=3, updates=3) is None
+    same = row | {"constant": 1, "missing": 0}
+    rows = [same] * 19 + [row | one, same]  # a constant reward with a gap
+    assert "20 updates in a row" in str(reason_to_stop(RunRecord(small(tmp_path), rows=rows), None))
     assert reason({"gradient_norm": None}, 5) is None
     assert "6 of the last 10 gradients were not finite" in str(reason({"gradient_norm": None}, 6))
 
@@ -198,12 +286,19 @@ def test_many_missing_rewards_or_gradients_stop_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"reward": "cut.cut"}, "train with DiffusionNft, FlowGrpo, OnlineDpo or Raft"),
+        ({"reward": "cut.cut"}, "set loop: nft, flow_grpo, dpo or raft, which need scores alone"),
+        ({"reward": "declared.declared"}, "set loop: nft, flow_grpo, dpo or raft, which need scores alone"),
         (
             {"generator": f"{HERE}:Silent", "reward": "red.red + push.push"},
             "terms that may move video, got 'push.push'",
         ),
-        ({"generator": f"{HERE}:Rigid"}, "targets: expected layers that take a LoRA"),
+        ({"generator": f"{HERE}:Rigid"}, "lora.targets: expected layers that take a LoRA, got a ParameterList"),
+        (
+            {"lora": {"targets": ["to_q"]}},
+            "lora.targets: expected layers' names, got 'to_q'; choose from hidden, video",
+        ),
+        ({"lora": {"rank": 0}}, "lora.rank: expected a positive integer, got 0"),
+        ({"settings": {"steps": 2, "truncation": 3}}, "settings.truncation: expected 1 to 2 steps"),
         ({"generator": f"{HERE}:small"}, "it cannot be made"),
         ({"generator": f"{HERE}:none"}, "has no none"),
         ({"generator": "no/such/folder"}, "this generator can't be loaded"),
@@ -218,7 +313,8 @@ def test_what_cannot_work_is_one_line_and_leaves_no_run_behind(tmp_path: Path, c
         done(small(tmp_path, **changes))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not any((tmp_path / "out").glob("*"))  # another start finds a new folder
+    assert not any((tmp_path / "out").glob("update-*"))
+    assert done(small(tmp_path, updates=1)).status == "finished"  # in the same folder
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -236,12 +332,87 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
 def test_warnings_before_the_first_update(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("rain\n")
     said: list[str] = []
-    changes = {"conditions": str(tmp_path / "one.txt"), "updates": 1, "guards_off": ["samples"]}
+    changes = {"conditions": str(tmp_path / "one.txt"), "updates": 1, "guards_off": ["samples"], "reward": "dark.dark"}
+    off = small(tmp_path, **{**changes, "guards_off": ["samples", "probes"], "output": str(tmp_path / "off")})
     record = done(small(tmp_path, **changes), say=said.append)
     assert any(line.startswith("conditions: only one") for line in said)
     assert any("no term compares a clip with its prompt" in line for line in said)
     assert record.warnings == said
-    assert all(line.startswith("probes: the reward prefers") for line in said[2:])
+    probed = [line for line in said if line.startswith("probes: ")]
+    assert len(probed) == len(said) - 2
+    assert any(line.startswith("probes: the reward prefers black frames") for line in probed)
+    assert record.probes["black"] > 0
+    assert not any(line.startswith("probes: ") for line in done(off).warnings)
+
+
+def test_a_held_out_reward_that_is_trained_on_and_a_distance_that_is_not_measured(tmp_path: Path) -> None:
+    """What is read twice is told by its fingerprint, whatever its name."""
+    (tmp_path / "out").mkdir()
+    for number, (changes, expected) in enumerate(
+        [
+            ({"held_out": "2*red.red"}, ["held_out: red.red is trained on, too; name a reward of other raters"]),
+            ({"raters": {"red": f"{HERE}:red", "own": f"{HERE}:red"}, "held_out": "own.red"}, ["held_out: own.red is"]),
+            ({"raters": {}, "reward": "signals.static_quality", "held_out": "signals.clipping", "loop": "raft"},
+             ["held_out: of the rater signals, which is trained on by other scores"]),
+            ({"raters": {}, "reward": "signals.static_quality", "held_out": None}, ["held_out: none is named, and"]),
+            ({"settings": SETTINGS["draft"] | {"kl_weight": 0.0}}, ["kl: settings.kl_weight is 0, so that"]),
+            ({"settings": SETTINGS["draft"] | {"kl_weight": 0.0}, "guards_off": FAR}, []),
+            ({}, []),
+        ]
+    ):  # fmt: skip
+        run = small(tmp_path, **{"updates": 1, "output": str(tmp_path / "out" / str(number)), **changes})
+        record = RunRecord(run)
+        found = warn_at_start(record, make_parts(run, torch.device("cpu")))
+        assert len(found) == len(expected), found
+        assert all(text.startswith(start) for text, start in zip(found, expected, strict=True)), found
+        assert record.warnings == found
+
+
+def test_frames_are_decoded_alone_and_the_held_out_reward_sees_whole_clips() -> None:
+    class Sparse(Prompted):
+        """Decodes some frames alone."""
+
+        def decode_frames(self, latents: Any, encoded: Any, count: int, draw: torch.Generator) -> list[Clip]:
+            asked.append(count)
+            return [some_frames(clip, count, draw) for clip in JointGenerator.decode(self, latents, encoded)]
+
+    @term(needs="video", low=0, high=9)
+    def length(clip: Clip) -> float:
+        """The number of frames."""
+        assert not torch.is_grad_enabled()
+        return float(len(clip.times))
+
+    for kind in (Prompted, Sparse):
+        asked: list[int] = []
+        own = kind()
+        add_lora(own.network, rank=2)
+        watched = WatchedGenerator(own, length["length"])
+        Draft(watched, rater_in_file(f"{HERE}:red")["red"], steps=2, frames=1).update(
+            [Condition()] * 2, [Noise.of(0), Noise.of(1)]
+        )
+        assert watched.take_held_out() == [2.0, 2.0]
+        assert asked == ([1, 1] if kind is Sparse else [])
+    quiet, encoded = WatchedGenerator(own, None), own.encode(Condition())
+    latents = own.start(encoded, [Noise.of(0)])
+    [clip] = quiet.decode_frames(latents, encoded, 1, torch.Generator())
+    assert (len(clip.times), quiet.take_held_out()) == (1, [])
+
+
+def test_curves_and_samples_reach_a_tracker(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = small(tmp_path, trackers=["tensorboard"], updates=2, guards_off=["probes", "prompt"])
+    record = done(run)
+    files = (tmp_path / "out").rglob("events.out.tfevents.*")
+    read = [EventAccumulator(str(file), size_guidance={"audio": 0}).Reload() for file in files]
+    [found] = [one for one in read if "tune/reward" in one.Tags()["scalars"]]
+    assert [scalar.step for scalar in found.Scalars("tune/reward")] == [1, 2]
+    for name in ("reward", "red.red", "held_out", "lora_norm", "kl"):
+        values = [scalar.value for scalar in found.Scalars(f"tune/{name}")]
+        assert values == pytest.approx([row[name] for row in record.rows])
+    assert found.Tags()["audio"]
+    assert {sound.step for name in found.Tags()["audio"] for sound in found.Audio(name)} == {0, 2}
 
 
 def test_batches_go_through_all_conditions_and_never_repeat_a_noise(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ import typer
 
 from avreward.cli._common import SOME_FAILED, TOLD, complain, print_json_text, progress, shown, stderr, stdout
 from avreward.cli._inputs import Isolate, decode_apart
+from avreward.errors import AvrewardError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +62,7 @@ def tune(
     if clips_of is not None:
         from avreward.training.tuning._samples import before_and_after
 
-        with progress("Making clips", 2 * len(read_conditions(clips_of, run.arguments))) as step:
+        with progress("Making clips", 2 * len(read_conditions(clips_of, run.arguments))) as step, _failures():
             table = before_and_after(run, clips_of, step=step)
         if as_json:
             print_json_text({"clips": str(table)})
@@ -69,7 +72,7 @@ def tune(
 
     from avreward.training.tuning.trainer import tune as train
 
-    with progress("Tuning", run.updates) as step:
+    with progress("Tuning", run.updates) as step, _failures():
         record = train(run, resume=not fresh, say=complain, step=step)
     summary = record.summary()
     if not own:
@@ -81,6 +84,18 @@ def tune(
     if record.status == "stopped":
         complain(f"stopped after {summary['updates']} updates: {record.reason}")
         raise typer.Exit(SOME_FAILED)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Within, what a generator, a rater or another library raises is an error of one line: 1 means a guard."""
+    try:
+        yield
+    except (AvrewardError, OSError):
+        raise
+    except Exception as error:
+        problem = f"the run failed ({describe(error)}); correct it (avreward --verbose … shows where)"
+        raise AvrewardError(problem) from error
 
 
 def _print(summary: Mapping[str, Any]) -> None:

@@ -41,10 +41,16 @@ def condition_draw(draw: torch.Generator, number: int, count: int) -> torch.Gene
 
 
 def average_gradients(parameters: Sequence[Tensor]) -> None:
-    """Replace each gradient by its mean over the processes; one that a process lacks counts as 0."""
+    """Replace each gradient by its mean over the processes; one that some processes lack counts as 0 there.
+
+    A parameter that has a gradient in no process keeps none, so that the optimizer leaves it as one process would.
+    """
     if process_count() == 1:
         return
-    for parameter in parameters:
+    there = from_all([parameter.grad is not None for parameter in parameters])
+    for parameter, own in zip(parameters, zip(*there, strict=True), strict=True):
+        if not any(own):
+            continue
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         distributed.all_reduce(parameter.grad)

@@ -11,12 +11,20 @@ import torch
 from torch import Tensor
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, Described
+from avreward.errors import EVERY_CLIP, ArgumentError, AvrewardError, Described, describe
 from avreward.generators.base import Condition
 from avreward.rewards.base import Reward
 from avreward.training.generator._processes import average_gradients, from_all
 
-OTHER_LOOPS = "train with DiffusionNft, FlowGrpo, OnlineDpo or Raft, which need scores alone"
+OTHER_LOOPS = "train with DiffusionNft, FlowGrpo, OnlineDpo or Raft, which need scores alone, or through a latent head"
+
+
+class NoGradient(AvrewardError):
+    """A reward without a gradient in a loop that backpropagates it; `problem` is the message without its remedy."""
+
+    def __init__(self, problem: str, remedy: str = OTHER_LOOPS) -> None:
+        super().__init__(f"{problem}; {remedy}")
+        self.problem = problem
 
 
 @dataclass(frozen=True)
@@ -24,9 +32,10 @@ class TuningStep:
     """What an update of a generator found.
 
     Attributes:
-        rewards: of the clips that have one, (clips,), without a gradient.
+        rewards: of the clips that have one, (clips,), without a gradient; empty where none has one: then nothing was
+            trained.
         every_reward: of all clips, in their order; NaN where there is none.
-        loss: that was minimised.
+        loss: that was minimised; 0 where nothing was trained.
         gradient_norm: before it was clipped.
         kl: distance from the frozen network; 0 where its weight is 0.
         terms: name of a term → its mean before weighting.
@@ -68,8 +77,9 @@ class TuningStep:
             return steps[0]
         every = torch.cat([step.every_reward.cpu() for step in steps])
         weights = [len(step.rewards) for step in steps]
+        shares = [w / sum(weights) for w in weights] if any(weights) else [math.nan] * len(steps)
         terms = {
-            name: sum(w * step.terms[name] for w, step in zip(weights, steps, strict=True) if w) / max(1, sum(weights))
+            name: sum(share * step.terms[name] for share, step in zip(shares, steps, strict=True) if share)
             for name in steps[0].terms
         }
         means = {name: sum(getattr(step, name) for step in steps) / len(steps) for name in ("loss", "kl")}
@@ -104,8 +114,19 @@ class RatedBatch:
 
 
 def rated(reward: Reward, clips: Sequence[Clip]) -> RatedBatch:
-    """Return the rewards of clips; one that is missing or not finite gets a reason and no part in the update."""
-    found = reward.evaluate(clips)
+    """Return the rewards of clips; one that is missing or not finite gets a reason and no part in the update.
+
+    So do all of them where a rater fails on each: an update may have a single clip.
+    """
+    try:
+        found = reward.evaluate(clips)
+    except Exception as error:
+        notes = [note for note in getattr(error, "__notes__", ()) if note.endswith(EVERY_CLIP)]
+        if not notes:
+            raise
+        none = torch.full((len(clips),), math.nan)
+        reason = f"{notes[0].removesuffix(EVERY_CLIP)}{describe(error)}"
+        return RatedBatch(none, none.isfinite(), {term.name: none for term in reward.terms}, [reason] * len(clips))
     present = found.present & found.values.detach().isfinite()
     for values in found.terms.values():
         present = present & values.detach().isfinite()
@@ -118,34 +139,32 @@ def rated(reward: Reward, clips: Sequence[Clip]) -> RatedBatch:
 
 
 def joined(parts: Sequence[RatedBatch]) -> RatedBatch:
-    """Return the rewards of all parts, without gradients.
-
-    Raises:
-        AvrewardError: if no clip has a reward, in no process.
-    """
-    present = torch.cat([part.present for part in parts])
+    """Return the rewards of all parts, without gradients."""
+    device = max(
+        parts, key=lambda part: bool(part.present.any())
+    ).values.device  # those without a reward may be elsewhere
+    present = torch.cat([part.present.to(device) for part in parts])
     reasons = [reason for part in parts for reason in part.reasons]
-    if not any(from_all(bool(present.any()))):
-        raise AvrewardError(f"no clip of this update has a reward: {reasons[0]}")
-    terms = {name: torch.cat([part.terms[name].detach() for part in parts]) for name in parts[0].terms}
-    return RatedBatch(torch.cat([part.values.detach() for part in parts]), present, terms, reasons)
+    terms = {name: torch.cat([part.terms[name].detach().to(device) for part in parts]) for name in parts[0].terms}
+    return RatedBatch(torch.cat([part.values.detach().to(device) for part in parts]), present, terms, reasons)
+
+
+def any_rated(found: RatedBatch) -> bool:
+    """Return whether a clip of this update has a reward, in any process; without one there is nothing to train."""
+    return any(from_all(bool(found.present.any())))
 
 
 def check_differentiable(reward: Reward) -> None:
-    """Raise `AvrewardError` if a term of `reward` has no gradient, with the loops that train on it all the same."""
+    """Raise `NoGradient` if a term of `reward` has no gradient, with the loops that train on it all the same."""
     stuck = sorted({term.rater.name for term in reward.terms if not getattr(term.rater, "differentiable", True)})
     if stuck:
-        raise AvrewardError(
-            f"{', '.join(stuck)}: no gradient reaches the clip, so the reward cannot be backpropagated; {OTHER_LOOPS}"
-        )
+        raise NoGradient(f"{', '.join(stuck)}: no gradient reaches the clip, so the reward cannot be backpropagated")
 
 
 def check_graph(reward: Reward, found: RatedBatch) -> None:
-    """Raise `AvrewardError` if rewards of clips with gradients have none themselves, whatever the raters say."""
+    """Raise `NoGradient` if rewards of clips with gradients have none themselves, whatever the raters say."""
     if not found.values.requires_grad:
-        raise AvrewardError(
-            f"{reward}: no gradient of it reaches the clip (a rater computed it without one); {OTHER_LOOPS}"
-        )
+        raise NoGradient(f"{reward}: no gradient of it reaches the clip (a rater computed it without one)")
 
 
 def check_counts(**counts: int) -> None:
@@ -176,7 +195,7 @@ def clipped_step(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor],
     """Take a step of the optimizer with the gradient clipped to `largest`; return its norm before.
 
     The gradient is the mean over all processes. One that is not finite is dropped: the parameters stay, and the norm
-    tells.
+    tells. Without any gradient they stay, too, and the norm is 0.
     """
     average_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, largest)

@@ -65,7 +65,6 @@ def sample_groups(
 
     Raises:
         ArgumentError: if there are no conditions, or not a group of two noises or more for each.
-        AvrewardError: if no clip has a reward.
     """
     check_groups(conditions, noises)
     with torch.no_grad():

@@ -79,7 +79,6 @@ class DiffusionNft:
 
         Raises:
             ArgumentError: if there are no conditions, or not a group of two noises or more for each.
-            AvrewardError: if no clip has a reward.
         """
         draw = begin_update(self.optimizer, self.seed, self.updates)
         with self._sampling_network():

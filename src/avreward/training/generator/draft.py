@@ -54,8 +54,9 @@ class Draft:
             ``parts`` say whether it did (``head``) and how large its error is (``drift``). With a head the reward needs
             no gradient of its own.
         learning_rate: of AdamW.
-        kl_weight: of the mean squared distance of the velocity from the frozen network's, at a random step; 0 leaves
-            it out. It is added to minus the reward, so it depends on the reward's scale.
+        kl_weight: of the mean squared distance of the velocity from the frozen network's, at a random step, for the
+            streams that a term may move; 0 leaves it out. It is added to minus the reward, so it depends on the
+            reward's scale.
         largest_gradient: norm to which gradients are clipped.
         checkpointing: compute activations of the network again in the backward pass instead of keeping them, layer by
             layer where the network can (see `stream_velocity`).
@@ -101,13 +102,15 @@ class Draft:
     def update(self, conditions: Sequence[Condition], noises: Sequence[Noise]) -> TuningStep:
         """Make a clip of each condition and noise, and move the network along the gradient of their mean reward.
 
+        A clip without a reward counts in the mean's denominator, and has no gradient.
+
         Args:
             conditions: one a clip.
             noises: one a clip.
 
         Raises:
             ArgumentError: if there are no conditions, or not one noise for each.
-            AvrewardError: if no clip has a reward, or a head that gives the gradient has drifted.
+            AvrewardError: if a head that gives the gradient has drifted.
         """
         check_noises(conditions, noises)
         update_draw = begin_update(self.optimizer, self.seed, self.updates)
@@ -168,7 +171,9 @@ class Draft:
         """Return the distance from the frozen network's velocity at a random step."""
         step = int(torch.randint(self.steps, (), generator=draw))
         constant = {name: x.detach() for name, x in clean.items()}
-        return frozen_distance(self.generator, constant, sigmas[step], encoded, draw, self.checkpointing)
+        return frozen_distance(
+            self.generator, constant, sigmas[step], encoded, draw, self.checkpointing, streams=self.moved
+        )
 
     def _trained_steps(self, draw: torch.Generator) -> tuple[range, int | None]:
         """Return the steps that are trained, and the one to stop at."""

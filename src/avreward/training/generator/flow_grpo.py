@@ -15,7 +15,15 @@ from avreward.generators.flow_generator import FlowGenerator, Latents, stream_ve
 from avreward.generators.flow_steps import StochasticStep, ddim_flow_step, euler_step, flow_sde_step
 from avreward.rewards.base import Reward
 from avreward.training.generator._processes import condition_draw
-from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step, joined, rated
+from avreward.training.generator._rated import (
+    TuningStep,
+    any_rated,
+    begin_update,
+    check_counts,
+    clipped_step,
+    joined,
+    rated,
+)
 from avreward.training.generator._routing import advantages_of
 from avreward.training.generator._sampled import check_groups
 from avreward.training.generator.lora import frozen_velocity, trained_parameters
@@ -54,7 +62,7 @@ class FlowGrpo:
         learning_rate: of AdamW.
         clip_range: of the ratio of probabilities, which are means over the entries of latents.
         largest_advantage: limit of the advantages.
-        kl_weight: of the divergence from the frozen network's steps.
+        kl_weight: of the divergence from the frozen network's steps, for the streams that a term may move.
         passes: how often each batch of samples is trained on.
         largest_gradient: norm to which gradients are clipped.
         seed: of the noise of the stochastic steps.
@@ -104,7 +112,6 @@ class FlowGrpo:
 
         Raises:
             ArgumentError: if there are no conditions, or not a group of two noises or more for each.
-            AvrewardError: if no clip has a reward.
         """
         check_groups(conditions, noises)
         draw = begin_update(self.optimizer, self.seed, self.updates)
@@ -120,7 +127,7 @@ class FlowGrpo:
         sizes = [len(group) for group in noises]
         numbers = {"loss": 0.0, "gradient_norm": 0.0, "kl": 0.0}
         parts = {"clipped": 0.0}
-        for _ in range(self.passes):
+        for _ in range(self.passes if any_rated(found) else 0):
             numbers = dict.fromkeys(numbers, 0.0)
             for at, step in enumerate(trained):
                 start = 0
@@ -189,7 +196,7 @@ class FlowGrpo:
             return loss, 0.0, clipped
         frozen = frozen_velocity(self.generator, latents, level, rollout.encoded)
         reference = self._stochastic(latents, frozen, sigmas, step, sample=rollout.after[at])
-        kl = torch.stack([step_kl(again[n].mean, reference[n].mean, again[n].diffusion) for n in again]).mean()
+        kl = torch.stack([step_kl(again[n].mean, reference[n].mean, again[n].diffusion) for n in advantages]).mean()
         return loss + self.kl_weight * kl, float(kl.detach()), clipped
 
     def _stochastic(

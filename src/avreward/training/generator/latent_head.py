@@ -71,7 +71,7 @@ class HeadGuard:
 
     In every `every`-th update the clips are decoded and rated, and the head's error on them is compared with the one
     measured when it was fitted. Once the error over the last 16 checked clips is more than `largest` times as large, or
-    there is no such clip that both rate, the head is dropped: from then on the reward itself is used.
+    none of these 16 has a reward, the head is dropped: from then on the reward itself is used.
 
     Args:
         head: of `fit_latent_head`.
@@ -97,7 +97,7 @@ class HeadGuard:
         self.head, self.every, self.largest = head, every, largest
         self.error = head.error
         self.active, self.drift = True, 0.0
-        self._recent: list[float] = []
+        self._recent: list[float | None] = []  # squared errors; none for a clip without a reward
 
     def due(self, update: int) -> bool:
         """Return whether an update rates its clips."""
@@ -117,10 +117,14 @@ class HeadGuard:
             return
         with torch.no_grad():
             errors = (self.head({name: x.detach() for name, x in latents.items()}) - found.values.detach()) ** 2
-        every = [error for own in from_all(errors[found.present].tolist()) for error in own]  # of all processes
+        own = [error if there else None for error, there in zip(errors.tolist(), found.present.tolist(), strict=True)]
+        every = [error for one in from_all(own) for error in one]  # of all processes
         self._recent = [*self._recent, *every][-RECENT:]
-        size = (sum(self._recent) / len(self._recent)) ** 0.5 if self._recent else float("inf")
-        self.drift = size / max(self.error.rmse, 1e-12)
+        known = [error for error in self._recent if error is not None]
+        if known:
+            self.drift = (sum(known) / len(known)) ** 0.5 / max(self.error.rmse, 1e-12)
+        elif len(self._recent) == RECENT:
+            self.drift = float("inf")
         self.active = self.drift <= self.largest  # NaN drops it, too
 
     def state(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
 from avreward.generators.flow_steps import noisy_latents
+
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # that take a LoRA
+SHOWN = 12  # names in a message
 
 
 def add_lora(
@@ -40,8 +43,8 @@ def add_lora(
         seed: of their first factors; the second ones are 0, so that the network begins unchanged.
 
     Raises:
-        ArgumentError: if there is a LoRA already, no layer that `targets` names, or one is a dilated convolution, whose
-            adapter would have no dilation.
+        ArgumentError: if there is a LoRA already, a name in `targets` is that of no layer, or one is a dilated
+            convolution, whose adapter would have no dilation.
     """
     with extra("train"):
         from peft import LoraConfig, inject_adapter_in_model
@@ -50,6 +53,7 @@ def add_lora(
     if any("lora_" in name for name, _ in network.named_parameters()):
         raise ArgumentError("network", "one without a LoRA", Described("one that has a LoRA"), "merge it first")
     names = targets if isinstance(targets, str) else list(targets)
+    _check_targets(network, names)
     _check_dilation(network, names)
     network.requires_grad_(False)
     with torch.random.fork_rng():
@@ -59,22 +63,58 @@ def add_lora(
                 LoraConfig(r=rank, lora_alpha=rank if alpha is None else alpha, target_modules=names), network
             )
         except ValueError as error:
-            remedy = "pass the names of linear or convolutional layers"
-            raise ArgumentError("targets", "layers that take a LoRA", names, f"{remedy} ({error})") from error
+            raise ArgumentError("targets", "layers that take a LoRA", names, _choose_from(network)) from error
     trained = trained_parameters(network)
     for parameter in trained:
         parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
     return trained
 
 
+def _check_targets(network: nn.Module, targets: str | list[str]) -> None:
+    """Raise `ArgumentError` for targets that name no layer, also one of several, which peft would leave out."""
+    layers = [path for path, module in network.named_modules() if isinstance(module, LAYERS)]
+    if not layers:
+        got = Described(f"a {type(network).__name__}, which has none")
+        raise ArgumentError("targets", "layers that take a LoRA", got, "train another network")
+    if targets == "all-linear":
+        return
+    paths = [path for path, _ in network.named_modules()]
+    for one in (targets,) if isinstance(targets, str) else targets:
+        try:
+            named = any(_named(path, targets if isinstance(targets, str) else [one]) for path in paths)
+        except re.error as error:
+            raise ArgumentError("targets", f"a regular expression ({error})", targets) from error
+        if not named:
+            expected = (
+                "a regular expression that is the path of a layer" if isinstance(targets, str) else "layers' names"
+            )
+            raise ArgumentError("targets", expected, one, _choose_from(network, whole=isinstance(targets, str)))
+
+
+def _choose_from(network: nn.Module, whole: bool = False) -> str:
+    """Return the names, or the whole paths, of a network's layers that take a LoRA, as a remedy."""
+    paths = [path for path, module in network.named_modules() if isinstance(module, LAYERS)]
+    names = paths if whole else list(dict.fromkeys(_short(path) for path in paths))
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"choose from {', '.join(names[:SHOWN])}{more}"
+
+
+def _short(path: str) -> str:
+    """Return the end of a path that names a layer: without a number alone, such as in ``to_out.0``."""
+    parts = path.split(".")
+    return ".".join(parts[-2:]) if parts[-1].isdecimal() else parts[-1]
+
+
+def _named(path: str, targets: str | list[str]) -> bool:
+    if isinstance(targets, str):
+        return re.fullmatch(targets, path) is not None
+    return any(path == target or path.endswith(f".{target}") for target in targets)
+
+
 def _check_dilation(network: nn.Module, targets: str | list[str]) -> None:
     for path, module in network.named_modules():
         dilated = any(step != 1 for step in getattr(module, "dilation", ()) or ())
-        if isinstance(targets, str):
-            named = re.fullmatch(targets, path) is not None
-        else:
-            named = any(path == target or path.endswith(f".{target}") for target in targets)
-        if dilated and named:
+        if dilated and _named(path, targets):
             raise ArgumentError("targets", "layers without dilation", path, "peft supports no LoRA on dilated ones")
 
 
@@ -125,6 +165,8 @@ def frozen_distance(
     encoded: Any,
     draw: torch.Generator,
     checkpointing: bool = False,
+    *,
+    streams: Collection[str] | None = None,
 ) -> Tensor:
     """Return the mean squared distance of the velocity from the frozen network's, at one noise level.
 
@@ -137,6 +179,7 @@ def frozen_distance(
         encoded: the condition.
         draw: draws the noise.
         checkpointing: as in `stream_velocity`.
+        streams: whose velocity counts (*optional*, all).
     """
     noise = {name: torch.randn(x.shape, generator=draw).to(x) for name, x in clean.items()}
     noisy = {name: noisy_latents(x, noise[name], sigma) for name, x in clean.items()}
@@ -144,7 +187,8 @@ def frozen_distance(
     levels = first.new_full((len(first),), sigma)
     frozen = frozen_velocity(generator, noisy, levels, encoded)
     own = stream_velocity(generator, noisy, levels, encoded, checkpointing)
-    return torch.stack([((own[name] - frozen[name]) ** 2).mean() for name in clean]).mean()
+    counted = [name for name in clean if streams is None or name in streams]
+    return torch.stack([((own[name] - frozen[name]) ** 2).mean() for name in counted]).mean()
 
 
 @contextmanager

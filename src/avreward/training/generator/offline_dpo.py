@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
+from avreward.errors import ArgumentError, Described, MediaError
 from avreward.generators.clip_encoder import ClipEncoder, check_encodes
 from avreward.generators.flow_generator import Latents, stream_velocity
-from avreward.training.generator._processes import condition_draw
+from avreward.training.generator._processes import condition_draw, from_all, process_count
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
 from avreward.training.generator._sampled import with_noise
 from avreward.training.generator.clip_pairs import ClipPair
@@ -77,21 +77,24 @@ class OfflineDpo:
     def update(self, pairs: Sequence[ClipPair]) -> TuningStep:
         """Move the network from the rejected clips towards the chosen ones.
 
-        A pair with a clip that can't be read is left out, with the reason. The step has no rewards; ``parts`` has the
-        number of pairs and the share of those that the network orders rightly.
+        A pair with a clip that can't be read is left out, with the reason; without any pair nothing is trained. The
+        step has no rewards; ``parts`` has the number of pairs (of all processes) and the share of those that the
+        network orders rightly.
 
         Args:
             pairs: of one condition each.
 
         Raises:
             ArgumentError: if there are no pairs, or a clip has not the size of its condition.
-            AvrewardError: if no pair can be read.
         """
         if not len(pairs):
             raise ArgumentError("pairs", "at least one", Described("none"))
         draw = begin_update(self.optimizer, self.seed, self.updates)
         read, missing = self._read(pairs)
-        share = 1 / (len(read) * self.times * len(self.streams))
+        count = sum(from_all(len(read)))
+        share = process_count() / (
+            max(1, count) * self.times * len(self.streams)
+        )  # so that the mean over processes is that over pairs
         total, kl, right = 0.0, 0.0, 0.0
         for number, encoded, both in read:
             own_draw = condition_draw(draw, number, len(pairs))
@@ -114,7 +117,7 @@ class OfflineDpo:
                 total += float(whole.detach())
         norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient)
         self.updates += 1
-        parts = {"pairs": float(len(read)), "accuracy": right}
+        parts = {"pairs": float(count), "accuracy": right}
         return TuningStep(torch.empty(0), total, norm, kl, {}, missing, clips=0, denoising_steps=0, parts=parts)
 
     def _read(self, pairs: Sequence[ClipPair]) -> tuple[list[tuple[int, Any, Latents]], list[str]]:
@@ -130,8 +133,6 @@ class OfflineDpo:
                     missing.append(str(error))
                     continue
             found.append((number, encoded, {name: torch.cat([row[name] for row in rows]) for name in rows[0]}))
-        if not found:
-            raise AvrewardError(f"no pair of this update can be read: {missing[0]}")
         return found, missing
 
 

@@ -68,7 +68,6 @@ class OnlineDpo:
 
         Raises:
             ArgumentError: if there are no conditions, or not a group of two noises or more for each.
-            AvrewardError: if no clip has a reward.
         """
         draw = begin_update(self.optimizer, self.seed, self.updates)
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)

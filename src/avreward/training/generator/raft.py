@@ -24,7 +24,8 @@ class Raft:
 
     ``weights="winners"`` trains on the best of each group alone (RAFT, Dong et al., 2023, arXiv:2304.06767);
     ``"exponential"`` on all, with weights exp(A / `temperature`) that sum to 1 in each group (reward-weighted
-    regression, Peters and Schaal, 2007). Each stream has weights of its own.
+    regression, Peters and Schaal, 2007). Each stream has weights of its own. A group whose samples all have one reward
+    is left out.
 
     Args:
         generator: whose ``network`` has a LoRA: call `add_lora` first.
@@ -77,7 +78,6 @@ class Raft:
 
         Raises:
             ArgumentError: if there are no conditions, or not a group of two noises or more for each.
-            AvrewardError: if no clip has a reward.
         """
         draw = begin_update(self.optimizer, self.seed, self.updates)
         sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
@@ -88,8 +88,9 @@ class Raft:
             if not bool(kept.any()):
                 continue
             clean = {name: x[kept] for name, x in clean.items()}
-            weights = {name: self._weights(values[rows][kept]) for name, values in sampled.advantages.items()}
-            for _ in range(self.times):
+            own = {name: values[rows][kept] for name, values in sampled.advantages.items()}
+            weights = {name: self._weights(values) for name, values in own.items() if values.max() > values.min()}
+            for _ in range(self.times if weights else 0):
                 times = largest * torch.rand(int(kept.sum()), generator=own_draw).to(next(iter(clean.values())))
                 noise, noisy = with_noise(clean, times, own_draw)
                 velocity = stream_velocity(self.generator, noisy, times, encoded)

@@ -15,6 +15,7 @@ from avreward.rewards.base import Reward
 from avreward.training.generator._processes import condition_draw
 from avreward.training.generator._rated import (
     TuningStep,
+    any_rated,
     begin_update,
     check_counts,
     check_noises,
@@ -89,7 +90,6 @@ class TokenGrpo:
 
         Raises:
             ArgumentError: if there are no conditions.
-            AvrewardError: if no clip has a reward.
         """
         check_noises(conditions, conditions)
         draw = begin_update(self.optimizer, self.seed, self.updates)
@@ -106,7 +106,7 @@ class TokenGrpo:
         advantages = self._advantages(whole.values, whole.present, groups).split(self.group)
         numbers = {"loss": 0.0, "kl": 0.0, "gradient_norm": 0.0}
         clipped, share = 0.0, 1 / len(conditions)
-        for _ in range(self.passes):
+        for _ in range(self.passes if any_rated(whole) else 0):
             numbers = dict.fromkeys(numbers, 0.0)
             for (encoded, tokens, old), own_advantages in zip(samples, advantages, strict=True):
                 log_probs = self.generator.log_probs(tokens, encoded)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from avreward.rewards.base import Reward
 from avreward.rewards.io import load_reward
 from avreward.scoring._manifest import MANIFESTS, PATHS, columns_of
 from avreward.scoring.inputs import ListedClip, list_clips
+from avreward.training.generator._rated import NoGradient
 from avreward.training.generator._routing import moved_streams
 from avreward.training.generator.draft import Draft
 from avreward.training.generator.lora import add_lora
@@ -63,13 +65,34 @@ def make_parts(run: TuningRun, device: torch.device) -> TuningParts:
         AvrewardError: for what can't be loaded, or a reward without gradients where the loop needs them.
     """
     conditions = read_conditions(run.conditions, run.arguments)
-    reward, held_out = rewards_of(run)
     own = generator_of(run.generator, run.options, device)
+    fit_lora(run, own.network)
+    reward, held_out = rewards_of(run)
     moved_streams(reward, own.streams)
     generator = WatchedGenerator(own, held_out)
-    fit_lora(run, own.network)
-    loop = LOOPS[run.loop](generator, reward, **run.loop_settings, seed=run.seed)
+    with entries("settings", run.loop_settings):
+        loop = LOOPS[run.loop](generator, reward, **run.loop_settings, seed=run.seed)
     return TuningParts(generator, reward, held_out, conditions, loop)
+
+
+@contextmanager
+def entries(entry: str, names: Container[str]) -> Iterator[None]:
+    """Within, a wrong argument called by one of `names` is called as in the configuration: ``ENTRY.NAME``."""
+    try:
+        yield
+    except ArgumentError as error:
+        if error.name not in names:
+            raise
+        raise ArgumentError(f"{entry}.{error.name}", error.expected, Described(error.got), error.remedy) from error
+
+
+@contextmanager
+def loops_by_entry() -> Iterator[None]:
+    """Within, a reward without a gradient is an error that names the other loops as configurations do."""
+    try:
+        yield
+    except NoGradient as error:
+        raise NoGradient(error.problem, "set loop: nft, flow_grpo, dpo or raft, which need scores alone") from error
 
 
 def fit_lora(run: TuningRun, network: nn.Module) -> None:
@@ -79,7 +102,8 @@ def fit_lora(run: TuningRun, network: nn.Module) -> None:
         ArgumentError: if the network takes none.
     """
     try:
-        add_lora(network, **run.lora_settings, seed=run.seed)
+        with entries("lora", ("rank", "alpha", "targets")):
+            add_lora(network, **run.lora_settings, seed=run.seed)
     except AvrewardError:
         raise
     except Exception as error:  # layers of another library, which peft does not know

@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from avreward.training.monitor import RewardMonitor
 from avreward.training.tuning.config import TuningRun
 
 Row = dict[str, float | None]
-RUN, CURVES, SAMPLES_FOLDER = "run.json", "curves.csv", "samples"
+RUN, CURVES, REPORT, SAMPLES_FOLDER = "run.json", "curves.csv", "report.html", "samples"
+FAILED = "failed"
 
 
 @dataclass
@@ -84,17 +86,17 @@ class RunRecord:
             OSError: if they can't be written.
         """
         place = folder or self.folder
+        with whole_file(place / RUN) as part:
+            part.write_text(json.dumps(self.content(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         with whole_file(place / CURVES) as part, part.open("w", encoding="utf-8", newline="") as file:
             names = list(dict.fromkeys(name for row in self.rows for name in row)) or ["update"]
             table = csv.DictWriter(file, names)
             table.writeheader()
             table.writerows(self.rows)
-        with whole_file(place / RUN) as part:
-            part.write_text(json.dumps(self.content(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     def discard(self) -> None:
-        """Remove what `write` wrote, and samples."""
-        for name in (RUN, CURVES):
+        """Remove what `write` wrote, the report and samples."""
+        for name in (RUN, CURVES, REPORT):
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / SAMPLES_FOLDER, ignore_errors=True)
 
@@ -111,9 +113,10 @@ def row_of(
     """Return the numbers of an update; `None` where there is none."""
     other = [value for value in held_out if math.isfinite(value)]
     mean = float(step.rewards.mean()) if len(step.rewards) else None
+    loss = finite(step.loss) if step.clips > len(step.missing) else None  # without a reward nothing was minimised
     row: Row = {"update": update, "reward": mean, "held_out": sum(other) / len(other) if other else None}
     row |= {name: finite(value) for name, value in step.terms.items()}
-    row |= {"loss": finite(step.loss), "kl": finite(step.kl), "gradient_norm": finite(step.gradient_norm)}
+    row |= {"loss": loss, "kl": finite(step.kl), "gradient_norm": finite(step.gradient_norm)}
     row |= {"lora_norm": lora, "clips": step.clips, "missing": len(step.missing), "constant": int(constant)}
     row |= {name: finite(value) for name, value in step.parts.items()}
     return row | {"denoising_steps": step.denoising_steps, "seconds": round(seconds, 3)}
@@ -132,7 +135,8 @@ def plain(run: TuningRun) -> dict[str, Any]:
 def begin_record(run: TuningRun, resume: bool) -> RunRecord:
     """Return the record of a run in its folder: a new one, or that of an earlier start of the same run.
 
-    The number of updates and the trackers may differ from those of the earlier start.
+    The number of updates and the trackers may differ from those of the earlier start. One that failed before its first
+    update is forgotten.
 
     Raises:
         ArgumentError: if the folder holds something else.
@@ -142,9 +146,13 @@ def begin_record(run: TuningRun, resume: bool) -> RunRecord:
     note = folder / RUN
     if note.is_file():
         try:
-            before = parsed_json(note.read_text(encoding="utf-8"))["config"]
+            content = parsed_json(note.read_text(encoding="utf-8"))
+            before, begun = content["config"], content["status"] != FAILED or bool(content["rows"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise AvrewardError(f"{note}: expected the record of a run, got another file ({error})") from error
+        if not begun:
+            record.discard()
+            return record
         same = {**before, "updates": run.updates, "trackers": list(run.trackers)} == plain(run)
         if same and resume:
             return record
@@ -155,6 +163,22 @@ def begin_record(run: TuningRun, resume: bool) -> RunRecord:
         raise ArgumentError("output", "a new folder", got, "name another one")
     folder.mkdir(parents=True, exist_ok=True)
     return record
+
+
+def note_failure(folder: Path, reason: str, process: int = 0) -> None:
+    """Write into the `run.json` of a run, if there is one, that it failed; a disk may be full.
+
+    What the first of several processes or another one has written is not replaced by a further one.
+    """
+    note = folder / RUN
+    with suppress(OSError, ValueError, TypeError):
+        content = parsed_json(note.read_text(encoding="utf-8"))
+        if process and content.get("status") == FAILED:
+            return
+        reason = f"process {process}: {reason}" if process else reason
+        with whole_file(note) as part:
+            text = json.dumps({**content, "status": FAILED, "reason": reason}, indent=1, allow_nan=False)
+            part.write_text(text + "\n", encoding="utf-8")
 
 
 def monitor_of(record: RunRecord) -> RewardMonitor:

@@ -11,12 +11,16 @@ from torch import Tensor, nn
 
 from avreward.clip import Clip
 from avreward.generators.base import Condition, Noise
+from avreward.generators.clip_encoder import FrameDecoder, some_frames
 from avreward.generators.flow_generator import FlowGenerator, Latents
 from avreward.rewards.base import Reward
+from avreward.training.generator._rated import rated
 
 
 class WatchedGenerator:
     """Passes everything on to a generator, and rates each decoded clip by a held-out reward, without gradients.
+
+    The held-out reward rates whole clips, also where the loop rates a few frames of each.
 
     Args:
         generator: what generates.
@@ -48,12 +52,29 @@ class WatchedGenerator:
     def decode(self, latents: Latents, encoded: Any) -> list[Clip]:
         """Return the generator's clips, and rate them."""
         clips = self.generator.decode(latents, encoded)
+        self._rate(clips)
+        return clips
+
+    def decode_frames(self, latents: Latents, encoded: Any, count: int, draw: torch.Generator) -> list[Clip]:
+        """Return the generator's clips with `count` random frames, and rate the whole clips.
+
+        A generator that decodes some frames alone decodes the whole clips once more, without gradients, if there is a
+        held-out reward.
+        """
+        if not isinstance(self.generator, FrameDecoder):
+            return [some_frames(clip, count, draw) for clip in self.decode(latents, encoded)]
         if self.held_out is not None:
             with torch.no_grad():
-                found = self.held_out.evaluate([clip.detached() for clip in clips])
-            there = (found.present & found.values.isfinite()).tolist()
-            self._found += [v if t else math.nan for v, t in zip(found.values.tolist(), there, strict=True)]
-        return clips
+                self._rate(self.generator.decode({name: x.detach() for name, x in latents.items()}, encoded))
+        return self.generator.decode_frames(latents, encoded, count, draw)
+
+    def _rate(self, clips: Sequence[Clip]) -> None:
+        if self.held_out is None:
+            return
+        with torch.no_grad():
+            found = rated(self.held_out, [clip.detached() for clip in clips])
+        there = found.present.tolist()
+        self._found += [v if t else math.nan for v, t in zip(found.values.tolist(), there, strict=True)]
 
     def take_held_out(self) -> list[float]:
         """Return the held-out rewards of all clips since the last call, in their order; NaN where missing."""

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 from avreward._extras import extra
 from avreward._locks import claimed
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, AvrewardError, Described, MediaError
+from avreward.errors import ArgumentError, AvrewardError, Described, MediaError, describe
 from avreward.generators.base import Condition, Noise
 from avreward.report.tuning_page import write_tuning_page
 from avreward.training.generator._processes import from_all, process_count, process_rank
@@ -25,14 +25,20 @@ from avreward.training.generator._rated import TuningStep
 from avreward.training.generator.lora import lora_change, save_lora
 from avreward.training.monitor import RewardMonitor
 from avreward.training.tuning._checkpoints import LORA, resume_run, save_checkpoint
-from avreward.training.tuning._guards import probe_reward, reason_to_stop, warn_at_start, warn_of_rows
+from avreward.training.tuning._guards import (
+    MISSING,
+    check_gradient,
+    probe_reward,
+    reason_to_stop,
+    warn_at_start,
+    warn_of_rows,
+)
 from avreward.training.tuning._page import page_of
-from avreward.training.tuning._parts import TuningParts, make_parts
-from avreward.training.tuning._record import RunRecord, begin_record, monitor_of, row_of
+from avreward.training.tuning._parts import TuningParts, loops_by_entry, make_parts
+from avreward.training.tuning._record import FAILED, REPORT, RunRecord, begin_record, monitor_of, note_failure, row_of
 from avreward.training.tuning._samples import keep_samples, make_samples
 from avreward.training.tuning.config import TuningRun
 
-REPORT = "report.html"
 Say = Callable[[str], None]
 
 
@@ -46,7 +52,8 @@ def tune(
 ) -> RunRecord:
     """Fine-tune a generator by one of the loops, with checkpoints, guards, curves, samples and a report.
 
-    The same call after an interruption goes on from the last checkpoint, with the same result as without it. In several
+    The same call after an interruption goes on from the last checkpoint, with the same result as without it. What a
+    generator, a rater or the disk raises passes through, and ``run.json`` has the reason. In several
     processes (``torchrun``, ``accelerate launch``) each takes its share of the batch, and the first one writes.
 
     Args:
@@ -63,7 +70,7 @@ def tune(
     Raises:
         ArgumentError: for what does not fit, or an output folder with another run.
         OutputInUse: if another process tunes into the output folder.
-        AvrewardError: if something can't be loaded, or no clip of an update has a reward.
+        AvrewardError: if something can't be loaded.
         OSError: if the output can't be written; the last checkpoint is still there.
 
     Example:
@@ -87,27 +94,31 @@ def tune(
 def _tuned(run: TuningRun, accelerator: Any, resume: bool, say: Say, step: Say) -> RunRecord:
     record = begin_record(run, resume) if process_rank() == 0 else RunRecord(run)
     accelerator.wait_for_everyone()
-    parts = make_parts(run, accelerator.device)
-    made = resume_run(record, parts.loop)
-    whole = _Tuning(accelerator, record, parts, say)
+    whole: _Tuning | None = None
     try:
-        whole.begin(made)
-        for _ in range(made):
-            step("resumed")
-        for _ in range(made, run.updates):
-            whole.update()
-            step(whole.figures())
-            if record.reason is not None:
-                break
-        whole.end("finished" if record.reason is None else "stopped")
+        with loops_by_entry():
+            parts = make_parts(run, accelerator.device)
+            made = resume_run(record, parts.loop)
+            whole = _Tuning(accelerator, record, parts, say)
+            whole.begin(made)
+            for _ in range(made):
+                step("resumed")
+            for _ in range(made, run.updates):
+                whole.update()
+                step(whole.figures())
+                if record.reason is not None:
+                    break
+            whole.end("finished" if record.reason is None else "stopped")
     except KeyboardInterrupt:
-        whole.end("interrupted", "interrupted; the same command goes on from the last checkpoint")
+        if whole is not None:
+            whole.end_early("interrupted", "interrupted; the same command goes on from the last checkpoint")
         raise
-    except AvrewardError as error:
-        if record.rows or made:
-            whole.end("failed", str(error))
-        elif whole.first:
-            record.discard()  # so that a start with another configuration finds a new folder
+    except Exception as error:  # whatever a generator, a rater or the disk may do
+        reason = str(error) if isinstance(error, AvrewardError) else describe(error)
+        if whole is not None and whole.first:
+            whole.end_early(FAILED, reason)
+        else:
+            note_failure(record.folder, reason, process_rank())
         raise
     finally:
         accelerator.end_training()
@@ -149,6 +160,8 @@ class _Tuning:
         for line in warn_at_start(self.record, self.parts):
             self.say(line)
         clips = make_samples(self.parts) if self.run.guarded("samples") or self.run.guarded("probes") else []
+        if clips:
+            check_gradient(self.parts, clips[0])
         self._keep(clips, 0)
         if self.run.guarded("probes"):
             for line in probe_reward(self.record, self.parts, clips):
@@ -178,16 +191,21 @@ class _Tuning:
         if self.first and (done or (number + 1) % self.run.every == 0):
             self._checkpoint()
 
-    def end(self, status: str, reason: str | None = None) -> None:
-        """Write how the run ended."""
+    def end(self, status: str) -> None:
+        """Write the LoRA and how the run ended."""
         self.record.status = status
-        self.record.reason = reason or self.record.reason
         if not self.first:
             return
-        if status in ("finished", "stopped"):
-            save_lora(self.parts.generator.network, self.record.folder / LORA)
+        save_lora(self.parts.generator.network, self.record.folder / LORA)
         self.record.write()
-        write_tuning_page(page_of(self.record), self.record.folder / REPORT)
+        self._page()
+
+    def end_early(self, status: str, reason: str) -> None:
+        """Write why the run ended, as far as the disk takes it."""
+        self.record.status, self.record.reason = status, reason
+        for write in (self.record.write, self._page) if self.first else ():
+            with suppress(OSError):
+                write()
 
     def figures(self) -> str:
         """Return the last update in a few words."""
@@ -198,7 +216,7 @@ class _Tuning:
     def _watch(self, step: TuningStep) -> None:
         """Warn of what the update shows, and note why the run should stop."""
         for reason in step.missing:
-            text = f"missing: {reason}"
+            text = f"{MISSING}{reason}"
             if len(self.record.warnings) < 100 and self.record.warn(text):
                 self.say(text)
         warning = warn_of_rows(self.record)
@@ -207,7 +225,9 @@ class _Tuning:
         self.record.reason = reason_to_stop(self.record, self.monitor)
 
     def _constant(self, step: TuningStep) -> bool:
-        """Return whether the rewards of an update told no samples apart."""
+        """Return whether the rewards of an update told no samples apart; without rewards they may have."""
+        if not len(step.rewards):
+            return False
         if not self.parts.grouped:
             return step.gradient_norm == 0
         groups = step.every_reward.reshape(-1, self.run.group)
@@ -218,6 +238,9 @@ class _Tuning:
         self._keep(make_samples(self.parts) if self.run.guarded("samples") else [], self.parts.loop.updates)
         save_checkpoint(self.record, self.parts.loop)
         self.record.write()
+        self._page()
+
+    def _page(self) -> None:
         write_tuning_page(page_of(self.record), self.record.folder / REPORT)
 
     def _keep(self, clips: Sequence[Clip], update: int) -> None:
