@@ -1,7 +1,8 @@
 """Measures scoring past one process: the reward service, Ray, and what a killed process or broken clips cost.
 
-    python benchmarks/scale.py [--parts throughput killed soak ray] [--clips 800] [--requests 10000] [--clients 32]
-                               [--soak 600] [--files 20000] [--json out.json]
+    python benchmarks/scale.py [--parts throughput killed soak ray many] [--clips 800] [--requests 10000] [--clients 32]
+                               [--soak 600] [--files 20000] [--rounds 2] [--rows 100000]
+                               [--json out.json]
 
 Clips are sounds, rated by `signals` (audio_quality): half a second in memory for the service, files of 125 ms for Ray.
 
@@ -11,8 +12,12 @@ Clips are sounds, rated by `signals` (audio_quality): half a second in memory fo
    (a waveform that no rater can use): it must have a reason, every other clip the number that a direct call gives.
 3. soak: requests for `--soak` seconds; the memory of the serving process after a tenth of the time, and at the end.
 4. ray: `avreward score --ray local --actors 2` against two plain processes that share out the clips (RANK, WORLD_SIZE).
-   A small table first, whose time is taken off: what remains is the time of the clips beyond it. Both tables must be
-   equal. Ray's workers run at the usual priority (Ray's own default, 15, only matters where other programs compete).
+   A small table first, whose time is taken off: what remains is the time of the clips beyond it, summed over rounds
+   that take turns. Both tables must be equal. All decode in processes of their own. CPU seconds are of all processes
+   that a command starts, looked at five times a second.
+5. many: a list of `--rows` clips, which name 64 files of 10 ms with different prompts, rated by a term that costs next
+   to nothing: what Ray itself takes. Two actors, of which one is killed after a minute. Each row must have the score of
+   its file and its own prompt. Megabytes are those of the command and of its largest actor.
 """
 
 from __future__ import annotations
@@ -21,11 +26,9 @@ import argparse
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -36,23 +39,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from scale_ray import REWARD, clip, many, megabytes, ray
 
-from avreward import Clip, load_rater
+from avreward import load_rater
 from avreward.raters import RemoteRater
-from avreward.scoring import read_table
 
-RATE, SECONDS, BATCH, BROKEN = 16000, 0.5, 8, 100
-REWARD = "audio_quality"
-
-
-def clip(number: int, broken: bool = False) -> Clip:
-    """Return a tone with noise; a broken one is too short for a score."""
-    noise = torch.Generator().manual_seed(number)
-    length = 8 if broken else int(RATE * SECONDS)
-    times = torch.arange(length) / RATE
-    wave = 0.3 * torch.sin(2 * torch.pi * (200 + number % 50 * 20) * times)
-    wave += 0.002 * (1 + number % 7) * torch.randn(length, generator=noise)
-    return Clip(audio=wave[None], sample_rate=RATE)
+BATCH, BROKEN = 8, 100
 
 
 @contextmanager
@@ -80,7 +72,7 @@ def throughput(count: int, clients: int, rounds: int = 5) -> dict[str, float]:
     with torch.no_grad(), serving(1) as (server, url), ThreadPoolExecutor(clients) as threads:
         raters = threading.local()
 
-        def ask(one: Clip) -> None:
+        def ask(one: Any) -> None:
             raters.own = getattr(raters, "own", None) or RemoteRater(url)
             begun = time.monotonic()
             raters.own([one])
@@ -158,70 +150,6 @@ def soak(seconds: float, clients: int) -> dict[str, float]:
     return {"seconds": seconds, "requests": count, "before": before, "after": after}
 
 
-def ray(files: int, small: int = 200) -> dict[str, Any]:
-    """Seconds of two actors of Ray, and of two plain processes, for `files` clips beyond the first `small` ones."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        tables = {}
-        for count in (small, small + files):
-            lines = [json.dumps({"clip": str(path)}) for path in sounds(folder / "sounds", count)]
-            tables[count] = folder / f"{count}.jsonl"
-            tables[count].write_text("\n".join(lines) + "\n")
-        found: dict[str, Any] = {"files": files}
-        took = {
-            (kind, count): kind(table, folder) for count, table in tables.items() for kind in (by_ray, by_processes)
-        }
-        for kind, name in ((by_ray, "ray"), (by_processes, "plain")):
-            wall, cpu = (b - a for a, b in zip(took[kind, small], took[kind, small + files], strict=True))
-            found |= {f"{name}_seconds": wall, f"{name}_cpu": cpu, f"{name}_start": took[kind, small][0]}
-        first, second = (read_table(folder / f"{name}.parquet").numbers("reward") for name in ("ray", "plain"))
-        whole = len(first) == small + files and bool(np.isfinite(np.asarray(first)).all())
-        found["equal"] = whole and bool(np.array_equal(first, second))
-        found["ratio"] = found["plain_seconds"] / found["ray_seconds"]
-    return found
-
-
-def sounds(folder: Path, count: int) -> list[Path]:
-    """Write files of 125 ms and return their paths; those that are there stay."""
-    folder.mkdir(exist_ok=True)
-    paths = [folder / f"{number // 1000}" / f"{number}.wav" for number in range(count)]
-    for number, path in enumerate(paths):
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            short = clip(number)
-            Clip(audio=short.sound()[:, : RATE // 8], sample_rate=RATE).save(path)
-    return paths
-
-
-def by_ray(table: Path, folder: Path) -> tuple[float, float]:
-    """Score by two actors; return seconds of the clock and of the CPU."""
-    return timed([[*SCORE, str(table), "--out", str(folder / "ray.parquet"), "--ray", "local", "--actors", "2"]])
-
-
-def by_processes(table: Path, folder: Path) -> tuple[float, float]:
-    """Score by two processes of their own; return seconds of the clock and of the CPU."""
-    return timed([[*SCORE, str(table), "--out", str(folder / "plain.parquet"), "--no-isolate"]] * 2, ranks=True)
-
-
-SCORE = [sys.executable, "-m", "avreward", "score", "--reward", REWARD, "--no-store", "--quiet"]
-
-
-def timed(commands: list[list[str]], ranks: bool = False) -> tuple[float, float]:
-    """Run commands at once; return seconds of the clock, and of the CPU in processes that were waited for."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    plain = os.environ | {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
-    running = [
-        subprocess.Popen(one, env=plain | ({"RANK": str(rank), "WORLD_SIZE": str(len(commands))} if ranks else {}))
-        for rank, one in enumerate(commands)
-    ]
-    codes = [one.wait() for one in running]
-    if any(codes):
-        raise SystemExit(f"a command ended with {codes}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.monotonic() - started, cpu
-
-
 def cpu_seconds(process: int) -> float:
     """Seconds of the CPU that a process and its children have used, on Linux."""
     ticks = 0
@@ -238,18 +166,14 @@ def serving_processes(server: subprocess.Popen[str]) -> list[int]:
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-def megabytes(process: int) -> float:
-    """Memory of a process on Linux."""
-    text = Path(f"/proc/{process}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", text)
-    return int(found[1]) / 1024 if found else float("nan")
-
-
 HEADS = {
     "throughput": "direct, clips/s | served, clips/s | ratio | p50, s | p99, s | CPU s a clip | server's | CPU ratio",
     "killed": "requests | answered | lost | wrong",
     "soak": "seconds | requests | MB before | MB after",
-    "ray": "files | Ray, s | its CPU, s | its start, s | plain, s | its CPU, s | its start, s | equal tables | ratio",
+    "ray": "files | rounds | Ray, s | its CPU, s | its start, s | plain, s | its CPU, s | its start, s | equal tables "
+    "| ratio | CPU ratio",
+    "many": "rows | wrong | actors killed | seconds | CPU ms a row | without Ray | difference | MB at 10 % | at 50 % | "
+    "at the end",
 }
 
 
@@ -262,6 +186,8 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--soak", type=float, default=600.0, help="seconds")
     parser.add_argument("--files", type=int, default=20000, help="for Ray")
+    parser.add_argument("--rows", type=int, default=100_000, help="of many tiny clips")
+    parser.add_argument("--rounds", type=int, default=2, help="of Ray and plain processes, which take turns")
     parser.add_argument("--json", type=Path, help="write the numbers here, too")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -269,14 +195,15 @@ def main() -> None:
         "throughput": lambda: throughput(arguments.clips, arguments.clients),
         "killed": lambda: killed(arguments.requests, arguments.clients),
         "soak": lambda: soak(arguments.soak, arguments.clients),
-        "ray": lambda: ray(arguments.files),
+        "ray": lambda: ray(arguments.files, arguments.rounds),
+        "many": lambda: many(arguments.rows),
     }
     found: dict[str, Any] = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
     print(f"{found['cores']} cores, load average {found['load']:.1f} at the start")
     for part in arguments.parts:
         found[part] = measure[part]()
         print(f"\n| {HEADS[part]} |\n|{'---|' * (HEADS[part].count('|') + 1)}")
-        shown = (str(one) if isinstance(one, bool | int) else f"{one:.3g}" for one in found[part].values())
+        shown = (str(one) if isinstance(one, bool | int | str) else f"{one:.3g}" for one in found[part].values())
         print(f"| {' | '.join(shown)} |", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")

@@ -1,6 +1,6 @@
 """Trains a language model to write prompts for a text-to-audio pipeline, by TRL's GRPO on a composite of two raters.
 
-    python recipes/grpo_sound_writer.py [--seeds 0 1 2] [--json out.json]
+    python recipes/grpo_sound_writer.py [--seeds 0 1 2] [--reward http://127.0.0.1:8000] [--json out.json]
 
 The writer is asked for a low, a middle or a high sound and writes four words; the pipeline makes half a second of
 sound of them; `signals` measures the quality, and a rater of our own how far the sound is from the pitch that was
@@ -185,9 +185,9 @@ def row_of(before: Tensor, after: Tensor, start: Tensor, end: Tensor) -> list[fl
     return [float(before.mean()), float(after.mean()), *change(before, after), *change(start, end)]
 
 
-def compare(seeds: Sequence[int]) -> Tensor:
+def compare(seeds: Sequence[int], reward: Reward | None = None) -> Tensor:
     """Train each seed, and its control; return `row_of` of each score, (scores, seeds, 6)."""
-    reward, rows = composite(), []
+    reward, rows = composite() if reward is None else reward, []
     for seed in seeds:
         runs = zip(*(one for control in (False, True) for one in train(reward, seed, control)), strict=True)
         rows.append([row_of(*scores) for scores in runs])
@@ -207,11 +207,13 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--reward", help="the address of a reward that avreward serve serves, instead of the composite")
     parser.add_argument("--json", type=Path, help="write the numbers here, too")
     arguments = parser.parse_args()
-    print(f"reward: {composite()}")
+    reward = composite() if arguments.reward is None else load_rater(arguments.reward)["reward"]
+    print(f"reward: {reward}")
     names, found = ("before", "after", "change", "change_se", "control", "control_se"), []
-    for score, table in zip(SCORES, compare(arguments.seeds), strict=True):
+    for score, table in zip(SCORES, compare(arguments.seeds, reward), strict=True):
         over = table.mean(0)
         if len(table) > 1:  # the spread of the seeds, in place of that of the samples
             over[[3, 5]] = table[:, [2, 4]].std(0) / len(table) ** 0.5
