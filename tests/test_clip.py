@@ -267,7 +267,7 @@ def test_clips_travel_between_processes(tmp_path: Path) -> None:
 def test_opening_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "v.mp4", sound="aac")
     monkeypatch.setattr("avreward.media._video.seek._Walk.frame", None)
-    monkeypatch.setattr("avreward.media._waveform._decoded", None)
+    monkeypatch.setattr("avreward.media._audio.clock._decoded", None)
     clip = Clip.open(file)
     assert (len(clip.times), clip.seconds, clip.sample_rate, clip.fps) == (
         12,

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
 from avreward._display import counted
@@ -243,6 +244,11 @@ class Clip:
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
         """Return the `frames` of each of `plans`; a file is decoded once for all of them."""
         return self._with_picture().views(plans) if plans else []
+
+    def _levels(self, plans: Sequence[FramePlan]) -> list[Tensor] | None:
+        """Return `views` of a file in the 8 bits that they have, uint8 (k, 3, height, width); None for a tensor."""
+        levels = self._with_picture().levels(plans)
+        return None if levels is None else [torch.from_numpy(view) for view in levels]
 
     def sound(self, rate: int | None = None, channels: int | None = None, resampler: Resampler = "julius") -> Tensor:
         """Return the audio, float (channels, samples), at `rate` Hz and with 1 or 2 `channels` (None: native).

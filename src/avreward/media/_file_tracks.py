@@ -19,6 +19,7 @@ from avreward.media._isolated.decoding import (
     AudioBlocks,
     audio_blocks,
     decode_images,
+    decode_levels,
     decode_orientation,
     decode_views,
     file_keys,
@@ -95,6 +96,10 @@ class FileVideo(_FileTrack):
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
         """Return for each plan its frames, float32 (k, 3, height, width), from one pass over the file."""
         return decode_views(self.index, plans)
+
+    def levels(self, plans: Sequence[FramePlan]) -> list[NDArray[np.uint8]]:
+        """Return for each plan its frames in 8 bits, (k, 3, height, width), as `views` does."""
+        return decode_levels(self.index, plans)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""

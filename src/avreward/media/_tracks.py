@@ -45,6 +45,7 @@ class VideoTrack(Protocol):
     def requires_grad(self) -> bool: ...
     def detached(self) -> VideoTrack: ...
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]: ...
+    def levels(self, plans: Sequence[FramePlan]) -> list[NDArray[np.uint8]] | None: ...
     def images(self) -> Iterator[NDArray[np.uint8]]: ...
 
 
@@ -145,6 +146,9 @@ class TensorVideo(_TensorTrack):
             frames = frames[..., top : top + height, left : left + width]
         size = plan.output_size(*self.size)
         return frames if tuple(frames.shape[2:]) == size else resize(frames, size)
+
+    def levels(self, plans: Sequence[FramePlan]) -> None:
+        """Return nothing: frames of a tensor may lie between 8-bit levels."""
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""

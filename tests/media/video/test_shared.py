@@ -10,7 +10,8 @@ import torch
 
 from avreward import Clip
 from avreward.errors import MediaError
-from avreward.media import AllFrames, FramePlan, Spread, _file_tracks, _waveform
+from avreward.media import AllFrames, FramePlan, Spread, _file_tracks
+from avreward.media._audio import clock
 from avreward.media._video import seek
 from avreward.media._video import shared as shared_video
 
@@ -29,7 +30,7 @@ def file(tmp_path) -> Path:
 def read(monkeypatch) -> Counter:
     """Files opened for decoding, and frames and packets that came out."""
     counts: Counter = Counter()
-    for module in (seek, _waveform):
+    for module in (seek, clock):
         own = module.reading
         name = module.__name__.rsplit(".", 1)[-1]
 
@@ -62,6 +63,16 @@ def test_known_plans_come_from_one_pass_and_are_the_same_frames(file, read) -> N
     assert read["seek"] == 1
 
 
+def test_levels_are_the_frames_in_8_bits(file, read) -> None:
+    clip = Clip.open(file)
+    shared = clip.decoded_once(lambda: [WHOLE, FEW])
+    for given in (clip, shared):
+        for frames, levels in zip(given.views([WHOLE, SMALL]), given._levels([WHOLE, SMALL]), strict=True):
+            assert levels.dtype == torch.uint8
+            assert torch.equal(levels.float() / 255, frames)
+    assert Clip(video=torch.rand(1, 3, 8, 8), fps=1)._levels([WHOLE]) is None  # it may lie between them
+
+
 def test_another_plan_is_decoded_when_it_is_asked_for(file, read) -> None:
     shared = Clip.open(file).decoded_once(lambda: [FEW])
     shared.frames(FEW)
@@ -91,7 +102,7 @@ def test_what_is_too_large_is_not_kept(file, read, monkeypatch) -> None:
     shared = Clip.open(file).decoded_once(lambda: [WHOLE])
     assert torch.equal(shared.frames(WHOLE), shared.frames(WHOLE))
     assert torch.equal(shared.sound(), shared.sound())
-    assert read["_waveform"] == 2
+    assert read["clock"] == 2
     assert read["frames"] == 24
 
 

@@ -18,7 +18,7 @@ from tiny.qwen_omni import tiny_qwen2_5_omni
 
 from avreward import Clip, load_rater
 from avreward.errors import ArgumentError
-from avreward.media import _waveform
+from avreward.media._audio import clock
 from avreward.media._video import seek
 from avreward.raters import AvBenchRater
 from avreward.raters.avbench import FaceTracks
@@ -117,7 +117,7 @@ def test_any_rater_with_the_range_of_a_dimension_will_do() -> None:
 def test_a_file_is_decoded_once_for_all_judges_and_scores_stay(rater, folder, tmp_path, monkeypatch) -> None:
     clip_of(1.6).save(tmp_path / "clip.mp4")
     counts: Counter[str] = Counter()
-    for module in (seek, _waveform):
+    for module in (seek, clock):
         own = module.reading
 
         def opened(*args, own=own, name=module.__name__):
@@ -138,7 +138,7 @@ def test_a_file_is_decoded_once_for_all_judges_and_scores_stay(rater, folder, tm
     counts.clear()
     together = rater([clip])
     assert together.present.all(), together.reasons
-    assert counts == {seek.__name__: 1, _waveform.__name__: 1, "frames": len(clip.times)}
+    assert counts == {seek.__name__: 1, clock.__name__: 1, "frames": len(clip.times)}
     for name, (judge, theirs) in rater.parts.items():
         assert torch.equal(together[name], judge([clip])[theirs].to(together.values)), name
     assert counts[seek.__name__] > 4

@@ -118,3 +118,17 @@ def test_noise_floor_is_the_level_of_the_quiet_frames(strikes):
     floor = float(level.noise_floor(sound(strikes[0] + 10 ** (-50 / 20) * noise(64_000, seed=1)), soft))
     assert floor == pytest.approx(-50, abs=3)  # what rings on counts a little
     assert float(level.noise_floor(sound(torch.zeros(16_000)), soft)) == pytest.approx(-100, abs=0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_soft_peak_is_that_of_all_samples(dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.rand(3, 5000, generator=generator, dtype=torch.float64).to(dtype)
+    levels[1].clamp_(max=0.6)  # a flat top
+    levels[2] = 0.0
+    levels.requires_grad_()
+    every = torch.logsumexp(4000 * levels, -1, keepdim=True) / 4000
+    peak = level._soft_peak(levels)
+    torch.testing.assert_close(peak, every, rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-12)
+    for ours, theirs in zip(*(torch.autograd.grad(x.sum(), levels) for x in (peak, every)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)

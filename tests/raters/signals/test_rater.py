@@ -231,3 +231,12 @@ def test_a_bad_sample_in_a_file_is_a_reason_with_its_moment(tmp_path: Path) -> N
     scores = SignalsRater()([Clip.open(good), Clip.open(bad)])
     assert scores.present[:, 0].tolist() == [True, False]
     assert "its audio contains NaN or infinity at 0.750 s" in str(scores.reasons)
+
+
+def test_frames_of_a_file_and_the_same_in_a_tensor_have_the_same_scores(tmp_path) -> None:
+    """A file's frames are measured in the 8 bits that they have, those of a tensor as floats."""
+    file = Clip.open(write(tmp_path / "x.mkv", 12, codec="ffv1", pixels="bgr0", sound="pcm_s16le", size=(160, 120)))
+    tensors = Clip(video=file.video, times=file.times, audio=file.audio, sample_rate=file.sample_rate)
+    of_file, of_tensors = SignalsRater()([file]), SignalsRater()([tensors])
+    assert of_file.present.equal(of_tensors.present)
+    torch.testing.assert_close(of_file.values, of_tensors.values, rtol=1e-5, atol=1e-4, equal_nan=True)

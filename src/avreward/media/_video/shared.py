@@ -55,18 +55,22 @@ class SharedVideo(SharedTrack):
 
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]:
         """Return for each plan its frames, float32 (k, 3, height, width)."""
-        found = [self._view(plan) for plan in plans]
-        rest = [plan for plan, view in zip(plans, found, strict=True) if view is None]
-        others = iter(self._track.views(rest) if rest else ())
-        return [next(others) if view is None else view for view in found]
+        return [as_view(levels) for levels in self.levels(plans)]
 
-    def _view(self, plan: FramePlan) -> Tensor | None:
-        """Return the frames of a plan if all of them are kept."""
+    def levels(self, plans: Sequence[FramePlan]) -> list[NDArray[np.uint8]]:
+        """Return for each plan its frames in 8 bits, (k, 3, height, width)."""
+        found = [self._levels(plan) for plan in plans]
+        rest = [plan for plan, levels in zip(plans, found, strict=True) if levels is None]
+        others = iter(self._track.levels(rest) if rest else ())
+        return [next(others) if levels is None else levels for levels in found]
+
+    def _levels(self, plan: FramePlan) -> NDArray[np.uint8] | None:
+        """Return the frames of a plan in 8 bits if all of them are kept."""
         rows, levels = self._kept.get(geometry(plan), ({}, None))
         numbers = chosen_frames(plan, self.times)
         if levels is None or not all(number in rows for number in numbers):
             return None
-        return as_view(levels[[rows[number] for number in numbers]])
+        return levels[[rows[number] for number in numbers]]
 
     @cached_property
     def _kept(self) -> dict[FramePlan, tuple[dict[int, int], NDArray[np.uint8]]]:

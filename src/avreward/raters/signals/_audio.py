@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from einops import rearrange
@@ -67,14 +67,6 @@ class AudioWindow:
         spectrum = torch.fft.rfft(x.unfold(-1, size, hop) * window, dim=-1)
         return (spectrum.real.square() + spectrum.imag.square()).mean(0) / window.square().sum()
 
-    @cached_property
-    def frequencies(self) -> Tensor:
-        """The bins' frequencies in Hz (bins,)."""
-        bins = round(WINDOW * self.rate) // 2 + 1
-        return torch.arange(bins, dtype=self.wave.dtype, device=self.wave.device) * (
-            self.rate / round(WINDOW * self.rate)
-        )
-
     def power_every(self, seconds: float) -> Tensor:
         """Mean square (frames,) over the channels in frames of `seconds` that follow each other; the rest is cut."""
         size = max(1, round(seconds * self.rate))
@@ -102,10 +94,22 @@ class AudioWindow:
         return self._rows(per_octave)[0].sum(1) * self.rate / round(WINDOW * self.rate)
 
     def _rows(self, per_octave: int) -> tuple[Tensor, Tensor]:
-        """Which bins each band holds, 0 or 1 (bands, bins), and the bands' centres in Hz (bands,)."""
-        top = min(HIGHEST, self.rate / 2)
-        index = torch.floor(torch.log2(self.frequencies.clamp(min=1) / LOWEST) * per_octave).long()
-        inside = (self.frequencies >= LOWEST) & (self.frequencies <= top)
-        kept = sorted(set(index[inside].tolist()))
-        rows = torch.stack([(inside & (index == k)).to(self.wave.dtype) for k in kept])
-        return rows, torch.tensor([LOWEST * 2 ** ((k + 0.5) / per_octave) for k in kept]).to(self.wave)
+        return _band_rows(self.rate, per_octave, self.wave.dtype, self.wave.device)
+
+
+@lru_cache(maxsize=32)  # the clips of one job have few sample rates
+@torch.inference_mode(False)  # or a gradient could not pass it afterwards
+def _band_rows(rate: int, per_octave: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which bins each band holds, 0 or 1 (bands, bins), and the bands' centres in Hz (bands,)."""
+    frequencies, top = _frequencies(rate, dtype, device), min(HIGHEST, rate / 2)
+    index = torch.floor(torch.log2(frequencies.clamp(min=1) / LOWEST) * per_octave).long()
+    inside = (frequencies >= LOWEST) & (frequencies <= top)
+    kept = sorted(set(index[inside].tolist()))
+    rows = torch.stack([(inside & (index == k)).to(dtype) for k in kept])
+    return rows, torch.tensor([LOWEST * 2 ** ((k + 0.5) / per_octave) for k in kept]).to(device, dtype)
+
+
+def _frequencies(rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the frequencies of the spectrogram's bins in Hz (bins,)."""
+    size = round(WINDOW * rate)
+    return torch.arange(size // 2 + 1, dtype=dtype, device=device) * (rate / size)

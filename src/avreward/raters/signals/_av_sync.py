@@ -57,54 +57,57 @@ class AvWindow:
         return torch.log(total / (total.mean() + 1e-8) + 1e-3)
 
     @cached_property
+    def _hearing(self) -> Tensor:
+        """What each frame of the spectrogram counts at each point (points, frames)."""
+        return _weights(self.grid, self.sound.frame_times, 0.03, self.sound.wave.dtype)
+
+    @cached_property
     def level(self) -> Tensor:
         """The sound's log power."""
-        return _detrended(_at(self.grid, self.sound.frame_times, self._level, 0.03)).to(self.motion.luma)
+        return _detrended(self._hearing @ self._level).to(self.motion.luma)
 
     @cached_property
     def onset(self) -> Tensor:
         """Rise of the sound's log power over 64 ms, where it rises."""
         level = torch.nn.functional.pad(self._level[None], (4, 4), mode="replicate")[0]
         rise = _positive(level[8:] - level[:-8], 0.05)
-        return _detrended(_at(self.grid, self.sound.frame_times, rise, 0.03)).to(self.motion.luma)
+        return _detrended(self._hearing @ rise).to(self.motion.luma)
 
     @cached_property
-    def _blocks(self) -> tuple[Tensor, Tensor]:
-        """Motion energy of 6 × 8 blocks a second (frames − 1, blocks), and the times between the frames."""
+    def _blocks(self) -> Tensor:
+        """Motion energy of 6 × 8 blocks a second (frames − 1, blocks)."""
         energy = torch.nn.functional.adaptive_avg_pool2d(self.motion.changes.unsqueeze(1), (6, 8)).flatten(1)
-        between = (self.motion.times[1:] + self.motion.times[:-1]) / 2
-        return energy / self.motion.steps.unsqueeze(1), between
+        return energy / self.motion.steps.unsqueeze(1)
 
-    def _course(self, times: Tensor, values: Tensor) -> Tensor:
-        """Return a time series of the video on the grid; a slow frame rate widens the kernel."""
+    @cached_property
+    def _seeing(self) -> Tensor:
+        """What each step between frames counts at each point (points, frames − 1); a slow frame rate widens it."""
+        between = (self.motion.times[1:] + self.motion.times[:-1]) / 2
         step = float(self.motion.steps.median())
-        return _detrended(_at(self.grid, times, values, max(0.04, 0.6 * step)))
+        return _weights(self.grid, between, max(0.04, 0.6 * step), self.motion.luma.dtype)
 
     @cached_property
     def energy(self) -> Tensor:
         """Log motion energy of the whole picture."""
-        blocks, times = self._blocks
-        total = blocks.mean(1)
-        return self._course(times, torch.log(total + 0.05 * total.mean() + 1e-3))
+        total = self._blocks.mean(1)
+        return _detrended(self._seeing @ torch.log(total + 0.05 * total.mean() + 1e-3))
 
     @cached_property
-    def _turns(self) -> tuple[Tensor, Tensor]:
+    def _turns(self) -> Tensor:
         """Change of each block's motion (frames − 1, blocks), in units of what is usual for the block."""
-        blocks, times = self._blocks
+        blocks = self._blocks
         change = torch.nn.functional.pad(blocks.diff(dim=0), (0, 0, 1, 0))
-        return change / (blocks.mean(0) + 0.2 * blocks.mean() + 1e-3), times
+        return change / (blocks.mean(0) + 0.2 * blocks.mean() + 1e-3)
 
     @cached_property
     def starts(self) -> Tensor:
         """How much motion sets in, over all blocks."""
-        turns, times = self._turns
-        return self._course(times, _positive(turns, 0.02).mean(1))
+        return _detrended(self._seeing @ _positive(self._turns, 0.02).mean(1))
 
     @cached_property
     def stops(self) -> Tensor:
         """How much motion ends, over all blocks: what strikes, stops."""
-        turns, times = self._turns
-        return self._course(times, _positive(-turns, 0.02).mean(1))
+        return _detrended(self._seeing @ _positive(-self._turns, 0.02).mean(1))
 
 
 def loudness_motion(both: AvWindow, gate: Gate) -> Tensor:
@@ -166,10 +169,11 @@ def _in_sync(curve: Tensor) -> Tensor:
     return (torch.logsumexp(40 * near, 0) - math.log(near.shape[0])) / 40
 
 
-def _at(grid: Tensor, times: Tensor, values: Tensor, width: float) -> Tensor:
-    """`values` at `times`, smoothed by a Gaussian kernel of `width` s and read at the points of `grid`."""
-    near = torch.exp(-((grid.to(times.device)[:, None] - times[None]) / width).square() / 2) + 1e-12
-    return (near / near.sum(1, keepdim=True)).to(values) @ values
+def _weights(grid: Tensor, times: Tensor, width: float, dtype: torch.dtype) -> Tensor:
+    """Return what values at `times` (n,) count at the points of `grid` (points, n): a Gaussian kernel of `width` s."""
+    distance = ((grid.to(times.device)[:, None] - times[None]) / width).to(dtype)
+    near = torch.exp(-distance.square() / 2) + 1e-12
+    return near / near.sum(1, keepdim=True)
 
 
 def _detrended(course: Tensor) -> Tensor:

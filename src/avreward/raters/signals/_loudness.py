@@ -78,12 +78,18 @@ def clipping(sound: AudioWindow, gate: Gate) -> Tensor:
     level = torch.sqrt((sound.wave / scale).square() + 1e-6)  # in units of the RMS
     if gate is hard:
         return 100 * gate((level / level.amax(-1, keepdim=True) - 0.98) / 0.005).mean()
-    sharpness = 4000.0  # of the soft maximum: exact to 0.3 % of the RMS even if ten thousand samples share the peak
-    peak = torch.logsumexp(sharpness * level, -1, keepdim=True) / sharpness
+    peak = _soft_peak(level)
     flat = gate((level / peak - 0.98) / 0.005).mean()
     above = 100 * gate((level / (_reached(level, 0.003) + 0.01) - 0.8) / 0.02).mean()
     smeared = SMEARED * -torch.expm1(-softplus((above - 1.6) / 0.15) * 0.15 / SMEARED)
     return 100 * flat + (1 - flat) * smeared
+
+
+def _soft_peak(level: Tensor, sharpness: float = 4000.0) -> Tensor:
+    """Return the soft maximum (channels, 1): exact to 0.3 % of the RMS even if ten thousand samples share the peak."""
+    least = level.detach().amax(-1, keepdim=True) - 100 / sharpness  # what is lower adds less than exp(−100)
+    each = zip(level, level >= least, strict=True)
+    return torch.stack([torch.logsumexp(sharpness * row[near], 0, keepdim=True) / sharpness for row, near in each])
 
 
 def _reached(level: Tensor, share: float) -> Tensor:

@@ -50,6 +50,11 @@ class Motion:
 
 
 def to_luma(frames: Tensor) -> Tensor:
-    """Return BT.601 luma (…, h, w) of RGB frames (…, 3, h, w)."""
-    red, green, blue = frames.unbind(-3)
+    """Return BT.601 luma (…, h, w) of RGB frames (…, 3, h, w), float in [0, 1] or 8-bit levels."""
+    red, green, blue = (to_unit(plane) for plane in frames.unbind(-3))
     return (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+def to_unit(frames: Tensor) -> Tensor:
+    """Return frames, float in [0, 1] or 8-bit levels, as float in [0, 1]."""
+    return frames.float().div_(255) if frames.dtype == torch.uint8 else frames

@@ -17,7 +17,7 @@ from avreward.raters.signals._audio import AudioWindow
 from avreward.raters.signals._av_sync import SHORTEST, AvWindow
 from avreward.raters.signals._gates import Gate
 from avreward.raters.signals._measurement import Measurement
-from avreward.raters.signals._video import Frames, Motion, to_luma
+from avreward.raters.signals._video import Frames, Motion, to_luma, to_unit
 
 WHOLE = 30.0  # s; a longer track is watched in windows
 WINDOW = 5.0  # s
@@ -122,14 +122,15 @@ def views_of(sample: Sample) -> dict[frozenset[str], dict[str, WindowViews]]:
 
 def load_video(clip: Clip) -> WindowedVideo:
     """Decode the video once, in three views (`PLANS`)."""
-    views = zip(clip.views(PLANS), MARGINS, strict=True)
-    small, colour, detail = (_inner(widened(view), margin) for view, margin in views)
+    levels = clip._levels(PLANS)  # of which luma is made faster than of floats
+    views = zip(map(widened, clip.views(PLANS)) if levels is None else levels, MARGINS, strict=True)
+    small, colour, detail = (_inner(view, margin) for view, margin in views)
     luma, times = to_luma(small), clip.times[FramesInSpans()(clip.times)].to(small.device)
     stretches = []
     for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):
         inside = (times >= start) & (times < stop)
         stretches.append(Motion(luma[inside], times[inside]))
-    return WindowedVideo(Frames(to_luma(detail), colour), tuple(stretches))
+    return WindowedVideo(Frames(to_luma(detail), to_unit(colour)), tuple(stretches))
 
 
 def load_audio(clip: Clip) -> tuple[AudioWindow, ...]:
