@@ -20,12 +20,13 @@ from avreward import Clip
 from avreward.raters import AgavRater, Sample
 from avreward.raters.agav._backbone import AgavBackbone
 from avreward.raters.agav._network import AgavConfig
+from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
 from avreward.raters.encoders.beats import BeatsConfig
 
 PICTURE_TOKENS, FRAMES, SIDE = 1352, 16, 384
 
 
-def medium_rater(checkpointing: bool = False, frames: int = FRAMES) -> AgavRater:
+def medium_rater(checkpointing: Checkpointing = False, frames: int = FRAMES) -> AgavRater:
     """Return the published architecture: 384-pixel frames, 8·13·13 picture tokens, 8 sound tokens a 160 ms."""
     tokenizer = tiny_tokenizer(SPECIAL)
     config = AgavConfig(

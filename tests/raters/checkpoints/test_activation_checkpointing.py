@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from typing import Any
 
 import pytest
 import torch
 from lmm_checks import alone, dubs, film, noise, picture, sound
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy_backbone import ToyBackbone, toy_rater
 from toy_deep import DeepBackbone
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from avreward import Clip
-from avreward.raters.checkpoints._activation_checkpointing import checkpointed, layers_of
+from avreward.errors import ArgumentError
+from avreward.raters.checkpoints._activation_checkpointing import Checkpointing, _offloaded, checkpointed, layers_of
 from avreward.raters.lmm.rater import LmmRater
 
+WAYS: tuple[Checkpointing, ...] = (False, True, "selective", "offload")
 BACKBONES = {"toy": ToyBackbone, "deep": DeepBackbone}
 
 
@@ -41,9 +46,9 @@ def check_same(found: list[Tensor], expected: list[Tensor], rtol: float = 1e-4) 
 
 
 @pytest.mark.parametrize("kind", list(BACKBONES))
-@pytest.mark.parametrize("checkpointing", [False, True], ids=["whole", "checkpointed"])
+@pytest.mark.parametrize("checkpointing", WAYS)
 @pytest.mark.parametrize("batch", [None, 2])
-def test_gradients_of_dubs_are_those_of_each_alone(kind: str, checkpointing: bool, batch: int | None) -> None:
+def test_gradients_of_dubs_are_those_of_each_alone(kind: str, checkpointing: Checkpointing, batch: int | None) -> None:
     rater = toy_rater(backbone=BACKBONES[kind](), checkpointing=checkpointing)
     seen, heard = leaves()
     clips = dubbed(seen, heard)
@@ -59,8 +64,8 @@ def test_gradients_of_dubs_are_those_of_each_alone(kind: str, checkpointing: boo
     check_same(found, expected)
 
 
-@pytest.mark.parametrize("checkpointing", [False, True], ids=["whole", "checkpointed"])
-def test_one_score_at_a_time(checkpointing: bool) -> None:
+@pytest.mark.parametrize("checkpointing", WAYS)
+def test_one_score_at_a_time(checkpointing: Checkpointing) -> None:
     """Backward of each clip by itself, through the beginning that all of them share."""
     rater = toy_rater(checkpointing=checkpointing)
     seen, heard = leaves()
@@ -116,6 +121,24 @@ def test_autocast_with_gradients(checkpointing: bool) -> None:
         assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.9
 
 
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_scores_and_gradients_are_those_without_it(way: Checkpointing) -> None:
+    """To the last bit: the same operations on the same numbers."""
+    found = []
+    for checkpointing in (False, way):
+        seen, heard = leaves()
+        values = toy_rater(checkpointing=checkpointing)(dubbed(seen, heard)).values
+        found.append([values, *torch.autograd.grad(values.sum(), [seen, *heard])])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("checkpointing", [1, "some", None])
+def test_ways_that_do_not_exist(checkpointing: object) -> None:
+    with pytest.raises(ArgumentError, match="checkpointing: expected False, True, 'selective' or 'offload', got"):
+        toy_rater(checkpointing=checkpointing)
+
+
 # ---- memory
 
 
@@ -156,6 +179,56 @@ def test_less_is_kept_for_the_backward_pass() -> None:
     assert lean < 0.25 * whole
     more = saved(deep_rater(16, True), clips)
     assert (more - lean) / 8 < 0.1 * whole / 8  # what another layer adds: its input, keys and values alone
+
+
+class Attention(GradientCheckpointingLayer):
+    """Attention by PyTorch after a linear layer, which counts what its forward passes compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.linear(x).tanh()[:, None]
+        return x + nn.functional.scaled_dot_product_attention(inner, inner * 2, inner - 1)[:, 0].tanh()
+
+
+@pytest.mark.parametrize(("way", "attentions"), [(False, 1), (True, 2), ("selective", 1), ("offload", 1)])
+def test_attention_is_computed_again_or_not(way: Checkpointing, attentions: int) -> None:
+    layer, x = Attention().requires_grad_(False), noise(2, 40, 8).requires_grad_()
+    (expected,) = torch.autograd.grad(layer(x).square().sum(), x)
+    counted = CountOps()
+    with counted:
+        with checkpointed(layer, way):
+            out = layer(x)
+        (found,) = torch.autograd.grad(out.square().sum(), x, retain_graph=True)
+        (again,) = torch.autograd.grad(out.square().sum(), x)
+    forwards = counted.calls["aten::_scaled_dot_product_flash_attention_for_cpu"]
+    assert forwards == attentions + (way is True)  # the second gradient computes it once more
+    assert counted.calls["aten::addmm"] == (3 if way in (True, "selective") else 1)
+    for gradient in (found, again):
+        torch.testing.assert_close(gradient, expected, rtol=0, atol=0)
+
+
+class CountOps(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls[func._schema.name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_offloading_copies_all_but_weights() -> None:
+    """Copies of weights would fill the memory that offloading is to save."""
+    layer, x = Attention().requires_grad_(False), noise(2, 40, 8)
+    hooks = _offloaded(layer)
+    for tensor, same in ((layer.linear.weight.T, True), (x, False), (x[0].T, False)):
+        held = hooks.pack_hook(tensor)
+        assert (held[1].untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()) is same
+        assert held[1].device.type == "cpu"
+        assert torch.equal(hooks.unpack_hook(held), tensor)
 
 
 def test_frozen_weights_get_no_gradient() -> None:

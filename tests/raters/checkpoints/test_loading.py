@@ -29,7 +29,8 @@ from avreward.raters.checkpoints.loading import Loading
         ({"dtype": "float8_e4m3fn"}, "dtype: expected .*, got 'float8_e4m3fn'"),
         ({"device": 1.5}, "device: expected a device such as .*, got 1.5"),
         ({"device": "mps"}, "device: expected a device of this machine, got 'mps'"),
-        ({"checkpointing": "no"}, "checkpointing: expected True or False, got 'no'"),
+        ({"checkpointing": "no"}, "checkpointing: expected False, True, 'selective' or 'offload', got 'no'"),
+        ({"checkpointing": 1}, "checkpointing: expected False, True, 'selective' or 'offload', got 1"),
         ({"allow": [5]}, r"allow: expected a list of names, got \[5\]; pass a list such as"),
         ({"allow": 5}, "allow: expected a list of names, got 5"),
         (

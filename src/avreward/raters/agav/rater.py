@@ -23,6 +23,7 @@ from avreward.raters.lmm.rater import LmmRater, Question
 from avreward.raters.lmm.readout import AttentionPooling, Regression, applied
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 Scheme = Literal["last", "masked", "single", "pooled"]
@@ -101,7 +102,7 @@ class AgavRater(LmmRater):
         task: Task = "v2a",
         *,
         zeros_for_missing: bool = False,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
     ) -> None:
         for name, value, known in (("scheme", scheme, get_args(Scheme)), ("task", task, get_args(Task))):
             if value not in known:

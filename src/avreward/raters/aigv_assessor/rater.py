@@ -20,6 +20,7 @@ from avreward.raters.aigv_assessor._card import Range, dimensions
 from avreward.raters.aigv_assessor._network import ScoreHead
 from avreward.raters.aigv_assessor._version import VERSION
 from avreward.raters.base import Work
+from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
 from avreward.raters.lmm._decoding import read
 from avreward.raters.lmm.prompt import Slot
 from avreward.raters.lmm.rater import LmmRater, Question
@@ -89,7 +90,7 @@ class AigvAssessorRater(LmmRater):
     versions = MappingProxyType({**LmmRater.versions, "aigv_assessor": VERSION})
 
     def __init__(
-        self, backbone: AssessorBackbone, *, mos_range: Range | None = None, checkpointing: bool = False
+        self, backbone: AssessorBackbone, *, mos_range: Range | None = None, checkpointing: Checkpointing = False
     ) -> None:
         self.mos_range = _checked_range(mos_range)
         questions = [_question(backbone, name) for name in _ASKED]

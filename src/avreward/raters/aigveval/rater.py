@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 TEMPERATURE = 100.0
@@ -64,7 +65,7 @@ class AigvEvalRater(LmmRater):
         *,
         inverted: bool = False,
         temperature: float = TEMPERATURE,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
     ) -> None:
         if not is_number(temperature) or not temperature > 0:
             raise ArgumentError("temperature", "a positive number", temperature)

@@ -29,6 +29,7 @@ from avreward.raters.embedding._frames import Pictures
 from avreward.raters.embedding._version import VERSION as EMBEDDING
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 ONE_A_SECOND = PerSecond(1.0)
@@ -67,7 +68,7 @@ class AestheticRater(NetworkRater):
         pictures: Pictures,
         rounding: Rounding = "straight_through",
         *,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
     ) -> None:
         super().__init__(self.name, module, checkpointing=checkpointing)
         self.pictures, self.rounding = pictures, rounding

@@ -18,6 +18,7 @@ from avreward.raters.avbench._sound_rater import RATE, SoundRater
 from avreward.raters.checkpoints.loading import refuse_options
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 WINDOW = 10 * RATE
@@ -50,7 +51,7 @@ class AudioboxRater(SoundRater):
     module: AudioboxNetwork
 
     def __init__(
-        self, module: AudioboxNetwork, rounding: Rounding = "straight_through", *, checkpointing: bool = False
+        self, module: AudioboxNetwork, rounding: Rounding = "straight_through", *, checkpointing: Checkpointing = False
     ) -> None:
         super().__init__(self.name, module, rounding, checkpointing=checkpointing)
 

@@ -18,6 +18,7 @@ from avreward.raters.avbench._sound_rater import SoundRater
 from avreward.raters.checkpoints.loading import refuse_options
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 SAMPLES = 64600
@@ -49,7 +50,7 @@ class DfArenaRater(SoundRater):
     module: DfArenaNetwork
 
     def __init__(
-        self, module: DfArenaNetwork, rounding: Rounding = "straight_through", *, checkpointing: bool = False
+        self, module: DfArenaNetwork, rounding: Rounding = "straight_through", *, checkpointing: Checkpointing = False
     ) -> None:
         super().__init__(self.name, module, rounding, checkpointing=checkpointing)
 

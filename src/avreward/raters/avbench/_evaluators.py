@@ -8,6 +8,7 @@ from typing import Any
 
 from avreward.errors import ArgumentError, Described
 from avreward.media.sampling_rules import QwenFrames
+from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
 from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Prompt, Slot
 from avreward.raters.lmm.rater import LmmRater, Question
@@ -53,7 +54,7 @@ class AvBenchEvaluator(LmmRater):
         return {"rater": "avbench", "network": network, "options": {"dimension": self.dimensions[0].name}}
 
 
-def evaluator(dimension: Dimension, backbone: Backbone, checkpointing: bool) -> AvBenchEvaluator:
+def evaluator(dimension: Dimension, backbone: Backbone, checkpointing: Checkpointing) -> AvBenchEvaluator:
     """Return the rater of one dimension; raise `ArgumentError` for a model that cannot read one of its tracks."""
     lacking = [track for track in ("video", "audio") if track in dimension.needs and track not in backbone.tracks]
     if lacking:

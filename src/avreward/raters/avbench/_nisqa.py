@@ -18,6 +18,7 @@ from avreward.raters.avbench._sound_rater import RATE, SoundRater
 from avreward.raters.checkpoints.loading import refuse_options
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 _KINDS = {"cnn_model": "adapt", "td": "self_att", "pool": "att"}
@@ -56,7 +57,7 @@ class NisqaRater(SoundRater):
         sample_rate: int = RATE,
         rounding: Rounding = "straight_through",
         *,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
     ) -> None:
         if isinstance(sample_rate, bool) or not isinstance(sample_rate, int) or sample_rate < 8000:
             raise ArgumentError("sample_rate", "an integer of at least 8000, in Hz", sample_rate)

@@ -13,6 +13,7 @@ from avreward.media._precision import widened
 from avreward.media.rounding import Rounding, to_int16
 from avreward.raters.avbench._version import VERSION
 from avreward.raters.base import Sample, Track, Work
+from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
 from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 
 RATE = 16000
@@ -40,7 +41,12 @@ class SoundRater(NetworkRater):
     sample_rate: int = RATE
 
     def __init__(
-        self, name: str, module: nn.Module, rounding: Rounding = "straight_through", *, checkpointing: bool = False
+        self,
+        name: str,
+        module: nn.Module,
+        rounding: Rounding = "straight_through",
+        *,
+        checkpointing: Checkpointing = False,
     ) -> None:
         super().__init__(name, module, checkpointing=checkpointing)
         self.rounding: Rounding = rounding

@@ -31,6 +31,7 @@ from avreward.raters.checkpoints.network_rater import NetworkRater, Row
 from avreward.raters.scores import Scores
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 _SAMPLES_A_FRAME = RATE // FPS
@@ -86,7 +87,7 @@ class SyncNetRater(NetworkRater):
         temperature: float = SOFTNESS,
         rounding: Rounding = "straight_through",
         *,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
     ) -> None:
         if not is_number(temperature) or not temperature > 0:
             raise ArgumentError("temperature", "a positive number", temperature)

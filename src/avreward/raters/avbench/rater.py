@@ -24,6 +24,7 @@ from avreward.raters.scores import Dimension, Scores
 from avreward.raters.wrappers.composite import CompositeRater, Part, part_of
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 _JUDGES = {**LANGUAGE_MODELS, **{network.dimension.name: network.judge for network in NETWORKS}}
@@ -71,7 +72,7 @@ class AvBenchRater(CompositeRater):
         audio_video: Backbone | None = None,
         video_text: Backbone | None = None,
         audio_text: Backbone | None = None,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
         raters: Mapping[str, Part] = _NO_RATERS,
     ) -> None:
         given = {"audio_video": audio_video, "video_text": video_text, "audio_text": audio_text}

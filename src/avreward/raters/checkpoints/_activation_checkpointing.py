@@ -1,42 +1,72 @@
-"""Activation checkpointing that works in evaluation mode and with a key-value cache."""
+"""What is kept for the backward pass: everything, the layers' inputs, these and attention, or all in CPU memory.
+
+It works in evaluation mode and with a key-value cache. Why attention is worth keeping: V. Korthikanti et al., Reducing
+activation recomputation in large transformer models, arXiv 2205.05198, section 5.
+"""
 
 from __future__ import annotations
 
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Literal, Self
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
+from avreward.errors import ArgumentError
+
+Checkpointing = bool | Literal["selective", "offload"]
+
+_ATTENTION = frozenset(
+    getattr(torch.ops.aten, name).default
+    for name in (
+        "_scaled_dot_product_flash_attention_for_cpu",
+        "_scaled_dot_product_flash_attention",
+        "_scaled_dot_product_efficient_attention",
+        "_scaled_dot_product_cudnn_attention",
+    )
+    if hasattr(torch.ops.aten, name)
+)
 _lock = threading.Lock()
 _users: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # how often each layer is checkpointed now
 
 
+def checked(value: object) -> Checkpointing:
+    """Return `value`, if it is a way of checkpointing."""
+    if isinstance(value, bool) or (isinstance(value, str) and value in ("selective", "offload")):
+        return value  # type: ignore[return-value]
+    raise ArgumentError("checkpointing", "False, True, 'selective' or 'offload'", value)
+
+
 @contextmanager
-def checkpointed(module: nn.Module, on: bool = True) -> Iterator[None]:
+def checkpointed(module: nn.Module, on: Checkpointing = True) -> Iterator[None]:
     """Checkpoint the layers of `module` within the context: they are computed again in the backward pass.
 
     `transformers`' own checkpointing acts in training mode only, where it also drops the cache. This one acts whenever
     gradients are recorded. The cache entries of a layer stay part of the graph, because
     `avreward.raters.lmm._prefix.PrefixCache` changes nothing in place. Contexts may be nested, and several threads may
-    use one module: the last context to end restores the layers.
+    use one module: the first context decides how, the last one to end restores the layers.
 
     Args:
         module: the network.
-        on: whether to checkpoint at all.
+        on: False keeps everything; True a layer's input alone; ``"selective"`` also what PyTorch's attention returns,
+            which costs the most time for the least memory; ``"offload"`` keeps everything but weights in CPU memory,
+            and computes nothing again.
     """
-    layers = list(layers_of(module)) if on else []
+    layers = list(layers_of(module)) if on in (True, "selective") else []
     with _lock:
         for layer in layers:
-            _enter(layer)
+            _enter(layer, on == "selective")
     try:
-        yield
+        with _offloaded(module) if on == "offload" else nullcontext():
+            yield
     finally:
         with _lock:
             for layer in layers:
@@ -52,10 +82,10 @@ def layers_of(module: nn.Module) -> Iterator[nn.Module]:
     )
 
 
-def _enter(layer: nn.Module) -> None:
+def _enter(layer: nn.Module, selective: bool) -> None:
     _users[layer] = _users.get(layer, 0) + 1
     if _users[layer] == 1:
-        layer.forward = partial(_forward, layer.forward)
+        layer.forward = partial(_forward, layer.forward, selective)
 
 
 def _leave(layer: nn.Module) -> None:
@@ -69,7 +99,72 @@ def _leave(layer: nn.Module) -> None:
         layer.forward = plain
 
 
-def _forward(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _forward(forward: Callable[..., Any], selective: bool, *args: Any, **kwargs: Any) -> Any:
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    if not selective:
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, context_fn=_keeping_attention, **kwargs)
+
+
+def _keeping_attention() -> tuple[TorchDispatchMode, TorchDispatchMode]:
+    """Return the contexts of a layer's forward pass and of each time that it runs again."""
+    kept: list[tuple[Any, ...]] = []
+    return _Keep(kept), _Reuse(kept)
+
+
+class _Keep(TorchDispatchMode):
+    """Keeps what attention returns."""
+
+    def __init__(self, kept: list[tuple[Any, ...]]) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func in _ATTENTION:
+            self.kept.append(_aliases(out))
+        return out
+
+
+class _Reuse(TorchDispatchMode):
+    """Returns what attention returned, in the same order; PyTorch's own selective checkpointing forgets it after use.
+
+    A graph that is kept can so be differentiated again.
+    """
+
+    def __init__(self, kept: list[tuple[Any, ...]]) -> None:
+        super().__init__()
+        self.kept, self.used = kept, 0
+
+    def __enter__(self) -> Self:
+        self.used = 0
+        return super().__enter__()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in _ATTENTION:
+            return func(*args, **(kwargs or {}))
+        self.used += 1
+        return _aliases(self.kept[self.used - 1])
+
+
+def _aliases(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return new tensors on the same memory: autograd marks those that an operation returns."""
+    return tuple(value.detach() if isinstance(value, Tensor) else value for value in values)
+
+
+def _offloaded(module: nn.Module) -> saved_tensors_hooks:
+    """Return a context in which what is kept for the backward pass is copied to CPU memory, without the weights."""
+    weights = {held.untyped_storage().data_ptr() for held in (*module.parameters(), *module.buffers())}
+
+    def pack(tensor: Tensor) -> tuple[torch.device, Tensor]:
+        if tensor.untyped_storage().data_ptr() in weights:
+            return tensor.device, tensor
+        held = torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda)
+        return tensor.device, held.copy_(tensor)
+
+    def unpack(packed: tuple[torch.device, Tensor]) -> Tensor:
+        device, held = packed
+        return held.to(device, non_blocking=held.is_pinned()) if held.device != device else held
+
+    return saved_tensors_hooks(pack, unpack)

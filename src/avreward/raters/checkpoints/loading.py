@@ -15,6 +15,7 @@ from torch import nn
 from avreward._extras import extra
 from avreward.errors import ArgumentError, AvrewardError, Described, unknown_name
 from avreward.media.rounding import Rounding
+from avreward.raters.checkpoints._activation_checkpointing import Checkpointing, checked
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
@@ -33,7 +34,9 @@ class Loading:
             ``"flash_attention_3"``.
         rounding: how to apply the original's rounding steps: ``"straight_through"`` (the same numbers, gradient of the
             identity), ``"exact"`` or ``"none"``; see `avreward.media.rounding`.
-        checkpointing: layers keep only their inputs for the backward pass: less memory, more time.
+        checkpointing: what is kept for the backward pass. False: everything; True: the layers' inputs, less memory and
+            more time; ``"selective"``: also what PyTorch's attention (``"sdpa"``) returns, so that it is not computed
+            again; ``"offload"``: everything, in CPU memory, for networks on GPUs.
         adapter: folder or hub name of a LoRA adapter (`peft`), merged into the weights (*optional*).
         allow: names of weights that may be missing or unexpected; ``*`` matches anything.
         revision: of a hub repository (*optional*).
@@ -47,7 +50,7 @@ class Loading:
     device_map: str | dict[str, Any] | None = None
     attention: str = "sdpa"
     rounding: Rounding = "straight_through"
-    checkpointing: bool = False
+    checkpointing: Checkpointing = False
     adapter: str | PathLike[str] | None = None
     allow: Sequence[str] = ()
     revision: str | None = None
@@ -57,8 +60,7 @@ class Loading:
             raise ArgumentError("allow", "a list of names", self.allow, f"pass [{self.allow!r}]")
         if not all(isinstance(name, str) for name in _listed(self.allow)):
             raise ArgumentError("allow", "a list of names", self.allow, "pass a list such as ['lm_head.*']")
-        if not isinstance(self.checkpointing, bool):
-            raise ArgumentError("checkpointing", "True or False", self.checkpointing)
+        checked(self.checkpointing)
         if self.attention not in ATTENTIONS:
             raise unknown_name("attention", self.attention, ATTENTIONS)
         if self.rounding not in get_args(Rounding):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from avreward.errors import AvrewardError
 from avreward.media._precision import no_autocast
 from avreward.raters.base import Rater, Sample, Work
-from avreward.raters.checkpoints._activation_checkpointing import checkpointed
+from avreward.raters.checkpoints._activation_checkpointing import Checkpointing, checked, checkpointed
 from avreward.raters.checkpoints._fingerprint import Fingerprint
 from avreward.raters.checkpoints._folder import push, save
 from avreward.raters.checkpoints._oom import Batches, Item, Result, builds_graph
@@ -36,7 +36,7 @@ class NetworkRater(Rater):
     Args:
         name: as used in expressions.
         module: the network; put into evaluation mode and frozen.
-        checkpointing: recompute layers in the backward pass to save memory; scores and gradients stay the same.
+        checkpointing: what is kept for the backward pass, see `Loading`; scores and gradients stay the same.
         versions: of subpackages that the scores depend on, beside those that the class names (*optional*).
     """
 
@@ -49,13 +49,13 @@ class NetworkRater(Rater):
         name: str,
         module: nn.Module,
         *,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
         versions: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self.versions = {**type(self).versions, **versions}
         self.module = module.eval().requires_grad_(False)
-        self.checkpointing = checkpointing
+        self.checkpointing = checked(checkpointing)
         self._fingerprint = Fingerprint(name, self.module, self.versions)
         self._batches = Batches()
 
@@ -123,7 +123,7 @@ class NetworkRater(Rater):
             OutOfMemory: where smaller batches do not help.
         """
         graph = builds_graph(self.module, [loaded for sample in samples for loaded in sample.tracks.values()])
-        with no_autocast(), checkpointed(self.module, self.checkpointing and graph):
+        with no_autocast(), checkpointed(self.module, self.checkpointing if graph else False):
             return self._batches.run(step, items, graph)
 
     def _rows(self, samples: Sequence[Sample], work: Work) -> list[Row]:

@@ -29,6 +29,7 @@ from avreward.raters.encoders.swin3d import DERIVED
 from avreward.raters.scores import Scores
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 PUBLISHED = DoverViews()
@@ -73,7 +74,7 @@ class DoverRater(NetworkRater):
         views: DoverViews = PUBLISHED,
         rounding: Rounding = "straight_through",
         *,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
     ) -> None:
         if variant not in get_args(Variant):
             raise unknown_name("variant", variant, get_args(Variant))

@@ -30,6 +30,8 @@ from avreward.raters.scores import Dimension
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
+
 
 @dataclass(frozen=True, eq=False)
 class Question:
@@ -86,7 +88,7 @@ class LmmRater(NetworkRater):
         questions: Sequence[Question],
         dimensions: Sequence[Dimension],
         *,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
         module: nn.Module | None = None,
     ) -> None:
         held = backbone.module if module is None else module

@@ -22,6 +22,7 @@ from avreward.raters.sync._card import DIMENSIONS
 from avreward.raters.sync._version import VERSION
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 # Verbatim from the published inference code.
@@ -56,7 +57,7 @@ class SyncRater(LmmRater):
 
     versions = MappingProxyType({**LmmRater.versions, "sync": VERSION})
 
-    def __init__(self, backbone: SyncBackbone, head: nn.Linear, *, checkpointing: bool = False) -> None:
+    def __init__(self, backbone: SyncBackbone, head: nn.Linear, *, checkpointing: Checkpointing = False) -> None:
         if head.out_features != 1:
             raise ArgumentError("head", "a layer with one row", Described(f"{head.out_features} rows"))
         chat = backbone.chat([USER, Slot("video"), Slot("audio")], [ANSWER], closed=True, system=SYSTEM)

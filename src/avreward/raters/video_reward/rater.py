@@ -27,6 +27,7 @@ from avreward.raters.video_reward._version import VERSION
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2VLConfig
 
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 
@@ -103,7 +104,7 @@ class VideoRewardRater(LmmRater):
         *,
         normalized: bool = True,
         norms: Norms = NORMS,
-        checkpointing: bool = False,
+        checkpointing: Checkpointing = False,
     ) -> None:
         if head.out_features not in (1, len(NAMES)):
             raise ArgumentError(

@@ -103,7 +103,7 @@ def adapted(rater: LmmRater, adapters: Mapping[str, str | PathLike[str]]) -> lis
         from peft.tuners.tuners_utils import BaseTunerLayer
 
     module, backbone = rater.backbone.module, rater.backbone
-    if rater.checkpointing:
+    if rater.checkpointing in (True, "selective"):
         got = Described(f"{rater.name}, which would recompute activations with another adapter")
         raise ArgumentError("rater", "one without checkpointing", got, "load it with checkpointing=False")
     if any(isinstance(part, BaseTunerLayer) for part in module.modules()):

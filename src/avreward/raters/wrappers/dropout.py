@@ -24,7 +24,7 @@ class DropoutPass(WrapperRater):
     def __init__(self, rater: Rater, seed: int, p: float | None = None) -> None:
         if rater.module is None:
             raise ArgumentError("rater", "one with a network", Described(rater.name), "use another kind of ensemble")
-        if getattr(rater, "checkpointing", False):
+        if getattr(rater, "checkpointing", False) in (True, "selective"):
             got = Described(f"{rater.name}, which would recompute activations without the dropped units")
             raise ArgumentError("rater", "one without checkpointing", got, "load it with checkpointing=False")
         if p is not None and not 0 < p < 1:

@@ -19,6 +19,7 @@ from avreward.raters.zero_shot._version import VERSION
 from avreward.raters.zero_shot.questions import ASKED, YES_NO_PLEASE, ZeroShotQuestion
 
 if TYPE_CHECKING:
+    from avreward.raters.checkpoints._activation_checkpointing import Checkpointing
     from avreward.raters.checkpoints.loading import Loading
 
 Answers = Literal["levels", "yes_no"]
@@ -51,7 +52,7 @@ class PublicRater(LmmRater):
     versions = MappingProxyType({**LmmRater.versions, "zero_shot": VERSION})
 
     def __init__(
-        self, name: str, backbone: Backbone, answers: Answers = "levels", *, checkpointing: bool = False
+        self, name: str, backbone: Backbone, answers: Answers = "levels", *, checkpointing: Checkpointing = False
     ) -> None:
         if answers not in get_args(Answers):
             raise unknown_name("answers", answers, get_args(Answers))
