@@ -130,6 +130,19 @@ def _call(
     return dict(zip(names, values, strict=True))
 
 
+def velocity_in_parts(
+    generator: FlowGenerator, latents: Latents, sigma: Tensor, encoded: Any, rows: int | None
+) -> Latents:
+    """Return the velocity of each stream, computed for at most `rows` rows at a time; all at once by default."""
+    if rows is None or len(sigma) <= rows:
+        return generator.velocity(latents, sigma, encoded)
+    parts = [
+        generator.velocity({name: x[at : at + rows] for name, x in latents.items()}, sigma[at : at + rows], encoded)
+        for at in range(0, len(sigma), rows)
+    ]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
 def sample_flow(
     generator: FlowGenerator,
     encoded: Any,
@@ -139,6 +152,7 @@ def sample_flow(
     trained: Collection[int] = (),
     stop: int | None = None,
     checkpointing: bool = True,
+    rows: int | None = None,
 ) -> Latents:
     """Sample by Euler steps, with gradients through the steps in `trained`, and return the clean latents.
 
@@ -153,6 +167,7 @@ def sample_flow(
         stop: the step after which the clean latents are predicted instead of sampled, as ReFL does; the last step by
             default, where both are the same.
         checkpointing: of the trained steps, see `stream_velocity`.
+        rows: candidates that go through the network at once in the other steps; all by default.
     """
     latents = generator.start(encoded, noises)
     last = len(sigmas) - 2 if stop is None else stop
@@ -161,6 +176,9 @@ def sample_flow(
         sigma = torch.full((len(noises),), sigmas[step], device=next(iter(latents.values())).device)
         following = 0.0 if step == last else sigmas[step + 1]
         with torch.set_grad_enabled(step in trained):
-            velocity = stream_velocity(generator, latents, sigma, encoded, checkpointing, several)
+            if step in trained:
+                velocity = stream_velocity(generator, latents, sigma, encoded, checkpointing, several)
+            else:
+                velocity = velocity_in_parts(generator, latents, sigma, encoded, rows)
             latents = {name: euler_step(x, velocity[name], sigma, following) for name, x in latents.items()}
     return latents

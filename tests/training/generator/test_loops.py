@@ -30,6 +30,7 @@ from avreward.training import (
     save_tuning,
 )
 from avreward.training.generator.lora import lora_state
+from avreward.training.generator.windows import sliding_windows
 
 
 @term(needs="video", low=0, high=1)
@@ -212,18 +213,81 @@ def test_advantages_of_conflicting_terms_are_routed() -> None:
 
 @pytest.mark.parametrize("step", ["flow", "ddim"])
 def test_replaying_a_rollout_gives_a_ratio_of_exactly_one(step: str) -> None:
+    """The loss of a replay is minus the mean advantage of each stream, and no ratio is outside the smallest range."""
     generator = tuned()
-    loop = FlowGrpo(generator, WARM, steps=5, step=step, kl_weight=0.0)
-    draw, sigmas = torch.Generator().manual_seed(0), generator.sigmas(5, 0.0)
-    rollout = loop._sample(Condition(), [Noise.of(i) for i in range(3)], range(4), draw)
-    for at in range(4):
-        latents = rollout.before[at]
+    loop = FlowGrpo(generator, WARM, steps=5, step=step, kl_weight=0.0, clip_range=0.0, rows=2)
+    with torch.no_grad():
+        rollout = loop._sample(Condition(), [Noise.of(i) for i in range(3)], range(4), torch.Generator().manual_seed(0))
+    assert [transition.step for transition in rollout.transitions] == [0, 1, 2, 3]
+    advantages = dict.fromkeys(generator.streams, torch.tensor([1.0, -2.0, 4.0]))
+    for share, _, transition, own in loop._batches([rollout], advantages):
+        loss, kl, clipped = loop._loss(rollout, transition, own)
+        assert loss.requires_grad
+        assert (float(loss.detach()), kl, clipped) == (-float(own["video"].mean()), 0.0, 0.0)
+        assert share == pytest.approx(len(own["video"]) / 3 / 4)
+
+
+def test_clipping_acts_from_the_second_pass_on() -> None:
+    once, twice = (
+        update(FlowGrpo(tuned(), WARM, steps=4, learning_rate=2e-2, clip_range=1e-4, passes=passes), 0).parts["clipped"]
+        for passes in (1, 2)
+    )
+    assert once == 0
+    assert 0.25 < twice <= 0.5  # half of what is trained
+
+
+def test_a_window_is_never_empty() -> None:
+    loop = FlowGrpo(tuned(), WARM, steps=10, window=4, window_updates=3)
+    expected = filter(None, sliding_windows(9, width=4, iterations=3, stride=1))
+    for loop.updates in range(70):
+        assert loop._trained_steps() == next(expected)
+    assert FlowGrpo(tuned(), WARM, steps=10)._trained_steps() == range(9)
+
+
+def test_weights_of_streams_weight_their_losses() -> None:
+    found = []
+    for weights in ({"audio": 1.0}, {"audio": 3.0}, None):
+        loop = FlowGrpo(tuned(), WARM + LOUD, steps=3, kl_weight=0.0, stream_weights=weights, passes=2, clip_range=1.0)
         with torch.no_grad():
-            velocity = generator.velocity(latents, loop._level(latents, sigmas[at]), 0.0)
-        again = loop._stochastic(latents, velocity, sigmas, at, sample=rollout.after[at])
-        for stream in generator.streams:
-            ratio = (again[stream].log_prob - rollout.log_probs[at][stream]).exp()
-            assert torch.equal(ratio, torch.ones(3))
+            rollout = loop._sample(Condition(), [Noise.of(i) for i in range(2)], range(2), torch.Generator())
+        advantages = {"video": torch.tensor([1.0, 1.0]), "audio": torch.tensor([2.0, 2.0])}
+        found.append(float(loop._loss(rollout, rollout.transitions[0], advantages)[0].detach()))
+    assert found == pytest.approx([-1.5, -3.5, -1.5])
+    with pytest.raises(ArgumentError, match="stream_weights: expected weights of video, audio"):
+        FlowGrpo(tuned(), WARM, stream_weights={"sound": 1.0})
+
+
+GROUPED = ["flow_grpo", "mixgrpo", "ddpo", "nft", "dpo", "raft", "weighted", "awm"]
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_rows_and_checkpointing_change_no_gradient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor what is drawn or rated: an update is the same for any number of rows at once."""
+
+    @term(needs=("video", "audio"), low=-1, high=1)
+    def picky(clip: Clip) -> Tensor:
+        """NaN for some, so that the rows that are trained are not those that were sampled."""
+        red = clip.video[:, 0].mean()
+        return (red if float(red.detach()) > 0.6 else red * math.nan) + clip.audio.mean()
+
+    found, most = [], []
+    for options in ({"rows": 8, "checkpointing": False}, {"rows": 3, "checkpointing": True}, {"rows": 1}):
+        generator, seen = tuned(dtype=torch.float64), []
+        velocity, decode = generator.velocity, generator.decode
+        generator.velocity = lambda x, s, e, v=velocity, seen=seen: (seen.append(len(s)), v(x, s, e))[1]
+        generator.decode = lambda x, e, d=decode, seen=seen: (seen.append(len(x["video"])), d(x, e))[1]
+        loop = LOOPS[name](generator, picky["picky"], **options)
+        monkeypatch.setattr(loop.optimizer, "step", lambda: None)
+        monkeypatch.setattr(loop.optimizer, "zero_grad", lambda **_: None)
+        step = update(loop, 0)
+        assert step.missing
+        gradients = torch.cat([p.grad.flatten() for p in loop.parameters if p.grad is not None])
+        found.append((gradients, step.every_reward, torch.tensor([step.loss, step.kl, *step.parts.values()])))
+        most.append(max(seen))
+    assert most == [8, 3, 2 if name == "dpo" else 1]  # a pair stays together
+    for other in found[1:]:
+        for mine, theirs in zip(found[0], other, strict=True):
+            torch.testing.assert_close(mine.double(), theirs.double(), rtol=1e-6, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", ["draft", "flow_grpo", "nft", "dpo", "raft"])

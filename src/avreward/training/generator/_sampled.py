@@ -60,8 +60,11 @@ def sample_groups(
     conditions: Sequence[Condition],
     noises: Sequence[Sequence[Noise]],
     steps: int,
+    rows: int,
 ) -> Sampled:
     """Sample a group of clips for each condition by Euler steps, without gradients, and rate them.
+
+    At most `rows` clips go through the network, the decoder and the reward at once.
 
     Raises:
         ArgumentError: if there are no conditions, or not a group of two noises or more for each.
@@ -70,19 +73,58 @@ def sample_groups(
     with torch.no_grad():
         encoded = [generator.encode(condition) for condition in conditions]
         levels = [generator.sigmas(steps, one) for one in encoded]
-        clean = [sample_flow(generator, e, n, s) for e, n, s in zip(encoded, noises, levels, strict=True)]
-        decoded = (generator.decode(x, e) for x, e in zip(clean, encoded, strict=True))
-        found = joined([rated(reward, clips) for clips in decoded])
+        clean = [sample_flow(generator, e, n, s, rows=rows) for e, n, s in zip(encoded, noises, levels, strict=True)]
+        found = rated_in_parts(generator, reward, clean, encoded, rows)
     groups = [number for number, group in enumerate(noises) for _ in group]
     advantages = advantages_of(reward, found, groups, generator.streams)
     return Sampled(encoded, clean, found, advantages, [own[0] for own in levels])
 
 
-def with_noise(clean: Latents, times: Tensor, draw: torch.Generator, pairs: bool = False) -> tuple[Latents, Latents]:
-    """Return noise and noisy latents at noise levels (rows,); with `pairs` both halves share their noise."""
+def rated_in_parts(
+    generator: FlowGenerator, reward: Reward, clean: Sequence[Latents], encoded: Sequence[Any], rows: int
+) -> RatedBatch:
+    """Return the rewards of all conditions' clean latents, of which at most `rows` are decoded and rated at once."""
+    found = []
+    for latents, condition in zip(clean, encoded, strict=True):
+        for part in row_parts(len(next(iter(latents.values()))), rows):
+            clips = generator.decode({name: x[part] for name, x in latents.items()}, condition)
+            found.append(rated(reward, clips))
+    return joined(found)
+
+
+def row_parts(count: int, rows: int) -> list[slice]:
+    """Return slices of at most `rows` that cover `count` rows."""
+    return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
+
+
+@dataclass(frozen=True)
+class Noised:
+    """Clean latents mixed with noise.
+
+    Attributes:
+        clean: latents of each stream, (rows, …).
+        noise: that they are mixed with.
+        noisy: the mix.
+        times: its noise levels, (rows,).
+    """
+
+    clean: Latents
+    noise: Latents
+    noisy: Latents
+    times: Tensor
+
+    def parts(self, rows: int) -> Iterator[tuple[slice, Noised]]:
+        """Yield at most `rows` rows at a time, and which they are."""
+        for part in row_parts(len(self.times), rows):
+            mine = ({name: x[part] for name, x in of.items()} for of in (self.clean, self.noise, self.noisy))
+            yield part, Noised(*mine, self.times[part])
+
+
+def with_noise(clean: Latents, times: Tensor, draw: torch.Generator, pairs: bool = False) -> Noised:
+    """Mix latents with noise at noise levels (rows,); with `pairs` both halves share their noise."""
     noise = {}
     for name, x in clean.items():
         shape = (len(x) // 2, *x.shape[1:]) if pairs else x.shape
         drawn = torch.randn(shape, generator=draw).to(x)
         noise[name] = torch.cat([drawn, drawn]) if pairs else drawn
-    return noise, {name: noisy_latents(x, noise[name], times) for name, x in clean.items()}
+    return Noised(clean, noise, {name: noisy_latents(x, noise[name], times) for name, x in clean.items()}, times)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from avreward.errors import ArgumentError
 from avreward.generators.base import Condition, Noise
-from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
+from avreward.generators.flow_generator import FlowGenerator, stream_velocity
 from avreward.rewards.base import Reward
 from avreward.training.generator._processes import condition_draw
 from avreward.training.generator._rated import TuningStep, begin_update, check_counts, clipped_step
-from avreward.training.generator._sampled import sample_groups, with_noise
+from avreward.training.generator._sampled import Noised, sample_groups, with_noise
 from avreward.training.generator.forward_losses import ForwardLoss, awm_loss, nft_loss
 from avreward.training.generator.lora import frozen_velocity, holding_lora, lora_state, trained_parameters
 
@@ -38,6 +38,10 @@ class DiffusionNft:
         decay: of the moving average; 0 makes the old network the trained one of the update before.
         largest_advantage: limit of the advantages.
         largest_gradient: norm to which gradients are clipped.
+        rows: clips that go through the network, the decoder and the reward at once. It changes memory and speed, and
+            gradients by rounding errors.
+        checkpointing: compute activations of the network again in the backward pass instead of keeping them, layer by
+            layer where the network can (see `stream_velocity`).
         seed: of noise and times.
 
     Raises:
@@ -58,14 +62,17 @@ class DiffusionNft:
         decay: float = 0.5,
         largest_advantage: float = 5.0,
         largest_gradient: float = 1.0,
+        rows: int = 4,
+        checkpointing: bool = True,
         seed: int = 0,
     ) -> None:
         if loss not in ("nft", "awm"):
             raise ArgumentError("loss", '"nft" or "awm"', loss)
-        check_counts(steps=steps, times=times)
+        check_counts(steps=steps, times=times, rows=rows)
         self.generator, self.reward, self.loss, self.steps, self.times = generator, reward, loss, steps, times
         self.beta, self.kl_weight, self.decay = beta, kl_weight, decay
         self.largest_advantage, self.largest_gradient, self.seed = largest_advantage, largest_gradient, seed
+        self.rows, self.checkpointing = rows, checkpointing
         self.parameters = trained_parameters(generator.network)
         self.optimizer = torch.optim.AdamW(self.parameters, learning_rate, weight_decay=0.0)
         self.old, self.updates = lora_state(generator.network), 0
@@ -82,45 +89,39 @@ class DiffusionNft:
         """
         draw = begin_update(self.optimizer, self.seed, self.updates)
         with self._sampling_network():
-            sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
+            sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps, self.rows)
         total, kl, count = 0.0, 0.0, len(sampled.found.values)
         for number, (encoded, clean, rows, largest) in enumerate(sampled.rows()):
             own_draw = condition_draw(draw, number, len(conditions))
             kept = sampled.found.present[rows]
             own = {name: values[rows][kept] for name, values in sampled.advantages.items()}
             clean = {name: x[kept] for name, x in clean.items()}
-            share = len(kept) / count / self.times
             for _ in range(self.times if bool(kept.any()) else 0):
-                loss, distance = self._step(encoded, clean, own, largest, own_draw)
-                (share * loss).backward()
-                total, kl = total + share * float(loss.detach()), kl + share * distance
+                levels = (0.02 + 0.96 * torch.rand(int(kept.sum()), generator=own_draw)) * largest
+                noised = with_noise(clean, levels.to(next(iter(clean.values()))), own_draw)
+                for part, some in noised.parts(self.rows):
+                    loss, distance = self._loss(some, encoded, {name: values[part] for name, values in own.items()})
+                    share = len(kept) / count / self.times * len(some.times) / len(levels)
+                    (share * loss).backward()
+                    total, kl = total + share * float(loss.detach()), kl + share * distance
         norm = clipped_step(self.optimizer, self.parameters, self.largest_gradient)
         self._follow()
         self.updates += 1
         steps = count * self.steps
         return TuningStep.of(sampled.found, loss=total, gradient_norm=norm, kl=kl, denoising_steps=steps)
 
-    def _step(
-        self,
-        encoded: object,
-        clean: Latents,
-        advantages: dict[str, Tensor],
-        largest: float,
-        draw: torch.Generator,
-    ) -> tuple[Tensor, float]:
-        """Return the loss at one noise level a sample, and its distance from the frozen network."""
-        first = next(iter(clean.values()))
-        times = (0.02 + 0.96 * torch.rand(len(first), generator=draw)).to(first) * largest
-        noise, noisy = with_noise(clean, times, draw)
+    def _loss(self, noised: Noised, encoded: object, advantages: dict[str, Tensor]) -> tuple[Tensor, float]:
+        """Return the loss of noised samples, and their distance from the frozen network."""
+        noisy, times = noised.noisy, noised.times
         old = None
         if self.loss == "nft":
             with torch.no_grad(), self._sampling_network():
                 old = self.generator.velocity(noisy, times, encoded)
         frozen = frozen_velocity(self.generator, noisy, times, encoded)
-        velocity = stream_velocity(self.generator, noisy, times, encoded)
+        velocity = stream_velocity(self.generator, noisy, times, encoded, self.checkpointing)
         losses: list[ForwardLoss] = []
         for name, own in advantages.items():
-            given = (clean[name], noise[name], times, own)
+            given = (noised.clean[name], noised.noise[name], times, own)
             options: dict[str, Any] = {"kl_weight": self.kl_weight, "largest_advantage": self.largest_advantage}
             if old is not None:
                 options["beta"] = self.beta

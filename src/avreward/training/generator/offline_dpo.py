@@ -33,6 +33,8 @@ class OfflineDpo:
         beta: weight of the divergence from the frozen network, for errors that are means over entries.
         learning_rate: of AdamW.
         largest_gradient: norm to which gradients are clipped.
+        checkpointing: compute activations of the network again in the backward pass instead of keeping them, layer by
+            layer where the network can (see `stream_velocity`).
         seed: of noise and times.
 
     Raises:
@@ -61,6 +63,7 @@ class OfflineDpo:
         beta: float = 100.0,
         learning_rate: float = 3e-4,
         largest_gradient: float = 1.0,
+        checkpointing: bool = True,
         seed: int = 0,
     ) -> None:
         check_counts(times=times)
@@ -70,6 +73,7 @@ class OfflineDpo:
             raise ArgumentError("streams", f"some of {', '.join(generator.streams)}", list(self.streams))
         self.generator, self.times, self.beta = generator, times, beta
         self.largest_gradient, self.seed = largest_gradient, seed
+        self.checkpointing = checkpointing
         self.parameters = trained_parameters(generator.network)
         self.optimizer = torch.optim.AdamW(self.parameters, learning_rate, weight_decay=0.0)
         self.updates = 0
@@ -102,12 +106,12 @@ class OfflineDpo:
             largest = self.generator.sigmas(2, encoded)[0]
             for _ in range(self.times):
                 times = largest * logit_normal_times(1, generator=own_draw).to(first).expand(2)
-                noise, noisy = with_noise(both, times, own_draw, pairs=True)
-                frozen = frozen_velocity(self.generator, noisy, times, encoded)
-                velocity = stream_velocity(self.generator, noisy, times, encoded)
+                noised = with_noise(both, times, own_draw, pairs=True)
+                frozen = frozen_velocity(self.generator, noised.noisy, times, encoded)
+                velocity = stream_velocity(self.generator, noised.noisy, times, encoded, self.checkpointing)
                 losses = []
                 for stream in self.streams:
-                    target = noise[stream] - both[stream]
+                    target = noised.noise[stream] - both[stream]
                     loss = diffusion_dpo_loss(velocity[stream], frozen[stream], target, beta=self.beta)
                     losses.append(loss.loss)
                     right += share * float(loss.accuracy)

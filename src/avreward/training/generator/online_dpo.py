@@ -34,6 +34,10 @@ class OnlineDpo:
         beta: weight of the divergence from the frozen network, for errors that are means over entries.
         learning_rate: of AdamW.
         largest_gradient: norm to which gradients are clipped.
+        rows: clips that go through the network, the decoder and the reward at once while they are sampled; the two of
+            a pair are always trained on together.
+        checkpointing: compute activations of the network again in the backward pass instead of keeping them, layer by
+            layer where the network can (see `stream_velocity`).
         seed: of noise and times.
 
     Raises:
@@ -50,11 +54,14 @@ class OnlineDpo:
         beta: float = 100.0,
         learning_rate: float = 3e-4,
         largest_gradient: float = 1.0,
+        rows: int = 4,
+        checkpointing: bool = True,
         seed: int = 0,
     ) -> None:
-        check_counts(steps=steps, times=times)
+        check_counts(steps=steps, times=times, rows=rows)
         self.generator, self.reward, self.steps, self.times = generator, reward, steps, times
         self.beta, self.largest_gradient, self.seed = beta, largest_gradient, seed
+        self.rows, self.checkpointing = rows, checkpointing
         self.parameters = trained_parameters(generator.network)
         self.optimizer = torch.optim.AdamW(self.parameters, learning_rate, weight_decay=0.0)
         self.updates = 0
@@ -70,7 +77,7 @@ class OnlineDpo:
             ArgumentError: if there are no conditions, or not a group of two noises or more for each.
         """
         draw = begin_update(self.optimizer, self.seed, self.updates)
-        sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps)
+        sampled = sample_groups(self.generator, self.reward, conditions, noises, self.steps, self.rows)
         total, kl, right, pairs = 0.0, 0.0, 0.0, 0
         share = 1 / (len(conditions) * self.times * len(sampled.advantages))
         for number, (encoded, clean, rows, largest) in enumerate(sampled.rows()):
@@ -85,10 +92,11 @@ class OnlineDpo:
                 pairs += 1
                 for _ in range(self.times):
                     times = largest * logit_normal_times(1, generator=own_draw).to(own).expand(2)
-                    noise, noisy = with_noise(pair, times, own_draw, pairs=True)
-                    frozen = frozen_velocity(self.generator, noisy, times, encoded)[stream]
-                    velocity = stream_velocity(self.generator, noisy, times, encoded)[stream]
-                    loss = diffusion_dpo_loss(velocity, frozen, noise[stream] - pair[stream], beta=self.beta)
+                    noised = with_noise(pair, times, own_draw, pairs=True)
+                    given = (self.generator, noised.noisy, times, encoded)
+                    frozen = frozen_velocity(*given)[stream]
+                    velocity = stream_velocity(*given, self.checkpointing)[stream]
+                    loss = diffusion_dpo_loss(velocity, frozen, noised.noise[stream] - pair[stream], beta=self.beta)
                     (share * loss.loss).backward()
                     total, right = total + share * float(loss.loss.detach()), right + float(loss.accuracy)
                     kl += float(((velocity.detach() - frozen) ** 2).mean())
