@@ -15,6 +15,7 @@ from avreward.generators.base import Condition, Noise
 from avreward.generators.diffusers._coordinates import SCHEDULERS, coordinates_of
 from avreward.generators.diffusers._encode import encoded_latents
 from avreward.generators.diffusers._first_step import FirstStep, NetworkCall, first_step, rescaled
+from avreward.generators.diffusers._text_encoders import offload_text_encoders
 from avreward.generators.diffusers.sampler import DiffusersSampler
 from avreward.generators.flow_generator import Latents
 from avreward.rewards.latent.reward import LatentReward
@@ -63,6 +64,10 @@ class DiffusersFlow:
     its first step, and what it gave its network is kept. The steps after that call the network with these arguments, so
     that Euler steps give the latents of the pipeline's own call. Latents stay in the layout of the denoising loop.
 
+    On an accelerator, the weights of the text encoders stay in CPU memory, unless the pipeline is offloaded already: a
+    prompt is encoded once, layer by layer, and the encoders take no memory of the training. Move the pipeline to its
+    device before.
+
     Guidance is the pipeline's own, as its call asks for it (``guidance_scale``): the weights with which the pipeline
     joins the outputs of its network are read from its first step. Each copy of the network's batch that guidance needs
     is a call of the network in training, too; ``guidance_scale=1.0`` turns it off, as published recipes do.
@@ -93,6 +98,8 @@ class DiffusersFlow:
         kind = type(pipeline).__name__
         self.pipeline, self.checkpointing = pipeline, checkpointing
         self.network: nn.Module = pipeline.transformer if hasattr(pipeline, "transformer") else pipeline.unet
+        if (device := next(self.network.parameters()).device).type != "cpu":
+            offload_text_encoders(pipeline, device)
         self.streams: tuple[str, ...] = ("audio",) if kind in AUDIO else ("video",)
         if getattr(pipeline, "audio_vae", None) is not None:
             self.streams = ("video", "audio")

@@ -116,8 +116,10 @@ class Noised:
     def parts(self, rows: int) -> Iterator[tuple[slice, Noised]]:
         """Yield at most `rows` rows at a time, and which they are."""
         for part in row_parts(len(self.times), rows):
-            mine = ({name: x[part] for name, x in of.items()} for of in (self.clean, self.noise, self.noisy))
-            yield part, Noised(*mine, self.times[part])
+            clean, noise, noisy = (
+                {name: x[part] for name, x in of.items()} for of in (self.clean, self.noise, self.noisy)
+            )
+            yield part, Noised(clean, noise, noisy, self.times[part])
 
 
 def with_noise(clean: Latents, times: Tensor, draw: torch.Generator, pairs: bool = False) -> Noised:
