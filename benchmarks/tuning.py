@@ -74,8 +74,10 @@ class FrozenPairs:
 Make = Callable[..., Any]
 LOOPS: dict[str, tuple[Make, dict[str, Any], dict[str, int]]] = {
     "DRaFT-3": (Draft, {"truncation": 3, "kl_weight": 0.0}, ALONE),
+    "AlignProp": (Draft, {"truncation": "random", "kl_weight": 0.0}, ALONE),
     "ReFL": (Draft, {"truncation": "refl", "kl_weight": 0.0}, ALONE),
     "Flow-GRPO": (FlowGrpo, {"kl_weight": 0.0, "clip_range": 1e-3}, GROUP),
+    "MixGRPO": (FlowGrpo, {"kl_weight": 0.0, "clip_range": 1e-3, "window": 3, "window_updates": 10}, GROUP),
     "DDPO": (FlowGrpo, {"kl_weight": 0.0, "clip_range": 1e-3, "step": "ddim", "noise_level": 1.0}, GROUP),
     "DiffusionNFT": (DiffusionNft, {"decay": 0.0}, GROUP),  # a moving average lags in 48 updates
     "AWM": (DiffusionNft, {"loss": "awm"}, GROUP),
@@ -84,7 +86,7 @@ LOOPS: dict[str, tuple[Make, dict[str, Any], dict[str, int]]] = {
     "RAFT": (Raft, {}, GROUP),
     "reward-weighted": (Raft, {"weights": "exponential"}, GROUP),
 }
-LOOKS = {"DRaFT-3": 12, "ReFL": 12, "Flow-GRPO": 12, "DiffusionNFT": 12, "AWM": 12}  # of the runs whose curves are read
+LOOKS = dict.fromkeys(("DRaFT-3", "AlignProp", "ReFL", "Flow-GRPO", "DiffusionNFT", "AWM"), 12)  # of the runs whose curves are read
 
 TASKS: dict[str, Callable[[], Task]] = {"dubs": dubbing}
 

@@ -5,7 +5,7 @@
 A calm video with loud audio from `recipes/tiny_joint`: of many samples one stream is better than the mean of their
 prompt and the other worse (the command prints the share). Routed: the video follows the term of the video, the audio
 that of the audio. Summed: both terms may move both streams, which then follow one advantage.
-The learning rate is the same for both and was not searched. A run is kept as a line of the file as soon as it is done.
+The learning rates are those of the recipes, the same for both ways. A run is kept as a line of the file as soon as it is done.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tuning import SEEDS, TASKS, Run, Runs, of_seeds, table_of
 
 from avreward import Clip, Reward, term
 
-LOOPS, RATE = ("Flow-GRPO", "DiffusionNFT"), 3e-3
+RATES = {"Flow-GRPO": 3e-3, "DiffusionNFT": 1e-3}  # as in recipes/flow_grpo_wan.py and nft_ltx2.py
 
 
 @term(needs=("video", "audio"))
@@ -60,7 +60,7 @@ def routing_table(runs: Runs, loops: Sequence[str]) -> str:
     rows = [["loop", "advantages", "reward", *columns]]
     for loop in loops:
         for task in REWARDS:
-            found = [interval(of_seeds(runs, loop, task, RATE, n)) for n in ("reward", *columns)]
+            found = [interval(of_seeds(runs, loop, task, RATES[loop], n)) for n in ("reward", *columns)]
             rows.append([loop, "one a stream" if task == "routed" else "summed", *found])
     return table_of(rows)
 
@@ -69,14 +69,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("tuning_streams.jsonl"), help="where runs are kept, and go on")
-    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS))
+    parser.add_argument("--loops", nargs="+", choices=RATES, default=list(RATES))
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     runs = Runs(options.out)
     for seed in SEEDS:
         for loop in options.loops:
             for task in REWARDS:
-                runs(Run(loop, task, RATE, seed))
+                runs(Run(loop, task, RATES[loop], seed))
     print(f"{opposite_share(sampled(tiny_joint(), 32)):.0%} of the samples before training are better than the mean "
           f"of their prompt in one stream and worse in the other\n\n{routing_table(runs, options.loops)}")  # fmt: skip
 

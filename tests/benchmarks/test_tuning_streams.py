@@ -8,7 +8,7 @@ import tuning
 import tuning_streams
 from tuned_joint import CALM, LOUD
 from tuning import SEARCH_SEED, TASKS, Run
-from tuning_streams import LOOPS, REWARDS, opposite_share
+from tuning_streams import RATES, REWARDS, opposite_share
 
 from avreward import Clip
 
@@ -44,7 +44,7 @@ def test_the_table(tmp_path, monkeypatch, capsys):
     tuning_streams.main(["--out", str(tmp_path / "runs.jsonl")])
     shown = capsys.readouterr().out
     assert "% of the samples before training are better than the mean of their prompt in one stream" in shown
-    for loop in LOOPS:
+    for loop in RATES:
         assert f"| {loop} | one a stream | {' | '.join(['+1.500 ± 0.000'] * 3)} |" in shown
         assert f"| {loop} | summed | {' | '.join(['+0.500 ± 0.000'] * 3)} |" in shown
 
