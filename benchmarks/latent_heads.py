@@ -71,7 +71,7 @@ def seconds_of(task: Task, head: LatentHead, repeats: int = 5) -> tuple[float, f
 
 
 def trained(task: Task, seed: int, head: LatentHead | None) -> dict[str, Any]:
-    """Train with a head or with the reward; return the gain and what became of the head."""
+    """Train with a head or with the reward; return the gain, and how long the head was used."""
     guard = None if head is None else HeadGuard(head, every=EVERY, largest=LARGEST)
     kept: list[int] = []
 

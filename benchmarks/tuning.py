@@ -86,7 +86,7 @@ LOOPS: dict[str, tuple[Make, dict[str, Any], dict[str, int]]] = {
     "RAFT": (Raft, {}, GROUP),
     "reward-weighted": (Raft, {"weights": "exponential"}, GROUP),
 }
-LOOKS = dict.fromkeys(("DRaFT-3", "AlignProp", "ReFL", "Flow-GRPO", "DiffusionNFT", "AWM"), 12)  # of the runs whose curves are read
+LOOKS = dict.fromkeys(("DRaFT-3", "AlignProp", "ReFL", "Flow-GRPO", "DiffusionNFT", "AWM"), 12)  # curves that are read
 
 TASKS: dict[str, Callable[[], Task]] = {"dubs": dubbing}
 

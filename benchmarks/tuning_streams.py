@@ -5,7 +5,8 @@
 A calm video with loud audio from `recipes/tiny_joint`: of many samples one stream is better than the mean of their
 prompt and the other worse (the command prints the share). Routed: the video follows the term of the video, the audio
 that of the audio. Summed: both terms may move both streams, which then follow one advantage.
-The learning rates are those of the recipes, the same for both ways. A run is kept as a line of the file as soon as it is done.
+The learning rates are those of the recipes, the same for both ways. A run is kept as a line of the file as soon as it
+is done.
 """
 
 from __future__ import annotations
