@@ -1,23 +1,12 @@
-"""Memory of reward backpropagation: measured on a tiny generator, and computed for published ones on 80 GB.
+"""Memory of the loops that fine-tune a generator, measured on tiny ones.
 
     python benchmarks/tuning_memory.py
 
-Measured: the largest sum of tensors alive at once during an update of `Draft` above what is alive before it, for
-`recipes/tiny_v2a` with `fit` of `tuned_tasks`, against denoising steps, truncation and length, each network call
-checkpointed or not.
-
-Computed: bytes of `Draft(truncation=1)` with a LoRA on one clip, from the published sizes in `MODELS`:
-
-- weights in bfloat16: transformer, decoder, rater; the text encoder has done its work and is not there.
-- LoRA of rank 64 on the attention's four projections: float32 weights, gradients, two moments of AdamW.
-- transformer (of LTX-2, the widths of both streams added): each block checkpointed, so its input of tokens × width is
-  kept for each block, and within one block the activations that `BLOCK` lists; attention keeps no matrix of scores
-  (flash attention).
-- decoder: the activations of one slice or tile of frames, `kept` values for each pixel: about 30 feature maps, of 96
-  channels at full resolution for Wan and of 128 at a quarter of each side for LTX-2; the clip itself in float32, and
-  its gradient. For audio alone, 80 values a sample at 44.1 kHz.
-- rater: as large as AGAV-Rater (a language model of 7.6 billion parameters, SigLIP and BEATs), checkpointed alike.
-- a reserve of 10 % for fragments and kernels' workspace.
+The largest sum of tensors alive at once during an update, above what is alive before it. Of `Draft` on `tiny_v2a` with
+`fit` of `tuned_tasks`: against denoising steps, truncation and length, with the network's activations computed again in
+the backward pass (`checkpointing`) or kept. Of `Draft` on a tiny Wan: against frames. Of a call of its network with its
+backward pass: against layers. Of `FlowGrpo` and `DiffusionNft` on `tiny_v2a`: against the size of a group. What
+published models need is computed by `tuning_fits.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +14,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,116 +22,13 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-GB = 10**9
-BUDGET = 80 * GB
-RANK = 64
-BLOCK = 10  # values a token and width that the backward pass of a block keeps: norms, q, k, v, attention, projections
-RESERVE = 1.1
+from avreward import Clip
+from avreward.generators import Condition, DiffusersFlow, Noise
+from avreward.generators.flow_generator import stream_velocity
+from avreward.raters import Rater, term
+from avreward.training import DiffusionNft, Draft, FlowGrpo, add_lora
 
-
-@dataclass(frozen=True)
-class Model:
-    """Published sizes of a generator, and of the clip that it makes.
-
-    Attributes:
-        name: of the model and the clip.
-        parameters: of the transformer.
-        decoder: parameters of the decoders.
-        layers: of the transformer.
-        width: of the transformer.
-        feed: width of the feed-forward part.
-        tokens: of the clip.
-        pixels: of a frame; 0 for audio alone.
-        frames: of the video.
-        at_once: frames of a slice that the decoder decodes at once.
-        kept: values a pixel of a slice that the decoder keeps.
-        audio: values that the audio's decoder keeps.
-    """
-
-    name: str
-    parameters: float
-    decoder: float
-    layers: int
-    width: int
-    feed: int
-    tokens: int
-    pixels: int = 0
-    frames: int = 0
-    at_once: int = 0
-    kept: int = 0
-    audio: float = 0.0
-
-
-def wan_tokens(frames: int, height: int, width: int) -> int:
-    """Strides of 4, 8 and 8, patches of 1 × 2 × 2."""
-    return ((frames - 1) // 4 + 1) * (height // 16) * (width // 16)
-
-
-def ltx_tokens(frames: int, height: int, width: int) -> int:
-    """Strides of 8, 32 and 32, patches of 1."""
-    return ((frames - 1) // 8 + 1) * (height // 32) * (width // 32)
-
-
-AUDIO_DECODER = 80 * 47 * 44100.0  # values
-SMALL, LARGE = (1.3e9, 0.13e9, 30, 1536, 8960), (14e9, 0.13e9, 40, 5120, 13824)  # Wan 2.1
-
-
-def wan(name: str, sizes: tuple[float, float, int, int, int], frames: int, height: int, width: int) -> Model:
-    """Wan 2.1, whose decoder decodes a latent frame, four frames of the video, at a time."""
-    name = f"Wan 2.1 {name}, {frames} frames, {width} × {height}"
-    return Model(name, *sizes, wan_tokens(frames, height, width), height * width, frames, 4, 30 * 96)
-
-
-MODELS = (
-    Model("Stable Audio Open, 47 s", 1.06e9, 0.16e9, 24, 1536, 6144, 1024, audio=AUDIO_DECODER),
-    wan("1.3B", SMALL, 33, 480, 832),
-    wan("1.3B", SMALL, 81, 480, 832),
-    wan("14B", LARGE, 33, 480, 832),
-    wan("14B", LARGE, 81, 480, 832),
-    wan("14B", LARGE, 81, 720, 1280),
-    Model("LTX-2 19B, 121 frames, 768 × 512", 19e9, 1.0e9, 48, 4096 + 2048, 16384 + 8192, ltx_tokens(121, 512, 768),
-          768 * 512, 121, 16, 30 * 128 // 16, AUDIO_DECODER / 10),
-)  # fmt: skip
-RATER = Model("AGAV-Rater", 7.6e9 + 0.43e9 + 0.09e9, 0.0, 28, 3584, 18944, 4096)
-
-
-def activations(model: Model) -> float:
-    """Bytes of a checkpointed transformer: the blocks' inputs, and one block's activations."""
-    kept = model.layers * model.width
-    inside = BLOCK * model.width + 3 * model.feed
-    return 2.0 * model.tokens * (kept + inside)
-
-
-def lora(model: Model) -> float:
-    """Bytes of a LoRA of four square projections a block: weights, gradients and two moments in float32."""
-    return 4 * 4.0 * model.layers * 4 * 2 * model.width * RANK
-
-
-def parts_of(model: Model, reward: Model | None = RATER) -> dict[str, float]:
-    """Return what the memory of an update of DRaFT-1 goes to, in bytes."""
-    found = {
-        "weights": 2 * (model.parameters + model.decoder),
-        "LoRA": lora(model),
-        "transformer": activations(model),
-        "decoder": 2 * model.kept * model.pixels * model.at_once + 2 * model.audio
-        + 2 * 4 * 3 * model.pixels * model.frames,
-        "rater": 0.0 if reward is None else 2 * reward.parameters + activations(reward),
-    }  # fmt: skip
-    return found | {"all": RESERVE * sum(found.values())}
-
-
-def computed() -> str:
-    """Return the table of published models, Markdown."""
-    names = list(parts_of(MODELS[0]))
-    lines = [f"| model, clip | tokens | {' | '.join(names)} | fits 80 GB | without the rater on this GPU |",
-             "|---|" + "---:|" * (len(names) + 1) + "---|---|"]  # fmt: skip
-    for model in MODELS:
-        parts, alone = parts_of(model), parts_of(model, reward=None)["all"]
-        cells = " | ".join(f"{parts[name] / GB:.1f}" for name in names)
-        fits = "yes" if parts["all"] <= BUDGET else "no"
-        other = f"{alone / GB:.1f}, {'yes' if alone <= BUDGET else 'no'}"
-        lines.append(f"| {model.name} | {model.tokens} | {cells} | {fits} | {other} |")
-    return "\n".join(lines)
+Peak = Callable[..., float]
 
 
 class _Alive(TorchDispatchMode):
@@ -182,49 +67,132 @@ def peak_of() -> Iterator[_Alive]:
         yield counted
 
 
-def update_peak(steps: int, truncation: int, seconds: float, checkpointing: bool) -> int:
-    """Return the peak of an update of `Draft`, in bytes."""
+@term(needs="video", low=0, high=1)
+def brightness(clip: Clip) -> Tensor:
+    """Return the mean of all pixels."""
+    assert clip.video is not None
+    return clip.video.mean()
+
+
+def v2a_peak(loop: str = "draft", group: int = 1, seconds: float = 1.0, **settings: Any) -> int:
+    """Return the peak of an update of a loop on `tiny_v2a` with `group` samples of one video, in bytes."""
     from tiny_v2a import tiny_v2a
     from tiny_v2a.generator import V2AGenerator
     from tuned_tasks import LORA, fit
 
-    from avreward import Clip
-    from avreward.generators import Condition, Noise
-    from avreward.training import Draft, add_lora
-
     generator = V2AGenerator(tiny_v2a())
     add_lora(generator.network, rank=8, targets=LORA)
-    loop = Draft(generator, fit["fit"], steps=steps, truncation=truncation, kl_weight=0.0, checkpointing=checkpointing)
+    made: Any = {"draft": Draft, "flow_grpo": FlowGrpo, "nft": DiffusionNft}[loop]
+    own = made(generator, fit["fit"], kl_weight=0.0, **settings)
     video = torch.rand(round(12 * seconds), 3, 24, 32, generator=torch.Generator().manual_seed(0))
     condition = Condition(clip=Clip(video=video, fps=12.0))
-    loop.update([condition], [Noise.of(0)])  # AdamW's moments are there from the first update on
+    noises: list[Any] = [[Noise.of(k) for k in range(group)], [Noise.of(100 + k) for k in range(group)]]
+    first, second = noises if loop == "draft" else ([noises[0]], [noises[1]])
+    conditions = [condition] * len(first)
+    own.update(conditions, first)  # AdamW's moments are there from the first update on
+    with peak_of() as counted:
+        own.update(conditions, second)
+    return counted.peak
+
+
+def wan_peak(num_frames: int, frames: int | None = None, checkpointing: bool = True) -> int:
+    """Return the peak of an update of `Draft` on a tiny Wan that rates `frames` of its `num_frames`, in bytes."""
+    generator, call = _wan(1)
+    rater: Rater = brightness
+    loop = Draft(generator, rater["brightness"], steps=2, frames=frames, kl_weight=0.0, checkpointing=checkpointing)
+    condition = Condition(arguments={**call, "num_frames": num_frames})
+    loop.update([condition], [Noise.of(0)])
     with peak_of() as counted:
         loop.update([condition], [Noise.of(1)])
     return counted.peak
 
 
-def measured(peak: Callable[[int, int, float, bool], int] = update_peak) -> str:
-    """Return the table of measured peaks, Markdown."""
-    lines = ["| denoising steps | truncation | length | peak, calls checkpointed | peak, kept |", "|---:" * 5 + "|"]
-    cases = [(steps, 1, 2.0) for steps in (4, 8, 16)]
-    cases += [(16, truncation, 2.0) for truncation in (2, 4, 8, 16)]
-    cases += [(8, 4, seconds) for seconds in (1.0, 2.0, 4.0, 8.0)]
+def layers_peak(layers: int, checkpointing: bool) -> int:
+    """Return the peak of a call of a tiny Wan's network on 768 tokens and of its backward pass, in bytes."""
+    generator, call = _wan(layers)
+    encoded = generator.encode(Condition(arguments={**call, "height": 128, "width": 128}))
+    latents = generator.start(encoded, [Noise.of(0)])
+    peaks = []
+    for _ in range(2):  # the second time, the gradients are there
+        with peak_of() as counted:
+            velocity = stream_velocity(generator, latents, torch.full((1,), 0.5), encoded, checkpointing)["video"]
+            velocity.square().mean().backward()
+            del velocity
+        peaks.append(counted.peak)
+    return peaks[-1]
+
+
+def _wan(layers: int) -> tuple[DiffusersFlow, dict[str, Any]]:
+    from diffusers import WanTransformer3DModel
+    from tiny_diffusers import build
+    from tiny_diffusers._parts import wan_sizes
+
+    tiny = build("WanPipeline")
+    if layers > 1:
+        sizes = wan_sizes(qk_norm="rms_norm_across_heads", num_layers=layers)
+        tiny.pipeline.register_modules(transformer=WanTransformer3DModel(**sizes).eval())
+    generator = DiffusersFlow(tiny.pipeline, fps=tiny.fps)
+    add_lora(generator.network, rank=2, targets=["to_q", "to_v"])
+    return generator, dict(tiny.call)
+
+
+def steps_table(peak: Peak = v2a_peak) -> str:
+    """Return the peaks of `Draft` against steps, truncation and length, Markdown."""
+    lines = ["| denoising steps | truncation | length | peak, checkpointed | peak, kept |", "|---:" * 5 + "|"]
+    cases = [(steps, 1, 1.0) for steps in (4, 8, 16)]
+    cases += [(8, truncation, 1.0) for truncation in (2, 4, 8)]
+    cases += [(8, 4, seconds) for seconds in (2.0, 4.0)]
     for steps, truncation, seconds in cases:
-        found = [peak(steps, truncation, seconds, checkpointing) / 1e6 for checkpointing in (True, False)]
-        lines.append(f"| {steps} | {truncation} | {seconds:g} s | {found[0]:.2f} MB | {found[1]:.2f} MB |")
+        found = [
+            peak(steps=steps, truncation=truncation, seconds=seconds, checkpointing=checkpointing)
+            for checkpointing in (True, False)
+        ]
+        lines.append(f"| {steps} | {truncation} | {seconds:g} s | {_megabytes(found)} |")
     return "\n".join(lines)
 
 
+def frames_table(peak: Peak = wan_peak) -> str:
+    """Return the peaks of `Draft` on a tiny Wan against frames, Markdown."""
+    lines = ["| frames | all are rated | one is rated |", "|---:" * 3 + "|"]
+    for count in (5, 9, 17):
+        lines.append(f"| {count} | {_megabytes([peak(count), peak(count, 1)])} |")
+    return "\n".join(lines)
+
+
+def layers_table(peak: Peak = layers_peak) -> str:
+    """Return the peaks of a call of Wan's network against layers, Markdown."""
+    lines = ["| layers | checkpointed | kept |", "|---:" * 3 + "|"]
+    for layers in (2, 8, 16):
+        lines.append(f"| {layers} | {_megabytes([peak(layers, True), peak(layers, False)])} |")
+    return "\n".join(lines)
+
+
+def groups_table(peak: Peak = v2a_peak) -> str:
+    """Return the peaks of loops on groups against the size of a group and the clips at once, Markdown."""
+    lines = ["| loop | group | `rows=1` | `rows=4` | all at once | all at once, kept |", "|---|" + "---:|" * 5]
+    for loop, settings in (("flow_grpo", {"steps": 4, "window": 1}), ("nft", {"steps": 4, "times": 1})):
+        for group in (4, 8):
+            options = [(1, True), (4, True), (group, True), (group, False)]
+            found = [peak(loop, group, rows=rows, checkpointing=kept, **settings) for rows, kept in options]
+            lines.append(f"| `{loop}` | {group} | {_megabytes(found)} |")
+    return "\n".join(lines)
+
+
+def _megabytes(found: list[float]) -> str:
+    return " | ".join(f"{one / 1e6:.2f} MB" for one in found)
+
+
+TABLES = {"steps": steps_table, "frames": frames_table, "layers": layers_table, "groups": groups_table}
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=("measured", "computed"), default=["measured", "computed"])
+    parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if "measured" in options.only:
-        print(f"measured\n\n{measured()}\n")
-    if "computed" in options.only:
-        print(f"computed, GB\n\n{computed()}")
+    for name in options.only:
+        print(f"{name}\n\n{TABLES[name]()}\n", flush=True)
 
 
 if __name__ == "__main__":

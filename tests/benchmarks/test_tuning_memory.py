@@ -1,9 +1,9 @@
-"""Memory of reward backpropagation: the counter, what it finds, and the computed table."""
+"""Memory of the loops: the counter, and what it finds."""
 
 from __future__ import annotations
 
 import torch
-from tuning_memory import BUDGET, LARGE, MODELS, computed, measured, parts_of, peak_of, update_peak, wan, wan_tokens
+from tuning_memory import frames_table, groups_table, layers_peak, layers_table, peak_of, steps_table, v2a_peak
 
 
 def test_the_counter_finds_the_largest_sum_alive():
@@ -25,24 +25,35 @@ def test_the_counter_finds_the_largest_sum_alive():
 
 
 def test_memory_does_not_grow_with_steps_outside_the_truncation():
-    few, many = (update_peak(steps, 1, 1.0, True) for steps in (2, 6))
+    few, many = (v2a_peak(steps=steps, truncation=1) for steps in (2, 6))
     assert many < 1.02 * few
-    one, three = (update_peak(6, last, 1.0, False) for last in (1, 3))
+    one, three = (v2a_peak(steps=6, truncation=last, checkpointing=False) for last in (1, 3))
     assert three > 1.4 * one
-    assert update_peak(6, 3, 1.0, True) < 0.8 * three
+    assert v2a_peak(steps=6, truncation=3) < 0.8 * three
 
 
-def test_the_measured_table_has_a_row_a_case():
-    table = measured(lambda steps, truncation, seconds, checkpointing: 1e6 * steps * truncation)
-    assert "| 16 | 8 | 2 s | 128.00 MB | 128.00 MB |" in table
-    assert len(table.splitlines()) == 2 + 11
+def test_memory_hardly_grows_with_layers():
+    """A layer adds its input, which is a tenth or less of what its activations take."""
+    few, many = (layers_peak(layers, True) for layers in (2, 8))
+    assert many < 1.5 * few
+    kept = [layers_peak(layers, False) for layers in (2, 8)]
+    assert kept[1] > 2 * kept[0]
+    assert many - few < 0.15 * (kept[1] - kept[0])
 
 
-def test_the_computed_table():
-    assert wan_tokens(81, 480, 832) == 32760
-    small, large = parts_of(wan("14B", LARGE, 33, 480, 832)), parts_of(wan("14B", LARGE, 81, 720, 1280))
-    assert small["all"] < BUDGET < large["all"]
-    assert small["weights"] == large["weights"] == 2 * (14e9 + 0.13e9)
-    assert large["transformer"] > 4 * small["transformer"]
-    assert parts_of(MODELS[0], reward=None)["rater"] == 0
-    assert len(computed().splitlines()) == 2 + len(MODELS)
+def test_memory_follows_the_clips_at_once():
+    settings = {"steps": 2, "window": 1}
+    alone, together = (v2a_peak("flow_grpo", 4, rows=rows, **settings) for rows in (1, 4))
+    assert alone < 0.5 * together
+
+
+def test_the_tables_have_a_row_a_case():
+    steps = steps_table(lambda steps, truncation, seconds, checkpointing: 1e6 * steps * truncation)
+    assert "| 8 | 4 | 2 s | 32.00 MB | 32.00 MB |" in steps
+    assert len(steps.splitlines()) == 2 + 8
+    assert "| 9 | 9.00 MB | 1.00 MB |" in frames_table(lambda count, frames=None: 1e6 * (frames or count))
+    assert "| 8 | 8.00 MB | 16.00 MB |" in layers_table(lambda layers, on: 1e6 * layers * (1 if on else 2))
+    groups = groups_table(lambda loop, group, rows, checkpointing, **_: 1e6 * rows * (1 if checkpointing else 2))
+    assert "| `nft` | 8 | 1.00 MB | 4.00 MB | 8.00 MB | 16.00 MB |" in groups
+    for table in (steps, groups):
+        assert len({line.count("|") for line in table.splitlines()}) == 1
