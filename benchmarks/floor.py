@@ -1,10 +1,12 @@
 """What `signals` takes from file to score beside the least that any rater of the same frames and sound has to do.
 
-    OMP_NUM_THREADS=1 python benchmarks/floor.py [FILES…] --repeats 15
+    OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/floor.py [FILES…] --repeats 15
 
 The floor, by PyAV alone: decode each frame, scale it to 160 pixels as 8-bit RGB, decode the sound. Ours: open the file,
-decode all views, measure, fuse. CPU time, which other work on the machine disturbs least; floor and ours alternate, and
-their ratio is that of each pair of runs. Without files a 480p clip of 5 s with sound is synthesized (H.264, AAC).
+decode all views, measure, fuse; two rows say what the sound and the single frames take of it. CPU time, which other
+work on the machine disturbs least; floor and ours alternate, and their ratio is that of each pair of runs. On one core:
+on several, FFmpeg's scaler starts threads for each frame, and the floor is higher. Without files a 480p clip of 5 s
+with sound is synthesized (H.264, AAC).
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ import torch
 
 from avreward import Clip, load_rater
 from avreward.raters import Sample, Work
+from avreward.raters.signals._gates import soft
+from avreward.raters.signals._measurement import MEASUREMENTS
+from avreward.raters.signals._windows import views_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -72,13 +77,21 @@ def measured(path: Path, repeats: int) -> dict[str, list[float]]:
     def loaded() -> None:
         held[:] = [rater.load(Clip.open(path), Work())]
 
+    def framed() -> None:
+        views = views_of(held[0])[frozenset({"video"})]
+        for measurement in MEASUREMENTS:
+            if measurement.view == "frames":
+                views["frames"].mean(measurement, soft)
+
     for turn in range(repeats + 1):
         steps: dict[str, Callable[[], object]] = {
             "decode": lambda: decoded(path),
             "decode and scale": lambda: scaled(path),
             "sound": lambda: heard(path),
             "ours: open and decode": loaded,
+            "… of it the sound": lambda: rater.load_track(held[0].clip, "audio"),
             "ours: rate": lambda: rater.rate(held, Work()),
+            "… of it the single frames": framed,
         }
         times = {name: 1e3 * seconds(step) for name, step in steps.items()}
         times["floor"] = times["decode and scale"] + times["sound"]

@@ -51,9 +51,9 @@ def read(backbone: Backbone, sequences: Sequence[Rendered], prefixes: Prefixes |
     """Return the hidden states (k, width) at the k positions of each sequence where its answers are read.
 
     Sequences that begin with the same tokens share the work on them: the beginning is computed once and the rest of
-    each sequence continues from the cache, within the call and across calls with the same `prefixes`. Of a single
-    sequence without gradients, which is read in one go, what comes before its last track is cached, because the next
-    call may be about another dub.
+    each sequence continues from the cache, within the call and across calls with the same `prefixes`. For a single
+    sequence without gradients, the part before its last track is cached, because the next call may be about another
+    dub.
 
     Args:
         backbone: the language model.
@@ -68,8 +68,8 @@ def read(backbone: Backbone, sequences: Sequence[Rendered], prefixes: Prefixes |
         below = [flat[member] for member in members]
         start = len(known.key) if known else 0
         nodes = _nodes(below, start)
-        alone = prefixes is not None and len(sequences) == 1
-        cut = _cut(sequences[0], lengths[0], start) if alone else 0
+        if prefixes is not None and len(sequences) == 1:
+            nodes = _halved(nodes[0], sequences[0], lengths[0])
         for node in _walk(nodes):
             node.members = [members[i] for i in node.members]
         level = [_row(node, lengths) for node in nodes]
@@ -77,15 +77,9 @@ def read(backbone: Backbone, sequences: Sequence[Rendered], prefixes: Prefixes |
         for row in level:
             row.before = (known.prefix.hidden,) if known else ()
         while level:
-            level, past = _run(backbone, sequences, positions, level, past, lengths, found, cut > 0)
-            if prefixes is not None and past is not None and level:
-                last = level[-1]  # because later batches begin like it
-                prefix = Prefix(past.row(last.parent), torch.cat(last.before), torch.is_grad_enabled())
-                _remember(prefixes, flat[last.node.members[0]][: last.node.start], prefix)
-        if prefixes is not None and past is not None and cut:
-            length = lengths[0][cut]
-            hidden = torch.cat(found[0])[:length].clone()
-            _remember(prefixes, flat[0][:cut], Prefix(past.first(length), hidden, torch.is_grad_enabled()))
+            level, past = _run(backbone, sequences, positions, level, past, lengths, found)
+            if prefixes is not None and past is not None:
+                _remember(prefixes, level[-1], past, flat)
     return [_gathered(parts, sequence.reads) for parts, sequence in zip(found, sequences, strict=True)]
 
 
@@ -97,12 +91,8 @@ def _run(
     past: Past | None,
     lengths: Sequence[Sequence[int]],
     found: list[tuple[Tensor, ...]],
-    keep: bool,
 ) -> tuple[list[_Sequence], Past | None]:
-    """Call the decoder once for all nodes of a level; return the next level and the cache that it continues.
-
-    The cache is kept if there is a next level, and where `keep` is set.
-    """
+    """Call the decoder once for all nodes of a level; return the next level and the cache that it continues."""
     pieces = [_pieces(sequences[row.node.members[0]], row.start, row.stop) for row in level]
     embeds = [torch.cat([_embedded(backbone, piece) for piece in own]) for own in pieces]
     own_mask = _padded([torch.ones(len(own), dtype=torch.bool, device=own.device) for own in embeds])
@@ -110,7 +100,7 @@ def _run(
     mask = own_mask if past is None else torch.cat([past.mask[parents], own_mask], dim=1)
     where = [positions[row.node.members[0]][:, row.start : row.stop].T for row in level]
     axes = _padded(where).permute(2, 0, 1).to(mask.device)  # (axes, rows, length)
-    keep = keep or any(row.node.children for row in level)
+    keep = any(row.node.children for row in level)
     layers = backbone.language.config.num_hidden_layers
     common = common_beginning(backbone.language, past, parents)
     cache = PrefixCache(layers, past, parents, keep, common is not None) if keep or past is not None else None
@@ -200,19 +190,18 @@ def _nodes(below: Sequence[Sequence[PrefixUnit]], start: int) -> list[PrefixNode
     return nodes
 
 
-def _cut(sequence: Rendered, starts: Sequence[int], start: int) -> int:
-    """Return before which unit a single sequence may be continued by another dub; 0 if that part is not worth caching.
-
-    That is where its last track begins; the units before `start` are cached already.
-    """
+def _halved(node: PrefixNode, sequence: Rendered, starts: Sequence[int]) -> list[PrefixNode]:
+    """Split a single sequence before its last track, if the first part is long enough to be cached."""
     tracks = [part for part in sequence.parts if isinstance(part, Tokens)]
     if not tracks or (torch.is_grad_enabled() and any(track.values.requires_grad for track in tracks)):
-        return 0
+        return [node]
     named = zip(sequence.parts, sequence.keys, strict=True)
     names = [key[0] if isinstance(part, Tokens) and isinstance(key, tuple) else None for part, key in named]
     last = next(name for name in reversed(names) if name is not None)
     cut = starts.index(sum(part.length for part in sequence.parts[: names.index(last)]))
-    return cut if starts[cut] - starts[start] >= WORTH else 0
+    if starts[cut] - starts[node.start] < WORTH:
+        return [node]
+    return [PrefixNode(node.members, node.start, cut, [PrefixNode(node.members, cut, node.stop)])]
 
 
 def _walk(nodes: Iterable[PrefixNode]) -> Iterable[PrefixNode]:
@@ -256,10 +245,10 @@ def _continued(
     return [(_CachedPrefix(key, prefixes[key]) if key and prefixes else None, group) for key, group in groups.items()]
 
 
-def _remember(prefixes: Prefixes, beginning: Sequence[PrefixUnit], prefix: Prefix) -> None:
-    """Cache what was computed of a beginning; the oldest one is dropped."""
-    key = tuple(unit.key for unit in beginning)
-    prefixes[key] = prefix
+def _remember(prefixes: Prefixes, row: _Sequence, past: Past, flat: Sequence[Sequence[PrefixUnit]]) -> None:
+    """Cache the beginning that `row` continues: the last of its level, because later batches begin like the last."""
+    key = tuple(unit.key for unit in flat[row.node.members[0]][: row.node.start])
+    prefixes[key] = Prefix(past.row(row.parent), torch.cat(row.before), torch.is_grad_enabled())
     prefixes.move_to_end(key)
     while len(prefixes) > PREFIXES:
         prefixes.popitem(last=False)

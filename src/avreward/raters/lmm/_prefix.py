@@ -33,11 +33,6 @@ class Past:
         kept = tuple((_kept(k, index, there), _kept(v, index, there)) for k, v in self.layers)
         return Past(kept, there[there][None])
 
-    def first(self, length: int) -> Past:
-        """Return a copy of the cache of the first `length` positions, which holds no memory of the rest."""
-        kept = tuple((k[:, :, :length].clone(), v[:, :, :length].clone()) for k, v in self.layers)
-        return Past(kept, self.mask[:, :length].clone())
-
 
 def _kept(states: Tensor, row: int, there: Tensor) -> Tensor:
     return states[row : row + 1, :, there.to(states.device)]  # layers may be on several devices
