@@ -92,6 +92,22 @@ def test_a_repository_is_downloaded_with_what_is_needed(agav_folder, monkeypatch
     assert not {"*.bin", "*.pth", "*.py", "*"} & set(patterns)
 
 
+def test_what_takes_long_is_logged_when_it_begins(agav_folder, monkeypatch, caplog) -> None:
+    caplog.set_level("INFO", "avreward.raters.hub")
+    said: list[int] = []  # how much was logged when the download began
+
+    def download(*_: object, **__: object) -> str:
+        said.append(len(caplog.messages))
+        return str(agav_folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    load_rater("someone/agav")
+    looking, reading = caplog.messages
+    assert looking.startswith("someone/agav: looking on the Hugging Face hub")
+    assert reading == f"someone/agav: reading the weights in {agav_folder}"
+    assert said[0] == 1
+
+
 def test_old_weights_are_downloaded_where_there_are_no_others(tmp_path, monkeypatch) -> None:
     asked = []
     (tmp_path / "config.json").write_text('{"model_type": "qwen2_vl"}')

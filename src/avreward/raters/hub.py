@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -21,6 +22,7 @@ from avreward.raters.card import Layout, RaterCard
 if TYPE_CHECKING:
     from avreward.raters.base import Rater
 
+_LOG = logging.getLogger(__name__)
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 _OLD_WEIGHTS = ("*.bin", "*.bin.index.json", "*.pth", "*_weights.pt")
 _REST = ("*.json", "*.txt", "*.model", "*.jinja")
@@ -40,6 +42,8 @@ PATH_OPTIONS = ("adapter", "base", "audio_video", "video_text", "audio_text", "s
 
 def load_rater(name: str | PathLike[str] = "signals", /, **options: Any) -> Rater:
     """Load the rater called `name`: built in, from a folder, or from the Hugging Face hub.
+
+    What takes long is logged when it begins, at the level INFO of ``avreward.raters.hub``.
 
     Args:
         name: ``"signals"`` (the embedded default, no download); a folder with a checkpoint, in its published layout or
@@ -100,6 +104,7 @@ def _from_folder(name: str | PathLike[str], options: Mapping[str, Any]) -> Rater
     own = {key: value for key, value in options.items() if key not in common}
     known = [p.name for p in inspect.signature(loader).parameters.values() if p.kind is p.KEYWORD_ONLY]
     registry.check_options(name, own, [*known, *sorted(common)])
+    _LOG.info("%s: reading the weights in %s", name, folder)
     try:
         rater: Rater = loader(folder, config, loading, **own)
     except (AvrewardError, OutOfMemoryError, MemoryError):
@@ -255,6 +260,7 @@ def _downloaded(name: str, revision: str | None) -> Path:
     with extra("lmm"):
         from huggingface_hub import snapshot_download
 
+    _LOG.info("%s: looking on the Hugging Face hub, and downloading what is not here yet", name)
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*_WEIGHTS, *_REST]))
         if not any(folder.rglob("*.safetensors")):
