@@ -1,6 +1,6 @@
 """What is gained by sharing the work on one video among its dubs.
 
-    python benchmarks/shared_work.py [--dubs 2 4 8 16] [--sound-tokens 250 750 1496] [--only agav|assessor]
+    python benchmarks/shared_work.py [--dubs 1 2 4 8 16] [--sound-tokens 250 750 1496] [--only agav|assessor]
 
 A random AGAV-Rater of 145 million weights with the published token counts (1352 for the picture) judges N dubs of one
 video: one by one, as one batch of N whose clips know nothing of each other, and sharing. Beside the measured ratio
@@ -165,7 +165,7 @@ def _row(rater: AgavRater, tokens: int, count: int, limit: float, runs: int) -> 
     alone, batch, together = [float("inf")] * 3
     for _ in range(runs):
         seconds, expected = _timed(one_by_one, rater, samples[:ALONE])
-        alone = min(alone, seconds * count / ALONE)
+        alone = min(alone, seconds * count / len(samples[:ALONE]))
         if count <= STRANGERS:
             seconds, found = _timed(one_batch, rater, samples)
             batch = min(batch, seconds)
