@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,4 +73,54 @@ def test_loops_train_it() -> None:
     rewards = [float(loop.update([condition], [Noise.of(0)]).rewards) for _ in range(8)]
     assert rewards[-1] > rewards[0] + 0.005
     step = DiffusionNft(generator, level["level"], steps=2, times=1).update([condition], [[Noise.of(0), Noise.of(1)]])
+    assert step.gradient_norm > 0
+
+
+class Published:
+    """MMAudio's package as the factory calls it, with the tiny model in it; features are made in inference mode."""
+
+    def __init__(self, seconds: float) -> None:
+        self.model, self.asked = tiny_mmaudio(seconds), dict[str, Any]()
+        net, own = self.model.net, self.model.features
+        net.load_weights = lambda state: self.asked.update(weights=state)  # type: ignore[assignment]
+        net.update_seq_lengths = lambda *lengths: self.asked.update(lengths=lengths)  # type: ignore[assignment]
+        self.lengths = SimpleNamespace(latent_seq_len=1, clip_seq_len=2, sync_seq_len=3, sampling_rate=RATE)
+        names = "model_path", "vae_path", "synchformer_ckpt", "bigvgan_16k_path"
+        self.files = SimpleNamespace(
+            model_name="tiny",
+            mode="16k",
+            seq_cfg=self.lengths,
+            download_if_needed=lambda: None,
+            **{n: n for n in names},
+        )
+        vae = SimpleNamespace(decode=lambda z: own.autoencoder(z.transpose(1, 2)).transpose(1, 2))
+        own.tod = SimpleNamespace(vae=vae, vocoder=lambda x: torch.tanh(own.vocoder(x)))  # type: ignore[assignment]
+        for name in ("encode_video_with_clip", "encode_video_with_sync", "encode_text", "decode", "vocode"):
+            setattr(own, name, torch.inference_mode()(getattr(own, name)))
+
+    def features(self, **options: Any) -> Any:
+        self.asked.update(options)
+        return self.model.features
+
+
+def test_the_factory_of_the_page_makes_a_generator_that_can_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: dict[str, Any] = {}
+    blocks = [block.split("```")[0] for block in PAGE.read_text(encoding="utf-8").split("```python\n")[1:]]
+    exec(blocks[0] + next(block for block in blocks if "def video_to_audio" in block), names)
+    published = Published(1.0)
+    for name, content in {
+        "mmaudio": {}, "mmaudio.model": {}, "mmaudio.model.utils": {},
+        "mmaudio.eval_utils": {"all_model_cfg": {"tiny": published.files}},
+        "mmaudio.model.networks": {"get_my_mmaudio": lambda name: published.model.net},
+        "mmaudio.model.utils.features_utils": {"FeaturesUtils": published.features},
+    }.items():  # fmt: skip
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**content))
+    monkeypatch.setattr(torch, "load", lambda path, **options: (path, options["weights_only"]))
+    generator = names["video_to_audio"]("tiny", 1.0, "cpu")
+    assert published.asked["weights"] == ("model_path", True)
+    assert (published.asked["lengths"], published.lengths.duration) == ((1, 2, 3), 1.0)
+    assert isinstance(generator, FlowGenerator)
+    add_lora(generator.network, rank=2, targets=["clip_proj", "sync_proj", "text_proj", "final"])
+    silent = Clip(video=torch.rand(10, 3, 32, 32), fps=10, prompt="rain on a roof")
+    step = Draft(generator, level["level"], steps=2).update([Condition(clip=silent)], [Noise.of(0)])
     assert step.gradient_norm > 0

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from avreward.training.generator.latent_head import HeadGuard as HeadGuard
     from avreward.training.generator.latent_head import sample_latent_head as sample_latent_head
     from avreward.training.generator.lora import add_lora as add_lora
-    from avreward.training.generator.lora import load_lora as load_lora
-    from avreward.training.generator.lora import save_lora as save_lora
+    from avreward.training.generator.lora_files import load_lora as load_lora
+    from avreward.training.generator.lora_files import save_lora as save_lora
     from avreward.training.generator.offline_dpo import OfflineDpo as OfflineDpo
     from avreward.training.generator.online_dpo import OnlineDpo as OnlineDpo
     from avreward.training.generator.policy_loss import PolicyLoss as PolicyLoss
@@ -79,7 +79,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "generator.draft": ["Draft"],
         "generator.flow_grpo": ["FlowGrpo"],
         "generator.latent_head": ["HeadGuard", "sample_latent_head"],
-        "generator.lora": ["add_lora", "load_lora", "save_lora"],
+        "generator.lora": ["add_lora"],
+        "generator.lora_files": ["load_lora", "save_lora"],
         "generator._rated": ["TuningStep"],
         "generator.checkpoints": ["load_tuning", "save_tuning"],
         "generator.offline_dpo": ["OfflineDpo"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from torch import Tensor
 from avreward import Clip, term
 from avreward.errors import ArgumentError
 from avreward.generators import Condition, MusicgenTokens, TokenGenerator
-from avreward.training import TokenGrpo, add_lora
+from avreward.training import TokenGrpo, add_lora, load_tuning, save_tuning
+from avreward.training.generator.lora import lora_state
 
 
 @term(needs="audio", low=0, high=1, differentiable=False)
@@ -75,6 +78,52 @@ def test_the_reward_rises(baseline: str) -> None:
     assert steps[0].kl == pytest.approx(0.0, abs=1e-6)
     assert steps[-1].kl > 0
     assert steps[0].parts["clipped"] == 0
+
+
+@term(needs="audio", low=0, high=1, differentiable=False)
+def picky(clip: Clip) -> float:
+    """NaN below a half."""
+    share = float(clip.audio.mean())
+    return share if share >= 0.5 else math.nan
+
+
+@term(needs="audio", low=0, high=1, differentiable=False)
+def never(clip: Clip) -> float:
+    """NaN for all."""
+    return math.nan
+
+
+class Halves(MusicgenTokens):
+    """The louder, the more of its tokens are of the first half."""
+
+    def decode(self, tokens: Tensor, encoded: Any) -> list[Clip]:
+        shares = (tokens < 8).float().mean((1, 2))
+        return [Clip(audio=share.expand(1, 160), sample_rate=1600) for share in shares]
+
+
+def counting() -> TokenGrpo:
+    generator = Halves(*tiny_musicgen(), frames=6)
+    add_lora(generator.network, rank=2, targets=["q_proj", "v_proj", "fc1", "fc2"])
+    return TokenGrpo(generator, picky["picky"], group=6, learning_rate=2e-2, kl_weight=0.1)
+
+
+def test_samples_without_a_reward_are_left_out_and_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    whole, stopped, again = counting(), counting(), counting()
+    steps = [whole.update([DRUMS] * 2) for _ in range(3)]
+    assert all(len(step.rewards) + len(step.missing) == step.clips == 12 for step in steps)
+    assert 0 < sum(len(step.missing) for step in steps) < 36
+    assert all(float(step.rewards.min()) >= 0.5 for step in steps if len(step.rewards))
+    stopped.update([DRUMS] * 2)
+    save_tuning(stopped, tmp_path / "run.pt")
+    load_tuning(again, tmp_path / "run.pt")
+    resumed = [again.update([DRUMS] * 2) for _ in range(2)]
+    assert [step.loss for step in resumed] == [step.loss for step in steps[1:]]
+    after = lora_state(again.generator.network)
+    assert all(torch.equal(value, after[name]) for name, value in lora_state(whole.generator.network).items())
+    again.reward = never["never"]
+    none = again.update([DRUMS])
+    assert (len(none.missing), len(none.rewards), none.loss, none.gradient_norm) == (6, 0, 0, 0)
+    assert all(torch.equal(value, after[name]) for name, value in lora_state(again.generator.network).items())
 
 
 def test_what_is_refused(generator: MusicgenTokens) -> None:

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA) on a generator's network: adding, leaving out for a while, measuring, saving."""
+"""Low-rank adapters (LoRA) on a generator's network: adding, leaving out for a while, measuring."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from avreward._extras import extra
-from avreward._whole_files import whole_file
 from avreward.errors import ArgumentError, AvrewardError, Described
 from avreward.generators.flow_generator import FlowGenerator, Latents, stream_velocity
 from avreward.generators.flow_steps import noisy_latents
@@ -226,36 +224,6 @@ def lora_change(network: nn.Module) -> float:
 def lora_state(network: nn.Module) -> dict[str, Tensor]:
     """Return the trained parameters by name, as copies on the CPU."""
     return {name: p.detach().cpu().clone() for name, p in network.named_parameters() if p.requires_grad}
-
-
-def save_lora(network: nn.Module, path: str | Path) -> Path:
-    """Write the trained parameters of `network` as safetensors; the file appears whole or not at all.
-
-    Raises:
-        OSError: if it can't be written.
-    """
-    from safetensors.torch import save
-
-    content = save({name: value.contiguous() for name, value in lora_state(network).items()})
-    with whole_file(Path(path)) as part:
-        part.write_bytes(content)
-    return Path(path)
-
-
-def load_lora(network: nn.Module, path: str | Path) -> None:
-    """Read what `save_lora` wrote into a network with the same LoRA.
-
-    Raises:
-        AvrewardError: if the file can't be read, or holds other parameters than the network trains.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise AvrewardError(f"{path}: expected a file that save_lora wrote, got another one ({error})") from error
-    fill_lora(network, state, str(path))
 
 
 def fill_lora(network: nn.Module, state: Mapping[str, Tensor], name: str = "state") -> None:

@@ -133,12 +133,13 @@ class TokenGrpo:
     def _advantages(self, values: Tensor, present: Tensor, groups: Sequence[int]) -> Tensor:
         """Return (clips,) advantages; 0 where a clip has no reward."""
         members = [group for group, there in zip(groups, present.tolist(), strict=True) if there]
-        own = values[present]
+        whole, own = torch.zeros_like(values), values[present]
+        if not members:
+            return whole
         if self.baseline == "group":
             own = group_advantages(own, members)
         else:
             sizes = torch.tensor([members.count(member) for member in members]).to(own)
             own = (own - group_means(own, members)) * sizes / (sizes - 1).clamp_min(1)
-        whole = torch.zeros_like(values)
         whole[present] = own
         return whole

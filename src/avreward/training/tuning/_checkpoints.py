@@ -10,7 +10,7 @@ from avreward._parsing import parsed_json
 from avreward._whole_files import whole_folder
 from avreward.errors import AvrewardError
 from avreward.training.generator.checkpoints import load_tuning, save_tuning
-from avreward.training.generator.lora import save_lora
+from avreward.training.generator.lora_files import save_lora
 from avreward.training.tuning._record import RUN, RunRecord
 
 FOLDER, STATE, LORA = "checkpoints", "state.pt", "lora.safetensors"

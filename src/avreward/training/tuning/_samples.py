@@ -17,7 +17,8 @@ from avreward.errors import ArgumentError, Described
 from avreward.generators.base import Condition, Noise
 from avreward.generators.flow_generator import FlowGenerator, sample_flow
 from avreward.training.clip_log import log_clips
-from avreward.training.generator.lora import load_lora, without_lora
+from avreward.training.generator.lora import without_lora
+from avreward.training.generator.lora_files import load_lora
 from avreward.training.tuning._checkpoints import LORA
 from avreward.training.tuning._parts import TuningParts, fit_lora, generator_of, prompt_of, read_conditions
 from avreward.training.tuning._record import SAMPLES_FOLDER, RunRecord, finite

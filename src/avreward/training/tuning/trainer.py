@@ -22,7 +22,8 @@ from avreward.generators.base import Condition, Noise
 from avreward.report.tuning_page import write_tuning_page
 from avreward.training.generator._processes import from_all, process_count, process_rank
 from avreward.training.generator._rated import TuningStep
-from avreward.training.generator.lora import lora_change, save_lora
+from avreward.training.generator.lora import lora_change
+from avreward.training.generator.lora_files import save_lora
 from avreward.training.monitor import RewardMonitor
 from avreward.training.tuning._checkpoints import LORA, resume_run, save_checkpoint
 from avreward.training.tuning._guards import (
