@@ -132,6 +132,8 @@ def tune(task: Task, plan: Plan, seed: int, control: bool = False, looks: int = 
     """
     generator = task.build(seed)
     loop = plan.loop(generator, Shuffled(task.reward, seed) if control else task.reward, seed)
+    if hasattr(loop, "rows"):
+        loop.rows = plan.group  # rated at once, so that the control deals rewards out within whole groups
     draw = torch.Generator().manual_seed(seed)
     spent = {"samples": 0, "steps": 0, "calls": 0, "seconds": 0.0}
 
