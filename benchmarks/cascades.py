@@ -1,16 +1,15 @@
 """Measures cascades: what a cheap rater may decide at a stated risk, and what that costs, on groups it has not seen.
 
-    python benchmarks/cascades.py [--groups 300] [--seeds 5] [--json out.json]
+    python benchmarks/cascades.py [--data sounds scenes] [--groups 200] [--seeds 5] [--json out.json]
 
-Clips are those of students.py, four candidates a group. Three cascades:
+Clips are those of students.py. Two cascades:
 
 1. sounds, a student before signals.audio_quality: a small network on a glance at the sound, fitted to other groups.
-2. scenes, sound before signals.overall: `signals` on the clip without its video: half of what it reads.
-3. scenes, a student before signals.overall.
+2. scenes with video and sound, `signals` on the sound alone before signals.overall: it does not see half of the clip.
 
 Each clip is rated once by each rater. For each seed half of the groups calibrate the cascade (`cascade_rule`), and the
-others give share asked, cost and agreement. Costs are CPU seconds, decoding included (sounds are in memory). Intervals
-are from a bootstrap over groups, in which a group keeps its answers of all seeds.
+others give share asked, cost and agreement. Costs are CPU seconds of clips in memory. Intervals are from a bootstrap
+over groups, in which a group keeps its answers of all seeds.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -48,17 +47,25 @@ def sound_only(signals: Rater) -> Rater:
     return sound
 
 
-def rated(raters: Sequence[Rater], clips: Sequence[Clip]) -> tuple[list[Scores], list[float]]:
-    """Return the scores of all clips by each rater, and CPU seconds a clip; raters take turns."""
+def rated(raters: Sequence[Rater], clips: Iterable[tuple[int, Clip]]) -> tuple[list[Scores], list[int], list[float]]:
+    """Return the scores of all clips by each rater, their groups, and CPU seconds a clip; raters take turns."""
     parts: list[list[Scores]] = [[] for _ in raters]
-    spent = np.zeros(len(raters))
-    for start in range(0, len(clips), AT_ONCE):
+    spent, groups = np.zeros(len(raters)), []
+    for some in batched(clips, AT_ONCE):
+        groups += [group for group, _ in some]
         for k, rater in enumerate(raters):
             begun = time.process_time()
             with torch.no_grad():
-                parts[k].append(rater(clips[start : start + AT_ONCE]))
+                parts[k].append(rater([clip for _, clip in some]))
             spent[k] += time.process_time() - begun
-    return [Scores.concatenate(part) for part in parts], (spent / len(clips)).tolist()
+    return [Scores.concatenate(part) for part in parts], groups, (spent / len(groups)).tolist()
+
+
+def batched(clips: Iterable[tuple[int, Clip]], size: int) -> Iterator[list[tuple[int, Clip]]]:
+    """Yield lists of up to `size`, so that few clips are in memory."""
+    iterator = iter(clips)
+    while some := list(islice(iterator, size)):
+        yield some
 
 
 def rows_of(scores: Scores, keep: Sequence[int]) -> Scores:
@@ -70,10 +77,10 @@ def rows_of(scores: Scores, keep: Sequence[int]) -> Scores:
 
 
 def measure(
-    cheap: tuple[Rater, str], expensive: tuple[Rater, str], clips: Sequence[Clip], groups: Sequence[int], seeds: int
+    cheap: tuple[Rater, str], expensive: tuple[Rater, str], clips: Iterable[tuple[int, Clip]], seeds: int
 ) -> list[dict[str, Any]]:
     """Return a row for each decision and risk."""
-    (first, second), cost = rated([cheap[0], expensive[0]], clips)
+    (first, second), groups, cost = rated([cheap[0], expensive[0]], clips)
     x, y = (s.values[:, s.column(p[1])].double().numpy() for s, p in ((first, cheap), (second, expensive)))
     there = np.isfinite(x) & np.isfinite(y)
     group, names = np.asarray(groups), sorted(set(groups))
@@ -121,34 +128,28 @@ def summary(
     }  # fmt: skip
 
 
-def cascades(groups: int, seeds: int, folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of all cascades."""
-    signals, found = load_rater("signals"), []
-    for data, dimension in (("sounds", "audio_quality"), ("scenes", "overall")):
-        count = groups + groups // 2
-        made = list(sounds(count) if data == "sounds" else scenes(count, folder))
+def cascades(data: str, groups: int, seeds: int) -> list[dict[str, Any]]:
+    """Return the rows of a cascade."""
+    signals = load_rater("signals")
+    if data == "sounds":
+        made, dimension, name = list(sounds(groups + groups // 2)), "audio_quality", "a student"
         fit = [(group, clip) for group, clip in made if group >= groups]
-        clips, numbers = [clip for group, clip in made if group < groups], [g for g, _ in made if g < groups]
-        student = distill(signals, [clip for _, clip in fit], [g for g, _ in fit], dimension=dimension).student
-        pairs: list[tuple[str, tuple[Rater, str]]] = [("a student", (student, student.dimensions[0].name))]
-        if data == "scenes":
-            sound = sound_only(signals)
-            pairs.insert(0, ("sound alone", (sound, sound.dimensions[0].name)))
-        for name, cheap in pairs:
-            for row in measure(cheap, (signals, dimension), clips, numbers, seeds):
-                found.append({"data": data, "cheap": name, "dimension": dimension} | row)
-            print(table(found[-2 * len(RISKS) :]), flush=True)
-    return found
+        cheap: Rater = distill(signals, [c for _, c in fit], [g for g, _ in fit], dimension=dimension).student
+        clips: Iterable[tuple[int, Clip]] = [(group, clip) for group, clip in made if group < groups]
+    else:
+        cheap, clips, dimension, name = sound_only(signals), scenes(groups), "overall", "sound alone"
+    rows = measure((cheap, cheap.dimensions[0].name), (signals, dimension), clips, seeds)
+    return [{"data": data, "cheap": name, "dimension": dimension, "groups": groups} | row for row in rows]
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Return a Markdown table."""
-    heads = "clips | cheap | expensive | decision | risk | rules found | asked | cost | agreement | 95 % interval | " \
-            "worst seed's risk"  # fmt: skip
+    heads = "clips | groups | cheap | expensive | decision | risk | rules found | asked | cost | agreement | " \
+            "95 % interval | worst seed's risk"  # fmt: skip
     lines = [f"| {heads} |", "|---" * (heads.count("|") + 1) + "|"]
     for row in rows:
-        start = f"| {row['data']} | {row['cheap']} | `{row['dimension']}` | {row['decision']} | {row['risk']:g} | "
-        start += f"{row['rules']} of {row['seeds']} | "
+        start = f"| {row['data']} | {row['groups']} | {row['cheap']} | `{row['dimension']}` | {row['decision']} | "
+        start += f"{row['risk']:g} | {row['rules']} of {row['seeds']} | "
         if row["rules"]:
             start += f"{row['asked']:.0%} | {row['cost']:.2f} | {row['agreement']:.3f} | {row['low']:.3f} to "
             lines.append(f"{start}{row['high']:.3f} | {row['worst']:.3f} |")
@@ -160,15 +161,15 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--groups", type=int, default=300, help="half as many more fit the student")
+    parser.add_argument("--data", nargs="+", choices=["sounds", "scenes"], default=["sounds", "scenes"])
+    parser.add_argument("--groups", type=int, default=200, help="of sounds half as many more fit the student")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the numbers here, too")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start\n")
-    with TemporaryDirectory() as folder:
-        rows = cascades(arguments.groups, arguments.seeds, Path(folder))
-    print("\n" + table(rows))
+    rows = [row for data in arguments.data for row in cascades(data, arguments.groups, arguments.seeds)]
+    print(table(rows))
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
 

@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -48,14 +49,15 @@ def sounds(groups: int) -> Iterator[tuple[int, Clip]]:
             yield group, Clip(audio=wave.clamp(-1, 1)[None], sample_rate=RATE)
 
 
-def scenes(groups: int, folder: Path) -> Iterator[tuple[int, Clip]]:
-    """Yield (group, clip); the clips are files in a folder, since hundreds of them fill the memory."""
+def scenes(groups: int, folder: Path | None = None) -> Iterator[tuple[int, Clip]]:
+    """Yield (group, clip); with a folder the clips are files in it, since hundreds of them fill the memory."""
     for group in range(groups):
         clip = scene(group, seconds=1.0).clip
-        made = [one for _, one in variants(clip, group)]
-        for number, one in enumerate([clip, *made[group % 2 :: 2][: CANDIDATES - 1]]):
-            one.save(path := folder / f"{group}_{number}.mkv")
-            yield group, Clip.open(path)
+        made = islice(variants(clip, group), group % 2, group % 2 + 2 * (CANDIDATES - 1), 2)
+        for number, one in enumerate([clip, *(one for _, one in made)]):
+            if folder is not None:
+                one.save(path := folder / f"{group}_{number}.mkv")
+            yield group, one if folder is None else Clip.open(path)
 
 
 def over_windows(rater: Rater, dimension: str, views: int) -> Rater:

@@ -120,3 +120,11 @@ def test_shards_and_data_sets(cluster, clips, tmp_path):
     assert [Path(row["clip"]).name for row in rows(tmp_path / "set.csv")] == ["5.wav", "2.wav"]
     with pytest.raises(ArgumentError, match="actors"):
         RayActors(0)
+
+
+def test_a_long_list_is_taken_in_larger_batches():
+    assert [RayActors(2).taking(rows) for rows in (None, 1, 40, 2000, 100_000)] == [32, 1, 20, 62, 256]
+    assert [RayActors(2, batch=4).taking(rows) for rows in (None, 6, 100_000)] == [4, 3, 4]
+    for wrong in (RayActors, lambda **options: RayActors(2, **options)):
+        with pytest.raises(ArgumentError, match="actors"):
+            wrong(batch=0)

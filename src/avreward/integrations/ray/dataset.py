@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 ROWS_A_PART = 50_000
 BLOCKS = 4096  # that a list of clips is divided into at most
+BATCHES, TURNS = (32, 256), 16  # clips of a batch, least and most; batches that each actor of a long list gets at least
 DOUBTED = 64  # rows after which a rater that has only failed ends the run
 
 
@@ -49,23 +50,32 @@ class RayActors:
             that they may use, or for each two cores).
         cpus: cores of each.
         gpus: GPUs of each; a fraction lets several share one.
-        batch: clips that an actor takes at a time, and loses at most when it is killed.
+        batch: clips that an actor takes at a time, and loses at most when it is killed (*optional*: 32, and of a long
+            list up to 256, since a batch itself takes time).
     """
 
     count: int | tuple[int, int] | None = None
     cpus: float = 1.0
     gpus: float = 0.0
-    batch: int = 32
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         counts = self.count if isinstance(self.count, tuple) else (1 if self.count is None else self.count,)
-        if not all(isinstance(n, int) and n >= 1 for n in (*counts, self.batch)) or list(counts) != sorted(counts):
+        batch = BATCHES[0] if self.batch is None else self.batch
+        if not all(isinstance(n, int) and n >= 1 for n in (*counts, batch)) or list(counts) != sorted(counts):
             raise ArgumentError("actors", "positive numbers of actors and clips", self)
 
     @property
     def least(self) -> int:
         """How many there are at least."""
         return self.count[0] if isinstance(self.count, tuple) else self.count or 1
+
+    def taking(self, rows: int | None = None) -> int:
+        """Return how many clips an actor takes at a time, of a list of so many."""
+        if rows is None:
+            return self.batch or BATCHES[0]
+        batch = self.batch or min(max(rows // (TURNS * self.least), BATCHES[0]), BATCHES[1])
+        return max(1, min(batch, math.ceil(rows / self.least)))  # work for each
 
     def pool(self) -> Any:
         """Return Ray Data's strategy."""
@@ -151,8 +161,8 @@ def score_dataset(
         todo = [(path, own) for path, own in parts if count == 1 or not table.done(path, own)]
         rest = [clip for _, own in todo for clip in own]
         if rest:
-            actors = replace(actors, batch=min(actors.batch, math.ceil(len(rest) / actors.least)))  # work for each
-            blocks = min(BLOCKS, math.ceil(len(rest) / actors.batch))
+            actors = replace(actors, batch=actors.taking(len(rest)))
+            blocks = min(BLOCKS, math.ceil(len(rest) / actors.taking()))
             source = ray.data.from_items([row_from(one) for one in rest], override_num_blocks=blocks)
             with closing(_rated(source, reward, options, actors)) as rows:
                 for path, own in todo:
@@ -245,8 +255,8 @@ def _rated(
 ) -> Generator[dict[str, Any], None, None]:
     """Yield the rows of a data set, in order."""
     rated = source.map_batches(
-        ScoreClips, fn_constructor_kwargs={"reward": reward, **options}, compute=actors.pool(), batch_size=actors.batch,
-        num_cpus=actors.cpus, num_gpus=actors.gpus or None, batch_format="numpy",
+        ScoreClips, fn_constructor_kwargs={"reward": reward, **options}, compute=actors.pool(),
+        batch_size=actors.taking(), num_cpus=actors.cpus, num_gpus=actors.gpus or None, batch_format="numpy",
     )  # fmt: skip
     for batch in rated.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
         for text in batch[ROW].to_pylist():

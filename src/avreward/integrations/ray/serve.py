@@ -27,6 +27,7 @@ from avreward.rewards.base import Reward
 with extra("ray"):
     import ray
     from ray import serve
+    from ray.exceptions import RayActorError, RayError
 with extra("server"):
     import urllib3
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 NAME = "avreward"
 _LOGS = {"log_level": "WARNING", "enable_access_log": False}
-_LISTENS = 30  # seconds in which a proxy that is ready must answer
+_STARTS, _LISTENS = 3, 120  # how often Serve is started; seconds in which its proxy must then answer
 
 
 def reward_application(
@@ -200,15 +201,25 @@ class RayRewardServer:
     def _deploy(self, stack: ExitStack) -> None:
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         try:
-            serve.start(http_options={"host": self.host, "port": self.port}, logging_config=_LOGS)
+            self._start()
             if NAME in serve.status().applications:
                 raise AvrewardError(f"{self.address}: a reward is served there already; end it with serve.delete")
             stack.callback(serve.delete, NAME)
             serve.run(self._application, name=NAME, route_prefix="/")
-        except (RuntimeError, ValueError, serve.exceptions.RayServeException) as error:
+        except (RuntimeError, ValueError, serve.exceptions.RayServeException, RayError) as error:
             raise AvrewardError(f"{self.address}: Ray Serve can't deploy the reward ({error})") from error
         if ray.get_runtime_context().get_node_id() in serve.status().proxies:
             self._check_listens()
+
+    def _start(self) -> None:
+        """Start Serve; where a proxy takes so long that Serve replaces it, wait for the next one."""
+        for left in range(_STARTS, 0, -1):
+            try:
+                serve.start(http_options={"host": self.host, "port": self.port}, logging_config=_LOGS)
+                return
+            except RayActorError:
+                if left == 1:
+                    raise
 
     def _check_listens(self) -> None:
         host = "127.0.0.1" if self.host in ANY else self.host
