@@ -32,7 +32,7 @@ def test_an_update_of_a_recipe_and_of_its_control(name: str) -> None:
 
 
 SEEDS = {  # of the published table; the margins are those of the mean over seeds, and a seed of DPO may lie below
-    "draft_v2a": (0,), "draft_ltx2": (0,), "raft_audio": (0,), "diffusion_dpo": (0, 1, 2),
+    "draft_v2a": (0,), "draft_ltx2": (0,), "raft_audio": (0,), "diffusion_dpo": (0, 1, 2), "grpo_sound_writer": (0,),
 }  # fmt: skip
 
 
