@@ -138,10 +138,11 @@ def measured(device: str, repeats: int, more: dict[str, str]) -> dict[str, list[
 
 
 def table(found: dict[str, list[dict[str, float]]]) -> list[str]:
-    """Return the rows: min, median and max; ratios are those of a turn."""
+    """Return the rows: min, median and max of several turns; ratios are those of a turn."""
     base = median(run["peak"] for run in found["load"])
+    first = "min / median / max" if len(found["load"]) > 1 else ""
     rows = [
-        "| min / median / max | peak above the loaded rater, MB | of the forward | CPU time, s | of the forward |",
+        f"| {first} | peak above the loaded rater, MB | of the forward | CPU time, s | of the forward |",
         "|---|---:|---:|---:|---:|",
     ]
     for way in list(WAYS)[1:]:
@@ -158,7 +159,8 @@ def table(found: dict[str, list[dict[str, float]]]) -> list[str]:
 
 
 def _three(values: Sequence[float], digits: int) -> str:
-    return " / ".join(f"{value:.{digits}f}" for value in (min(values), median(values), max(values)))
+    shown = (min(values), median(values), max(values)) if len(values) > 1 else values
+    return " / ".join(f"{value:.{digits}f}" for value in shown)
 
 
 def main() -> None:
