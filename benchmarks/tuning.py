@@ -113,7 +113,7 @@ class Run:
     def curve(self) -> list[dict[str, float]]:
         """Train."""
         make, settings, size = LOOPS[self.loop]
-        options = settings | ({"checkpointing": False} if make is Draft else {})
+        options = settings | {"checkpointing": False}  # which a small network does not need
 
         def loop(generator: Any, reward: Reward, seed: int) -> Any:
             return make(generator, reward, steps=STEPS, learning_rate=self.rate, seed=seed, **options)
