@@ -39,7 +39,7 @@ from throughput import make_480p
 from video_raters import peak, reset_peak
 
 from avreward import Clip
-from avreward.media import _waveform
+from avreward.media._audio import clock
 from avreward.media._video import seek
 
 TEXTS = {"audio_prompt": "A man speaks while rain falls on a tin roof.", "speech": "It has rained since this morning."}
@@ -135,7 +135,7 @@ def counting() -> Iterator[Counter[str]]:
 
     with (
         mock.patch.object(seek, "reading", reading),
-        mock.patch.object(_waveform, "reading", reading),
+        mock.patch.object(clock, "reading", reading),
         mock.patch.object(seek._Walk, "_advance", advanced),
     ):
         yield counts

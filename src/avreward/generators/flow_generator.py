@@ -104,11 +104,32 @@ def checkpointed_layers(network: nn.Module) -> Iterator[bool]:
         yield getattr(network, "is_gradient_checkpointing", False)
         return
     layers: Any = network
-    layers.enable_gradient_checkpointing()
+    layers.enable_gradient_checkpointing(_computed_again)
     try:
         yield True
     finally:
         layers.disable_gradient_checkpointing()
+
+
+def _computed_again(layer: Any, *given: Any) -> Any:
+    """Call a layer that is computed again in the backward pass.
+
+    Layers within it keep what they need, since the backward pass may come when the network checkpoints no longer: they
+    would then keep other tensors than before.
+    """
+
+    def run(*values: Any) -> Any:
+        modules = layer.modules() if isinstance(layer, nn.Module) else ()
+        within = [one for one in modules if getattr(one, "gradient_checkpointing", False)]
+        for one in within:
+            one.gradient_checkpointing = False
+        try:
+            return layer(*values)
+        finally:
+            for one in within:
+                one.gradient_checkpointing = True
+
+    return checkpoint(run, *given, use_reentrant=False)
 
 
 def _call(
