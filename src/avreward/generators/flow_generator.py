@@ -120,7 +120,7 @@ def _computed_again(layer: Any, *given: Any) -> Any:
 
     def run(*values: Any) -> Any:
         modules = layer.modules() if isinstance(layer, nn.Module) else ()
-        within = [one for one in modules if getattr(one, "gradient_checkpointing", False)]
+        within: list[Any] = [one for one in modules if getattr(one, "gradient_checkpointing", False)]
         for one in within:
             one.gradient_checkpointing = False
         try:
