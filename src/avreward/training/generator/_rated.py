@@ -140,9 +140,8 @@ def rated(reward: Reward, clips: Sequence[Clip]) -> RatedBatch:
 
 def joined(parts: Sequence[RatedBatch]) -> RatedBatch:
     """Return the rewards of all parts, without gradients."""
-    device = max(
-        parts, key=lambda part: bool(part.present.any())
-    ).values.device  # those without a reward may be elsewhere
+    rewarded = [part for part in parts if bool(part.present.any())]
+    device = (rewarded or parts)[0].values.device  # rewards that are missing may be elsewhere
     present = torch.cat([part.present.to(device) for part in parts])
     reasons = [reason for part in parts for reason in part.reasons]
     terms = {name: torch.cat([part.terms[name].detach().to(device) for part in parts]) for name in parts[0].terms}
