@@ -16,6 +16,7 @@ from avreward.errors import ArgumentError
 from avreward.media._resize import resize
 from avreward.raters.agav._keys import config_from_official, official_to_ours
 from avreward.raters.agav._network import AgavConfig, AgavNetwork
+from avreward.raters.encoders import _in_pieces
 from avreward.raters.encoders.beats import BeatsConfig
 
 TINY = AgavConfig(
@@ -152,6 +153,19 @@ def test_what_no_score_needs_is_not_run() -> None:
         part.register_forward_hook(lambda *_: pytest.fail("ran"))
     assert network.encode_video(noise(4, 3, 42, 42)).shape == (2, 24)
     assert network.encode_audio(noise(40, 128)).shape == (16, 24)
+
+
+def test_frames_a_few_at_a_time(monkeypatch) -> None:
+    network, pixels = build(), noise(5, 3, 42, 42)
+    found = network.vision_features(pixels), network.encode_video(pixels)
+    sizes: list[int] = []
+    network.vision.embeddings.register_forward_hook(lambda *call: sizes.append(len(call[2])))
+    network.vision_features(pixels)
+    assert sizes == [2, 2, 1]
+    monkeypatch.setattr(_in_pieces, "PIECE", 10**9)
+    for one, other in zip(found, (network.vision_features(pixels), network.encode_video(pixels)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert sizes[3:] == [5, 5]
 
 
 def test_implementations_of_attention_agree() -> None:

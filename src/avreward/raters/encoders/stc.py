@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from avreward._extras import extra
 from avreward.errors import ArgumentError
+from avreward.raters.encoders._in_pieces import in_pieces
 
 with extra("lmm"):
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -58,10 +59,14 @@ class StcConnector(nn.Module):
             raise ArgumentError("tokens", "a tensor (b, frames ≥ 2, side², channels) with side ≥ 2", tokens)
         # all maps are (n, channels, rows, columns) with the channels innermost in memory: convolutions are fastest with
         # this layout, and norms over the channels need no copy
-        x = self.s1(tokens.flatten(0, 1).unflatten(1, (side, side)).permute(0, 3, 1, 2))
-        x = self.sampler(x.unflatten(0, (b, frames)).transpose(1, 2))  # (b, channels, frames // 2, rows, columns)
-        x = self.s2(x.transpose(1, 2).flatten(0, 1))
+        even = tokens[:, : frames // 2 * 2].unflatten(2, (side, side))
+        x = self.s2(in_pieces(self._halved, even, self, axis=1).flatten(0, 1))
         return self.readout(x.unflatten(0, (b, -1)).permute(0, 1, 3, 4, 2).flatten(1, 3))
+
+    def _halved(self, tokens: Tensor) -> Tensor:
+        """Return (b, n // 2, channels_out, side // 2, side // 2) for tokens (b, n, side, side, channels_in)."""
+        x = self.s1(tokens.flatten(0, 1).permute(0, 3, 1, 2)).unflatten(0, tokens.shape[:2])
+        return self.sampler(x.transpose(1, 2)).transpose(1, 2)  # each output of the sampler depends on two frames
 
 
 def _stage(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -91,18 +96,26 @@ class _ConvNorm(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, groups: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=False)
+        kind = _Pointwise if kernel == 1 else nn.Conv2d
+        self.conv = kind(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=False)
         self.bn = nn.LayerNorm(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(self.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class _Pointwise(nn.Conv2d):
+    """A 1 × 1 convolution as the linear map of the channels that it is: faster, and frozen weights keep no input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+
+
 class _SqueezeExcite(nn.Module):
     def __init__(self, channels: int, reduced: int) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, reduced, 1)
-        self.fc2 = nn.Conv2d(reduced, channels, 1)
+        self.fc1 = _Pointwise(channels, reduced, 1)
+        self.fc2 = _Pointwise(reduced, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         mean = x.mean((2, 3), keepdim=True)
