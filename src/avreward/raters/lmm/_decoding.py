@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from avreward.errors import AvrewardError
+from avreward.raters.lmm._last_layer import reading
 from avreward.raters.lmm._prefix import Past, PrefixCache
 from avreward.raters.lmm._shared_attention import common_beginning, sharing
 from avreward.raters.lmm._template import Rendered
@@ -26,14 +27,19 @@ Prefixes = OrderedDict[tuple[Hashable, ...], "Prefix"]
 
 @dataclass(frozen=True)
 class Prefix:
-    """A computed beginning: its cache, its hidden states (length, width), and whether gradients were recorded.
+    """A computed beginning: its cache, the hidden states read in it, by position, and whether gradients were recorded.
 
     A beginning computed without gradients is not reused where gradients are recorded: they would silently stop there.
     """
 
     past: Past
-    hidden: Tensor
+    hidden: Mapping[int, Tensor]
     mode: bool
+
+    @property
+    def length(self) -> int:
+        """In tokens."""
+        return self.past.mask.shape[1]
 
 
 @dataclass
@@ -44,7 +50,26 @@ class _Sequence:
     start: int  # in tokens
     stop: int
     parent: int = 0
-    before: tuple[Tensor, ...] = ()  # hidden states of the nodes above
+    before: Mapping[int, Tensor] = field(default_factory=dict)  # hidden states read in the nodes above, by position
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The sequences of a call.
+
+    Attributes:
+        sequences: what to read.
+        reads: the positions that are read, of each.
+        positions: on the axes of the language model, (axes, length) each.
+        starts: the position at which each unit begins, and the length; of each.
+        found: the hidden states that were read, by position, of each.
+    """
+
+    sequences: Sequence[Rendered]
+    reads: Sequence[Sequence[int]]
+    positions: Sequence[Tensor]
+    starts: Sequence[Sequence[int]]
+    found: list[Mapping[int, Tensor]]
 
 
 def read(backbone: Backbone, sequences: Sequence[Rendered], prefixes: Prefixes | None = None) -> list[Tensor]:
@@ -61,67 +86,75 @@ def read(backbone: Backbone, sequences: Sequence[Rendered], prefixes: Prefixes |
         prefixes: beginnings of earlier calls; the last few are kept (*optional*).
     """
     flat = [units(sequence) for sequence in sequences]
-    lengths = [_starts(sequence) for sequence in flat]
-    positions = [backbone.positions(sequence.parts) for sequence in sequences]
-    found: list[tuple[Tensor, ...]] = [()] * len(sequences)
-    for known, members in _continued(flat, prefixes):
+    starts = [_starts(sequence) for sequence in flat]
+    batch = _Batch(
+        sequences,
+        [sequence.reads for sequence in sequences],
+        [backbone.positions(sequence.parts) for sequence in sequences],
+        starts,
+        [{} for _ in sequences],
+    )
+    for known, members in _continued(flat, batch.reads, prefixes):
         below = [flat[member] for member in members]
         start = len(known.key) if known else 0
         nodes = _nodes(below, start)
         if prefixes is not None and len(sequences) == 1:
-            nodes = _halved(nodes[0], sequences[0], lengths[0])
+            nodes = _halved(nodes[0], sequences[0], starts[0])
         for node in _walk(nodes):
             node.members = [members[i] for i in node.members]
-        level = [_row(node, lengths) for node in nodes]
+        level = [_row(node, starts) for node in nodes]
         past = known.prefix.past if known else None
         for row in level:
-            row.before = (known.prefix.hidden,) if known else ()
+            row.before = known.prefix.hidden if known else {}
         while level:
-            level, past = _run(backbone, sequences, positions, level, past, lengths, found)
+            level, past = _run(backbone, batch, level, past)
             if prefixes is not None and past is not None:
                 _remember(prefixes, level[-1], past, flat)
-    return [_gathered(parts, sequence.reads) for parts, sequence in zip(found, sequences, strict=True)]
+    return [torch.stack([found[at] for at in own]) for found, own in zip(batch.found, batch.reads, strict=True)]
 
 
 def _run(
-    backbone: Backbone,
-    sequences: Sequence[Rendered],
-    positions: Sequence[Tensor],
-    level: list[_Sequence],
-    past: Past | None,
-    lengths: Sequence[Sequence[int]],
-    found: list[tuple[Tensor, ...]],
+    backbone: Backbone, batch: _Batch, level: list[_Sequence], past: Past | None
 ) -> tuple[list[_Sequence], Past | None]:
     """Call the decoder once for all nodes of a level; return the next level and the cache that it continues."""
-    pieces = [_pieces(sequences[row.node.members[0]], row.start, row.stop) for row in level]
+    language = backbone.language
+    pieces = [_pieces(batch.sequences[row.node.members[0]], row.start, row.stop) for row in level]
     embeds = [torch.cat([_embedded(backbone, piece) for piece in own]) for own in pieces]
     own_mask = _padded([torch.ones(len(own), dtype=torch.bool, device=own.device) for own in embeds])
     parents = [row.parent for row in level]
     mask = own_mask if past is None else torch.cat([past.mask[parents], own_mask], dim=1)
-    where = [positions[row.node.members[0]][:, row.start : row.stop].T for row in level]
+    where = [batch.positions[row.node.members[0]][:, row.start : row.stop].T for row in level]
     axes = _padded(where).permute(2, 0, 1).to(mask.device)  # (axes, rows, length)
     keep = any(row.node.children for row in level)
-    layers = backbone.language.config.num_hidden_layers
-    common = common_beginning(backbone.language, past, parents)
-    cache = PrefixCache(layers, past, parents, keep, common is not None) if keep or past is not None else None
-    with sharing(backbone.language, common):
-        output = backbone.language(
+    common = common_beginning(language, past, parents)
+    cache = PrefixCache(language.config.num_hidden_layers, past, parents, keep, common is not None)
+    deep = _deep(pieces, own_mask)
+    reads = [_reads(batch, row) for row in level]
+    with sharing(language, common), reading(language, cache, reads, deep) as last:
+        output = language(
             inputs_embeds=_padded(embeds),
             attention_mask=mask.long(),
             position_ids=axes[0] if len(axes) == 1 else axes,
             past_key_values=cache,
-            use_cache=cache is not None,
-            **_deep(pieces, own_mask),
+            use_cache=True,
+            **deep,
         ).last_hidden_state
     following: list[_Sequence] = []
     for i, row in enumerate(level):
-        hidden = (*row.before, output[i, : row.stop - row.start])
+        own = {row.start + at: output[i, j if last.narrowed else at] for j, at in enumerate(reads[i])}
+        hidden = {**row.before, **own}
         for member in row.node.members:
-            found[member] = hidden
+            batch.found[member] = hidden
         for child in row.node.children:
-            following.append(_row(child, lengths))
+            following.append(_row(child, batch.starts))
             following[-1].parent, following[-1].before = i, hidden
-    return following, cache.kept(mask) if cache is not None and keep else None
+    return following, cache.kept(mask) if keep else None
+
+
+def _reads(batch: _Batch, row: _Sequence) -> list[int]:
+    """Return the positions read in a row, from its start; the last one, if none is."""
+    own = {at - row.start for i in row.node.members for at in batch.reads[i] if row.start <= at < row.stop}
+    return sorted(own) or [row.stop - row.start - 1]
 
 
 def _deep(pieces: Sequence[Sequence[Text | Tokens]], own_mask: Tensor) -> dict[str, object]:
@@ -149,18 +182,6 @@ def _embedded(backbone: Backbone, piece: Text | Tokens) -> Tensor:
             f"got {max(piece.ids)}; use the model's own tokenizer"
         )
     return language.get_input_embeddings()(torch.tensor(piece.ids, device=language.device))
-
-
-def _gathered(parts: Sequence[Tensor], reads: Sequence[int]) -> Tensor:
-    """Return the rows `reads` of the concatenated parts, without concatenating them."""
-    rows = []
-    for at in reads:
-        for part in parts:
-            if at < len(part):
-                rows.append(part[at])
-                break
-            at -= len(part)
-    return torch.stack(rows)
 
 
 def _pieces(sequence: Rendered, start: int, stop: int) -> list[Text | Tokens]:
@@ -210,9 +231,9 @@ def _walk(nodes: Iterable[PrefixNode]) -> Iterable[PrefixNode]:
         yield from _walk(node.children)
 
 
-def _row(node: PrefixNode, lengths: Sequence[Sequence[int]]) -> _Sequence:
-    starts = lengths[node.members[0]]
-    return _Sequence(node, starts[node.start], starts[node.stop])
+def _row(node: PrefixNode, starts: Sequence[Sequence[int]]) -> _Sequence:
+    own = starts[node.members[0]]
+    return _Sequence(node, own[node.start], own[node.stop])
 
 
 def _starts(sequence: Sequence[PrefixUnit]) -> list[int]:
@@ -230,13 +251,21 @@ class _CachedPrefix:
 
 
 def _continued(
-    flat: Sequence[Sequence[PrefixUnit]], prefixes: Prefixes | None
+    flat: Sequence[Sequence[PrefixUnit]], reads: Sequence[Sequence[int]], prefixes: Prefixes | None
 ) -> list[tuple[_CachedPrefix | None, list[int]]]:
-    """Group the sequences by the cached beginning of an earlier call that they continue, if any."""
+    """Group the sequences by the cached beginning of an earlier call that they continue, if any.
+
+    What a sequence reads in a beginning must have been read there before.
+    """
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for i, sequence in enumerate(flat):
         keys = tuple(unit.key for unit in sequence)
-        usable = [key for key, prefix in (prefixes or {}).items() if prefix.mode == torch.is_grad_enabled()]
+        usable = [
+            key
+            for key, prefix in (prefixes or {}).items()
+            if prefix.mode == torch.is_grad_enabled()
+            and all(at in prefix.hidden for at in reads[i] if at < prefix.length)
+        ]
         known = [key for key in usable if len(key) < len(keys) and keys[: len(key)] == key]
         groups.setdefault(max(known, key=len, default=()), []).append(i)
     for key in groups:
@@ -248,7 +277,7 @@ def _continued(
 def _remember(prefixes: Prefixes, row: _Sequence, past: Past, flat: Sequence[Sequence[PrefixUnit]]) -> None:
     """Cache the beginning that `row` continues: the last of its level, because later batches begin like the last."""
     key = tuple(unit.key for unit in flat[row.node.members[0]][: row.node.start])
-    prefixes[key] = Prefix(past.row(row.parent), torch.cat(row.before), torch.is_grad_enabled())
+    prefixes[key] = Prefix(past.row(row.parent), row.before, torch.is_grad_enabled())
     prefixes.move_to_end(key)
     while len(prefixes) > PREFIXES:
         prefixes.popitem(last=False)

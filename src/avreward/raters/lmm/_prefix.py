@@ -48,11 +48,12 @@ class _CacheLayer(DynamicLayer):
     def __init__(self, past: tuple[Tensor, Tensor] | None, rows: Tensor | None, keep: bool, apart: bool) -> None:
         super().__init__()
         self.past, self.rows, self.keep, self.apart = past, rows, keep, apart
+        self.supplied: tuple[Tensor, Tensor] | None = None
         self.kept: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Return the past keys and values of each row, followed by the new ones."""
-        own = whole = key_states, value_states
+        """Return the past keys and values of each row, followed by the new ones, or by those that were supplied."""
+        own = whole = self.supplied or (key_states, value_states)
         if self.past is not None and self.rows is not None and (self.keep or not self.apart):
             rows = self.rows.to(key_states.device)  # layers may be on several devices
             whole = tuple(torch.cat([old[rows], add], dim=-2) for old, add in zip(self.past, own, strict=True))  # type: ignore[assignment]
@@ -82,6 +83,10 @@ class PrefixCache(Cache):
         index = None if past is None else torch.tensor(rows, device=past.mask.device)
         each = [past.layers[i] if past else None for i in range(layers)]
         super().__init__(layers=[_CacheLayer(own, index, keep, apart) for own in each])
+
+    def supply(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Set the new keys and values of a layer that is given fewer tokens than it shall attend to."""
+        self.layers[layer].supplied = keys, values  # type: ignore[union-attr]
 
     def kept(self, mask: Tensor) -> Past:
         """Return the cache that the next level continues; `mask`: bool (rows, length) of all positions so far."""

@@ -76,7 +76,8 @@ def attend(
     if past is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     before = past.layers[module.layer_idx]  # type: ignore[index]
-    if any(options.get(name) is not None for name in ("sliding_window", "softcap", "position_bias")):
+    some = query.shape[2] < key.shape[2]  # the last layer is asked for some tokens alone, by a mask
+    if some or any(options.get(name) is not None for name in ("sliding_window", "softcap", "position_bias")):
         keys, values = (
             torch.cat([old.expand(len(own), -1, -1, -1), own], dim=-2)
             for old, own in zip(before, (key, value), strict=True)
