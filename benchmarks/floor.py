@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -26,7 +27,6 @@ from avreward import Clip, load_rater
 from avreward.raters import Sample, Work
 from avreward.raters.signals._gates import soft
 from avreward.raters.signals._measurement import MEASUREMENTS
-from avreward.raters.signals._windows import views_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -78,10 +78,11 @@ def measured(path: Path, repeats: int) -> dict[str, list[float]]:
         held[:] = [rater.load(Clip.open(path), Work())]
 
     def framed() -> None:
-        views = views_of(held[0])[frozenset({"video"})]
+        video = held[0].tracks["video"]
+        frames = replace(video.frames)  # without what was measured
         for measurement in MEASUREMENTS:
             if measurement.view == "frames":
-                views["frames"].mean(measurement, soft)
+                measurement.measure(frames, soft)
 
     for turn in range(repeats + 1):
         steps: dict[str, Callable[[], object]] = {

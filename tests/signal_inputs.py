@@ -3,7 +3,8 @@
 import torch
 
 from avreward.raters.signals._audio import AudioWindow
-from avreward.raters.signals._video import Frames, Motion
+from avreward.raters.signals._texture import Frames
+from avreward.raters.signals._video import Motion
 
 
 def noise(*shape, seed=0):

@@ -305,8 +305,9 @@ class Clip:
     def work_key(self, track: str) -> Hashable:
         """Return the key under which computations on a track ("video", "audio", "prompt") are cached.
 
-        It is `keys[track]`, but for a tensor with a gradient the tensor itself: if clips of equal values shared one
-        computation, all but one would lose their gradients.
+        Those of tracks with equal `keys` are equal; they are hashed as a whole only where two look alike. That of a
+        tensor with a gradient equals itself alone: if clips of equal values shared one computation, all but one would
+        lose their gradients.
         """
         source = self._tracks().get(track)
         return source.work_key if source is not None else self.keys[track]
@@ -314,7 +315,7 @@ class Clip:
     def loaded_key(self, track: str) -> Hashable:
         """Return the key under which a decoded track ("video", "audio") is cached.
 
-        It is `keys[track]` for a file. What is loaded from a tensor may be the tensor's own memory, which may change,
+        For a file it is `work_key`. What is loaded from a tensor may be the tensor's own memory, which may change,
         so that clips of equal values do not share it.
         """
         return self._tracks()[track].loaded_key

@@ -97,6 +97,7 @@ LAYOUTS = {
     }
 }
 LAYOUTS[2] = LAYOUTS[1] | {"sound": [*LAYOUTS[1]["sound"][:5], "primed", *LAYOUTS[1]["sound"][5:]]}
+LAYOUTS[3] = LAYOUTS[2] | {name: sorted([*LAYOUTS[2][name], "glance"]) for name in ("picture", "sound")}
 
 
 def test_another_layout_is_another_format(tmp_path: Path) -> None:

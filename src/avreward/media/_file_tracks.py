@@ -25,6 +25,7 @@ from avreward.media._isolated.decoding import (
     file_keys,
 )
 from avreward.media._keys import tensor_key
+from avreward.media._late_keys import LateKey
 from avreward.media._video.to_rgb import Orientation
 from avreward.media._waveform import decode_audio, decode_spans
 from avreward.media.sampling import FramePlan
@@ -40,12 +41,22 @@ class _FileTrack(ABC):
     def key(self) -> str: ...
 
     @property
+    @abstractmethod
+    def track(self) -> IndexedVideo | IndexedAudio: ...
+
+    @property
     def work_key(self) -> Hashable:
-        return self.key
+        return self.loaded_key
 
     @property
     def loaded_key(self) -> Hashable:
-        return self.key
+        return LateKey(self.track.glance, self._key_if_readable)
+
+    def _key_if_readable(self) -> str | None:
+        try:
+            return self.key
+        except MediaError:  # deleted or replaced since; whoever decodes this track gets the error
+            return None
 
     @property
     def requires_grad(self) -> bool:

@@ -39,7 +39,7 @@ class IndexedVideo:
     `stamps` are the ascending display times of the frames; a file without any has None there, and its frame i is shown
     at i · `interval` seconds. `keyframes` are the display times at which decoding can start. `origin` is clip time 0
     and `end` the clip time at which the last frame ends, in seconds; it is held for the median interval. `plain`: each
-    packet in the file gives one displayed frame.
+    packet in the file gives one displayed frame. `glance`: that of `PacketTimes`.
     """
 
     stream: int
@@ -53,6 +53,7 @@ class IndexedVideo:
     origin: Fraction
     end: float
     plain: bool
+    glance: int
 
     def times(self) -> Tensor:
         """Return the display times in seconds of clip time, float64 (n,)."""
@@ -89,7 +90,7 @@ class IndexedAudio:
 
     Its time stamps count in ticks of `base` seconds. It lasts from `start` to `end` in seconds of clip time, of which
     `origin` is 0; what a codec trims from its first and last frame doesn't count. Of what the decoder returns, the
-    first `primed` samples are not sound.
+    first `primed` samples are not sound. `glance`: that of `PacketTimes`.
     """
 
     stream: int
@@ -101,6 +102,7 @@ class IndexedAudio:
     end: float
     origin: Fraction
     primed: int = 0
+    glance: int = 0
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,7 @@ def _indexed_video(stream: VideoStream, packets: PacketTimes, origin: Fraction) 
         origin,
         float(end),
         stamped and len(known) == len(packets.stamps),
+        packets.glance,
     )
 
 
@@ -199,7 +202,9 @@ def _indexed_audio(stream: AudioStream, packets: PacketTimes, origin: Fraction) 
     if rate <= 0 or layout.nb_channels <= 0:
         raise ValueError("an audio track without a sample rate")
     clip, names = (float(start - origin), float(end - origin)), channel_names(layout)
-    return IndexedAudio(stream.index, rate, layout.nb_channels, names, packets.base, *clip, origin, packets.primed)
+    return IndexedAudio(
+        stream.index, rate, layout.nb_channels, names, packets.base, *clip, origin, packets.primed, packets.glance
+    )
 
 
 class _Announced(NamedTuple):

@@ -14,7 +14,7 @@ from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
 from avreward.media._version import VERSION, decoder
 from avreward.media._video.to_rgb import Orientation
 
-FORMAT = 2  # of the bytes: raise it when a field is renamed, added or read in another way
+FORMAT = 3  # of the bytes: raise it when a field is renamed, added or read in another way
 _FRACTIONS, _TUPLES = ("base", "interval", "origin"), ("stamps", "keyframes", "names")
 
 

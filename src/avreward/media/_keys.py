@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from hashlib import blake2b
 from math import lcm
@@ -40,7 +40,7 @@ class SameTensor:
 
     def __init__(self, tensor: Tensor) -> None:
         self._tensor, self._id = TensorWeakRef(tensor), id(tensor)
-        version = _version(tensor)
+        version = version_of(tensor)
         self._state = tensor_key(tensor) if version is None else version
 
     def __eq__(self, other: object) -> bool:
@@ -63,14 +63,25 @@ class ContentKey:
 
     def of(self, *parts: Tensor | float | int | str) -> str:
         """Return ``tensor_key(*parts)``; call it with the same parts each time."""
-        versions = tuple(_version(part) for part in parts if isinstance(part, Tensor))
-        known = self._known
-        if known is None or None in versions or known[0] != versions:
-            known = self._known = versions, tensor_key(*parts)
-        return known[1]
+        known = self.known(*parts)
+        if known is None:
+            known = tensor_key(*parts)
+            self._known = _versions(parts), known
+        return known
+
+    def known(self, *parts: Tensor | float | int | str) -> str | None:
+        """Return ``tensor_key(*parts)`` if it was made already, and no tensor was changed since."""
+        versions = _versions(parts)
+        return (
+            self._known[1] if self._known is not None and None not in versions and self._known[0] == versions else None
+        )
 
 
-def _version(tensor: Tensor) -> int | None:
+def _versions(parts: Sequence[object]) -> tuple[int | None, ...]:
+    return tuple(version_of(part) for part in parts if isinstance(part, Tensor))
+
+
+def version_of(tensor: Tensor) -> int | None:
     """Return how often a tensor was changed in place; `None` for an inference tensor, where torch does not count."""
     return None if tensor.is_inference() else tensor._version
 

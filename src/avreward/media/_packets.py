@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from avreward.errors import MediaError
 from avreward.media._container import DAMAGED, FileStamp, Limits, guarded
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+_GLANCED = 64  # bytes of each packet
 _VP8_SHOWN = 0x10  # bit of a VP8 frame's first byte; its hidden reference frames have packets and time stamps, too
 
 
@@ -35,6 +37,7 @@ class PacketTimes:
     and to the samples that the decoder drops at its (start, end). `rate` is that of sound, else 1. `primed` is how many
     samples at the start only prime the codec although nothing in the file says so: the decoder returns them. `said` is
     when the track ends in seconds by the container's word, to the millisecond: codecs fill their last packet up.
+    `glance` is a checksum of the sizes of the packets and of how they begin: of equal tracks it is equal.
     """
 
     base: Fraction
@@ -46,6 +49,7 @@ class PacketTimes:
     trimmed: dict[int, tuple[int, int]] = field(default_factory=dict)
     primed: int = 0
     said: Fraction | None = None
+    glance: int = 0
 
     def displayed(self) -> list[int | None]:
         """Return the display times of the packets that give a frame to look at.
@@ -95,7 +99,7 @@ class PacketTimes:
 def read_packets(
     stamp: FileStamp, container: InputContainer, streams: Sequence[VideoStream | AudioStream], limits: Limits
 ) -> dict[int, PacketTimes]:
-    """Read the packets of `streams` by number, looking at no payload; stop where the clip exceeds the limit."""
+    """Read the packets of `streams` by number, of each its beginning alone; stop where the clip exceeds the limit."""
     tracks = {stream.index: _empty(stream) for stream in streams}
     longest = {number: limits.max_seconds / track.base for number, track in tracks.items()}  # in ticks
     hidden = {stream.index for stream in streams if stream.codec_context.name == "vp8"}
@@ -135,7 +139,9 @@ def _unstated_priming(stream: AudioStream, track: PacketTimes) -> int:
 
 def _note(track: PacketTimes, packet: Packet, may_be_hidden: bool) -> None:
     time = packet.pts if packet.pts is not None else packet.dts
-    hidden = may_be_hidden and not memoryview(packet)[0] & _VP8_SHOWN
+    payload = memoryview(packet)
+    hidden = may_be_hidden and not payload[0] & _VP8_SHOWN
+    track.glance = crc32(payload[:_GLANCED], track.glance ^ packet.size)
     track.stamps.append(time)
     track.keys.append(packet.is_keyframe)
     track.shown.append(not packet.is_discard and not hidden)

@@ -16,6 +16,7 @@ from torch import Tensor
 from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media._checks import check_audio, check_times, check_video
 from avreward.media._keys import ContentKey, graph_key
+from avreward.media._late_keys import late_tensor_key
 from avreward.media._resize import resize
 from avreward.media.resampling import mixed, remix, resample
 from avreward.media.sampling import FramePlan, interval
@@ -91,7 +92,9 @@ class _TensorTrack(ABC):
 
     @property
     def work_key(self) -> Hashable:
-        return self.loaded_key if self.attached is not None or self.requires_grad else self.key
+        if self.attached is not None or self.requires_grad:
+            return self.loaded_key
+        return late_tensor_key(*self._parts, self._content)
 
     @property
     def loaded_key(self) -> Hashable:

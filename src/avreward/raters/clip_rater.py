@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError, unknown_name
+from avreward.media._late_keys import LateKey
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.lmm._template import has_text, why_no_text
 from avreward.raters.scores import Scores
@@ -133,4 +134,4 @@ def _part(clip: Clip, need: str) -> Hashable:
 
 def _has_gradient(clip: Clip) -> bool:
     tracks = (track for track in _TRACKS if track not in clip.missing)
-    return any(not isinstance(clip.work_key(track), str) for track in tracks)  # a tensor with a graph is its own key
+    return any(not isinstance(clip.work_key(track), LateKey) for track in tracks)  # those with a graph are of their own

@@ -25,6 +25,7 @@ from avreward.raters import RaterCard, RemoteRater, UnknownRater
 from avreward.raters.registry import card_for
 from avreward.raters.remote._http import TOKENS, parts_of, token_for
 from avreward.raters.remote._parts import Packer, _written, clip_from, unpacked
+from avreward.raters.signals import rater as signals_rater
 from avreward.scoring import Evaluator, Store
 
 pytestmark = pytest.mark.usefixtures(decoded_here.__name__)
@@ -83,6 +84,19 @@ def test_scores_and_reasons_are_those_of_the_rater_itself(clips):
             assert (
                 there([clip]).values.nan_to_num(-1).tolist() == there(clips).values[i : i + 1].nan_to_num(-1).tolist()
             )
+
+
+@pytest.mark.parametrize("kind", ["file", "tensors"])
+def test_requests_share_work_after_their_files_and_tensors_are_gone(tmp_path, monkeypatch, kind):
+    calls, measured = [], signals_rater._measured
+    monkeypatch.setattr(signals_rater, "_measured", lambda views: calls.append(views) or measured(views))
+    clip = Clip.open(media_files.write(tmp_path / "a.mp4", 12, sound="aac"))
+    sent = clip if kind == "file" else Clip(video=clip.video, fps=10, audio=clip.audio, sample_rate=clip.sample_rate)
+    with RewardServer(load_rater("signals")["overall"]) as server:
+        there = load_rater(server.url)
+        first, second = there([sent]), there([sent])
+    assert torch.equal(first.values, second.values)
+    assert len(calls) == 3  # picture, sound, both
 
 
 @given(st.text(max_size=20), st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=9), max_size=3))

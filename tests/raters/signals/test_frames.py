@@ -5,7 +5,7 @@ from torch.nn.functional import avg_pool2d
 
 from avreward.raters.signals import _frames as detail
 from avreward.raters.signals._gates import hard, soft
-from avreward.raters.signals._video import Frames
+from avreward.raters.signals._texture import Frames
 
 
 def pattern(height=120, width=161):
@@ -70,6 +70,6 @@ def test_colourfulness_follows_the_published_formula():
     red, green, blue = 255 * colour[0]
     rg, yb = red - green, (red + green) / 2 - blue
     expected = (rg.var(correction=0) + yb.var(correction=0)).sqrt() + 0.3 * (rg.mean() ** 2 + yb.mean() ** 2).sqrt()
-    got = detail.colourfulness(Frames(colour[:, 0], colour), soft)
+    got = detail.colourfulness(Frames(colour, colour), soft)
     assert float(got) == pytest.approx(float(expected), rel=1e-3)
     assert float(detail.colourfulness(frames(pattern()), soft)) < 0.2

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from scipy.signal import lfilter
 from signal_inputs import noise, sound
 
 from avreward.raters.signals import _loudness as level
@@ -132,3 +133,13 @@ def test_the_soft_peak_is_that_of_all_samples(dtype) -> None:
     torch.testing.assert_close(peak, every, rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-12)
     for ours, theirs in zip(*(torch.autograd.grad(x.sum(), levels) for x in (peak, every)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [2000, 3000, 8000, 22050, 44100, 48000])  # the first two are below the shelf
+@pytest.mark.parametrize("samples", [1, 900, 30_001])
+def test_k_weighting_is_the_published_recursion(rate, samples):
+    wave = torch.stack([noise(samples), 0.5 + noise(samples, seed=1)])  # a step at the start rings longest
+    expected = wave.numpy()
+    for b, a in level._k_filters(rate):
+        expected = lfilter(b, a, expected)
+    assert level._k_weighted(wave, rate).numpy() == pytest.approx(expected, abs=1e-8)

@@ -137,7 +137,7 @@ def _source(listed: ListedClip) -> PairSource:
     category = listed.columns.get("category")
     return PairSource(
         listed.path, frozenset(has), clip.seconds, listed.prompt, texts, str(category) if category else None, scenario,
-        meaningful(listed.prompt or ""), frozenset(str(clip.work_key(name)) for name in {"video", "audio"} & has),
+        meaningful(listed.prompt or ""), frozenset(clip.keys[name] for name in {"video", "audio"} & has),
         _look(clip),
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ from avreward.media._container import translated
 from avreward.media._index import MediaIndex
 from avreward.media._video.fields import shown_frames
 from avreward.media._video.seek import video_track, wanted_frames
-from avreward.media._video.to_rgb import Orientation, Painter
+from avreward.media._video.to_rgb import Orientation, Painter, Planes
 from avreward.media.sampling import AllFrames, FramePlan
 
 _UNCONVERTIBLE = "a frame cannot be converted to RGB", "convert the file to 8-bit BT.709 first"
@@ -58,28 +58,33 @@ def _views(index: MediaIndex, plans: Sequence[FramePlan], kind: type[np.generic]
     for numbers, places in zip(chosen, rows, strict=True):
         for row, number in enumerate(numbers):
             places.setdefault(number, []).append(row)
+    sizes = [geometry(plan) for plan in plans]
     painters: dict[FramePlan, Painter] = {}
     views: list[NDArray[Any]] = []
     for number, frame in shown_frames(index, sorted(set().union(*chosen))):
         if not views:
             turned = Orientation.of(frame)
-            painters = {geometry(plan): Painter(plan, picture.height, picture.width, turned) for plan in plans}
-            shapes = [painters[geometry(plan)].shape for plan in plans]
+            painters = {size: Painter(size, picture.height, picture.width, turned) for size in sizes}
             with translated(index.stamp.path, "its frames do not fit in memory", "ask for fewer or smaller ones"):
-                views = [np.empty((len(n), 3, *shape), kind) for n, shape in zip(chosen, shapes, strict=True)]
-        images: dict[FramePlan, NDArray[np.uint8]] = {}
-        for plan, places, view in zip(plans, rows, views, strict=True):
+                views = [np.empty((len(n), 3, *painters[s].shape), kind) for n, s in zip(chosen, sizes, strict=True)]
+        images: dict[FramePlan, Planes] = {}
+        for size, places, view in zip(sizes, rows, views, strict=True):
             if number in places:
-                size = geometry(plan)
                 if size not in images:
                     with translated(index.stamp.path, *_UNCONVERTIBLE):
                         images[size] = painters[size].image(frame)
-                for row in places[number]:  # numpy, because torch would use all cores for one small frame
-                    if kind is np.uint8:
-                        view[row] = images[size]
-                    else:
-                        np.divide(images[size], np.float32(255), out=view[row])
+                for row in places[number]:
+                    _write(images[size], view[row])
     return views
+
+
+def _write(image: Planes, out: NDArray[Any]) -> None:
+    """Write 8-bit RGB into `out` (3, height, width), in 8 bits or as floats."""
+    for plane, target in zip(image, out, strict=True):  # numpy, because torch would use all cores for one small frame
+        if target.dtype == np.uint8:
+            target[:] = plane
+        else:
+            np.divide(plane, np.float32(255), out=target)
 
 
 def decode_images(index: MediaIndex) -> Iterator[NDArray[np.uint8]]:
@@ -91,7 +96,7 @@ def decode_images(index: MediaIndex) -> Iterator[NDArray[np.uint8]]:
             painter = Painter(_NATIVE, picture.height, picture.width, Orientation.of(frame))
         with translated(index.stamp.path, *_UNCONVERTIBLE):
             image = painter.image(frame)
-        yield np.ascontiguousarray(image.transpose(1, 2, 0))
+        yield np.stack(image, axis=-1)
 
 
 def decode_orientation(index: MediaIndex) -> Orientation:

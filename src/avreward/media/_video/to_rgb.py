@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -31,6 +32,10 @@ _FLOATS = {"f32": np.float32, "f16": np.float16}  # in the names of pixel format
 _MARGIN = 16  # pixels around a crop, so that its edges are interpolated from real pixels
 
 
+Planes = Sequence[NDArray[np.uint8]]
+"""Red, green and blue of an image, (height, width) each: views of a frame's memory, not copies."""
+
+
 @dataclass(frozen=True)
 class Orientation:
     """Transformation of stored frames for display: exchange rows and columns, then mirror."""
@@ -56,11 +61,10 @@ class Orientation:
         """Return (height, width) as displayed of frames stored as `height` × `width`, and the other way round."""
         return (width, height) if self.transpose else (height, width)
 
-    def upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Turn `image` (3, height, width) from how it is stored to how it is displayed."""
-        if self.transpose:
-            image = image.swapaxes(1, 2)
-        return image[:, :: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+    def upright(self, image: Planes) -> Planes:
+        """Turn the planes of an image from how they are stored to how they are displayed."""
+        turned = [plane.T if self.transpose else plane for plane in image]
+        return [plane[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1] for plane in turned]
 
 
 class Painter:
@@ -78,8 +82,8 @@ class Painter:
         self._scaler, self._planar = VideoReformatter(), VideoReformatter()
         self._cropper = _Cropper()
 
-    def image(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Return `frame` as 8-bit RGB, (3, *shape); raise `ValueError` if it holds NaN or infinity."""
+    def image(self, frame: VideoFrame) -> Planes:
+        """Return `frame` as 8-bit RGB of `shape`; raise `ValueError` if it holds NaN or infinity."""
         _check_finite(frame)
         if frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
             frame = self._over_black(frame)
@@ -87,7 +91,7 @@ class Painter:
             return self._orientation.upright(self._rgb(frame, self._orientation.size(*self.shape)))
         return self._cropped(frame, self._box)
 
-    def _cropped(self, frame: VideoFrame, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    def _cropped(self, frame: VideoFrame, box: tuple[int, int, int, int]) -> Planes:
         top, left, height, width = box
         same = self._orientation == Orientation() and (frame.height, frame.width) == self._stored
         # Colour planes that don't divide the picture evenly are stretched a little, by another amount in a window.
@@ -100,7 +104,7 @@ class Painter:
             top, left = top - start[0], left - start[1]
         else:  # rare, so the slow way will do
             image = self._orientation.upright(self._rgb(frame, self._stored))
-        return image[:, top : top + height, left : left + width]
+        return [plane[top : top + height, left : left + width] for plane in image]
 
     def _over_black(self, frame: VideoFrame) -> VideoFrame:
         """Return a frame with transparency without it, as 8- or 16-bit RGB."""
@@ -118,22 +122,20 @@ class Painter:
         opaque.color_trc, opaque.color_primaries = frame.color_trc, frame.color_primaries
         return opaque
 
-    def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
+    def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> Planes:
         transfer = HDR_TRANSFERS.get(frame.color_trc)
         if self._fast and transfer is None:
             packed = self._scaler.reformat(frame, size[1], size[0], "rgb24", interpolation=_FAST, threads=1)
-            image8: NDArray[np.uint8] = packed.to_ndarray().transpose(2, 0, 1)  # type: ignore[assignment]
-            return image8
+            return list(packed.to_ndarray().transpose(2, 0, 1))
         form, kind = ("gbrp", np.uint8) if transfer is None else ("gbrp16le", np.dtype("<u2"))
         picture = self._scaler.reformat(frame, size[1], size[0], form, interpolation=SCALING, threads=1)
         planes = [np.frombuffer(memoryview(picture.planes[plane]), kind) for plane in _PLANES]
-        image = np.stack([plane.reshape(size[0], -1)[:, : size[1]] for plane in planes])
+        image = [plane.reshape(size[0], -1)[:, : size[1]] for plane in planes]
         if transfer is None:
-            return image
-        signal = torch.from_numpy(image.astype(np.float32) / np.float32(65535))
+            return cast("Planes", image)
+        signal = torch.from_numpy(np.stack(image).astype(np.float32) / np.float32(65535))
         shown = tone_map(signal, transfer, primaries=_PRIMARIES.get(frame.color_primaries, "bt2020"))
-        levels: NDArray[np.uint8] = (shown * 255).round().to(torch.uint8).numpy()
-        return levels
+        return list((shown * 255).round().to(torch.uint8).numpy())
 
 
 def _check_finite(frame: VideoFrame) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avreward._extras import extra
 from avreward.clip import Clip
-from avreward.errors import ArgumentError, Described
+from avreward.errors import ArgumentError, Described, MediaError
 from avreward.media._file_tracks import FileAudio, FileVideo, SharedTrack
 from avreward.media._tracks import AudioTrack, TensorAudio, TensorVideo, VideoTrack
 from avreward.raters.remote._bodies import ClipBody, ScoreBody
@@ -134,9 +134,18 @@ def unpacked(body: bytes) -> tuple[list[ClipBody], dict[str, Tensor]]:
 def clip_from(body: ClipBody, parts: Mapping[str, Tensor], folder: Path) -> Clip:
     """Return the clip of a body; media files in it are written to `folder`, which must stay as long as the clip.
 
+    Its keys are made at once, so that later bodies share work with it when its files and tensors are gone.
+
     Raises:
         ArgumentError, MediaError: if it is none.
     """
+    clip = _clip_from(body, parts, folder)
+    with suppress(MediaError):  # what reads the damaged track gets the error
+        dict(clip.keys)
+    return clip
+
+
+def _clip_from(body: ClipBody, parts: Mapping[str, Tensor], folder: Path) -> Clip:
     if body.whole is not None:
         return Clip.open(_written(body.whole, parts, folder), prompt=body.prompt, texts=body.texts)
     clip = Clip(prompt="")

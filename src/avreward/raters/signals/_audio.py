@@ -42,7 +42,8 @@ class AudioWindow:
         """The stretch from the first to the last millisecond of more than −70 dBFS: without padding at its ends."""
         size = max(1, round(0.001 * self.rate))
         frames = self.wave[:, : self.wave.shape[-1] // size * size].unflatten(-1, (-1, size))
-        heard = (frames.var(-1, correction=0).mean(0) > 1e-7).nonzero()[:, 0]
+        varied = frames - frames.mean(-1, keepdim=True)
+        heard = (varied.square_().mean((0, -1)) > 1e-7).nonzero()[:, 0]
         if len(heard) == 0 or (int(heard[0]) == 0 and int(heard[-1]) == frames.shape[1] - 1):
             return self
         first, last = int(heard[0]) * size, (int(heard[-1]) + 1) * size
@@ -64,8 +65,10 @@ class AudioWindow:
         """
         x = torch.nn.functional.pad(self.wave, (0, max(0, size - self.wave.shape[-1])))
         window = torch.hann_window(size, periodic=True, dtype=x.dtype, device=x.device)
+        window = window / (len(x) * window.square().sum()).sqrt()
         spectrum = torch.fft.rfft(x.unfold(-1, size, hop) * window, dim=-1)
-        return (spectrum.real.square() + spectrum.imag.square()).mean(0) / window.square().sum()
+        power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+        return power.sum(0) if len(x) > 1 else power[0]
 
     def power_every(self, seconds: float) -> Tensor:
         """Mean square (frames,) over the channels in frames of `seconds` that follow each other; the rest is cut."""

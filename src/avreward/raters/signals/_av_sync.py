@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from avreward.raters.signals._audio import AudioWindow
-from avreward.raters.signals._gates import Gate
+from avreward.raters.signals._gates import LOWEST_EXPONENT, Gate
 from avreward.raters.signals._video import Motion
 
 GRID = 0.02  # s between the points at which the courses are compared
@@ -76,8 +76,7 @@ class AvWindow:
     @cached_property
     def _blocks(self) -> Tensor:
         """Motion energy of 6 × 8 blocks a second (frames − 1, blocks)."""
-        energy = torch.nn.functional.adaptive_avg_pool2d(self.motion.changes.unsqueeze(1), (6, 8)).flatten(1)
-        return energy / self.motion.steps.unsqueeze(1)
+        return self.motion.changes[1].flatten(1) / self.motion.steps.unsqueeze(1)
 
     @cached_property
     def _seeing(self) -> Tensor:
@@ -172,7 +171,7 @@ def _in_sync(curve: Tensor) -> Tensor:
 def _weights(grid: Tensor, times: Tensor, width: float, dtype: torch.dtype) -> Tensor:
     """Return what values at `times` (n,) count at the points of `grid` (points, n): a Gaussian kernel of `width` s."""
     distance = ((grid.to(times.device)[:, None] - times[None]) / width).to(dtype)
-    near = torch.exp(-distance.square() / 2) + 1e-12
+    near = torch.exp((-distance.square() / 2).clamp(min=LOWEST_EXPONENT)) + 1e-12
     return near / near.sum(1, keepdim=True)
 
 

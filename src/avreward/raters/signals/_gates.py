@@ -8,13 +8,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+LOWEST_EXPONENT = -80.0  # e^−80 is nothing beside what it is added to; exp takes ten times as long where it underflows
 Gate = Callable[[Tensor], Tensor]
 """Maps a margin to 0 … 1: `soft` for scores, `hard` for the figures of the literature."""
 
 
 def soft(margin: Tensor) -> Tensor:
     """Return the logistic step: 0.5 at the threshold, 0.73 one unit above it."""
-    return torch.sigmoid(margin)
+    return torch.sigmoid(margin.clamp(min=LOWEST_EXPONENT))
 
 
 def hard(margin: Tensor) -> Tensor:

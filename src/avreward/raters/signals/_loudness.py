@@ -27,14 +27,24 @@ def loudness(sound: AudioWindow, gate: Gate) -> Tensor:
     return decibel((above * blocks).sum() / (above.sum() + 1e-6)) - 0.691
 
 
+_RINGING = 0.1  # s; the high-pass at 38 Hz decays by 200 dB in it
+
+
 def _k_weighted(wave: Tensor, rate: int) -> Tensor:
-    """BS.1770's two filters, applied as a frequency response (the padding avoids circular ringing)."""
-    size = wave.shape[-1] + rate
+    """Return BS.1770's two filters of wave (channels, samples), applied as a frequency response, piece by piece.
+
+    What rings on beyond `_RINGING` is 100 dB under the sound, and is left out.
+    """
+    ringing = round(_RINGING * rate)
+    size = 4 * ringing  # of a piece: small enough for the cache
     response = _k_response(size, rate).to(torch.complex128 if wave.dtype == torch.float64 else torch.complex64)
-    return torch.fft.irfft(torch.fft.rfft(wave, size) * response.to(wave.device), size)[..., : wave.shape[-1]]
+    samples, new = wave.shape[-1], size - ringing
+    pieces = torch.nn.functional.pad(wave, (ringing, -samples % new)).unfold(-1, size, new)
+    filtered = torch.fft.irfft(torch.fft.rfft(pieces) * response.to(wave.device), size)
+    return filtered[..., ringing:].flatten(-2)[..., :samples]
 
 
-@lru_cache(maxsize=8)  # clips of one job are often equally long; 3 MB for 5 s
+@lru_cache(maxsize=8)  # the clips of one job have few sample rates
 @torch.inference_mode(False)  # or a gradient could not pass it afterwards
 def _k_response(size: int, rate: int) -> Tensor:
     """Return the filters' response at the frequencies of an FFT of `size`."""
@@ -48,9 +58,11 @@ def _k_response(size: int, rate: int) -> Tensor:
 def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float, float, float]]]:
     """Return the biquads (b, a) at any rate by bilinear transform: high shelf (+4 dB from 1682 Hz), 38 Hz high-pass.
 
-    BS.1770 tabulates them at 48 kHz; these analogue parameters reproduce that table to 1e-9.
+    BS.1770 tabulates them at 48 kHz; these analogue parameters reproduce that table to 1e-9. Where the shelf begins
+    beyond the Nyquist frequency it is left out.
     """
-    k = math.tan(math.pi * 1681.974450955533 / rate)
+    corner = 1681.974450955533
+    k = math.tan(math.pi * corner / rate)
     q, gain = 0.7071752369554196, 10 ** (3.999843853973347 / 20)
     middle = gain**0.4996667741545416
     a0 = 1 + k / q + k * k
@@ -61,7 +73,8 @@ def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float,
     k = math.tan(math.pi * 38.13547087602444 / rate)
     q = 0.5003270373238773
     a0 = 1 + k / q + k * k
-    return [shelf, ((1.0, -2.0, 1.0), (1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0))]
+    high_pass = (1.0, -2.0, 1.0), (1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0)
+    return [shelf, high_pass] if rate > 2 * corner else [high_pass]
 
 
 SMEARED = 1.0  # % that the smeared part of a flat top adds at most

@@ -17,7 +17,8 @@ from avreward.raters.signals._audio import AudioWindow
 from avreward.raters.signals._av_sync import SHORTEST, AvWindow
 from avreward.raters.signals._gates import Gate
 from avreward.raters.signals._measurement import Measurement
-from avreward.raters.signals._video import Frames, Motion, to_luma, to_unit
+from avreward.raters.signals._texture import Frames
+from avreward.raters.signals._video import Motion, to_luma, to_unit
 
 WHOLE = 30.0  # s; a longer track is watched in windows
 WINDOW = 5.0  # s
@@ -128,9 +129,9 @@ def load_video(clip: Clip) -> WindowedVideo:
     luma, times = to_luma(small), clip.times[FramesInSpans()(clip.times)].to(small.device)
     stretches = []
     for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):
-        inside = (times >= start) & (times < stop)
+        inside = slice(int((times < start).sum()), int((times < stop).sum()))  # times ascend
         stretches.append(Motion(luma[inside], times[inside]))
-    return WindowedVideo(Frames(to_luma(detail), to_unit(colour)), tuple(stretches))
+    return WindowedVideo(Frames(detail if levels else to_luma(detail), to_unit(colour)), tuple(stretches))
 
 
 def load_audio(clip: Clip) -> tuple[AudioWindow, ...]:

@@ -1,0 +1,151 @@
+"""Input of the measurements of single frames, and what they need of the texture, taken strip by strip.
+
+A strip of rows and what is computed from it fit the cache of one core, where a native frame does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from avreward.raters.signals._gates import rounded
+from avreward.raters.signals._video import IN_CACHE, to_luma
+
+BLOCK = 16  # pixels a side of the blocks of which the noise level is taken
+_REACH = 10  # rows below a strip that its gradients at the coarse scale reach
+_FLATTEST = 0.25 / 255  # what noise below it adds is rounded off
+_STEP = 0.5 / 255  # a step across a border is rounded off below it,
+_SATURATED = 20 / 255  # and saturates at about this one
+
+
+@dataclass(frozen=True)
+class Texture:
+    """What one frame (h, w) has of edges, noise and steps.
+
+    `edges` (2,): mean of the product of coarse and fine squared gradients, and of the coarse one's square. `noise`
+    (blocks,): mean of the noise that is left of each block, in units of luma. `down` (h − 1,) and `across` (w − 1,):
+    mean step from each row and column to the next.
+    """
+
+    edges: Tensor
+    noise: Tensor
+    down: Tensor
+    across: Tensor
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Single frames, spread evenly over the clip.
+
+    `detail` is native scale, a central window of at most 1024 × 1024: luma, float (n, height, width), or what takes less
+    memory, RGB in 8 bits, (n, 3, height, width). `colour` (n, 3, h, w) is the whole frames, float RGB, the longer side
+    at most 160. Values 0 … 1.
+    """
+
+    detail: Tensor
+    colour: Tensor
+
+    @cached_property
+    def textures(self) -> list[Texture]:
+        """The texture of each frame."""
+        return [_texture(frame) for frame in self.detail]
+
+
+def _texture(frame: Tensor) -> Texture:
+    """Return the texture of one frame, luma (h, w) or 8-bit RGB (3, h, w)."""
+    edges, noise, down, across = [], [], [], []
+    for luma, rows in _strips(frame):
+        edges.append(_edges(_at_least(luma, 16)))
+        noise.append(_noise(_at_least(luma[: rows + 2], 3)))
+        down.append(_left(luma[1 : rows + 1] - luma[:-1][:rows]).mean(1))
+        across.append(_left(luma[:rows, 1:] - luma[:rows, :-1]).sum(0))
+    coarse, square, cells = (sum(each) for each in zip(*edges, strict=True))
+    left = torch.cat(down), torch.stack(across).sum(0) / frame.shape[-2]
+    return Texture(torch.stack([coarse, square]) / cells, torch.cat(noise), *(_SATURATED * (1 - each) for each in left))
+
+
+def _strips(frame: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Yield (luma, rows): all `rows` of each strip, and below them as many of the next one as something reaches.
+
+    With a gradient there is one strip: each would add up a gradient of the whole frame.
+    """
+    height, width = frame.shape[-2:]
+    rows = max(BLOCK, IN_CACHE // width // BLOCK * BLOCK)
+    count = 1 if frame.requires_grad else max(1, height // rows)
+    for top in range(0, rows * count, rows):
+        last = top == rows * (count - 1)
+        some = frame[..., top : height if last else top + rows + _REACH, :]
+        yield to_luma(some) if some.dtype == torch.uint8 else some, height - top if last else rows
+
+
+def _edges(luma: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Return sums over the cells of luma (h, w): of coarse · fine squared gradient, of coarse², and how many cells.
+
+    The fine gradient is that of the frame blurred by one pixel, averaged over the cells of 4 × 4 of the coarse one.
+    """
+    fine = _pooled(_squared_gradient(_smoothed(luma)))[2:, 2:]
+    coarse = _squared_gradient(_pooled(luma), 2)  # two cells on are four pixels
+    fine, coarse = fine[: coarse.shape[0], : coarse.shape[1]], coarse[: fine.shape[0], : fine.shape[1]]
+    unit = 4 * 16**3
+    return (coarse * fine).sum() / unit**2, coarse.square().sum() / unit**2, coarse.numel()
+
+
+def _noise(luma: Tensor) -> Tensor:
+    """Return the mean absolute response of blocks (blocks,) to Immerkær's mask, which no edge or slope excites."""
+    x = (luma[2:] + luma[:-2]).sub_(luma[1:-1], alpha=2)
+    x = (x[:, 2:] + x[:, :-2]).sub_(x[:, 1:-1], alpha=2)
+    blocks = _block_means(_block_means(rounded(x, _FLATTEST)).T).T
+    return (math.pi / 2) ** 0.5 / 6 * (blocks.flatten() - _FLATTEST)
+
+
+def _block_means(x: Tensor) -> Tensor:
+    """(h, w) → (⌈h/16⌉, w): means of each 16 rows, and of what is left; much faster than the library's pooling."""
+    whole = x.shape[0] // BLOCK * BLOCK
+    means = x[:whole].unflatten(0, (-1, BLOCK)).mean(1)
+    return means if whole == x.shape[0] else torch.cat([means, x[whole:].mean(0, keepdim=True)])
+
+
+def _left(change: Tensor) -> Tensor:
+    """Return 1 − s/a of a change, where s/(1 + |change|/a) is how much it counts, a being `_SATURATED`.
+
+    So the step s = |change|/(1 + |change|/a) is a − a/(1 + |change|/a), and takes fewer passes. |change| is rounded off
+    near zero.
+    """
+    size = rounded(change, _STEP)  # |change| + _STEP
+    return torch.add(size.new_tensor(1 - _STEP / _SATURATED), size, alpha=1 / _SATURATED).reciprocal_()
+
+
+def _smoothed(luma: Tensor) -> Tensor:
+    """(h, w) → (h − 2, w − 2): 16 times the binomial blur (1 2 1)/4 both ways, a Gaussian of σ = 0.7 pixels."""
+    x = (luma[2:] + luma[:-2]).add_(luma[1:-1], alpha=2)
+    return (x[:, 2:] + x[:, :-2]).add_(x[:, 1:-1], alpha=2)
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """Return sums over cells of 4 × 4 that begin at every second pixel: a crop by one pixel hardly changes them."""
+    x = x[:-1:2] + x[1::2]  # much faster than the library's pooling of single channels
+    x = x[:, :-1:2] + x[:, 1::2]
+    x = x[1:] + x[:-1]
+    return x[:, 1:] + x[:, :-1]
+
+
+def _squared_gradient(luma: Tensor, step: int = 1) -> Tensor:
+    """|∇|² (h − 2·step, w − 2·step) by central differences over `step` to both sides, as if it were one; times 4."""
+    inner = slice(step, -step)
+    across = luma[inner, 2 * step :] - luma[inner, : -2 * step]
+    down = luma[2 * step :, inner] - luma[: -2 * step, inner]
+    return across.square().addcmul_(down, down)
+
+
+def _at_least(luma: Tensor, side: int) -> Tensor:
+    """Repeats the border of a tiny frame until it is `side` wide and high."""
+    height, width = luma.shape
+    if height >= side and width >= side:
+        return luma
+    return pad(luma[None], (0, max(0, side - width), 0, max(0, side - height)), mode="replicate")[0]
