@@ -71,10 +71,8 @@ class ContentKey:
 
     def known(self, *parts: Tensor | float | int | str) -> str | None:
         """Return ``tensor_key(*parts)`` if it was made already, and no tensor was changed since."""
-        versions = _versions(parts)
-        return (
-            self._known[1] if self._known is not None and None not in versions and self._known[0] == versions else None
-        )
+        versions, known = _versions(parts), self._known
+        return known[1] if known is not None and None not in versions and known[0] == versions else None
 
 
 def _versions(parts: Sequence[object]) -> tuple[int | None, ...]:

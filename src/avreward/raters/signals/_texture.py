@@ -43,9 +43,9 @@ class Texture:
 class Frames:
     """Single frames, spread evenly over the clip.
 
-    `detail` is native scale, a central window of at most 1024 × 1024: luma, float (n, height, width), or what takes less
-    memory, RGB in 8 bits, (n, 3, height, width). `colour` (n, 3, h, w) is the whole frames, float RGB, the longer side
-    at most 160. Values 0 … 1.
+    `detail` is a central window of at most 1024 × 1024 at native scale: luma, float (n, height, width), or RGB in 8
+    bits, (n, 3, height, width), which takes less memory. `colour` (n, 3, h, w) is the whole frames, float RGB, the
+    longer side at most 160.
     """
 
     detail: Tensor
