@@ -20,7 +20,7 @@ from avreward.media._encode import save
 from avreward.media._file_tracks import FileAudio, FileVideo, SharedAudio
 from avreward.media._index import MediaIndex
 from avreward.media._isolated.decoding import read_index
-from avreward.media._keys import LazyKeys, text_key
+from avreward.media._keys.tensors import LazyKeys, text_key
 from avreward.media._tracks import AudioTrack, VideoTrack, tensor_audio, tensor_video
 from avreward.media._video.shared import SharedVideo
 from avreward.media.resampling import check_resampler

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from media_files import frames, remux, repacked, tones, write
 
 from avreward.clip import Clip
-from avreward.media import _keys as keys
-from avreward.media._keys import SameTensor, tensor_key
+from avreward.media._keys import files as keys
+from avreward.media._keys import tensors
+from avreward.media._keys.tensors import SameTensor, tensor_key
 
 WAVE = torch.from_numpy(tones(1.0, 16000, 1))
 
@@ -141,7 +142,7 @@ def test_tensor_keys_cover_values_shape_and_type(shape: list[int], dtype: torch.
 def test_a_tensor_in_pieces_has_the_key_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     tensor = torch.rand(1000).view(10, 100).T
     key = tensor_key(tensor)
-    monkeypatch.setattr(keys, "_PIECE", 7)
+    monkeypatch.setattr(tensors, "_PIECE", 7)
     assert tensor_key(tensor.contiguous()) == key
 
 

@@ -10,8 +10,8 @@ import torch
 from media_files import frames, tones, write
 
 from avreward import Clip, load_rater
-from avreward.media import _keys as keys
-from avreward.media._late_keys import LateKey
+from avreward.media._keys import files, tensors
+from avreward.media._keys.late import LateKey
 
 WAVE = torch.from_numpy(tones(1.0, 16000, 1))
 
@@ -30,7 +30,7 @@ def late(clip: Clip, track: str = "video") -> LateKey:
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was hashed as a whole: files, and tensors of more than the values that are looked at."""
     found: list[object] = []
-    file, tensor = keys.hash_packets, keys.tensor_key
+    file, tensor = files.hash_packets, tensors.tensor_key
 
     def hash_packets(index: object) -> dict[str, str]:
         found.append(index)
@@ -40,8 +40,8 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         found.extend(part for part in parts if isinstance(part, torch.Tensor) and part.numel() > 1000)
         return tensor(*parts)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(keys, "hash_packets", hash_packets)
-    monkeypatch.setattr(keys, "tensor_key", tensor_key)
+    monkeypatch.setattr(files, "hash_packets", hash_packets)
+    monkeypatch.setattr(tensors, "tensor_key", tensor_key)
     return found
 
 

@@ -24,8 +24,8 @@ from avreward.media._isolated.decoding import (
     decode_views,
     file_keys,
 )
-from avreward.media._keys import tensor_key
-from avreward.media._late_keys import LateKey
+from avreward.media._keys.late import LateKey
+from avreward.media._keys.tensors import tensor_key
 from avreward.media._video.to_rgb import Orientation
 from avreward.media._waveform import decode_audio, decode_spans
 from avreward.media.sampling import FramePlan

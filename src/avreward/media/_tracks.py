@@ -15,8 +15,8 @@ from torch import Tensor
 
 from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media._checks import check_audio, check_times, check_video
-from avreward.media._keys import ContentKey, graph_key
-from avreward.media._late_keys import late_tensor_key
+from avreward.media._keys.late import late_tensor_key
+from avreward.media._keys.tensors import ContentKey, graph_key
 from avreward.media._resize import resize
 from avreward.media.resampling import mixed, remix, resample
 from avreward.media.sampling import FramePlan, interval

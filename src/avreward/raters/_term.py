@@ -17,7 +17,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described
-from avreward.media._keys import tensor_key
+from avreward.media._keys.tensors import tensor_key
 from avreward.raters.clip_rater import ClipRater
 from avreward.raters.scores import Dimension
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, Described, MediaError, unknown_name
-from avreward.media._late_keys import LateKey
+from avreward.media._keys.late import LateKey
 from avreward.raters.base import Rater, Sample, Track, Work
 from avreward.raters.lmm._template import has_text, why_no_text
 from avreward.raters.scores import Scores

@@ -14,9 +14,10 @@ from toy_raters import Toy
 
 from avreward.clip import Clip
 from avreward.errors import MediaError
-from avreward.media import AllFrames, FramePlan, Spread, _keys
+from avreward.media import AllFrames, FramePlan, Spread
 from avreward.media._container import FileStamp
 from avreward.media._isolated.workers import DecoderDied, Workers, active, isolated, isolated_for
+from avreward.media._keys import files
 from avreward.scoring import Store, score_files
 
 
@@ -47,7 +48,7 @@ def wav(path: Path, seconds: float = 0.2) -> Path:
 
 
 def everything(path: Path) -> list[object]:
-    _keys._known.clear()
+    files._known.clear()
     clip = Clip.open(path)
     shared = clip.decoded_once(lambda: [FramePlan(Spread(2))])
     rule = lambda times: torch.arange(2)  # noqa: E731  # which no other process can import
@@ -132,8 +133,8 @@ def test_a_run_goes_on_and_remembers(isolating: Workers, tmp_path: Path) -> None
 
 
 def test_many_files_are_isolated_unless_somebody_says_no() -> None:
-    for files, isolate, expected in (([1] * 101, None, True), ([1] * 100, None, False), ([1] * 101, False, False)):
-        with isolated_for(files, isolate):
+    for listed, isolate, expected in (([1] * 101, None, True), ([1] * 100, None, False), ([1] * 101, False, False)):
+        with isolated_for(listed, isolate):
             assert (active() is not None) is expected
     assert active() is None
 

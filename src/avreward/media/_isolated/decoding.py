@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avreward.media import _index, _keys, _waveform
+from avreward.media import _index, _waveform
 from avreward.media._container import FileStamp, Limits
 from avreward.media._index import MediaIndex
 from avreward.media._isolated.workers import active
+from avreward.media._keys import files
 from avreward.media._video import decode
 from avreward.media._video.chosen import ChosenFrames
 from avreward.media._video.decode import as_view, chosen_frames
@@ -29,8 +30,8 @@ def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
 
 
 def file_keys(index: MediaIndex) -> dict[str, str]:
-    """Return the keys of a file's tracks: see `avreward.media._keys.file_keys`."""
-    return _keys.file_keys(index, _keys.hash_packets if active() is None else _hashed)
+    """Return the keys of a file's tracks: see `avreward.media._keys.files.file_keys`."""
+    return files.file_keys(index, files.hash_packets if active() is None else _hashed)
 
 
 def decode_orientation(index: MediaIndex) -> Orientation:

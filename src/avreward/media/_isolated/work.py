@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from avreward.media import _index, _keys, _waveform
+from avreward.media import _index, _waveform
 from avreward.media._container import FileStamp, Limits
 from avreward.media._index import MediaIndex
 from avreward.media._isolated.messages import Message
+from avreward.media._keys import files
 from avreward.media._video import decode
 from avreward.media.sampling import FramePlan
 
@@ -17,7 +18,7 @@ def _read_index(stamp: FileStamp, limits: Limits) -> Iterator[Message]:
 
 
 def _keys_of(index: MediaIndex) -> Iterator[Message]:
-    yield Message("value", _keys.hash_packets(index))
+    yield Message("value", files.hash_packets(index))
 
 
 def _orientation(index: MediaIndex) -> Iterator[Message]:

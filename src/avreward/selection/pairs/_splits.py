@@ -56,7 +56,7 @@ def _remuxes_joined(pool: CandidateTable, code: NDArray[np.int64]) -> NDArray[np
     """
     from pyarrow import compute
 
-    from avreward.media._keys import packets_key
+    from avreward.media._keys.files import packets_key
 
     names = pool.table.column("clip").cast("string").combine_chunks()
     endings = compute.utf8_lower(compute.replace_substring_regex(names, r"^.*\.", "")).dictionary_encode().indices

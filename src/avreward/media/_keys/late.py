@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import TensorWeakRef
 
-from avreward.media._keys import ContentKey, tensor_key, version_of
+from avreward.media._keys.tensors import ContentKey, tensor_key, version_of
 
 _SAMPLES = 256  # values of a tensor that are looked at
 _STRIDES = (7919, 6007, 4001, 2003, 1009)  # primes, so that the values lie all over it

@@ -1,0 +1,1 @@
+"""Keys of content: equal keys mean equal content."""
