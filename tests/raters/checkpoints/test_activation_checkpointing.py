@@ -19,6 +19,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from avreward import Clip
 from avreward.errors import ArgumentError
 from avreward.raters.checkpoints._activation_checkpointing import Checkpointing, _offloaded, checkpointed, layers_of
+from avreward.raters.checkpoints._shelf import _BLOCK
 from avreward.raters.lmm.rater import LmmRater
 
 WAYS: tuple[Checkpointing, ...] = (False, True, "selective", "offload")
@@ -150,7 +151,8 @@ def saved(rater: LmmRater, clips: list[Clip]) -> int:
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
+            on_shelf = storage.nbytes() == _BLOCK  # side by side with others, and most of it is not in use
+            kept[(tensor if on_shelf else storage).data_ptr()] = tensor.nbytes if on_shelf else storage.nbytes()
         alive.append(tensor)  # or a later one could lie at the same place
         return tensor
 
@@ -367,8 +369,37 @@ def test_several_threads_with_gradients() -> None:
 
 
 def test_encoders_are_checkpointed_too() -> None:
-    """SigLIP, BEATs and the connector: every layer that costs memory is one of those found."""
+    """SigLIP, BEATs and the connector: every layer that costs memory is one of those found, or within a method."""
     from tiny_agav_rater import random_network, tiny_config
 
     names = {type(layer).__name__ for layer in layers_of(random_network(tiny_config(64)))}
-    assert names == {"SiglipEncoderLayer", "_BeatsLayer", "_StcBottleneck", "Qwen2DecoderLayer"}
+    expected = {"SiglipEncoderLayer", "_BeatsLayer", "_StcBottleneck", "Qwen2DecoderLayer", "AgavNetwork"}
+    assert names == expected
+
+
+@pytest.mark.parametrize("way", [True, "selective"])
+@pytest.mark.parametrize("frames", [2, 5, 6])  # of 5 the last is not used
+def test_pairs_of_frames_are_computed_again_together(way: Checkpointing, frames: int) -> None:
+    """Their layers run once more for the gradient, not once more for each layer that holds them."""
+    from tiny_agav_rater import random_network, tiny_config
+
+    network = random_network(tiny_config(64))
+    side = network.vision.config.image_size
+    pixels = noise(frames, 3, side, side).requires_grad_()
+    expected = network.encode_video(pixels)
+    whole = network.encode_pairs(pixels)  # all frames at once
+    torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-5)
+    weights = torch.randn_like(expected)
+    (plain,) = torch.autograd.grad((expected * weights).sum(), pixels)
+    counted = CountOps()
+    with counted:
+        with checkpointed(network, way):
+            found = network.encode_video(pixels)
+        gradients = [torch.autograd.grad((found * weights).sum(), pixels, retain_graph=True)[0] for _ in range(2)]
+    for gradient in gradients:
+        torch.testing.assert_close(gradient, plain, rtol=0, atol=0)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    runs = frames // 2 * (network.config.vision_layer % (len(network.vision.encoder.layers) + 1))
+    attentions = counted.calls["aten::_scaled_dot_product_flash_attention_for_cpu"]
+    assert attentions == runs * (1 if way == "selective" else 3)
+    assert "encode_pairs" not in vars(network)

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from avreward.errors import ArgumentError
+from avreward.raters.encoders._gated_attention import by_position
 from avreward.raters.encoders.beats import Beats, BeatsConfig, held_name
 
 TINY = BeatsConfig(
@@ -80,7 +81,7 @@ def test_the_original(golden) -> None:
     for name in parts.keys() & tensors.keys():  # they locate an error
         golden.check(seen[name], tensors[name], "forward")
     if "rel_pos_bias_item0_row0_and_mid" in tensors:
-        bias = network.encoder.layers[0].self_attn.position_bias(out.shape[1])
+        bias = by_position(network.encoder.layers[0].self_attn.by_distance(out.shape[1]))
         golden.check(bias[:, [0, out.shape[1] // 2]], tensors["rel_pos_bias_item0_row0_and_mid"], "forward")
     golden.check(out, tensors["features"], "forward")
 
@@ -106,7 +107,7 @@ def test_positions_are_wavlms(buckets: int, most: int) -> None:
     theirs = WavLMAttention(16, 2, num_buckets=buckets, max_distance=most)
     ours = beats(replace(TINY, buckets=buckets, max_distance=most)).encoder.layers[0].self_attn
     theirs.rel_attn_embed.weight = ours.relative_attention_bias.weight
-    assert torch.equal(ours.position_bias(1496), theirs.compute_bias(1496, 1496))
+    assert torch.equal(by_position(ours.by_distance(1496)), theirs.compute_bias(1496, 1496))
 
 
 # ---- checkpoints

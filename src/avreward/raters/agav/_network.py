@@ -83,6 +83,9 @@ class AgavNetwork(nn.Module):
         attn_implementation: of SigLIP and Qwen2, such as ``"sdpa"`` (see `transformers`).
     """
 
+    worth_checkpointing = "encode_pairs"
+    rows_at_once = 2
+
     def __init__(self, config: AgavConfig, attn_implementation: str = "sdpa") -> None:
         super().__init__()
         with extra("lmm"):
@@ -111,6 +114,13 @@ class AgavNetwork(nn.Module):
         Args:
             pixels: float (frames, 3, side, side), (level − 0.5)/0.5 with levels in [0, 1]; the side is that of SigLIP.
         """
+        # tokens of two frames that follow one another depend on no others; fewer at once stay in a CPU's cache
+        pairs = max(pixels.shape[0] // 2 * 2, 1)
+        at_once = self.rows_at_once if pixels.device.type == "cpu" else pairs
+        return torch.cat([self.encode_pairs(some) for some in pixels[:pairs].split(at_once)])
+
+    def encode_pairs(self, pixels: Tensor) -> Tensor:
+        """Return the tokens of frames, two and two; see `encode_video`."""
         return self.connector(self.vision_features(pixels)[None])[0]
 
     def encode_audio(self, fbank: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -21,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from avreward.errors import ArgumentError
+from avreward.raters.checkpoints._shelf import Shelf, Shelved
 
 Checkpointing = bool | Literal["selective", "offload"]
 
@@ -36,6 +38,7 @@ _ATTENTION = frozenset(
 )
 _lock = threading.Lock()
 _users: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # how often each layer is checkpointed now
+_within: ContextVar[bool] = ContextVar("within", default=False)  # a layer that is computed again as a whole
 
 
 def checked(value: object) -> Checkpointing:
@@ -61,9 +64,10 @@ def checkpointed(module: nn.Module, on: Checkpointing = True) -> Iterator[None]:
             and computes nothing again.
     """
     layers = list(layers_of(module)) if on in (True, "selective") else []
+    shelf = Shelf()
     with _lock:
         for layer in layers:
-            _enter(layer, on == "selective")
+            _enter(layer, on == "selective", shelf)
     try:
         with _offloaded(module) if on == "offload" else nullcontext():
             yield
@@ -74,7 +78,12 @@ def checkpointed(module: nn.Module, on: Checkpointing = True) -> Iterator[None]:
 
 
 def layers_of(module: nn.Module) -> Iterator[nn.Module]:
-    """Return the layers of `transformers` and of this package that support checkpointing."""
+    """Return the layers of `transformers` and of this package that support checkpointing.
+
+    A module of this package says so by an attribute ``worth_checkpointing``: True, or the name of a method that
+    computes rows apart from one another, `rows_at_once` of them at a time. Layers within that method are not
+    checkpointed themselves.
+    """
     marked = sys.modules.get("transformers.modeling_layers")  # without it no module is of its classes
     theirs = () if marked is None else marked.GradientCheckpointingLayer
     return (
@@ -82,10 +91,14 @@ def layers_of(module: nn.Module) -> Iterator[nn.Module]:
     )
 
 
-def _enter(layer: nn.Module, selective: bool) -> None:
+def _enter(layer: nn.Module, selective: bool, shelf: Shelf) -> None:
     _users[layer] = _users.get(layer, 0) + 1
     if _users[layer] == 1:
-        layer.forward = partial(_forward, layer.forward, selective)
+        name, keep = _method(layer), _Keeping(shelf) if selective else None
+        if name == "forward":
+            setattr(layer, name, partial(_forward, getattr(layer, name), keep, shelf))
+        else:
+            setattr(layer, name, partial(_apart, getattr(layer, name), keep, cast(int, layer.rows_at_once)))
 
 
 def _leave(layer: nn.Module) -> None:
@@ -93,37 +106,69 @@ def _leave(layer: nn.Module) -> None:
     if _users[layer]:
         return
     del _users[layer]
-    plain = layer.forward.args[0]  # type: ignore[attr-defined]
-    del layer.forward
-    if plain != layer.forward:  # replaced by accelerate's hooks, for example
-        layer.forward = plain
+    name = _method(layer)
+    plain = getattr(layer, name).args[0]
+    delattr(layer, name)
+    if plain != getattr(layer, name):  # replaced by accelerate's hooks, for example
+        setattr(layer, name, plain)
 
 
-def _forward(forward: Callable[..., Any], selective: bool, *args: Any, **kwargs: Any) -> Any:
-    if not torch.is_grad_enabled():
+def _method(layer: nn.Module) -> str:
+    name = getattr(layer, "worth_checkpointing", True)
+    return name if isinstance(name, str) else "forward"
+
+
+def _forward(forward: Callable[..., Any], keep: _Keeping | None, shelf: Shelf, *args: Any, **kwargs: Any) -> Any:
+    if not torch.is_grad_enabled() or _within.get():
         return forward(*args, **kwargs)
-    if not selective:
+    if args and isinstance(args[0], Tensor) and args[0].requires_grad:
+        args = (Shelved.apply(args[0], shelf), *args[1:])
+    return _again(forward, keep, *args, **kwargs)
+
+
+def _apart(work: Callable[[Tensor], Tensor], keep: _Keeping | None, at_once: int, rows: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():
+        return work(rows)
+
+    def whole(some: Tensor) -> Tensor:
+        token = _within.set(True)
+        try:
+            return work(some)
+        finally:
+            _within.reset(token)
+
+    return torch.cat([_again(whole, keep, some) for some in rows.split(at_once)])
+
+
+def _again(forward: Callable[..., Any], keep: _Keeping | None, *args: Any, **kwargs: Any) -> Any:
+    """Return ``forward(*args, **kwargs)``, which the backward pass computes again."""
+    if keep is None:
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, context_fn=_keeping_attention, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, context_fn=keep, **kwargs)
 
 
-def _keeping_attention() -> tuple[TorchDispatchMode, TorchDispatchMode]:
-    """Return the contexts of a layer's forward pass and of each time that it runs again."""
-    kept: list[tuple[Any, ...]] = []
-    return _Keep(kept), _Reuse(kept)
+class _Keeping:
+    """Returns the contexts of a layer's forward pass and of each time that it runs again."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+
+    def __call__(self) -> tuple[TorchDispatchMode, TorchDispatchMode]:
+        kept: list[tuple[Any, ...]] = []
+        return _Keep(kept, self.shelf), _Reuse(kept)
 
 
 class _Keep(TorchDispatchMode):
     """Keeps what attention returns."""
 
-    def __init__(self, kept: list[tuple[Any, ...]]) -> None:
+    def __init__(self, kept: list[tuple[Any, ...]], shelf: Shelf) -> None:
         super().__init__()
-        self.kept = kept
+        self.kept, self.shelf = kept, shelf
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         if func in _ATTENTION:
-            self.kept.append(_aliases(out))
+            self.kept.append(tuple(self.shelf.put(each) if isinstance(each, Tensor) else each for each in out))
         return out
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from avreward._extras import extra
 from avreward.errors import ArgumentError
 from avreward.media._precision import widened
+from avreward.raters.encoders._gated_attention import gated_attention
 
 with extra("lmm"):
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -119,9 +120,9 @@ class _BeatsEncoder(nn.Module):
 
     def forward(self, x: Tensor, gradient_ratio: float) -> Tensor:
         x = self.layer_norm(x + self.pos_conv(x))
-        bias = cast(_BeatsLayer, self.layers[0]).self_attn.position_bias(x.shape[1])
+        by_distance = cast(_BeatsLayer, self.layers[0]).self_attn.by_distance(x.shape[1])
         for layer in self.layers:
-            x = layer(_ScaledGradient.apply(x, gradient_ratio), bias)
+            x = layer(_ScaledGradient.apply(x, gradient_ratio), by_distance)
         return x
 
 
@@ -154,8 +155,8 @@ class _BeatsLayer(GradientCheckpointingLayer):
         self.fc2 = nn.Linear(config.ffn, config.width)
         self.final_layer_norm = nn.LayerNorm(config.width)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        x = self.self_attn_layer_norm(self.alpha * x + self.self_attn(x, bias))
+    def forward(self, x: Tensor, by_distance: Tensor) -> Tensor:
+        x = self.self_attn_layer_norm(self.alpha * x + self.self_attn(x, by_distance))
         return self.final_layer_norm(self.alpha * x + self.fc2(F.gelu(self.fc1(x))))
 
 
@@ -174,23 +175,22 @@ class _BeatsAttention(nn.Module):
         if holds_table:
             self.relative_attention_bias = nn.Embedding(config.buckets, config.heads)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, x: Tensor, by_distance: Tensor) -> Tensor:
         query, key, value = (
             project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (b, heads, tokens, width // heads)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         gates = self.grep_linear(query).unflatten(-1, (2, 4)).sum(-1).sigmoid()  # (b, heads, tokens, 2)
         first, second = gates[..., :1], gates[..., 1:]
-        gated = (first * (second * self.grep_a - 1) + 2) * bias  # (b, heads, tokens, tokens)
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=gated)
+        gate = first * (second * self.grep_a - 1) + 2
+        out = gated_attention(query, key, value, gate, by_distance)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
-    def position_bias(self, tokens: int) -> Tensor:
-        """Return the bias before gating, (heads, tokens of the query, tokens of the key)."""
+    def by_distance(self, tokens: int) -> Tensor:
+        """Return the bias before gating, (heads, 2·tokens − 1), for keys 1 − tokens, …, tokens − 1 after the query."""
         table = self.relative_attention_bias
-        distances = torch.arange(1 - tokens, tokens, device=table.weight.device)  # key minus query
-        by_distance = table(_bucket(distances, table.num_embeddings, self.max_distance)).T  # (heads, 2·tokens − 1)
-        return by_distance.unfold(-1, tokens, 1).flip(-2)  # the distances of the first query start at 0
+        distances = torch.arange(1 - tokens, tokens, device=table.weight.device)
+        return table(_bucket(distances, table.num_embeddings, self.max_distance)).T.contiguous()
 
 
 def _bucket(distances: Tensor, buckets: int, most: int) -> Tensor:
