@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Self, cast
 from weakref import WeakKeyDictionary
@@ -22,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from avreward.errors import ArgumentError
+from avreward.raters.checkpoints._rerun import Rerun, Unsuitable, can_rerun
 from avreward.raters.checkpoints._shelf import Shelf, Shelved
 
 Checkpointing = bool | Literal["selective", "offload"]
@@ -36,6 +38,8 @@ _ATTENTION = frozenset(
     )
     if hasattr(torch.ops.aten, name)
 )
+_MLP = frozenset(("gate_proj", "up_proj", "down_proj", "act_fn"))
+_TOKENS = 512
 _lock = threading.Lock()
 _users: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # how often each layer is checkpointed now
 _within: ContextVar[bool] = ContextVar("within", default=False)  # a layer that is computed again as a whole
@@ -94,11 +98,9 @@ def layers_of(module: nn.Module) -> Iterator[nn.Module]:
 def _enter(layer: nn.Module, selective: bool, shelf: Shelf) -> None:
     _users[layer] = _users.get(layer, 0) + 1
     if _users[layer] == 1:
-        name, keep = _method(layer), _Keeping(shelf) if selective else None
-        if name == "forward":
-            setattr(layer, name, partial(_forward, getattr(layer, name), keep, shelf))
-        else:
-            setattr(layer, name, partial(_apart, getattr(layer, name), keep, cast(int, layer.rows_at_once)))
+        name, way = _method(layer), _Way(layer, shelf, selective)
+        work = _in_pieces if _is_mlp(layer) else _forward if name == "forward" else _apart
+        setattr(layer, name, partial(work, getattr(layer, name), way))
 
 
 def _leave(layer: nn.Module) -> None:
@@ -118,15 +120,67 @@ def _method(layer: nn.Module) -> str:
     return name if isinstance(name, str) else "forward"
 
 
-def _forward(forward: Callable[..., Any], keep: _Keeping | None, shelf: Shelf, *args: Any, **kwargs: Any) -> Any:
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """How a layer is computed again; called, it returns the contexts of the first and of each further time."""
+
+    layer: nn.Module
+    shelf: Shelf
+    selective: bool
+
+    def __call__(self) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+        if not self.selective:
+            return nullcontext(), nullcontext()
+        kept: list[tuple[Any, ...]] = []
+        return _Keep(kept, self.shelf), _Reuse(kept)
+
+    def run(self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return ``forward(*args, **kwargs)``, which the backward pass computes again."""
+        forward = partial(self._pieced, forward)
+        frozen = not self.layer.training and not any(weight.requires_grad for weight in self.layer.parameters())
+        if frozen and can_rerun(args, kwargs):
+            with suppress(Unsuitable):
+                return Rerun.apply(args[0], forward, self(), args[1:], kwargs)
+        return checkpoint(forward, *args, use_reentrant=False, context_fn=self, **kwargs)
+
+    def _pieced(self, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return ``forward(*args, **kwargs)`` with its MLP in pieces, the first time and each further one."""
+        parts = [part for part in self.layer.children() if _is_mlp(part)]
+        with _lock:
+            for part in parts:
+                _enter(part, self.selective, self.shelf)
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            with _lock:
+                for part in parts:
+                    _leave(part)
+
+
+def _forward(forward: Callable[..., Any], way: _Way, *args: Any, **kwargs: Any) -> Any:
     if not torch.is_grad_enabled() or _within.get():
         return forward(*args, **kwargs)
     if args and isinstance(args[0], Tensor) and args[0].requires_grad:
-        args = (Shelved.apply(args[0], shelf), *args[1:])
-    return _again(forward, keep, *args, **kwargs)
+        args = (Shelved.apply(args[0], way.shelf), *args[1:])
+    return way.run(forward, args, kwargs)
 
 
-def _apart(work: Callable[[Tensor], Tensor], keep: _Keeping | None, at_once: int, rows: Tensor) -> Tensor:
+def _in_pieces(forward: Callable[[Tensor], Tensor], _: _Way, tokens: Tensor) -> Tensor:
+    """Return `forward(tokens)`, computed some tokens at a time.
+
+    What is kept of all at once is large, and leaves large gaps in a CPU's memory.
+    """
+    if tokens.device.type != "cpu" or not torch.is_grad_enabled():
+        return forward(tokens)
+    return torch.cat([forward(some) for some in tokens.split(_TOKENS, -2)], -2)
+
+
+def _is_mlp(module: nn.Module) -> bool:
+    """Whether it is a gated MLP of `transformers`: it sees one token at a time."""
+    return {"gate_proj", "up_proj", "down_proj"} <= dict(module.named_children()).keys() <= _MLP
+
+
+def _apart(work: Callable[[Tensor], Tensor], way: _Way, rows: Tensor) -> Tensor:
     if not torch.is_grad_enabled():
         return work(rows)
 
@@ -137,25 +191,8 @@ def _apart(work: Callable[[Tensor], Tensor], keep: _Keeping | None, at_once: int
         finally:
             _within.reset(token)
 
-    return torch.cat([_again(whole, keep, some) for some in rows.split(at_once)])
-
-
-def _again(forward: Callable[..., Any], keep: _Keeping | None, *args: Any, **kwargs: Any) -> Any:
-    """Return ``forward(*args, **kwargs)``, which the backward pass computes again."""
-    if keep is None:
-        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, context_fn=keep, **kwargs)
-
-
-class _Keeping:
-    """Returns the contexts of a layer's forward pass and of each time that it runs again."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-
-    def __call__(self) -> tuple[TorchDispatchMode, TorchDispatchMode]:
-        kept: list[tuple[Any, ...]] = []
-        return _Keep(kept, self.shelf), _Reuse(kept)
+    at_once = cast(int, way.layer.rows_at_once)
+    return torch.cat([way.run(whole, (some,), {}) for some in rows.split(at_once)])
 
 
 class _Keep(TorchDispatchMode):
