@@ -305,9 +305,9 @@ class Clip:
     def work_key(self, track: str) -> Hashable:
         """Return the key under which computations on a track ("video", "audio", "prompt") are cached.
 
-        Those of tracks with equal `keys` are equal; they are hashed as a whole only where two look alike. That of a
-        tensor with a gradient equals itself alone: if clips of equal values shared one computation, all but one would
-        lose their gradients.
+        Those of tracks with equal `keys` are equal, as long as the files and tensors are there: tracks are hashed as a
+        whole only where two look alike. That of a tensor with a gradient equals itself alone: if clips of equal values
+        shared one computation, all but one would lose their gradients.
         """
         source = self._tracks().get(track)
         return source.work_key if source is not None else self.keys[track]

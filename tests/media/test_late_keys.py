@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from media_files import frames, tones, write
 
 from avreward import Clip, load_rater
+from avreward.media._index import MediaIndex
 from avreward.media._keys import files, tensors
+from avreward.media._keys import late as late_keys
 from avreward.media._keys.late import LateKey
 
 WAVE = torch.from_numpy(tones(1.0, 16000, 1))
@@ -98,7 +102,7 @@ def test_a_tensor_that_is_gone_or_changed_equals_what_it_was_compared_with_alone
     video = frames(6).clone()
     known, unknown = late(clip_of(video)), late(clip_of(video))
     assert known == late(clip_of(video.clone()))  # it was hashed by this
-    video[0, 0, 0, 1] += 0.25  # not among the values that are looked at
+    video[0, 0, 0, 1] += 0.25
     now = late(clip_of(video))
     assert now not in (known, unknown)
     before = frames(6).clone()
@@ -115,3 +119,37 @@ def test_a_damaged_look_alike_has_its_own_error(tmp_path: Path) -> None:
     scores = load_rater("signals")([good, gone])
     assert scores.present[:, 0].tolist() == [True, False]
     assert "no such file" in scores.reasons[1]["audio_quality"]
+
+
+def test_memory_that_numpy_shares_is_hashed_at_once() -> None:
+    """Torch does not count the changes that NumPy makes: what a key stands for must not follow them."""
+    buffer = np.zeros((1, 16_000), np.float32)
+    before = Clip(audio=torch.from_numpy(buffer), sample_rate=16000)
+    key = late(before, "audio")
+    buffer[0, 1] = 0.5
+    after = Clip(audio=torch.from_numpy(buffer), sample_rate=16000)
+    assert hash(late(after, "audio")) == hash(key)  # looks alike
+    assert late(after, "audio") != key
+    assert key == late(Clip(audio=torch.zeros(1, 16_000), sample_rate=16000), "audio")
+
+
+def test_the_key_of_a_file_outlives_its_track(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", 12, sound="aac")
+    copy = shutil.copy(path, tmp_path / "b.mp4")
+    keys = [late(Clip.open(path), track) for track in ("video", "audio")]
+    assert not any(isinstance(held, MediaIndex) for held in gc.get_referents(*(key._key for key in keys)))
+    assert keys == [late(Clip.open(copy), track) for track in ("video", "audio")]  # read again
+    unknown = late(Clip.open(path))
+    path.unlink()
+    assert unknown != late(Clip.open(copy))  # it can't be known any more
+    assert keys[0] == late(Clip.open(copy))  # it was
+
+
+def test_the_values_that_are_looked_at_lie_all_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shape in ((1, 2**20), (2, 6007 * 50), (24, 3, 48, 64), (1, 1, 1, 1)):
+        seen: list[torch.Tensor] = []
+        monkeypatch.setattr(late_keys, "tensor_key", lambda part, *_, seen=seen: seen.append(part) or "")
+        tensor = torch.arange(float(np.prod(shape)), dtype=torch.float64).reshape(shape)
+        late_keys._glance(tensor)
+        counts = torch.histc(seen[0], 16, 0, tensor.numel())
+        assert tensor.numel() == 1 or float(counts.min()) > 10

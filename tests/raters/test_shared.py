@@ -4,6 +4,7 @@ import time
 import pytest
 import torch
 
+from avreward.media._keys.late import LateKey
 from avreward.raters.shared import Shared
 
 
@@ -82,3 +83,48 @@ def test_a_failure_after_its_eviction_leaves_the_newer_value():
     with pytest.raises(ZeroDivisionError):
         shared.get("a", fails)
     assert shared.get("a", lambda: 3) == 2
+
+
+def test_who_waited_for_what_failed_computes_it():
+    shared, started, go = Shared(4), threading.Event(), threading.Event()
+
+    def fails():
+        started.set()
+        go.wait(10)
+        raise ZeroDivisionError
+
+    def ask():
+        with pytest.raises(ZeroDivisionError):
+            shared.get("a", fails)
+
+    found: list[object] = []
+    first = threading.Thread(target=ask)
+    second = threading.Thread(target=lambda: found.append(shared.get("a", lambda: "own")))
+    first.start()
+    started.wait(10)
+    second.start()
+    time.sleep(0.05)  # it waits
+    go.set()
+    first.join()
+    second.join()
+    assert found == ["own"]
+
+
+def test_keys_that_look_alike_are_compared_while_others_go_on():
+    comparing, go = threading.Event(), threading.Event()
+
+    def whole():
+        comparing.set()
+        go.wait(10)
+        return "content"
+
+    shared = Shared(4)
+    shared.get(LateKey(1, whole), lambda: "first")
+    found = []
+    slow = threading.Thread(target=lambda: found.append(shared.get(LateKey(1, lambda: "content"), lambda: "second")))
+    slow.start()
+    assert comparing.wait(10)
+    assert shared.get("other", lambda: 3) == 3  # not held up
+    go.set()
+    slow.join()
+    assert found == ["first"]

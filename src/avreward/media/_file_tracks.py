@@ -7,12 +7,13 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avreward.errors import MediaError
+from avreward.errors import AvrewardError, MediaError
 from avreward.media._audio.windowed_sinc import Resampler
 from avreward.media._index import IndexedAudio, IndexedVideo, MediaIndex
 from avreward.media._isolated.decoding import (
@@ -23,6 +24,7 @@ from avreward.media._isolated.decoding import (
     decode_orientation,
     decode_views,
     file_keys,
+    read_index,
 )
 from avreward.media._keys.late import LateKey
 from avreward.media._keys.tensors import tensor_key
@@ -33,30 +35,33 @@ from avreward.media.sampling import FramePlan
 MOST_SAMPLES = 2**26  # of all channels, that are kept for several readers: 256 MB, eleven minutes of stereo at 48 kHz
 
 
+class _FileContent:
+    """Makes the key of a track when it is first asked for; it keeps no time stamps, which an hour has many of."""
+
+    def __init__(self, track: FileVideo | FileAudio) -> None:
+        self._track, self._kind = ref(track), type(track)
+        self._opened = track.index.stamp, track.index.limits
+        self._known: str | None = vars(track).get("key")
+
+    def __call__(self) -> str | None:
+        if self._known is None:
+            try:
+                self._known = (self._track() or self._kind(read_index(*self._opened))).key
+            except AvrewardError:  # deleted or replaced since; whoever decodes this track gets the error
+                return None
+        return self._known
+
+
 class _FileTrack(ABC):
     """What the tracks of a file have in common: their content alone is the key, and there is no graph."""
 
     @property
     @abstractmethod
-    def key(self) -> str: ...
-
-    @property
-    @abstractmethod
-    def track(self) -> IndexedVideo | IndexedAudio: ...
+    def loaded_key(self) -> Hashable: ...
 
     @property
     def work_key(self) -> Hashable:
         return self.loaded_key
-
-    @property
-    def loaded_key(self) -> Hashable:
-        return LateKey(self.track.glance, self._key_if_readable)
-
-    def _key_if_readable(self) -> str | None:
-        try:
-            return self.key
-        except MediaError:  # deleted or replaced since; whoever decodes this track gets the error
-            return None
 
     @property
     def requires_grad(self) -> bool:
@@ -101,6 +106,10 @@ class FileVideo(_FileTrack):
         return self.orientation.size(self.track.height, self.track.width)
 
     @property
+    def loaded_key(self) -> Hashable:
+        return LateKey(self.track.glance, _FileContent(self))
+
+    @cached_property
     def key(self) -> str:
         return self.known_key or tensor_key(file_keys(self.index)["video"], repr(self.orientation))
 
@@ -142,6 +151,10 @@ class FileAudio(_FileTrack):
         return self.track.end
 
     @property
+    def loaded_key(self) -> Hashable:
+        return LateKey(self.track.glance, _FileContent(self))
+
+    @cached_property
     def key(self) -> str:
         return self.known_key or file_keys(self.index)["audio"]
 

@@ -101,8 +101,8 @@ class IndexedAudio:
     start: float
     end: float
     origin: Fraction
-    primed: int = 0
-    glance: int = 0
+    primed: int
+    glance: int
 
 
 @dataclass(frozen=True)

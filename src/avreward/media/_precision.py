@@ -53,3 +53,27 @@ def widened(tensor: Tensor) -> Tensor:
     torch.float32
     """
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+
+
+def precise(tensor: Tensor) -> Tensor:
+    """Return a float32 signal as float64 where torch would round it in a convolution, else the tensor itself.
+
+    Convolutions follow `torch.set_float32_matmul_precision` on CPUs, and are in TF32 on GPUs unless it is switched off.
+    """
+    rounded = tensor.device.type != "cpu" or torch.get_float32_matmul_precision() != "highest"
+    return tensor.double() if rounded and tensor.dtype == torch.float32 and tensor.device.type != "mps" else tensor
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return ``left @ right`` of signal processing in full precision.
+
+    ``@`` follows `torch.set_float32_matmul_precision`, which a trainer sets for its network: TF32 on GPUs, bfloat16 on
+    CPUs.
+
+    >>> product(torch.eye(2), torch.tensor([[1.001], [2.0]]))
+    tensor([[1.0010],
+            [2.0000]])
+    """
+    if torch.get_float32_matmul_precision() == "highest":
+        return left @ right
+    return (left.double() @ right.double()).to(left.dtype)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from avreward.errors import ArgumentError, MediaError, unknown_name
-from avreward.media._precision import full_precision, widened
+from avreward.media._precision import full_precision, product, widened
 from avreward.media.rounding import Rounding, to_bfloat16
 
 Window = Literal["povey", "hann", "hamming"]
@@ -104,7 +104,7 @@ def _fbank(audio: Tensor, about: Fbank) -> Tensor:
     points = 1 << (size - 1).bit_length()
     spectrum = torch.fft.rfft(frames, n=points)[..., :-1]  # no triangle reaches the Nyquist frequency
     power = spectrum.real.square() + spectrum.imag.square()
-    energy = power @ _triangles(about.rate, points, about.bins, about.low, about.top).to(power)
+    energy = product(power, _triangles(about.rate, points, about.bins, about.low, about.top).to(power))
     return energy.clamp(min=_FLOOR).log().to(audio.dtype)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.errors import ArgumentError, MediaError
-from avreward.media._precision import full_precision, widened
+from avreward.media._precision import full_precision, product, widened
 
 _RATE, _POINTS, _HOP = 16000, 400, 160
 _FLOOR = 1e-10
@@ -66,7 +66,7 @@ def _log_mel(audio: Tensor, bins: int, samples: int | None) -> Tensor:
     flat = wide.reshape(-1, wide.shape[-1])
     spectrum = torch.stft(flat, _POINTS, _HOP, window=window, return_complex=True)[..., :-1]
     power = spectrum.real.square() + spectrum.imag.square()  # (items, 201, windows)
-    level = (_triangles(bins).to(power) @ power).clamp(min=_FLOOR).log10()
+    level = product(_triangles(bins).to(power), power).clamp(min=_FLOOR).log10()
     level = torch.maximum(level, level.amax(dim=(-2, -1), keepdim=True) - 8.0)
     return ((level + 4.0) / 4.0).reshape(*audio.shape[:-1], *level.shape[-2:]).to(audio.dtype)
 

@@ -20,7 +20,7 @@ from avreward.media._audio.windowed_sinc import (
     fits_a_kernel,
     windowed_sinc,
 )
-from avreward.media._precision import full_precision, widened
+from avreward.media._precision import full_precision, precise, product, widened
 
 _CANCELLED = 1e-3  # −30 dB
 _SQRT_HALF = 0.5**0.5
@@ -77,7 +77,7 @@ def resample(audio: Tensor, old_rate: int, new_rate: int, resampler: Resampler =
     length = -(-audio.shape[-1] * new // old) if design.rounds_up else audio.shape[-1] * new // old
     if length == 0:
         return audio[..., :0]
-    wide = widened(audio)
+    wide = precise(widened(audio))
     if not fits_a_kernel(design, old, new):
         out = directly(wide, resampler, old, new, length)
     elif resampler == "julius":
@@ -122,7 +122,7 @@ def mixed(audio: Tensor, channels: int, reach: int | None = None) -> Tensor:
     if channels not in (1, 2) or have not in (1, 2, *_BS775):
         raise MediaError("audio", f"no rule to mix {have} channels to {channels}", "mix it to mono or stereo first")
     if have in _BS775:
-        audio = audio.new_tensor(_BS775[have]) @ audio
+        audio = product(audio.new_tensor(_BS775[have]), audio)
     if channels == 1:
         mean = mono(audio)
         opposite = cancels(mono_powers(audio[..., :reach], mean[..., :reach]))[..., None, None]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from avreward.errors import ArgumentError
-from avreward.media._precision import full_precision, widened
+from avreward.media._precision import full_precision, product, widened
 
 Transfer = Literal["pq", "hlg"]
 Primaries = Literal["bt2020", "p3", "bt709"]
@@ -68,8 +69,13 @@ def tone_map(frames: Tensor, transfer: Transfer, peak: float = 1000.0, primaries
     signal = widened(frames).clamp(0, 1)
     light = _rolled_off(_pq_light(signal) if transfer == "pq" else _hlg_light(signal), peak) / _WHITE
     if primaries in _TO_BT709:
-        light = torch.einsum("ij,...jhw->...ihw", light.new_tensor(_TO_BT709[primaries]), light)
+        light = _combined(_TO_BT709[primaries], light)
     return _power(light.clamp(0, 1), 1 / _GAMMA).to(frames.dtype)
+
+
+def _combined(weights: Sequence[Sequence[float]], colours: Tensor) -> Tensor:
+    """Return weighted sums of the colours, (…, 3, h, w) → (…, sums, h, w)."""
+    return product(colours.new_tensor(weights), colours.flatten(-2)).unflatten(-1, colours.shape[-2:])
 
 
 def _pq_light(signal: Tensor) -> Tensor:
@@ -87,7 +93,7 @@ def _pq_signal(light: Tensor) -> Tensor:
 def _hlg_light(signal: Tensor) -> Tensor:
     """Return cd/m² of an HLG signal (…, 3, h, w) in [0, 1] on the nominal display."""
     scene = torch.where(signal <= 0.5, signal.square() / 3, (torch.exp((signal - _C) / _A) + _B) / 12)
-    luma = torch.einsum("j,...jhw->...hw", scene.new_tensor(_LUMA), scene).unsqueeze(-3)
+    luma = _combined([_LUMA], scene)
     return _NOMINAL * scene * luma.clamp(min=_DARK) ** (_SYSTEM_GAMMA - 1)
 
 

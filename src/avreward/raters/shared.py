@@ -22,7 +22,8 @@ class Shared:
     """A small, thread-safe cache: `get(key, compute)` computes each key once, even with several threads.
 
     Results with and without gradients are cached separately. The cache holds the `size` keys used last, so a long run
-    stays bounded. An error is raised to all threads that wait for it and is not cached.
+    stays bounded. An error is raised where it arose and is not cached: who waited for the value then computes it, since
+    another file may be to blame.
 
     >>> shared = Shared(2)
     >>> shared.get("a", lambda: 1), shared.get("a", lambda: 2)
@@ -36,7 +37,9 @@ class Shared:
 
     def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
         """Return the value under `key`, computed by `compute` if it is not cached."""
+        asked = key
         key = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), key)
+        self._compare(key)
         with self._lock:
             future = self._futures.get(key)
             mine = future is None
@@ -54,9 +57,19 @@ class Shared:
                         del self._futures[key]
                 future.set_exception(error)
         try:
+            if not mine and future.exception() is not None:
+                return self.get(asked, compute)
             return future.result()
         finally:
             del future  # or an error's traceback, and every tensor in it, would hold itself alive
+
+    def _compare(self, key: Hashable) -> None:
+        """Compare `key` with those that look alike, not under the lock: it may take hashing whole tracks, once each."""
+        number = hash(key)
+        with self._lock:
+            alike = [other for other in self._futures if hash(other) == number]
+        for other in alike:
+            _ = other == key
 
 
 @dataclass

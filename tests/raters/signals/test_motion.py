@@ -1,13 +1,10 @@
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from signal_inputs import motion, noise
 
 from avreward.raters.signals import _motion as measure
 from avreward.raters.signals import _video
 from avreward.raters.signals._gates import hard, soft
-from avreward.raters.signals._video import _pooled
 
 
 def moving(count=50, speed=1.0, size=(48, 80)):
@@ -80,14 +77,6 @@ def test_dynamic_degree_is_speed_whatever_the_contrast_and_the_frame_rate():
     half_rate = motion(moving(speed=0.9)[::2], fps=12.5)
     assert float(measure.dynamic_degree(half_rate, soft)) == pytest.approx(fast, rel=0.1)
     assert float(measure.dynamic_degree(motion(moving(1).expand(20, -1, -1)), soft)) < 0.1
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 12), st.integers(1, 12))
-def test_cells_are_those_of_adaptive_pooling(height, width, rows, columns):
-    frames = noise(2, height, width)
-    expected = torch.nn.functional.adaptive_avg_pool2d(frames[:, None], (rows, columns))[:, 0]
-    torch.testing.assert_close(_pooled(frames, rows, columns), expected)
 
 
 def test_changes_are_the_same_for_some_frames_at_a_time():

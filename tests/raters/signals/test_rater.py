@@ -240,3 +240,32 @@ def test_frames_of_a_file_and_the_same_in_a_tensor_have_the_same_scores(tmp_path
     of_file, of_tensors = SignalsRater()([file]), SignalsRater()([tensors])
     assert of_file.present.equal(of_tensors.present)
     torch.testing.assert_close(of_file.values, of_tensors.values, rtol=1e-5, atol=1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("precision", ["medium", "high"])
+def test_scores_do_not_follow_the_precision_of_matrix_products(precision):
+    """A trainer sets it for its network: on CPUs "medium" multiplies in bfloat16."""
+    generator = torch.Generator().manual_seed(0)
+    video = torch.rand(1, 3, 48, 64, generator=generator) * 0.8 + torch.linspace(0, 0.05, 24)[:, None, None, None]
+    clip = Clip(video=video, fps=24, audio=torch.rand(2, 32_000, generator=generator) - 0.5, sample_rate=32_000)
+    rater, before = SignalsRater(), torch.get_float32_matmul_precision()
+    expected = rater([clip]).values
+    try:
+        torch.set_float32_matmul_precision(precision)
+        assert torch.equal(rater([clip]).values.nan_to_num(-1), expected.nan_to_num(-1))
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_a_sample_rated_without_gradients_has_them_afterwards():
+    generator = torch.Generator().manual_seed(0)
+    video = torch.rand(8, 3, 48, 64, generator=generator).requires_grad_()
+    wave = (torch.rand(1, 16_000, generator=generator) - 0.5).requires_grad_()
+    clip, rater = Clip(video=video, fps=8, audio=wave, sample_rate=16_000), SignalsRater()
+    fresh = torch.autograd.grad(rater.rate([rater.load(clip)]).values.nan_to_num(0).sum(), (video, wave))
+    sample = rater.load(clip)
+    with torch.no_grad():
+        rater.rate([sample])
+    again = torch.autograd.grad(rater.rate([sample]).values.nan_to_num(0).sum(), (video, wave))
+    for one, other in zip(fresh, again, strict=True):
+        torch.testing.assert_close(one, other)

@@ -11,7 +11,7 @@ from torch.utils.weak import TensorWeakRef
 from avreward.media._keys.tensors import ContentKey, tensor_key, version_of
 
 _SAMPLES = 256  # values of a tensor that are looked at
-_STRIDES = (7919, 6007, 4001, 2003, 1009)  # primes, so that the values lie all over it
+_GOLDEN = 0.6180339887498949  # multiples of it, less their whole part, lie evenly between 0 and 1 without a period
 
 
 class LateKey:
@@ -27,7 +27,7 @@ class LateKey:
     """
 
     def __init__(self, glance: Hashable, key: Callable[[], str | None]) -> None:
-        self._glance, self._key = glance, key
+        self._glance, self._key, self._hash = glance, key, hash(glance)
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -38,16 +38,18 @@ class LateKey:
         return key is not None and key == other._key()
 
     def __hash__(self) -> int:
-        return hash(self._glance)
+        return self._hash
 
 
 def late_tensor_key(tensor: Tensor, clock: float | Tensor, content: ContentKey) -> LateKey:
     """Return the key of a tensor without a graph, with its rate or times; `content` makes the whole one.
 
-    It doesn't keep the tensor alive: once that is gone or was changed, the key equals those that were compared before.
+    It doesn't keep the tensor alive. For a tensor that is gone or was changed it is what that was hashed to before; if
+    it wasn't, the key equals no other.
     """
     timing, now = tensor_key(clock), version_of(tensor)
-    if now is None:  # torch doesn't count the changes of an inference tensor
+    if now is None or not tensor.untyped_storage().resizable():
+        # Of an inference tensor torch doesn't count the changes, nor those that NumPy makes in memory that it shares.
         whole = content.of(tensor, clock)
         return LateKey((_glance(tensor), timing), lambda: whole)
     return LateKey((_glance(tensor), timing), _TensorContent(tensor, now, clock, content))
@@ -71,6 +73,6 @@ class _TensorContent:
 
 def _glance(tensor: Tensor) -> str:
     """Return a key of a tensor's shape, dtype and some of its values, wherever they lie in memory."""
-    number = torch.arange(_SAMPLES, device=tensor.device)
-    place = tuple(number * stride % size for stride, size in zip(_STRIDES, tensor.shape, strict=False))
+    share = torch.arange(_SAMPLES, dtype=torch.float64, device=tensor.device) * _GOLDEN % 1
+    place = torch.unravel_index((share * tensor.numel()).long(), tensor.shape)
     return tensor_key(tensor.detach()[place], *tensor.shape)

@@ -96,7 +96,7 @@ def decode_images(index: MediaIndex) -> Iterator[NDArray[np.uint8]]:
             painter = Painter(_NATIVE, picture.height, picture.width, Orientation.of(frame))
         with translated(index.stamp.path, *_UNCONVERTIBLE):
             image = painter.image(frame)
-        yield np.stack(image, axis=-1)
+        yield np.ascontiguousarray(np.stack(image, axis=-1))
 
 
 def decode_orientation(index: MediaIndex) -> Orientation:

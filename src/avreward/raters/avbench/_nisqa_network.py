@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from avreward.media._precision import full_precision
+from avreward.media._precision import full_precision, product
 from avreward.media.logmel import slaney_triangles
 
 _LEAST, _DECIBELS = 1e-4, 80.0  # amplitude of the floor, and depth of the spectrogram below its loudest point
@@ -73,7 +73,7 @@ def nisqa_mel(wave: Tensor, rate: int, config: NisqaConfig) -> Tensor:
         center=False,
         return_complex=True,
     )[0]
-    mel = slaney_triangles(config.ms_n_mels, points, rate, config.ms_fmax).to(wave) @ spectrum.abs()
+    mel = product(slaney_triangles(config.ms_n_mels, points, rate, config.ms_fmax).to(wave), spectrum.abs())
     level = 20 * mel.clamp(min=_LEAST).log10()
     return torch.maximum(level, level.amax() - _DECIBELS)
 

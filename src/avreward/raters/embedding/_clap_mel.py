@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avreward.errors import MediaError, unknown_name
-from avreward.media._precision import full_precision, widened
+from avreward.media._precision import full_precision, product, widened
 
 Truncation = Literal["fusion", "rand_trunc"]
 Padding = Literal["repeatpad", "repeat", "pad"]
@@ -106,7 +106,7 @@ def _decibels(audio: Tensor, mel: ClapMel) -> Tensor:
     window = torch.hann_window(mel.points, dtype=wide.dtype, device=wide.device)
     spectrum = torch.stft(wide, mel.points, mel.hop, window=window, return_complex=True)
     power = spectrum.real.square() + spectrum.imag.square()  # (points/2 + 1, frames)
-    bands = power.T @ _bands(mel).to(power)
+    bands = product(power.T, _bands(mel).to(power))
     return (10 * bands.clamp(min=_FLOOR).log10()).to(audio.dtype)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import torch
 from einops import rearrange
 from torch import Tensor
+
+from avreward.raters.signals._kept import Kept
 
 WINDOW = 0.032  # s; a pitch period of 60 Hz fits twice
 HOP = 0.008  # s
@@ -24,7 +26,7 @@ class AudioWindow:
     rate: int
     start: float = 0.0
 
-    @cached_property
+    @Kept
     def frame_times(self) -> Tensor:
         """The middles of the spectrogram's frames in s of the clip (frames,), float64."""
         size, hop = round(WINDOW * self.rate), round(HOP * self.rate)
@@ -37,7 +39,7 @@ class AudioWindow:
         """How long it is."""
         return self.wave.shape[-1] / self.rate
 
-    @cached_property
+    @Kept
     def trimmed(self) -> AudioWindow:
         """The stretch from the first to the last millisecond of more than −70 dBFS: without padding at its ends."""
         size = max(1, round(0.001 * self.rate))
@@ -49,7 +51,7 @@ class AudioWindow:
         first, last = int(heard[0]) * size, (int(heard[-1]) + 1) * size
         return AudioWindow(self.wave[:, first:last], self.rate, self.start + first / self.rate)
 
-    @cached_property
+    @Kept
     def spectrogram(self) -> Tensor:
         """Power a bin and frame (bins, frames): 32 ms windows every 8 ms.
 
@@ -83,33 +85,35 @@ class AudioWindow:
         A band that holds no bin is left out, so the number of bands depends on the rate alone.
         """
         if per_octave not in self._bands:
-            rows, centres = self._rows(per_octave)
-            self._bands[per_octave] = rows @ self.spectrogram, centres
+            first, sizes, centres = self._rows(per_octave)
+            each = self.spectrogram[first : first + sum(sizes)].split(sizes)
+            self._bands[per_octave] = torch.stack([bins.sum(0) for bins in each]), centres
         return self._bands[per_octave]
 
-    @cached_property
+    @Kept
     def _bands(self) -> dict[int, tuple[Tensor, Tensor]]:
         """`bands` by their number an octave, as far as they were asked for."""
         return {}
 
     def widths(self, per_octave: int = 3) -> Tensor:
         """How wide each of the `bands` is in Hz (bands,)."""
-        return self._rows(per_octave)[0].sum(1) * self.rate / round(WINDOW * self.rate)
+        sizes = torch.tensor(self._rows(per_octave)[1], dtype=self.wave.dtype, device=self.wave.device)
+        return sizes * self.rate / round(WINDOW * self.rate)
 
-    def _rows(self, per_octave: int) -> tuple[Tensor, Tensor]:
+    def _rows(self, per_octave: int) -> tuple[int, list[int], Tensor]:
         return _band_rows(self.rate, per_octave, self.wave.dtype, self.wave.device)
 
 
 @lru_cache(maxsize=32)  # the clips of one job have few sample rates
 @torch.inference_mode(False)  # or a gradient could not pass it afterwards
-def _band_rows(rate: int, per_octave: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Which bins each band holds, 0 or 1 (bands, bins), and the bands' centres in Hz (bands,)."""
+def _band_rows(rate: int, per_octave: int, dtype: torch.dtype, device: torch.device) -> tuple[int, list[int], Tensor]:
+    """Return the first bin of the lowest band, how many bins each band holds, and the centres in Hz (bands,)."""
     frequencies, top = _frequencies(rate, dtype, device), min(HIGHEST, rate / 2)
     index = torch.floor(torch.log2(frequencies.clamp(min=1) / LOWEST) * per_octave).long()
     inside = (frequencies >= LOWEST) & (frequencies <= top)
-    kept = sorted(set(index[inside].tolist()))
-    rows = torch.stack([(inside & (index == k)).to(dtype) for k in kept])
-    return rows, torch.tensor([LOWEST * 2 ** ((k + 0.5) / per_octave) for k in kept]).to(device, dtype)
+    kept, sizes = index[inside].unique_consecutive(return_counts=True)
+    centres = [LOWEST * 2 ** ((k + 0.5) / per_octave) for k in kept.tolist()]
+    return int(inside.nonzero()[0]), sizes.tolist(), torch.tensor(centres, dtype=dtype, device=device)
 
 
 def _frequencies(rate: int, dtype: torch.dtype, device: torch.device) -> Tensor:

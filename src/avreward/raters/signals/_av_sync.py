@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from avreward.raters.signals._audio import AudioWindow
-from avreward.raters.signals._gates import LOWEST_EXPONENT, Gate
+from avreward.raters.signals._gates import LOWEST_EXPONENT, Gate, applied
+from avreward.raters.signals._kept import Kept
 from avreward.raters.signals._video import Motion
 
 GRID = 0.02  # s between the points at which the courses are compared
@@ -43,70 +43,70 @@ class AvWindow:
         """How long they have in common; negative if they do not meet."""
         return self.span[1] - self.span[0]
 
-    @cached_property
+    @Kept
     def grid(self) -> Tensor:
         """The common times in s (points,), float64."""
         index = torch.arange(int(self.seconds / GRID), dtype=torch.float64, device=self.motion.luma.device)
         return self.span[0] + GRID * (index + 0.5)
 
-    @cached_property
+    @Kept
     def _level(self) -> Tensor:
         """Log power of each frame of the spectrogram, over a floor 30 dB under its mean."""
         power, _ = self.sound.bands()
         total = power.sum(0)
         return torch.log(total / (total.mean() + 1e-8) + 1e-3)
 
-    @cached_property
+    @Kept
     def _hearing(self) -> Tensor:
         """What each frame of the spectrogram counts at each point (points, frames)."""
         return _weights(self.grid, self.sound.frame_times, 0.03, self.sound.wave.dtype)
 
-    @cached_property
+    @Kept
     def level(self) -> Tensor:
         """The sound's log power."""
-        return _detrended(self._hearing @ self._level).to(self.motion.luma)
+        return _detrended(applied(self._hearing, self._level)).to(self.motion.luma)
 
-    @cached_property
+    @Kept
     def onset(self) -> Tensor:
         """Rise of the sound's log power over 64 ms, where it rises."""
         level = torch.nn.functional.pad(self._level[None], (4, 4), mode="replicate")[0]
         rise = _positive(level[8:] - level[:-8], 0.05)
-        return _detrended(self._hearing @ rise).to(self.motion.luma)
+        return _detrended(applied(self._hearing, rise)).to(self.motion.luma)
 
-    @cached_property
+    @Kept
     def _blocks(self) -> Tensor:
         """Motion energy of 6 × 8 blocks a second (frames − 1, blocks)."""
-        return self.motion.changes[1].flatten(1) / self.motion.steps.unsqueeze(1)
+        return self.motion.changes.blocks.flatten(1) / self.motion.steps.unsqueeze(1)
 
-    @cached_property
+    @Kept
     def _seeing(self) -> Tensor:
         """What each step between frames counts at each point (points, frames − 1); a slow frame rate widens it."""
         between = (self.motion.times[1:] + self.motion.times[:-1]) / 2
         step = float(self.motion.steps.median())
         return _weights(self.grid, between, max(0.04, 0.6 * step), self.motion.luma.dtype)
 
-    @cached_property
+    @Kept
     def energy(self) -> Tensor:
         """Log motion energy of the whole picture."""
         total = self._blocks.mean(1)
-        return _detrended(self._seeing @ torch.log(total + 0.05 * total.mean() + 1e-3))
+        return _detrended(applied(self._seeing, torch.log(total + 0.05 * total.mean() + 1e-3)))
 
-    @cached_property
+    @Kept
     def _turns(self) -> Tensor:
         """Change of each block's motion (frames − 1, blocks), in units of what is usual for the block."""
         blocks = self._blocks
         change = torch.nn.functional.pad(blocks.diff(dim=0), (0, 0, 1, 0))
         return change / (blocks.mean(0) + 0.2 * blocks.mean() + 1e-3)
 
-    @cached_property
+    @Kept
     def starts(self) -> Tensor:
         """How much motion sets in, over all blocks."""
-        return _detrended(self._seeing @ _positive(self._turns, 0.02).mean(1))
+        return _detrended(applied(self._seeing, _positive(self._turns, 0.02).mean(1)))
 
-    @cached_property
+    @Kept
     def stops(self) -> Tensor:
         """How much motion ends, over all blocks: what strikes, stops."""
-        return _detrended(self._seeing @ _positive(-self._turns, 0.02).mean(1))
+        return _detrended(applied(self._seeing, _positive(-self._turns, 0.02).mean(1)))
 
 
 def loudness_motion(both: AvWindow, gate: Gate) -> Tensor:
@@ -136,7 +136,7 @@ def _smoothed(curve: Tensor, reach: int = 4) -> Tensor:
     """Return the curve (lags,) averaged over 80 ms to both sides (Hann window): what is in sync is so for that long."""
     window = torch.hann_window(2 * reach + 3, periodic=False, dtype=curve.dtype, device=curve.device)[1:-1]
     around = torch.nn.functional.pad(curve[None], (reach, reach), mode="replicate")
-    return torch.nn.functional.conv1d(around[None], (window / window.sum())[None, None])[0, 0]
+    return applied(around[0].unfold(0, window.shape[0], 1), window / window.sum())
 
 
 def best_lag(both: AvWindow) -> Tensor:
@@ -159,7 +159,7 @@ def _lagged(late: Tensor, fixed: Tensor) -> Tensor:
     """Correlation of late(t + lag) with fixed(t) for lags −REACH … REACH (lags,); points beyond the ends count as 0."""
     scale = torch.sqrt((late.square().mean() + 1e-4) * (fixed.square().mean() + 1e-4)) * late.shape[0]
     windows = torch.nn.functional.pad(late, (REACH, REACH)).unfold(0, late.shape[0], 1)  # (lags, points)
-    return windows @ fixed / scale
+    return applied(windows, fixed) / scale
 
 
 def _in_sync(curve: Tensor) -> Tensor:
@@ -180,8 +180,7 @@ def _detrended(course: Tensor) -> Tensor:
     radius = round(TREND / GRID / 2)
     window = torch.hann_window(2 * radius + 3, periodic=False, dtype=course.dtype, device=course.device)[1:-1]
     around = torch.nn.functional.pad(course[None], (radius, radius), mode="replicate")
-    trend = torch.nn.functional.conv1d(around[None], (window / window.sum())[None, None])[0, 0]
-    course = course - trend
+    course = course - applied(around[0].unfold(0, window.shape[0], 1), window / window.sum())
     return course - course.mean()
 
 

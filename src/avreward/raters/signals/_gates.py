@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-LOWEST_EXPONENT = -80.0  # e^−80 is nothing beside what it is added to; exp takes ten times as long where it underflows
+LOWEST_EXPONENT = -80.0  # e^−80 is as good as 0; where exp underflows it takes ten times as long
 Gate = Callable[[Tensor], Tensor]
 """Maps a margin to 0 … 1: `soft` for scores, `hard` for the figures of the literature."""
 
@@ -28,14 +28,17 @@ def decibel(power: Tensor, floor: float = 1e-10) -> Tensor:
     return 10 / math.log(10) * torch.log(power + floor)
 
 
-def magnitude(x: Tensor, softness: float) -> Tensor:
-    """|x|, rounded off near zero over about `softness`, so that its derivative is continuous."""
-    return rounded(x, softness) - softness
-
-
 def rounded(x: Tensor, softness: float) -> Tensor:
     """Return √(x² + softness²), in few passes over memory."""
     return torch.addcmul(x.new_tensor(softness * softness), x, x).sqrt_()
+
+
+def applied(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Return matrix · vector, (m, n) and (n,) → (m,), in full precision.
+
+    ``matrix @ vector`` follows `torch.set_float32_matmul_precision`, which a trainer sets for its network.
+    """
+    return (matrix * vector).sum(-1)
 
 
 def sounding(level: Tensor, gate: Gate, depth: float = 50.0, around: int = 0) -> Tensor:

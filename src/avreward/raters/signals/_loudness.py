@@ -27,18 +27,20 @@ def loudness(sound: AudioWindow, gate: Gate) -> Tensor:
     return decibel((above * blocks).sum() / (above.sum() + 1e-6)) - 0.691
 
 
-_RINGING = 0.1  # s; the high-pass at 38 Hz decays by 200 dB in it
+_RINGING = 0.1  # s; the high-pass at 38 Hz decays by 200 dB in it, and from `_IN_PIECES` on the shelf, too
+_IN_PIECES = 4000  # Hz
 
 
 def _k_weighted(wave: Tensor, rate: int) -> Tensor:
-    """Return BS.1770's two filters of wave (channels, samples), applied as a frequency response, piece by piece.
+    """BS.1770's two filters of wave (channels, samples), applied as a frequency response, piece by piece.
 
-    What rings on beyond `_RINGING` is 100 dB under the sound, and is left out.
+    Near the Nyquist frequency the shelf rings on: slow sound is one piece, with a second of silence before it.
     """
-    ringing = round(_RINGING * rate)
-    size = 4 * ringing  # of a piece: small enough for the cache
+    samples = wave.shape[-1]
+    ringing = round(_RINGING * rate) if rate >= _IN_PIECES else rate
+    size = 4 * ringing if rate >= _IN_PIECES else samples + rate  # small enough for the cache
     response = _k_response(size, rate).to(torch.complex128 if wave.dtype == torch.float64 else torch.complex64)
-    samples, new = wave.shape[-1], size - ringing
+    new = size - ringing
     pieces = torch.nn.functional.pad(wave, (ringing, -samples % new)).unfold(-1, size, new)
     filtered = torch.fft.irfft(torch.fft.rfft(pieces) * response.to(wave.device), size)
     return filtered[..., ringing:].flatten(-2)[..., :samples]
@@ -48,7 +50,7 @@ def _k_weighted(wave: Tensor, rate: int) -> Tensor:
 @torch.inference_mode(False)  # or a gradient could not pass it afterwards
 def _k_response(size: int, rate: int) -> Tensor:
     """Return the filters' response at the frequencies of an FFT of `size`."""
-    z = torch.exp(-1j * math.pi * torch.linspace(0, 1, size // 2 + 1, dtype=torch.float64))
+    z = torch.exp(-2j * math.pi / size * torch.arange(size // 2 + 1, dtype=torch.float64))
     response = torch.ones_like(z)
     for b, a in _k_filters(rate):
         response = response * (b[0] + b[1] * z + b[2] * z * z) / (a[0] + a[1] * z + a[2] * z * z)
@@ -58,11 +60,9 @@ def _k_response(size: int, rate: int) -> Tensor:
 def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float, float, float]]]:
     """Return the biquads (b, a) at any rate by bilinear transform: high shelf (+4 dB from 1682 Hz), 38 Hz high-pass.
 
-    BS.1770 tabulates them at 48 kHz; these analogue parameters reproduce that table to 1e-9. Where the shelf begins
-    beyond the Nyquist frequency it is left out.
+    BS.1770 tabulates them at 48 kHz; these analogue parameters reproduce that table to 1e-9.
     """
-    corner = 1681.974450955533
-    k = math.tan(math.pi * corner / rate)
+    k = math.tan(math.pi * 1681.974450955533 / rate)
     q, gain = 0.7071752369554196, 10 ** (3.999843853973347 / 20)
     middle = gain**0.4996667741545416
     a0 = 1 + k / q + k * k
@@ -74,7 +74,7 @@ def _k_filters(rate: int) -> list[tuple[tuple[float, float, float], tuple[float,
     q = 0.5003270373238773
     a0 = 1 + k / q + k * k
     high_pass = (1.0, -2.0, 1.0), (1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0)
-    return [shelf, high_pass] if rate > 2 * corner else [high_pass]
+    return [shelf, high_pass]
 
 
 SMEARED = 1.0  # % that the smeared part of a flat top adds at most

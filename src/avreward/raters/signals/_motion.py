@@ -26,7 +26,7 @@ def frozen(motion: Motion, gate: Gate) -> Tensor:
     """
     if motion.steps.shape[0] == 0:
         return motion.luma.sum() * 0
-    change = 255 * motion.changes[0]
+    change = 255 * motion.changes.whole
     usual = _usual_hold(change > STILL)
     reach = max(2, round(FREEZE / max(1e-6, float(motion.steps.median()))), round(2.5 * (usual - 1)))
     limit = 1 / (1 / STILL + 1 / (0.03 * change.square().mean().add(1e-8).sqrt() + 0.003))

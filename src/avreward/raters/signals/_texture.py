@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from avreward.raters.signals._gates import rounded
-from avreward.raters.signals._video import IN_CACHE, to_luma
+from avreward.raters.signals._kept import Kept
+from avreward.raters.signals._video import IN_CACHE, in_parts, to_luma
 
 BLOCK = 16  # pixels a side of the blocks of which the noise level is taken
 _REACH = 10  # rows below a strip that its gradients at the coarse scale reach
@@ -51,7 +51,7 @@ class Frames:
     detail: Tensor
     colour: Tensor
 
-    @cached_property
+    @Kept
     def textures(self) -> list[Texture]:
         """The texture of each frame."""
         return [_texture(frame) for frame in self.detail]
@@ -63,21 +63,25 @@ def _texture(frame: Tensor) -> Texture:
     for luma, rows in _strips(frame):
         edges.append(_edges(_at_least(luma, 16)))
         noise.append(_noise(_at_least(luma[: rows + 2], 3)))
-        down.append(_left(luma[1 : rows + 1] - luma[:-1][:rows]).mean(1))
-        across.append(_left(luma[:rows, 1:] - luma[:rows, :-1]).sum(0))
+        down.append(_damping(luma[1 : rows + 1] - luma[:-1][:rows]).mean(1))
+        across.append(_damping(luma[:rows, 1:] - luma[:rows, :-1]).sum(0))
     coarse, square, cells = (sum(each) for each in zip(*edges, strict=True))
-    left = torch.cat(down), torch.stack(across).sum(0) / frame.shape[-2]
-    return Texture(torch.stack([coarse, square]) / cells, torch.cat(noise), *(_SATURATED * (1 - each) for each in left))
+    return Texture(
+        edges=torch.stack([coarse, square]) / cells,
+        noise=torch.cat(noise),
+        down=_SATURATED * (1 - torch.cat(down)),
+        across=_SATURATED * (1 - torch.stack(across).sum(0) / frame.shape[-2]),
+    )
 
 
 def _strips(frame: Tensor) -> Iterator[tuple[Tensor, int]]:
     """Yield (luma, rows): all `rows` of each strip, and below them as many of the next one as something reaches.
 
-    With a gradient there is one strip: each would add up a gradient of the whole frame.
+    Where a frame is not taken in parts (see `in_parts`), there is one strip.
     """
     height, width = frame.shape[-2:]
     rows = max(BLOCK, IN_CACHE // width // BLOCK * BLOCK)
-    count = 1 if frame.requires_grad else max(1, height // rows)
+    count = max(1, height // rows) if in_parts(frame) else 1
     for top in range(0, rows * count, rows):
         last = top == rows * (count - 1)
         some = frame[..., top : height if last else top + rows + _REACH, :]
@@ -111,11 +115,10 @@ def _block_means(x: Tensor) -> Tensor:
     return means if whole == x.shape[0] else torch.cat([means, x[whole:].mean(0, keepdim=True)])
 
 
-def _left(change: Tensor) -> Tensor:
-    """Return 1 − s/a of a change, where s/(1 + |change|/a) is how much it counts, a being `_SATURATED`.
+def _damping(change: Tensor) -> Tensor:
+    """Return d = 1/(1 + |change|/a) with a = `_SATURATED`, |change| rounded off near zero.
 
-    So the step s = |change|/(1 + |change|/a) is a − a/(1 + |change|/a), and takes fewer passes. |change| is rounded off
-    near zero.
+    A step counts |change|·d, so that strong edges saturate. That is a·(1 − d), which takes fewer passes.
     """
     size = rounded(change, _STEP)  # |change| + _STEP
     return torch.add(size.new_tensor(1 - _STEP / _SATURATED), size, alpha=1 / _SATURATED).reciprocal_()

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from avreward.raters.signals._gates import rounded
+from avreward.raters.signals._kept import Kept
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _SOFTNESS = 1e-4  # of luma; smaller changes are rounded off
 IN_CACHE = 2**17  # floats of which a few arrays fit the cache of one core
+
+
+class Changes(NamedTuple):
+    """From each frame to the next: of the `whole` picture (frames − 1,), and of 6 × 8 `blocks` (frames − 1, 6, 8)."""
+
+    whole: Tensor
+    blocks: Tensor
 
 
 @dataclass(frozen=True)
@@ -22,49 +31,37 @@ class Motion:
     luma: Tensor
     times: Tensor
 
-    @cached_property
+    @Kept
     def coarse(self) -> Tensor:
         """`luma` averaged over 4 × 4 (frames, h/4, w/4): motion of a few pixels stays smooth at this scale."""
-        return _pooled(self.luma, max(1, self.luma.shape[-2] // 4), max(1, self.luma.shape[-1] // 4))
+        size = max(1, self.luma.shape[-2] // 4), max(1, self.luma.shape[-1] // 4)
+        return adaptive_avg_pool2d(self.luma.unsqueeze(1), size).squeeze(1)
 
-    @cached_property
+    @Kept
     def steps(self) -> Tensor:
         """The time from each frame to the next in s (frames − 1,), in the video's dtype."""
         return self.times.diff().to(self.luma)
 
-    @cached_property
-    def changes(self) -> tuple[Tensor, Tensor]:
-        """Mean absolute change of luma from each frame to the next, rounded off near zero.
-
-        Of the whole picture (frames − 1,), and of 6 × 8 blocks (frames − 1, 6, 8). With a gradient all frames are taken
-        at once: each part would add up a gradient of the whole video.
-        """
+    @Kept
+    def changes(self) -> Changes:
+        """Mean absolute change of luma from each frame to the next, rounded off near zero."""
         count = max(1, self.luma.shape[0] - 1)
-        together = count if self.luma.requires_grad else max(1, IN_CACHE // self.luma[0].numel())
+        together = max(1, IN_CACHE // self.luma[0].numel()) if in_parts(self.luma) else count
         whole, blocks = [], []
         for start in range(0, count, together):
             some = self.luma[start : start + together + 1]
             change = rounded(some[1:] - some[:-1], _SOFTNESS)
             whole.append(change.mean((-2, -1)) - _SOFTNESS)
-            blocks.append(_pooled(change, 6, 8) - _SOFTNESS)
-        return torch.cat(whole), torch.cat(blocks)
+            blocks.append(adaptive_avg_pool2d(change.unsqueeze(1), (6, 8)).squeeze(1) - _SOFTNESS)
+        return Changes(torch.cat(whole), torch.cat(blocks))
 
 
-def _pooled(frames: Tensor, height: int, width: int) -> Tensor:
-    """Return means of cells, (n, h, w) → (n, height, width), as of `adaptive_avg_pool2d`, which is slower."""
-    down, across = (
-        _cells(*sizes, frames.dtype, frames.device) for sizes in ((frames.shape[1], height), (frames.shape[2], width))
-    )
-    return down @ frames @ across.T
+def in_parts(tensor: Tensor) -> bool:
+    """Return whether to work on parts that fit the cache: not on a GPU, nor with a gradient.
 
-
-@lru_cache(maxsize=32)  # the clips of one job have few sizes
-@torch.inference_mode(False)  # or a gradient could not pass it afterwards
-def _cells(size: int, cells: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return what each pixel counts in each cell (cells, size); a border within a pixel gives it to both cells."""
-    place, cell = torch.arange(size, device=device), torch.arange(cells, device=device)[:, None]
-    inside = (place >= cell * size // cells) & (place < ((cell + 1) * size + cells - 1) // cells)
-    return (inside / inside.sum(1, keepdim=True)).to(dtype)
+    Each part would start kernels of its own, and add up a gradient of the whole tensor.
+    """
+    return tensor.device.type == "cpu" and not tensor.requires_grad
 
 
 def to_luma(frames: Tensor) -> Tensor:

@@ -131,7 +131,7 @@ def load_video(clip: Clip) -> WindowedVideo:
     for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):
         inside = slice(int((times < start).sum()), int((times < stop).sum()))  # times ascend
         stretches.append(Motion(luma[inside], times[inside]))
-    return WindowedVideo(Frames(detail if levels else to_luma(detail), to_unit(colour)), tuple(stretches))
+    return WindowedVideo(Frames(to_luma(detail) if levels is None else detail, to_unit(colour)), tuple(stretches))
 
 
 def load_audio(clip: Clip) -> tuple[AudioWindow, ...]:

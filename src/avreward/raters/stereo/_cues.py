@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from avreward.raters.signals._gates import applied
 from avreward.raters.signals._video import to_luma
 
 GRID = 0.02  # s between the points of the grid
@@ -40,14 +41,14 @@ class Movement:
         columns = standing_out.mean(-2)  # (n, width)
         across = (torch.arange(columns.shape[1], device=columns.device, dtype=columns.dtype) + 0.5) / columns.shape[1]
         energy = columns.mean(-1)
-        places = (columns @ (2 * across - 1)) / (columns.sum(-1) + columns.shape[1] * STILL)
+        places = applied(columns, 2 * across - 1) / (columns.sum(-1) + columns.shape[1] * STILL)
         return cls((times[1:] + times[:-1]) / 2, places, energy)
 
     def at(self, grid: Tensor) -> tuple[Tensor, Tensor]:
         """Return place and energy at the points of `grid` (points,), each (points,)."""
         near = torch.exp(-((grid[:, None] - self.times[None]) / NEAR).square() / 2).to(self.energy) + 1e-12
-        energy = near @ self.energy
-        return (near @ (self.energy * self.places)) / (energy + 1e-12), energy / near.sum(1)
+        energy = applied(near, self.energy)
+        return applied(near, self.energy * self.places) / (energy + 1e-12), energy / near.sum(1)
 
 
 @dataclass(frozen=True)
