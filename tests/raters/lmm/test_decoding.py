@@ -324,6 +324,27 @@ def test_tokens_of_a_track_are_never_cut() -> None:
         torch.testing.assert_close(hidden, plainly(backbone, sequence), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("longest", "rows"), [(0, [1] * 5), (2.5, [2, 2, 1]), (5, [5])])
+def test_long_rows_are_computed_a_few_at_a_time(longest: float, rows: list[int], monkeypatch) -> None:
+    rater, clips = toy_rater(), dubs(5, samples=1200)
+    rater = LmmRater("toy", rater.backbone, rater.questions[1:2], rater.dimensions[1:2])  # one sequence a clip
+    shapes: list[tuple[int, int]] = []
+    layer = rater.backbone.language.layers[0]
+    layer.register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape[:2])))
+    together = rater(clips)
+    assert [count for count, _ in shapes] == [1, 5]  # the video, then the dubs
+    monkeypatch.setattr(decoding, "AT_ONCE", int(longest * shapes.pop()[1]))
+    shapes.clear()
+    scores = rater(clips)
+    assert [count for count, _ in shapes] == [1, *rows]
+    torch.testing.assert_close(scores.values, together.values, rtol=1e-5, atol=0)
+    check_alone(rater, clips, scores)
+    shapes.clear()
+    with torch.enable_grad():
+        rater([clip.with_audio(clip.audio.clone().requires_grad_(), 16000) for clip in clips])
+    assert [count for count, _ in shapes] == [1, 5]
+
+
 def test_no_sequences() -> None:
     assert read(ToyBackbone(), []) == []
 

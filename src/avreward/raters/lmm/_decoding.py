@@ -20,6 +20,9 @@ from avreward.raters.lmm.backbone import Backbone
 from avreward.raters.lmm.prompt import Text, Tokens
 
 WORTH = 64  # tokens that a shared beginning must save; another call of the decoder costs about as much
+AT_ONCE = (
+    1536  # tokens of a decoder call on a CPU, where larger intermediate results are slower, unless one row has more
+)
 PREFIXES = 3  # beginnings kept for later batches: text, text and video, text and both tracks; about 100 MB each
 
 Prefixes = OrderedDict[tuple[Hashable, ...], "Prefix"]
@@ -116,8 +119,13 @@ def read(backbone: Backbone, sequences: Sequence[Rendered], prefixes: Prefixes |
 def _run(
     backbone: Backbone, batch: _Batch, level: list[_Sequence], past: Past | None
 ) -> tuple[list[_Sequence], Past | None]:
-    """Call the decoder once for all nodes of a level; return the next level and the cache that it continues."""
+    """Call the decoder for all nodes of a level; return the next level and the cache that it continues."""
     language = backbone.language
+    rows = _at_once(level, language.device)
+    if rows < len(level):
+        for start in range(0, len(level), rows):
+            _run(backbone, batch, level[start : start + rows], past)
+        return [], None
     pieces = [_pieces(batch.sequences[row.node.members[0]], row.start, row.stop) for row in level]
     embeds = [torch.cat([_embedded(backbone, piece) for piece in own]) for own in pieces]
     own_mask = _padded([torch.ones(len(own), dtype=torch.bool, device=own.device) for own in embeds])
@@ -149,6 +157,13 @@ def _run(
             following.append(_row(child, batch.starts))
             following[-1].parent, following[-1].before = i, hidden
     return following, cache.kept(mask) if keep else None
+
+
+def _at_once(level: Sequence[_Sequence], device: torch.device) -> int:
+    """Return how many rows of a level to compute in a call; all of them, if a graph or a cache keeps what they give."""
+    if device.type != "cpu" or torch.is_grad_enabled() or any(row.node.children for row in level):
+        return len(level)
+    return max(1, AT_ONCE // max(row.stop - row.start for row in level))
 
 
 def _reads(batch: _Batch, row: _Sequence) -> list[int]:
