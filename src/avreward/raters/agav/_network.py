@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from avreward._extras import extra
 from avreward.errors import ArgumentError, unknown_name
-from avreward.raters.encoders._in_pieces import in_pieces
 from avreward.raters.encoders.beats import Beats, BeatsConfig
 from avreward.raters.encoders.stc import StcConnector
 
@@ -139,9 +138,6 @@ class AgavNetwork(nn.Module):
         Args:
             pixels: as in `encode_video`.
         """
-        return in_pieces(self._frame_features, pixels, self.vision)
-
-    def _frame_features(self, pixels: Tensor) -> Tensor:
         layers = self.vision.encoder.layers
         hidden = self.vision.embeddings(pixels)
         for layer in layers[: self.config.vision_layer % (len(layers) + 1)]:

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from avreward._extras import extra
 from avreward.errors import ArgumentError
-from avreward.raters.encoders._in_pieces import in_pieces
 
 with extra("lmm"):
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -59,14 +58,10 @@ class StcConnector(nn.Module):
             raise ArgumentError("tokens", "a tensor (b, frames ≥ 2, side², channels) with side ≥ 2", tokens)
         # all maps are (n, channels, rows, columns) with the channels innermost in memory: convolutions are fastest with
         # this layout, and norms over the channels need no copy
-        even = tokens[:, : frames // 2 * 2].unflatten(2, (side, side))
-        x = self.s2(in_pieces(self._halved, even, self, axis=1).flatten(0, 1))
+        x = self.s1(tokens.flatten(0, 1).unflatten(1, (side, side)).permute(0, 3, 1, 2))
+        x = self.sampler(x.unflatten(0, (b, frames)).transpose(1, 2))  # (b, channels, frames // 2, rows, columns)
+        x = self.s2(x.transpose(1, 2).flatten(0, 1))
         return self.readout(x.unflatten(0, (b, -1)).permute(0, 1, 3, 4, 2).flatten(1, 3))
-
-    def _halved(self, tokens: Tensor) -> Tensor:
-        """Return (b, n // 2, channels_out, side // 2, side // 2) for tokens (b, n, side, side, channels_in)."""
-        x = self.s1(tokens.flatten(0, 1).permute(0, 3, 1, 2)).unflatten(0, tokens.shape[:2])
-        return self.sampler(x.transpose(1, 2)).transpose(1, 2)  # each output of the sampler depends on two frames
 
 
 def _stage(channels_in: int, channels_out: int) -> nn.Sequential:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,10 @@ _LAYER = frozenset({"self_attn", "mlp", "input_layernorm", "post_attention_layer
 _ATTENTION = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm", "rotary_emb", "rotary_fn"})
 
 
+_hooked: WeakSet[nn.Module] = WeakSet()
+_lock = Lock()
+
+
 class LastLayer:
     """The last layer within `reading`.
 
@@ -32,13 +38,13 @@ class LastLayer:
     def __init__(self, cache: PrefixCache, reads: Tensor) -> None:
         self.cache, self.reads, self.narrowed = cache, reads, False
 
-    def __call__(
+    def narrow(
         self, layer: Any, args: tuple[Any, ...], options: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Replace the layer's arguments by those of the read tokens; a hook before `layer`."""
+        """Return the layer's arguments for the read tokens alone; None leaves them as they are."""
         hidden, angles = args[0] if args else options["hidden_states"], options["position_embeddings"]
-        if options.get("past_key_values") is not self.cache or self.reads.shape[1] >= hidden.shape[1]:
-            return None  # called by another thread, or nothing to leave out
+        if self.reads.shape[1] >= hidden.shape[1]:
+            return None  # nothing to leave out
         if any(angle.ndim != 3 for angle in angles) or _is_flat(options["attention_mask"]):
             return None
         self.cache.supply(layer.self_attn.layer_idx, *_keys_and_values(layer, hidden, angles))
@@ -67,12 +73,31 @@ def reading(
     longest = max(len(own) for own in reads)
     last = LastLayer(cache, torch.tensor([[*own, *[own[-1]] * (longest - len(own))] for own in reads]))
     layer = _known(language, len(deep.get("deepstack_visual_embeds", ())))
-    hook = layer.register_forward_pre_hook(last, with_kwargs=True) if layer is not None else None
+    if layer is not None:
+        _hook(layer)
+        cache.last = last
     try:
         yield last
     finally:
-        if hook is not None:
-            hook.remove()
+        cache.last = None
+
+
+def _hook(layer: nn.Module) -> None:
+    """Let each call of a layer ask its cache whether it is narrowed.
+
+    The hook stays: to put one up and take it down while another thread calls the layer is not safe.
+    """
+    with _lock:
+        if layer not in _hooked:
+            layer.register_forward_pre_hook(_narrowed, with_kwargs=True)
+            _hooked.add(layer)
+
+
+def _narrowed(
+    layer: Any, args: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    last: LastLayer | None = getattr(options.get("past_key_values"), "last", None)
+    return None if last is None else last.narrow(layer, args, options)
 
 
 def _known(language: Any, deep: int) -> Any | None:

@@ -72,6 +72,8 @@ class PrefixCache(Cache):
     Rows that share a past copy it only when the layer that needs it is computed; not if it is held `apart`.
     """
 
+    last: Any = None  # see `avreward.raters.lmm._last_layer`
+
     def __init__(
         self,
         layers: int,
