@@ -52,8 +52,8 @@ def test_dubs_of_a_silent_video(run, agav_folder, media, work) -> None:
     assert result.exit_code == 0
     encoded, read = work
     assert sorted(encoded) == ["audio"] * 3 + ["video"]
-    assert len(read) == 2  # the beginning with the picture once, then the rest of all three
-    assert read[0] < read[1] / 3
+    assert len(read) == 4  # the beginning with the picture once, then the rest of each, since it is long
+    assert read[0] < min(read[1:]) / 3
 
     rater = load_rater(agav_folder)
     told = json.loads(result.stdout)
