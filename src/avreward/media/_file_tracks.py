@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Self, cast
 from weakref import ref
 
 import numpy as np
@@ -57,7 +57,11 @@ class _FileTrack(ABC):
 
     @property
     @abstractmethod
-    def loaded_key(self) -> Hashable: ...
+    def track(self) -> IndexedVideo | IndexedAudio: ...
+
+    @property
+    def loaded_key(self) -> Hashable:
+        return LateKey(self.track.glance, _FileContent(cast("FileVideo | FileAudio", self)))
 
     @property
     def work_key(self) -> Hashable:
@@ -105,10 +109,6 @@ class FileVideo(_FileTrack):
     def size(self) -> tuple[int, int]:
         return self.orientation.size(self.track.height, self.track.width)
 
-    @property
-    def loaded_key(self) -> Hashable:
-        return LateKey(self.track.glance, _FileContent(self))
-
     @cached_property
     def key(self) -> str:
         return self.known_key or tensor_key(file_keys(self.index)["video"], repr(self.orientation))
@@ -149,10 +149,6 @@ class FileAudio(_FileTrack):
     @property
     def end(self) -> float:
         return self.track.end
-
-    @property
-    def loaded_key(self) -> Hashable:
-        return LateKey(self.track.glance, _FileContent(self))
 
     @cached_property
     def key(self) -> str:

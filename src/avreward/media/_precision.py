@@ -74,6 +74,6 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     tensor([[1.0010],
             [2.0000]])
     """
-    if torch.get_float32_matmul_precision() == "highest":
+    if torch.get_float32_matmul_precision() == "highest" or left.device.type == "mps":  # which has no float64
         return left @ right
     return (left.double() @ right.double()).to(left.dtype)
