@@ -1,5 +1,6 @@
 import csv
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,23 @@ def test_files_are_the_same_for_any_number_of_workers(sources: list[PairSource],
     assert tree(tmp_path / "stopped") == tree(tmp_path / "one")
     with pytest.raises(ArgumentError, match="workers: expected a positive integer"):
         pr.render_pairs(sources, kinds, tmp_path / "none", 12, workers=0)
+
+
+def test_pairs_of_one_window_write_its_clip_once(
+    sources: list[PairSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    save = Clip.save
+
+    def slow(clip: Clip, path: Path) -> None:
+        written.append(path.name)
+        time.sleep(0.2)  # the other threads ask for the same file meanwhile
+        save(clip, path)
+
+    monkeypatch.setattr(Clip, "save", slow)
+    made = pr.render_pairs(sources[:1], pair_recipe("all", ["noise"]), tmp_path, 6, seconds=2.0, workers=3)
+    assert made.pairs == 6
+    assert len(written) == len(set(written)) == 7  # six noises, one original
 
 
 def test_other_settings_are_refused(sources: list[PairSource], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import takewhile
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -73,6 +74,26 @@ class _Span:
         return inside if len(inside) else (torch.searchsorted(times, torch.tensor([self.start])) - 1).clamp_min(0)
 
 
+@dataclass(frozen=True)
+class _Output:
+    """Where clips are written, each once: pairs of the same window are made at the same time and share its clip.
+
+    Attributes:
+        folder: where.
+        side: the longer side of the frames in pixels, at most.
+    """
+
+    folder: Path
+    side: int
+    _locks: dict[Path, Lock] = field(default_factory=dict)
+
+    def keep(self, clip: Clip, path: Path) -> None:
+        """Write a clip, unless an earlier pair has done it."""
+        with self._locks.setdefault(path, Lock()):
+            if not path.exists():
+                clip.save(path)
+
+
 def render_pairs(
     sources: Sequence[PairSource], kinds: Sequence[PairKind], out: str | PathLike[str], count: int, *, seed: int = 0,
     seconds: float = SECONDS, side: int = SIDE, workers: int = 1, step: Callable[[str], None] = lambda name: None,
@@ -123,7 +144,7 @@ def render_pairs(
                     step(row["pair"])
                 plan = plan_pairs(sources, kinds, max(count, journal.next), seed, seconds, journal.next)
             wanted = takewhile(lambda spec: spec.number < count, plan)
-            for row in _rows(wanted, partial(_row, folder=folder, side=side), workers):
+            for row in _rows(wanted, partial(_row, output=_Output(folder, side)), workers):
                 journal.add(row)
                 _count(done, row)
                 step(row["pair"])
@@ -161,7 +182,7 @@ def _count(done: RenderedPairs, row: Mapping[str, Any]) -> None:
         done.skipped[f"{row['kind']}: {row['reason']}"] += 1
 
 
-def _row(spec: PairSpec, folder: Path, side: int) -> dict[str, Any]:
+def _row(spec: PairSpec, output: _Output) -> dict[str, Any]:
     """Render a pair and return its row, or the row that says why it could not be made."""
     row: dict[str, Any] = {
         "pair": spec.name, "number": spec.number, "group": spec.source.name, "kind": spec.kind.name,
@@ -173,7 +194,7 @@ def _row(spec: PairSpec, folder: Path, side: int) -> dict[str, Any]:
         "failed": False,
     }  # fmt: skip
     try:
-        good, bad, texts = _rendered(spec, folder, side)
+        good, bad, texts = _rendered(spec, output)
     except NotPerturbable as error:
         return row | {"reason": str(error).partition(": ")[2]}
     except MediaError as error:
@@ -181,27 +202,27 @@ def _row(spec: PairSpec, folder: Path, side: int) -> dict[str, Any]:
     files, prompts = (good, bad), texts
     first, second = (0, 1) if spec.original_first else (1, 0)
     return row | {
-        "first": str(files[first].relative_to(folder)), "second": str(files[second].relative_to(folder)),
+        "first": str(files[first].relative_to(output.folder)), "second": str(files[second].relative_to(output.folder)),
         "first_prompt": prompts[first], "second_prompt": prompts[second],
         "prompt": prompts[0] if prompts[0] == prompts[1] else None,
         "texts.speech": spec.source.texts.get("speech"), "preferred": "first" if spec.original_first else "second",
     }  # fmt: skip
 
 
-def _rendered(spec: PairSpec, folder: Path, side: int) -> tuple[Path, Path, tuple[str | None, str | None]]:
+def _rendered(spec: PairSpec, output: _Output) -> tuple[Path, Path, tuple[str | None, str | None]]:
     """Write what is missing of a pair; return the real clip, the one with the defect, and their prompts."""
     kind, source = spec.kind.perturbation, spec.source
-    place = folder / "clips" / source.name
+    place = output.folder / "clips" / source.name
     place.mkdir(parents=True, exist_ok=True)
     ending = ".mp4" if "video" in source.has else ".flac"
     window = f"original-{round(spec.start * 1000):07d}{ending}"
-    real = cut(source.open(), spec.start, spec.seconds, side)
+    real = cut(source.open(), spec.start, spec.seconds, output.side)
     if kind.track == "prompt":
         other = None if spec.other is None else Clip(prompt=spec.other.prompt)
         new = kind.apply(Clip(prompt=real.prompt), spec.severity, spec.seed, other).prompt
-        _keep(real, place / window)
+        output.keep(real, place / window)
         return place / window, place / window, (real.prompt, new)
-    other = None if spec.other is None else cut(spec.other.open(), 0.0, spec.seconds, side)
+    other = None if spec.other is None else cut(spec.other.open(), 0.0, spec.seconds, output.side)
     bad = kind.apply(real, spec.severity, spec.seed, other)
     good = real if kind.control is None else kind.control(real, 0.0, torch.Generator().manual_seed(spec.seed), None)
     if not changed(good, bad):
@@ -210,16 +231,11 @@ def _rendered(spec: PairSpec, folder: Path, side: int) -> tuple[Path, Path, tupl
         place / window if kind.control is None else place / f"{spec.name}-original{ending}",
         place / f"{spec.name}{ending}",
     )
-    _keep(good, files[0])
+    output.keep(good, files[0])
     if kind.track == "audio" and ending == ".mp4":
         bad = Clip.open(files[0]).with_audio(bad.sound(), bad.sample_rate)  # the same packets of video
-    _keep(bad, files[1])
+    output.keep(bad, files[1])
     return (*files, (real.prompt, real.prompt))
-
-
-def _keep(clip: Clip, path: Path) -> None:
-    if not path.exists():
-        clip.save(path)
 
 
 def cut(clip: Clip, start: float, seconds: float, side: int) -> Clip:
