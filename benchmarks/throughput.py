@@ -4,7 +4,7 @@
 
 Without files, 480p clips with sound are synthesized (H.264 and AAC, 5 s). Measured in one run, so that the ratios hold
 on a noisy machine: decoding alone and computing alone, each with one thread; both overlapped with one thread each; both
-with all cores, decoding in threads and in processes of its own, as `score_files` does from 101 files on. The promises:
+with all cores, in threads and in processes that decode and rate, as `score_files` does from 33 files on. The promises:
 overlapped at least 0.9 of the slower one alone; with all cores a wall time of at most 1.1 × (decode + compute
 CPU-seconds) / cores; at least 15 times real time for 480p on two cores. Peak memory is that of a fresh process each,
 for a 480p clip, a 4K clip and an hour of video.
@@ -167,26 +167,26 @@ def speed_table(paths: Sequence[Path], repeats: int) -> Iterator[str]:
         ("decode alone, 1 thread", decode),
         ("compute alone, 1 thread", compute),
         ("overlapped, 1 thread each", single),
-        (f"overlapped, all {cores} cores", full),
+        (f"overlapped, all {cores} cores, in threads", full),
     )
     for name, spent in rows:
         numbers = f"{len(paths) / spent.wall:.2f} | {media / spent.wall:.1f} | {spent.wall:.2f} | {spent.cpu:.2f}"
         yield f"| {name} | {numbers} |"
-    name, wall = f"overlapped, all {cores} cores, decoding in processes", isolated.wall
+    name, wall = f"{cores} processes that decode and rate", isolated.wall
     yield f"| {name} | {len(paths) / wall:.2f} | {media / wall:.1f} | {wall:.2f} | |"
     yield f"| {cores} processes, nothing shared | {len(paths) / limit:.2f} | {media / limit:.1f} | {limit:.2f} | |"
     slower = max(decode.wall, compute.wall)
     ratios = sorted(max(d.wall, c.wall) / s.wall for d, c, _, s, *_ in runs)
     whole = sorted(f.wall / ((d.cpu + c.cpu) / cores) for d, c, _, _, f, *_ in runs)
-    decoding_apart = sorted(i.wall / ((d.cpu + c.cpu) / cores) for d, c, _, _, _, i, _ in runs)
+    processes = sorted(i.wall / ((d.cpu + c.cpu) / cores) for d, c, _, _, _, i, _ in runs)
     spent = sorted(f.wall / (f.cpu / cores) for _, _, _, _, f, *_ in runs)
     against = sorted(f.wall / p for _, _, _, _, f, _, p in runs)
     yield ""
     one, all_cores = slower / single.wall, whole[len(whole) // 2]
     yield f"- one thread each against the slower alone: {one:.2f} (promise ≥ 0.90; runs {spread(ratios)})"
     yield f"- all cores, wall × cores / CPU-seconds alone: {all_cores:.2f} (promise ≤ 1.10; runs {spread(whole)})"
-    middle = decoding_apart[len(decoding_apart) // 2]
-    yield f"- the same, decoding in processes of its own: {middle:.2f} (promise ≤ 1.10; runs {spread(decoding_apart)})"
+    middle = processes[len(processes) // 2]
+    yield f"- the same in processes that decode and rate: {middle:.2f} (promise ≤ 1.10; runs {spread(processes)})"
     own = spent[len(spent) // 2]
     yield f"- all cores in threads, with the CPU-seconds of that run itself: {own:.2f} (runs {spread(spent)})"
     yield f"- all cores against processes that share nothing: {against[len(against) // 2]:.2f} (runs {spread(against)})"

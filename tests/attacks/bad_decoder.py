@@ -8,13 +8,16 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from torch import Tensor
+
+from avreward.media import _waveform
 from avreward.media._isolated.messages import Message
 from avreward.media._isolated.work import WORK
 
-_real = WORK["blocks"]
+_real = _waveform.audio_blocks
 
 
-def _blocks(index: Any) -> Iterator[Message]:
+def _blocks(index: Any) -> Iterator[Tensor]:
     name = index.stamp.path.stem
     if name == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -30,5 +33,5 @@ def _evil(*_: Any) -> Iterator[Message]:
     yield Message("value", os.getcwd)  # a function, which a taken-over decoder might send
 
 
-WORK["blocks"] = _blocks
+_waveform.audio_blocks = _blocks
 WORK["evil"] = _evil

@@ -31,7 +31,7 @@ Isolate = Annotated[
     typer.Option(
         "--isolate/--no-isolate",
         help="Decode files in processes of their own, so that one that crashes the decoder, or takes too long or too "
-        "much memory, does not end the run. By default for more than 100 files.",
+        "much memory, does not end the run; signals rates there, too. By default for more than 32 files.",
         show_default=False,
     ),
 ]

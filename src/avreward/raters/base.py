@@ -66,6 +66,8 @@ class Rater(ABC):
         prompt_anchored: whether it reads the prompt; see `reads` for which scores.
         differentiable: whether gradients reach the clip's tensors.
         per_clip: whether it rates clip by clip, so that larger batches are not faster and threads may rate in parallel.
+        travels: whether copies in other processes score alike (`pickle`), so that a file is rated by the process that
+            decodes it. For `per_clip` raters of this package without a network.
         source: ``rater`` and options as passed to `load_rater`, so that a file can name it; `None` where the rater was
             made in another way.
     """
@@ -80,6 +82,7 @@ class Rater(ABC):
     prompt_anchored: bool = False
     differentiable: bool = True
     per_clip: bool = False
+    travels: bool = False
     source: Mapping[str, Any] | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -13,12 +13,13 @@ import torch
 
 from avreward.clip import Clip
 from avreward.errors import ArgumentError, AvrewardError, MediaError
-from avreward.raters._loop import ENOUGH_FAILURES, alike, load, noted, rate_batch
+from avreward.raters._loop import ENOUGH_FAILURES, Rated, alike, load, noted, rate_batch
 from avreward.raters.base import Rater, Sample
 from avreward.raters.scores import Scores
 from avreward.raters.shared import LOADED_AT_ONCE, SharedWork
 from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
+from avreward.scoring._apart import RatersApart
 from avreward.scoring.store._keeper import StoreHit, StoreKeeper
 
 HELD = 64  # rows that may wait while a rater has only failed
@@ -61,17 +62,23 @@ class _RaterRow(NamedTuple):
     error: Exception | None = None
 
 
+_Loaded = Sample | Exception | Rated
+"""What `StreamRun.decode` returns for a rater: rated where another process decodes it."""
+
+
 @dataclass(frozen=True)
 class _Decoded:
     path: Path | None
     clip: Clip | None
     error: str | None  # why the file can't be opened
     found: StoreHit  # scores in the store, for each rater
-    samples: tuple[Sample | Exception | None, ...] = ()  # one a rater, where its scores aren't known
+    samples: tuple[_Loaded | None, ...] = ()  # one a rater, where its scores aren't known
 
 
 class StreamRun:
     """Decode and rate the clips of one stream, which share cached work; threads call `decode` and `rate`.
+
+    Where other processes decode and the raters can travel there (`RatersApart`), `decode` rates, too.
 
     Args:
         raters: with different names.
@@ -86,6 +93,7 @@ class StreamRun:
         work = SharedWork(max(LOADED_AT_ONCE, 2 * decoders))
         self.work = [work.of(rater) for rater in raters]
         self.alike = alike(raters)
+        self.apart = RatersApart(raters)
 
     def decode(self, file: str | PathLike[str] | Clip) -> _Decoded:
         """Open a file, look it up, and decode it for the raters whose scores aren't known."""
@@ -98,15 +106,28 @@ class StreamRun:
             self.keeper.note_deaths()
             return _Decoded(path, None, str(error), StoreHit((), ()))
         found = self.keeper.find(clip)
+        new = [i for i, known in enumerate(found.known) if known is None]
+        loaded = self._loaded(clip, new)
+        self.keeper.note_deaths()
+        return _Decoded(path, clip, None, found, tuple(loaded.get(i) for i in range(len(self.raters))))
+
+    def _loaded(self, clip: Clip, new: Sequence[int]) -> dict[int, _Loaded]:
+        """Return for the raters `new` what `rate` needs: scores from another process, or the decoded clip."""
+        try:
+            rated = self.apart.rate(clip, new) if new else []
+        except MediaError as error:
+            why = str(error)
+            return {i: Sample(clip, {}, dict.fromkeys(self.raters[i].tracks, why), why) for i in new}
+        except AvrewardError as error:
+            return dict.fromkeys(new, error)
+        if rated is not None:
+            return dict(zip(new, rated, strict=True))
         decoded: dict[int, Sample | Exception] = {}
         with torch.no_grad():
-            for i, (first, known) in enumerate(zip(self.alike, found.known, strict=True)):
-                if known is None and first not in decoded:
-                    decoded[first] = load(self.raters[i], clip, self.work[i])
-        self.keeper.note_deaths()
-        each = zip(self.alike, found.known, strict=True)
-        samples = tuple(decoded[first] if known is None else None for first, known in each)
-        return _Decoded(path, clip, None, found, samples)
+            for i in new:
+                if self.alike[i] not in decoded:
+                    decoded[self.alike[i]] = load(self.raters[i], clip, self.work[i])
+        return {i: decoded[self.alike[i]] for i in new}
 
     def rate(self, batch: Sequence[_Decoded]) -> list[StreamedRow]:
         """Rate a batch that `decode` returned."""
@@ -123,7 +144,7 @@ class StreamRun:
         fresh: list[_RaterRow] = []
         if new:
             samples = [sample for decoded in new if (sample := decoded.samples[i]) is not None]
-            rated = rate_batch(self.raters[i], samples, self.work[i])
+            rated = self._rated(i, samples)
             scores = rated.scores if self.keeper.store is None else on_cpu(rated.scores)  # like stored ones
             for n, (decoded, row) in enumerate(zip(new, scores.split(), strict=True)):
                 failure = rated.failures.get(n)
@@ -132,6 +153,12 @@ class StreamRun:
                     self.keeper.keep(i, decoded.clip, decoded.found.keys[i], row, failure)
         rest = iter(fresh)
         return [_RaterRow(*known) if (known := decoded.found.known[i]) else next(rest) for decoded in good]
+
+    def _rated(self, i: int, loaded: Sequence[_Loaded]) -> Rated:
+        if isinstance(loaded[0], Rated):
+            [only] = loaded  # raters that travel rate clip by clip
+            return only  # type: ignore[return-value]
+        return rate_batch(self.raters[i], loaded, self.work[i])  # type: ignore[arg-type]
 
     def _row(self, decoded: _Decoded, rows: Sequence[_RaterRow]) -> StreamedRow:
         failures = [row.failure for row in rows]

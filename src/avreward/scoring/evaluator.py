@@ -52,7 +52,8 @@ class Evaluator(Generic[Target]):
         threads (`int`, *optional*, all cores): how many threads `stream` decodes with, and rates with where a rater
             rates clip by clip.
         isolate (`bool`, *optional*): whether `stream` decodes in processes of their own: a file that crashes the
-            decoder, takes too long or too much memory is an error of that file. By default for more than 100 files.
+            decoder, takes too long or too much memory is an error of that file. Where all raters are `signals` or
+            `stereo`, they rate there, too, which uses all cores. By default for more than 32 files.
 
     Example:
         >>> reward = load_rater("signals")["audio_quality"]
@@ -131,7 +132,8 @@ class Evaluator(Generic[Target]):
 
         Args:
             files: paths or open clips; read from the iterable as they are needed.
-            decode_threads: how many files are decoded in parallel (*optional*, `threads`).
+            decode_threads: how many files are decoded in parallel (*optional*, `threads`), in as many processes where
+                `isolate` says so.
             compute_threads: how many clips are rated in parallel, each on one core (*optional*, `threads`). Raters
                 that rate in batches use one thread, and torch's own threads in it.
             prefetch: how many decoded clips may wait (*optional*, the number of threads plus a batch); bounds memory.

@@ -45,7 +45,7 @@ def score_files(
         store: where scores are kept (*optional*). Clips with stored scores are not decoded; new scores are written a
             batch at a time, within about a second. Scores are on the CPU.
         retry_missing: rate clips again whose stored score is missing, unless the clip lacks what the score needs.
-        isolate: whether files are decoded in processes of their own (*optional*: for more than 100 files), see
+        isolate: whether files are decoded in processes of their own (*optional*: for more than 32 files), see
             `Evaluator`.
 
     Raises:

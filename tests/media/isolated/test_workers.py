@@ -13,10 +13,10 @@ from media_files import write
 from toy_raters import Toy
 
 from avreward.clip import Clip
-from avreward.errors import MediaError
+from avreward.errors import AvrewardError, MediaError
 from avreward.media import AllFrames, FramePlan, Spread
 from avreward.media._container import FileStamp
-from avreward.media._isolated.workers import DecoderDied, Workers, active, isolated, isolated_for
+from avreward.media._isolated.workers import DecoderDied, Job, Workers, active, isolated, isolated_for
 from avreward.media._keys import files
 from avreward.scoring import Store, score_files
 
@@ -133,10 +133,41 @@ def test_a_run_goes_on_and_remembers(isolating: Workers, tmp_path: Path) -> None
 
 
 def test_many_files_are_isolated_unless_somebody_says_no() -> None:
-    for listed, isolate, expected in (([1] * 101, None, True), ([1] * 100, None, False), ([1] * 101, False, False)):
+    for listed, isolate, expected in (([1] * 33, None, True), ([1] * 32, None, False), ([1] * 33, False, False)):
         with isolated_for(listed, isolate):
             assert (active() is not None) is expected
     assert active() is None
+
+
+def test_a_job_is_learnt_once_by_each_process(isolating: Workers, video: Path) -> None:
+    stamp = FileStamp.of(video)
+
+    def ask(start: int) -> list[int]:
+        [answer] = isolating.ask(stamp, Job("attacks.jobs", "counting", start), 5)
+        return answer.content
+
+    first, pid = ask(10)
+    assert first == 10
+    assert ask(10) == [15, pid]  # an equal job of another object: its state is kept
+    assert ask(3) == [3, pid]
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(DecoderDied):
+        ask(10)
+    isolating.died.clear()
+    again, other = ask(10)
+    assert (again, other != pid) == (10, True)
+
+
+def test_a_job_that_fails_is_told(isolating: Workers, video: Path) -> None:
+    stamp = FileStamp.of(video)
+    for _ in range(2):  # it isn't taken for learnt
+        with pytest.raises(AvrewardError, match=r"video\.mp4: decoding it failed \(RuntimeError: no dogs\)"):
+            list(isolating.ask(stamp, Job("attacks.jobs", "refusing", "dogs")))
+    with pytest.raises(DecoderDied, match="SIGSEGV"):
+        list(isolating.ask(stamp, Job("attacks.jobs", "dying", None)))
+    isolating.died.clear()
+    with pytest.raises(AttributeError):
+        Job("attacks.jobs", "counting", lambda: None)  # can't be pickled
 
 
 def test_a_forked_process_decodes_in_workers_of_its_own(isolating: Workers, video: Path) -> None:

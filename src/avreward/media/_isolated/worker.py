@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import signal
 import socket
@@ -61,8 +62,11 @@ def _serve(connection: socket.socket, memory: int) -> None:
         except Gone:
             return
         try:
-            for answer in WORK[request.kind](*request.content):
-                send(connection, answer)
+            if request.kind == "learn":
+                _learn(*request.content)
+            else:
+                for answer in WORK[request.kind](*request.content):
+                    send(connection, answer)
         except MediaError as error:
             send(connection, Message("media error", (error.source, error.problem, error.remedy)))
         except MemoryError:
@@ -72,6 +76,11 @@ def _serve(connection: socket.socket, memory: int) -> None:
             send(connection, Message("memory") if full else Message("error", f"{type(error).__name__}: {error}"))
         else:
             send(connection, Message("end"))
+
+
+def _learn(name: str, module: str, function: str, content: bytes) -> None:
+    """Add a job to the work that this process can do."""
+    WORK[name] = getattr(import_module(module), function)(pickle.loads(content))  # noqa: S301  # of the parent
 
 
 def _restrict(memory: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -10,7 +11,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence, Sized
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from avreward.errors import AvrewardError, MediaError
@@ -18,7 +20,7 @@ from avreward.media._container import FileStamp
 from avreward.media._isolated.messages import Gone, Message, receive, send
 
 SECONDS, MEMORY = 600.0, 8 << 30
-MANY = 100  # files of one run, above which they are decoded in processes of their own unless the caller says
+MANY = 32  # files of one run, above which they are decoded in processes of their own unless the caller says
 _REMEDY = "the file is damaged, or made to break decoders: leave it out"
 
 
@@ -26,10 +28,38 @@ class DecoderDied(MediaError):
     """A file whose decoding ended its process, or was ended since it took too long or too much memory."""
 
 
+class Job:
+    """Work that a worker learns before it does it for the first time; equal jobs are learnt once.
+
+    Args:
+        module, function: what is called with `content` in the worker. It returns a function like those of `WORK`, which
+            answers the requests.
+        content: anything that can be pickled.
+
+    Raises:
+        Exception: whatever prevents that it is pickled.
+    """
+
+    def __init__(self, module: str, function: str, content: Any) -> None:
+        self.module, self.function, self.content = module, function, pickle.dumps(content)
+        about = f"{module} {function} ".encode() + self.content
+        self.name = blake2b(about, digest_size=16).hexdigest()
+
+
 @dataclass
 class _Worker:
     connection: socket.socket
     pid: int
+    learnt: set[str] = field(default_factory=set)
+
+    def requests(self, kind: str | Job, content: Sequence[Any]) -> Iterator[Message]:
+        """Yield what to send, in turn."""
+        if isinstance(kind, Job):
+            if kind.name not in self.learnt:
+                yield Message("learn", (kind.name, kind.module, kind.function, kind.content))
+                self.learnt.add(kind.name)
+            kind = kind.name
+        yield Message(kind, content)
 
 
 class Workers:
@@ -52,8 +82,8 @@ class Workers:
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
-    def ask(self, stamp: FileStamp, kind: str, *content: Any) -> Iterator[Message]:
-        """Yield the messages that answer a request about the file of `stamp`.
+    def ask(self, stamp: FileStamp, kind: str | Job, *content: Any) -> Iterator[Message]:
+        """Yield the messages that answer a request about the file of `stamp`: a kind of `WORK`, or a job.
 
         Raises:
             MediaError: what the work raised in the worker.
@@ -64,9 +94,12 @@ class Workers:
         worker = self._take()
         done = False
         try:
-            send(worker.connection, Message(kind, content))
-            while (answer := receive(worker.connection)).kind in ("value", "item"):
-                yield answer
+            for request in worker.requests(kind, content):
+                send(worker.connection, request)
+                while (answer := receive(worker.connection)).kind in ("value", "item"):
+                    yield answer
+                if answer.kind != "end":
+                    break
             done = True
         except TimeoutError:
             problem = f"decoding it took longer than {self.seconds:g} s"

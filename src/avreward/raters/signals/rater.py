@@ -54,6 +54,7 @@ class SignalsRater(Rater):
     name = "signals"
     dimensions = HEADLINE + _DETAILS
     per_clip = True
+    travels = True
     versions = MappingProxyType({**Rater.versions, "signals": VERSION})
 
     def __init__(self, fusion: Fusion | None = None) -> None:

@@ -68,6 +68,7 @@ class StereoRater(Rater):
     name = "stereo"
     dimensions = DIMENSIONS
     per_clip = True
+    travels = True
     versions = MappingProxyType({**Rater.versions, "stereo": VERSION})
 
     @cached_property

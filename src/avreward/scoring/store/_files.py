@@ -28,7 +28,7 @@ def name_of(stamp: FileStamp) -> bytes:
 
 def remembered(clip: Clip) -> FileRow | None:
     """Return the row for a clip from `Clip.open`; `None` for any other clip, and for a file written just now."""
-    index, picture, sound = _index(clip), clip._picture, clip._sound
+    index, picture, sound = index_of(clip), clip._picture, clip._sound
     if index is None or index.limits != Limits() or time.time_ns() - index.stamp.modified < _SETTLED:
         return None
     about = pack(
@@ -71,7 +71,7 @@ def unchanged(clip: Clip) -> bool:
     return True
 
 
-def _index(clip: Clip) -> MediaIndex | None:
+def index_of(clip: Clip) -> MediaIndex | None:
     """Return the index of the file that holds all tracks of the clip; `None` if several files do."""
     found = {
         id(track.index) if isinstance(track, FileVideo | FileAudio) else None: track

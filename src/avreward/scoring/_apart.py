@@ -1,0 +1,84 @@
+"""Rate files in the processes that decode them: threads that rate wait for Python's interpreter lock."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from avreward.clip import Clip
+from avreward.errors import AvrewardError, describe
+from avreward.media._isolated.messages import Message
+from avreward.media._isolated.workers import Job, active
+from avreward.raters._loop import Rated, rate
+from avreward.raters.base import Rater
+from avreward.raters.scores import Scores
+from avreward.raters.shared import SharedWork
+from avreward.scoring.store._files import index_of
+
+
+class RatersApart:
+    """Raters of which copies can rate in the processes that decode.
+
+    Args:
+        raters: see `Rater.travels`.
+    """
+
+    def __init__(self, raters: Sequence[Rater]) -> None:
+        self.raters = tuple(raters)
+        self.job = _job(self.raters)
+
+    def rate(self, clip: Clip, which: Sequence[int]) -> list[Rated] | None:
+        """Return the scores of a file by the raters `which`; `None` where it has to be rated here.
+
+        That is where no process of its own decodes, a rater can't be copied, or the clip is not a file as it is.
+
+        Raises:
+            MediaError: if the process ended.
+            AvrewardError: if it failed.
+        """
+        pool, index = active(), index_of(clip)
+        if pool is None or self.job is None or index is None:
+            return None
+        [answer] = pool.ask(index.stamp, self.job, clip, list(which))
+        return [_unpacked(self.raters[i], packed) for i, packed in zip(which, answer.content, strict=True)]
+
+
+def rating(raters: Sequence[Rater]) -> Callable[[Clip, Sequence[int]], Iterator[Message]]:
+    """Return what a worker answers: the scores of a clip by some of `raters`."""
+    work = SharedWork()
+
+    def answer(clip: Clip, which: Sequence[int]) -> Iterator[Message]:
+        with torch.no_grad():
+            rated = rate([raters[i] for i in which], [clip], 1, work, strict=False)
+        yield Message("value", [_packed(one) for one in rated])
+
+    return answer
+
+
+def _job(raters: Sequence[Rater]) -> Job | None:
+    ours = __name__.partition(".")[0]
+    if not all(rater.travels and type(rater).__module__.partition(".")[0] == ours for rater in raters):
+        return None  # a class of the caller's script can't be imported elsewhere
+    try:
+        return Job(__name__, rating.__name__, list(raters))
+    except (pickle.PicklingError, AttributeError, TypeError):  # changed by hand
+        return None
+
+
+def _packed(rated: Rated) -> tuple[Any, ...]:
+    """Return the scores of one clip in classes that a process may take from another that decodes."""
+    scores = rated.scores
+    values, sigma = ([] if one is None else one.double().tolist() for one in (scores.values, scores.sigma))
+    about = values, scores.present.tolist(), scores.reasons, scores.basis, sigma
+    return *about, dict(rated.failures), {i: describe(error) for i, error in rated.errors.items()}
+
+
+def _unpacked(rater: Rater, packed: Sequence[Any]) -> Rated:
+    values, present, reasons, basis, sigma, failures, errors = packed
+    scores = Scores(torch.tensor(values), torch.tensor(present), reasons, rater.dimensions, basis)
+    scores = replace(scores, sigma=torch.tensor(sigma)) if sigma else scores
+    return Rated(scores, failures, {i: AvrewardError(f"{rater.name}: {why}") for i, why in errors.items()})
