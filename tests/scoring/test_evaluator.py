@@ -22,7 +22,7 @@ from avreward.raters.base import Sample, Track
 from avreward.raters.clip_rater import ClipRater
 from avreward.raters.scores import Dimension, Scores
 from avreward.rewards.results import Rewards
-from avreward.scoring.evaluator import Evaluator
+from avreward.scoring.evaluator import Evaluator, cores
 from avreward.scoring.run import score_files
 from avreward.scoring.store.store import Store
 
@@ -374,3 +374,21 @@ def test_a_long_lived_evaluator_lets_go_of_tensors_and_their_graphs() -> None:
     del leaf, wave
     gc.collect()
     assert [one() for one in seen] == [None] * len(seen)
+
+
+@pytest.mark.parametrize(
+    ("there", "mine", "beside", "expected"),
+    [
+        (16, 16, None, 16), (16, 16, "4", 4), (16, 16, "40", 1), (16, 4, "4", 4),
+        (16, 16, "0", 16), (16, 16, "two", 16),
+    ],
+)  # fmt: skip
+def test_processes_of_one_launcher_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, there: int, mine: int, beside: str | None, expected: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: there)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(mine)), raising=False)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if beside is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", beside)
+    assert cores() == expected == Evaluator(Toy()).threads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from os import PathLike
@@ -49,8 +50,8 @@ class Evaluator(Generic[Target]):
         store (`Store`, *optional*): where scores are kept. Stored scores are not computed again; scores are on the CPU.
         retry_missing (`bool`): rate clips again whose stored score is missing, unless the clip lacks what the score
             needs.
-        threads (`int`, *optional*, all cores): how many threads `stream` decodes with, and rates with where a rater
-            rates clip by clip.
+        threads (`int`, *optional*, all cores, or under ``torchrun`` a process's share): how many threads `stream`
+            decodes with, and rates with where a rater rates clip by clip.
         isolate (`bool`, *optional*): whether `stream` decodes in processes of their own: a file that crashes the
             decoder, takes too long or too much memory is an error of that file. Where all raters are `signals` or
             `stereo`, they rate there, too, which uses all cores. By default for more than 32 files.
@@ -286,8 +287,11 @@ def _name(target: Reward | Rater) -> str:
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may use: under ``torchrun`` its share, unless it is bound to some already."""
+    there = os.cpu_count() or 1
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return max(1, mine // int(beside)) if mine == there and re.fullmatch("[1-9][0-9]{0,5}", beside) else mine
 
 
 def count(name: str, given: int | None, default: int) -> int:

@@ -128,3 +128,7 @@ def test_a_long_list_is_taken_in_larger_batches():
     for wrong in (RayActors, lambda **options: RayActors(2, **options)):
         with pytest.raises(ArgumentError, match="actors"):
             wrong(batch=0)
+
+
+def test_actors_share_the_cores(cluster):
+    assert [RayActors(count).threads() for count in (None, 1, 2, (1, 3), 9)] == [3, 3, 1, 1, 1]

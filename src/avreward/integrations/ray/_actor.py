@@ -45,6 +45,7 @@ class ScoreClips:
         group_by: by what clips are grouped (*optional*, the folder), see `avreward.scoring.group_of`.
         column: whether `group_by` is a column of `about`, and not a rule.
         retry_missing: see `avreward.scoring.score_files`.
+        threads: see `avreward.scoring.Evaluator` (*optional*).
 
     Example:
         >>> score = ScoreClips("audio_quality")
@@ -62,13 +63,14 @@ class ScoreClips:
         group_by: str = "parent",
         column: bool = False,
         retry_missing: bool = False,
+        threads: int | None = None,
     ) -> None:
         self.reward, self.raters = loaded(reward)
         self.store = None if store is None else Store(store)
         self.group_by, self.column = group_by, column
         targets = [*([] if self.reward is None else [self.reward]), *self.raters]
         self.evaluator: Evaluator[Any] = Evaluator(
-            targets, store=self.store, retry_missing=retry_missing, isolate=False
+            targets, store=self.store, retry_missing=retry_missing, threads=threads, isolate=False
         )
         self._apart = ExitStack()  # ends with the actor
         self._apart.enter_context(isolated_for((), True))

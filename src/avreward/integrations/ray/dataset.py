@@ -81,9 +81,18 @@ class RayActors:
         """Return Ray Data's strategy."""
         if isinstance(self.count, tuple):
             return ray.data.ActorPoolStrategy(min_size=self.count[0], max_size=self.count[1])
+        return ray.data.ActorPoolStrategy(size=self.most())
+
+    def most(self) -> int:
+        """Return how many there are at most."""
+        if self.count is not None:
+            return self.count[1] if isinstance(self.count, tuple) else self.count
         there = ray.cluster_resources()
-        most = there.get("GPU", 0) / self.gpus if self.gpus else there.get("CPU", 2) / 2
-        return ray.data.ActorPoolStrategy(size=self.count or max(1, int(most)))
+        return max(1, int(there.get("GPU", 0) / self.gpus if self.gpus else there.get("CPU", 2) / 2))
+
+    def threads(self) -> int:
+        """Return how many clips each decodes at a time: the cluster's cores for each."""
+        return max(1, int(ray.cluster_resources().get("CPU", 2) / self.most()))
 
 
 def score_dataset(
@@ -254,8 +263,9 @@ def _rated(
     source: Any, reward: Any, options: dict[str, Any], actors: RayActors
 ) -> Generator[dict[str, Any], None, None]:
     """Yield the rows of a data set, in order."""
+    loaded = {"reward": reward, **options, "threads": actors.threads()}
     rated = source.map_batches(
-        ScoreClips, fn_constructor_kwargs={"reward": reward, **options}, compute=actors.pool(),
+        ScoreClips, fn_constructor_kwargs=loaded, compute=actors.pool(),
         batch_size=actors.taking(), num_cpus=actors.cpus, num_gpus=actors.gpus or None, batch_format="numpy",
     )  # fmt: skip
     for batch in rated.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
