@@ -29,8 +29,13 @@ def decibel(power: Tensor, floor: float = 1e-10) -> Tensor:
 
 
 def rounded(x: Tensor, softness: float) -> Tensor:
-    """Return √(x² + softness²), in few passes over memory."""
-    return torch.addcmul(x.new_tensor(softness * softness), x, x).sqrt_()
+    """Return √(x² + softness²), in few passes over memory; `x` may be overwritten."""
+    return torch.addcmul(x.new_full((), softness * softness), x, x, out=spare(x)).sqrt_()
+
+
+def spare(x: Tensor) -> Tensor | None:
+    """Return `x` as memory for a result (``out=``), so that less is in the cache; None where a gradient needs it."""
+    return None if x.requires_grad else x
 
 
 def applied(matrix: Tensor, vector: Tensor) -> Tensor:

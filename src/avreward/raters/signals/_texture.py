@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from avreward.raters.signals._gates import rounded
+from avreward.raters.signals._gates import rounded, spare
 from avreward.raters.signals._kept import Kept
 from avreward.raters.signals._video import IN_CACHE, in_parts, to_luma
 
@@ -61,14 +61,17 @@ def _texture(frame: Tensor) -> Texture:
     """Return the texture of one frame, luma (h, w) or 8-bit RGB (3, h, w)."""
     edges, noise, down, across = [], [], [], []
     for luma, rows in _strips(frame):
-        edges.append(_edges(_at_least(luma, 16)))
-        noise.append(_noise(_at_least(luma[: rows + 2], 3)))
+        wide, least = _at_least(luma, 16), _at_least(luma[: rows + 2], 3)
+        beside = wide[2:] + wide[:-2]  # the rows above and below each
+        edges.append(_edges(wide, beside))
+        beside = beside[:rows] if wide is luma else least[2:] + least[:-2]
+        noise.append(_noise(beside.sub_(least[1:-1], alpha=2)))
         down.append(_damping(luma[1 : rows + 1] - luma[:-1][:rows]).mean(1))
         across.append(_damping(luma[:rows, 1:] - luma[:rows, :-1]).sum(0))
     coarse, square, cells = (sum(each) for each in zip(*edges, strict=True))
     return Texture(
         edges=torch.stack([coarse, square]) / cells,
-        noise=torch.cat(noise),
+        noise=_noise_of_blocks(torch.cat(noise)),
         down=_SATURATED * (1 - torch.cat(down)),
         across=_SATURATED * (1 - torch.stack(across).sum(0) / frame.shape[-2]),
     )
@@ -88,24 +91,32 @@ def _strips(frame: Tensor) -> Iterator[tuple[Tensor, int]]:
         yield to_luma(some) if some.dtype == torch.uint8 else some, height - top if last else rows
 
 
-def _edges(luma: Tensor) -> tuple[Tensor, Tensor, int]:
+def _edges(luma: Tensor, beside: Tensor) -> tuple[Tensor, Tensor, int]:
     """Return sums over the cells of luma (h, w): of coarse · fine squared gradient, of coarse², and how many cells.
 
     The fine gradient is that of the frame blurred by one pixel, averaged over the cells of 4 × 4 of the coarse one.
+    `beside` (h − 2, w) is the sum of the rows above and below each.
     """
-    fine = _pooled(_squared_gradient(_smoothed(luma)))[2:, 2:]
+    fine = _pooled(_squared_gradient(_smoothed(luma, beside)))[2:, 2:]
     coarse = _squared_gradient(_pooled(luma), 2)  # two cells on are four pixels
     fine, coarse = fine[: coarse.shape[0], : coarse.shape[1]], coarse[: fine.shape[0], : fine.shape[1]]
     unit = 4 * 16**3
     return (coarse * fine).sum() / unit**2, coarse.square().sum() / unit**2, coarse.numel()
 
 
-def _noise(luma: Tensor) -> Tensor:
-    """Return the mean absolute response of blocks (blocks,) to Immerkær's mask, which no edge or slope excites."""
-    x = (luma[2:] + luma[:-2]).sub_(luma[1:-1], alpha=2)
-    x = (x[:, 2:] + x[:, :-2]).sub_(x[:, 1:-1], alpha=2)
-    blocks = _block_means(_block_means(rounded(x, _FLATTEST)).T).T
-    return (math.pi / 2) ** 0.5 / 6 * (blocks.flatten() - _FLATTEST)
+def _noise(bend: Tensor) -> Tensor:
+    """Return the absolute response to Immerkær's mask, which no edge or slope excites, averaged over 16 rows each.
+
+    `bend` (h, w) is the second difference of luma down the columns, and the result (⌈h/16⌉, w − 2) is rounded off near
+    zero.
+    """
+    x = (bend[:, 2:] + bend[:, :-2]).sub_(bend[:, 1:-1], alpha=2)
+    return _block_means(rounded(x, _FLATTEST))
+
+
+def _noise_of_blocks(rows: Tensor) -> Tensor:
+    """Return the noise of each block (blocks,) of what `_noise` gives of a frame."""
+    return (math.pi / 2) ** 0.5 / 6 * (_block_means(rows.T).T.flatten() - _FLATTEST)
 
 
 def _block_means(x: Tensor) -> Tensor:
@@ -121,12 +132,12 @@ def _damping(change: Tensor) -> Tensor:
     A step counts |change|·d, so that strong edges saturate. That is a·(1 − d), which takes fewer passes.
     """
     size = rounded(change, _STEP)  # |change| + _STEP
-    return torch.add(size.new_tensor(1 - _STEP / _SATURATED), size, alpha=1 / _SATURATED).reciprocal_()
+    return torch.add(size.new_full((), 1 - _STEP / _SATURATED), size, alpha=1 / _SATURATED, out=spare(size)).reciprocal_()
 
 
-def _smoothed(luma: Tensor) -> Tensor:
+def _smoothed(luma: Tensor, beside: Tensor) -> Tensor:
     """(h, w) → (h − 2, w − 2): 16 times the binomial blur (1 2 1)/4 both ways, a Gaussian of σ = 0.7 pixels."""
-    x = (luma[2:] + luma[:-2]).add_(luma[1:-1], alpha=2)
+    x = torch.add(beside, luma[1:-1], alpha=2)
     return (x[:, 2:] + x[:, :-2]).add_(x[:, 1:-1], alpha=2)
 
 
@@ -142,8 +153,9 @@ def _squared_gradient(luma: Tensor, step: int = 1) -> Tensor:
     """|∇|² (h − 2·step, w − 2·step) by central differences over `step` to both sides, as if it were one; times 4."""
     inner = slice(step, -step)
     across = luma[inner, 2 * step :] - luma[inner, : -2 * step]
+    across = torch.square(across, out=spare(across))
     down = luma[2 * step :, inner] - luma[: -2 * step, inner]
-    return across.square().addcmul_(down, down)
+    return across.addcmul_(down, down)
 
 
 def _at_least(luma: Tensor, side: int) -> Tensor:
