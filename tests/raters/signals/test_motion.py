@@ -1,6 +1,7 @@
 import pytest
 import torch
 from signal_inputs import motion, noise
+from torch.nn.functional import adaptive_avg_pool2d
 
 from avreward.raters.signals import _motion as measure
 from avreward.raters.signals import _video
@@ -79,16 +80,35 @@ def test_dynamic_degree_is_speed_whatever_the_contrast_and_the_frame_rate():
     assert float(measure.dynamic_degree(motion(moving(1).expand(20, -1, -1)), soft)) < 0.1
 
 
-def test_changes_are_the_same_for_some_frames_at_a_time():
+def test_the_course_is_the_same_for_some_frames_at_a_time():
     luma = torch.rand(23, 20, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     luma[5:9] = luma[5]
-    whole, blocks = motion(luma.clone().requires_grad_()).changes  # all at once
+    course = motion(luma.clone().requires_grad_()).course  # all at once
+    whole, blocks = course.whole, course.blocks
     assert float(whole.detach()[6]) == pytest.approx(0, abs=1e-12)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_video, "IN_CACHE", 3 * 20 * 30)
-        for found, expected in zip(motion(luma).changes, (whole, blocks), strict=True):
-            torch.testing.assert_close(found, expected.detach())
+        for together in (1, 3, 22, 23):
+            patch.setattr(_video, "IN_CACHE", together * 20 * 30)
+            for found, expected in zip(motion(luma).course, course, strict=True):
+                torch.testing.assert_close(found, expected.detach())
+    torch.testing.assert_close(course.mean, luma.mean((1, 2)))
+    torch.testing.assert_close(course.coarse, adaptive_avg_pool2d(luma, (5, 7)))
     assert blocks.shape == (22, 6, 8)
     moved = whole.detach() > 1e-6
     assert int(moved.sum()) == 19
     assert float((blocks.mean((1, 2)) / whole).detach()[moved].sub(1).abs().max()) < 0.1
+
+
+def test_levels_have_the_course_of_floats():
+    rgb = torch.randint(0, 256, (23, 3, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_video, "IN_CACHE", 5 * 20 * 30)
+        levels = motion(rgb).course
+    floats = motion(_video.to_luma(rgb.double() / 255)).course
+    for found, expected in zip(levels, floats, strict=True):
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=2e-7)
+
+
+def test_one_frame_has_no_change():
+    course = motion(torch.rand(1, 20, 30)).course
+    assert [len(part) for part in course] == [1, 1, 0, 0]

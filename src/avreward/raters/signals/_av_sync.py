@@ -46,7 +46,7 @@ class AvWindow:
     @Kept
     def grid(self) -> Tensor:
         """The common times in s (points,), float64."""
-        index = torch.arange(int(self.seconds / GRID), dtype=torch.float64, device=self.motion.luma.device)
+        index = torch.arange(int(self.seconds / GRID), dtype=torch.float64, device=self.motion.steps.device)
         return self.span[0] + GRID * (index + 0.5)
 
     @Kept
@@ -64,26 +64,26 @@ class AvWindow:
     @Kept
     def level(self) -> Tensor:
         """The sound's log power."""
-        return _detrended(applied(self._hearing, self._level)).to(self.motion.luma)
+        return _detrended(applied(self._hearing, self._level)).to(self.motion.steps)
 
     @Kept
     def onset(self) -> Tensor:
         """Rise of the sound's log power over 64 ms, where it rises."""
         level = torch.nn.functional.pad(self._level[None], (4, 4), mode="replicate")[0]
         rise = _positive(level[8:] - level[:-8], 0.05)
-        return _detrended(applied(self._hearing, rise)).to(self.motion.luma)
+        return _detrended(applied(self._hearing, rise)).to(self.motion.steps)
 
     @Kept
     def _blocks(self) -> Tensor:
         """Motion energy of 6 × 8 blocks a second (frames − 1, blocks)."""
-        return self.motion.changes.blocks.flatten(1) / self.motion.steps.unsqueeze(1)
+        return self.motion.course.blocks.flatten(1) / self.motion.steps.unsqueeze(1)
 
     @Kept
     def _seeing(self) -> Tensor:
         """What each step between frames counts at each point (points, frames − 1); a slow frame rate widens it."""
         between = (self.motion.times[1:] + self.motion.times[:-1]) / 2
         step = float(self.motion.steps.median())
-        return _weights(self.grid, between, max(0.04, 0.6 * step), self.motion.luma.dtype)
+        return _weights(self.grid, between, max(0.04, 0.6 * step), self.motion.steps.dtype)
 
     @Kept
     def energy(self) -> Tensor:

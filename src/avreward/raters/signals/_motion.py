@@ -14,7 +14,7 @@ FREEZE = 0.15  # s; a shorter hold is a slow frame rate, not a freeze
 
 def flicker(motion: Motion, gate: Gate) -> Tensor:
     """RMS deviation of the mean luma from the line between its neighbours in time, in 8-bit levels."""
-    return 255 * torch.sqrt(_bend(motion.luma.mean((-2, -1)), motion.steps).square().mean() + 1e-8)
+    return 255 * torch.sqrt(_bend(motion.course.mean, motion.steps).square().mean() + 1e-8)
 
 
 def frozen(motion: Motion, gate: Gate) -> Tensor:
@@ -25,8 +25,8 @@ def frozen(motion: Motion, gate: Gate) -> Tensor:
     frame rate does not count.
     """
     if motion.steps.shape[0] == 0:
-        return motion.luma.sum() * 0
-    change = 255 * motion.changes.whole
+        return motion.course.mean.sum() * 0
+    change = 255 * motion.course.whole
     usual = _usual_hold(change > STILL)
     reach = max(2, round(FREEZE / max(1e-6, float(motion.steps.median()))), round(2.5 * (usual - 1)))
     limit = 1 / (1 / STILL + 1 / (0.03 * change.square().mean().add(1e-8).sqrt() + 0.003))
@@ -44,17 +44,19 @@ def dropped(motion: Motion, gate: Gate) -> Tensor:
     """Share of the time, in percent, that gaps between time stamps last beyond the usual step (the median)."""
     steps = motion.steps
     if steps.shape[0] == 0:
-        return motion.luma.sum() * 0
+        return motion.course.mean.sum() * 0
     usual = steps.median()
-    return 100 * (gate((steps / usual - 1.5) / 0.05) * (steps - usual)).sum() / steps.sum() + motion.luma.sum() * 0
+    return (
+        100 * (gate((steps / usual - 1.5) / 0.05) * (steps - usual)).sum() / steps.sum() + motion.course.mean.sum() * 0
+    )
 
 
 def jerkiness(motion: Motion, gate: Gate) -> Tensor:
     """Energy of the bend of each pixel's course over that of its change, in dB: 5 dB for random change."""
-    bend = _bend(motion.coarse, motion.steps)
+    bend = _bend(motion.course.coarse, motion.steps)
     if bend.shape[0] == 0:
-        return motion.luma.sum() * 0
-    change = (motion.coarse[2:] - motion.coarse[:-2]) / 2
+        return motion.course.mean.sum() * 0
+    change = (motion.course.coarse[2:] - motion.course.coarse[:-2]) / 2
     floor = (0.3 / 255) ** 2
     return decibel((4 * bend.square().mean() + floor) / (change.square().mean() + floor), 0.0)
 
@@ -62,18 +64,18 @@ def jerkiness(motion: Motion, gate: Gate) -> Tensor:
 def disorder(motion: Motion, gate: Gate) -> Tensor:
     """Energy of the change from one frame to the next over that across 0.33 s, in dB; ordered motion adds up."""
     steps = motion.steps
-    far = min(motion.coarse.shape[0] - 1, max(2, round(0.33 / max(1e-6, float(steps.median())))))
-    near = motion.coarse.diff(dim=0).square().mean()
-    across = (motion.coarse[far:] - motion.coarse[:-far]).square().mean()
+    far = min(motion.course.coarse.shape[0] - 1, max(2, round(0.33 / max(1e-6, float(steps.median())))))
+    near = motion.course.coarse.diff(dim=0).square().mean()
+    across = (motion.course.coarse[far:] - motion.course.coarse[:-far]).square().mean()
     floor = (0.3 / 255) ** 2
     return decibel((near + floor) / (across + 30 * floor), 0.0)
 
 
 def dynamic_degree(motion: Motion, gate: Gate) -> Tensor:
     """Motion speed (normal flow) in percent of the width a second: RMS change in time over RMS change in space."""
-    luma = motion.coarse
+    luma = motion.course.coarse
     if luma.shape[0] < 2 or min(luma.shape[1:]) < 2:
-        return motion.luma.sum() * 0
+        return motion.course.mean.sum() * 0
     change = (luma.diff(dim=0).square().mean((-2, -1)) / motion.steps.square()).mean()
     slope = luma.diff(dim=-1).square().mean() + luma.diff(dim=-2).square().mean()
     return 100 / luma.shape[-1] * torch.sqrt(change / (slope + (0.5 / 255) ** 2) + 1e-6)

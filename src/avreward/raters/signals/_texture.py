@@ -132,7 +132,9 @@ def _damping(change: Tensor) -> Tensor:
     A step counts |change|·d, so that strong edges saturate. That is a·(1 − d), which takes fewer passes.
     """
     size = rounded(change, _STEP)  # |change| + _STEP
-    return torch.add(size.new_full((), 1 - _STEP / _SATURATED), size, alpha=1 / _SATURATED, out=spare(size)).reciprocal_()
+    return torch.add(
+        size.new_full((), 1 - _STEP / _SATURATED), size, alpha=1 / _SATURATED, out=spare(size)
+    ).reciprocal_()
 
 
 def _smoothed(luma: Tensor, beside: Tensor) -> Tensor:

@@ -17,43 +17,60 @@ _SOFTNESS = 1e-4  # of luma; smaller changes are rounded off
 IN_CACHE = 2**17  # floats of which a few arrays fit the cache of one core
 
 
-class Changes(NamedTuple):
-    """From each frame to the next: of the `whole` picture (frames − 1,), and of 6 × 8 `blocks` (frames − 1, 6, 8)."""
+class Course(NamedTuple):
+    """What frames have along time, taken from a few of them at a time.
 
+    `mean` (frames,) luma; `coarse` (frames, h/4, w/4), luma averaged over 4 × 4: motion of a few pixels stays smooth at
+    this scale. The mean absolute change of luma from each frame to the next, rounded off near zero, of the `whole`
+    picture (frames − 1,), and of 6 × 8 `blocks` (frames − 1, 6, 8).
+    """
+
+    mean: Tensor
+    coarse: Tensor
     whole: Tensor
     blocks: Tensor
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A stretch of consecutive frames: `luma` (frames, h, w), the longer side at most 160; `times` (frames,) in s."""
+    """A stretch of consecutive frames, the longer side at most 160, and their `times` (frames,) in s.
 
-    luma: Tensor
+    `frames` is luma, float (frames, h, w), or RGB in 8 bits, (frames, 3, h, w), which takes less memory.
+    """
+
+    frames: Tensor
     times: Tensor
-
-    @Kept
-    def coarse(self) -> Tensor:
-        """`luma` averaged over 4 × 4 (frames, h/4, w/4): motion of a few pixels stays smooth at this scale."""
-        size = max(1, self.luma.shape[-2] // 4), max(1, self.luma.shape[-1] // 4)
-        return adaptive_avg_pool2d(self.luma.unsqueeze(1), size).squeeze(1)
 
     @Kept
     def steps(self) -> Tensor:
         """The time from each frame to the next in s (frames − 1,), in the video's dtype."""
-        return self.times.diff().to(self.luma)
+        return self.times.diff().to(self.course.mean)
 
     @Kept
-    def changes(self) -> Changes:
-        """Mean absolute change of luma from each frame to the next, rounded off near zero."""
-        count = max(1, self.luma.shape[0] - 1)
-        together = max(1, IN_CACHE // self.luma[0].numel()) if in_parts(self.luma) else count
-        whole, blocks = [], []
+    def course(self) -> Course:
+        """What the frames have along time."""
+        height, width = self.frames.shape[-2:]
+        count = max(1, len(self.frames) - 1)
+        together = max(1, IN_CACHE // (height * width)) if in_parts(self.frames) else count
+        parts = []
         for start in range(0, count, together):
-            some = self.luma[start : start + together + 1]
-            change = rounded(some[1:] - some[:-1], _SOFTNESS)
-            whole.append(change.mean((-2, -1)) - _SOFTNESS)
-            blocks.append(adaptive_avg_pool2d(change.unsqueeze(1), (6, 8)).squeeze(1) - _SOFTNESS)
-        return Changes(torch.cat(whole), torch.cat(blocks))
+            some = self.frames[start : start + together + 1]
+            last = start + together >= count
+            parts.append(_course(to_luma(some) if some.dtype == torch.uint8 else some, last))
+        return Course(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+def _course(luma: Tensor, last: bool) -> Course:
+    """Return what some frames (n, h, w) have; except in the `last` part, the last one is the next part's first."""
+    size = max(1, luma.shape[-2] // 4), max(1, luma.shape[-1] // 4)
+    own = luma if last else luma[:-1]
+    change = rounded(luma[1:] - luma[:-1], _SOFTNESS)
+    return Course(
+        mean=own.mean((-2, -1)),
+        coarse=adaptive_avg_pool2d(own.unsqueeze(1), size).squeeze(1),
+        whole=change.mean((-2, -1)) - _SOFTNESS,
+        blocks=adaptive_avg_pool2d(change.unsqueeze(1), (6, 8)).squeeze(1) - _SOFTNESS,
+    )
 
 
 def in_parts(tensor: Tensor) -> bool:
@@ -66,19 +83,11 @@ def in_parts(tensor: Tensor) -> bool:
 
 def to_luma(frames: Tensor) -> Tensor:
     """Return BT.601 luma (…, h, w) of RGB frames (…, 3, h, w), float in [0, 1] or 8-bit levels."""
+    red, green, blue = frames.unbind(-3)
     if frames.dtype != torch.uint8:
-        red, green, blue = frames.unbind(-3)
         return (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
-    height, width = frames.shape[-2:]
-    luma = torch.empty(*frames.shape[:-3], height, width, dtype=torch.float32, device=frames.device)
-    together = max(1, IN_CACHE // (height * width))
-    rows = zip(
-        frames.view(-1, 3, height, width).split(together), luma.view(-1, height, width).split(together), strict=True
-    )
-    for levels, out in rows:
-        red, green, blue = levels.unbind(1)
-        torch.mul(red, LUMA[0] / 255, out=out).add_(green, alpha=LUMA[1] / 255).add_(blue, alpha=LUMA[2] / 255)
-    return luma
+    luma = red.float().mul_(LUMA[0] / 255)
+    return luma.add_(green.float(), alpha=LUMA[1] / 255).add_(blue.float(), alpha=LUMA[2] / 255)
 
 
 def to_unit(frames: Tensor) -> Tensor:

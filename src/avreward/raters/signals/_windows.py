@@ -123,15 +123,17 @@ def views_of(sample: Sample) -> dict[frozenset[str], dict[str, WindowViews]]:
 
 def load_video(clip: Clip) -> WindowedVideo:
     """Decode the video once, in three views (`PLANS`)."""
-    levels = clip._levels(PLANS)  # of which luma is made faster than of floats
+    levels = clip._levels(PLANS)  # of which luma is made faster than of floats, and which take less memory
     views = zip(map(widened, clip.views(PLANS)) if levels is None else levels, MARGINS, strict=True)
     small, colour, detail = (_inner(view, margin) for view, margin in views)
-    luma, times = to_luma(small), clip.times[FramesInSpans()(clip.times)].to(small.device)
+    if levels is None:
+        small, detail = to_luma(small), to_luma(detail)
+    times = clip.times[FramesInSpans()(clip.times)].to(small.device)
     stretches = []
     for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):
         inside = slice(int((times < start).sum()), int((times < stop).sum()))  # times ascend
-        stretches.append(Motion(luma[inside], times[inside]))
-    return WindowedVideo(Frames(to_luma(detail) if levels is None else detail, to_unit(colour)), tuple(stretches))
+        stretches.append(Motion(small[inside], times[inside]))
+    return WindowedVideo(Frames(detail, to_unit(colour)), tuple(stretches))
 
 
 def load_audio(clip: Clip) -> tuple[AudioWindow, ...]:
