@@ -11,7 +11,7 @@ from avreward.audit.inputs import PROBES
 from avreward.clip import Clip
 from avreward.datasets.synthetic.scenes import scene
 from avreward.raters.signals import _spectrum as spectrum
-from avreward.raters.signals._gates import hard, low_level, soft, sounding
+from avreward.raters.signals._gates import decibel, hard, low_level, soft, sounding
 from avreward.raters.signals.rater import SignalsRater
 
 RATER = SignalsRater()
@@ -122,6 +122,15 @@ def test_no_single_frame_decides_the_floor():
     one_lower = torch.cat([level, level.new_full((1,), -100.0)])
     both = [float(low_level(x, torch.ones_like(x), soft)) for x in (level, one_lower)]
     assert both[1] == pytest.approx(both[0], abs=0.1)
+
+
+def test_the_low_level_of_a_band_is_the_same_in_the_order_of_its_power():
+    window = sound(torch.cat([0.1 * noise(2 * RATE), noise(RATE) * 0, 0.01 * noise(RATE, seed=1)]), RATE)
+    power, _ = window.bands()
+    weight = torch.rand(power.shape[1], dtype=power.dtype, generator=torch.Generator().manual_seed(0))
+    for level in (decibel(power), decibel(power + 1e-4)):
+        found = low_level(level, weight, soft, window.quietest)
+        torch.testing.assert_close(found, low_level(level, weight, soft))
 
 
 def test_signal_to_noise_does_not_count_dead_gaps():

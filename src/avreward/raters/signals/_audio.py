@@ -91,6 +91,11 @@ class AudioWindow:
         return self._bands[per_octave]
 
     @Kept
+    def quietest(self) -> Tensor:
+        """The frames of each of the `bands` in the order of their power, the least first (bands, frames)."""
+        return self.bands()[0].argsort(-1)
+
+    @Kept
     def _bands(self) -> dict[int, tuple[Tensor, Tensor]]:
         """`bands` by their number an octave, as far as they were asked for."""
         return {}

@@ -58,16 +58,17 @@ def sounding(level: Tensor, gate: Gate, depth: float = 50.0, around: int = 0) ->
     return weight if bool((weight > 0).any()) else torch.ones_like(weight)
 
 
-def low_level(level: Tensor, weight: Tensor, gate: Gate) -> Tensor:
+def low_level(level: Tensor, weight: Tensor, gate: Gate, order: Tensor | None = None) -> Tensor:
     """Return the tenth percentile of `level` (…, frames), where a frame counts as much as its `weight` (frames,).
 
     With a soft gate it is the mean of the lowest fifth, weighted by a raised cosine that peaks at the tenth percentile,
-    so that no single frame decides and each of them has a gradient.
+    so that no single frame decides and each of them has a gradient. `order` (…, frames) is that of ascending level,
+    where it is known.
     """
     if gate is hard:
         return level[..., weight > 0.5].quantile(0.1, -1)
-    ordered, index = level.sort(-1)
-    share = weight[index].cumsum(-1) / weight.sum()
+    ordered, order = level.sort(-1) if order is None else (level.gather(-1, order), order)
+    share = weight[order].cumsum(-1) / weight.sum()
     reached = (share / 0.2).clamp(max=1)
     reached = reached - torch.sin(2 * math.pi * reached) / (2 * math.pi)  # the integral of the raised cosine
     return (ordered * reached.diff(dim=-1, prepend=torch.zeros_like(reached[..., :1]))).sum(-1)

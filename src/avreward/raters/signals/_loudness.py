@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool1d, softplus
+from torch.nn.functional import softplus
 
 from avreward.raters.signals._audio import AudioWindow
-from avreward.raters.signals._gates import Gate, decibel, hard, low_level, sounding
+from avreward.raters.signals._gates import Gate, decibel, hard, low_level, rounded, sounding
 
 
 def loudness(sound: AudioWindow, gate: Gate) -> Tensor:
@@ -19,7 +19,7 @@ def loudness(sound: AudioWindow, gate: Gate) -> Tensor:
     x = _k_weighted(sound.wave, sound.rate)
     size, hop = round(0.4 * sound.rate), round(0.1 * sound.rate)
     x = torch.nn.functional.pad(x, (0, max(0, size - x.shape[-1])))
-    blocks = avg_pool1d(x.square()[None], size, hop)[0].sum(0)  # (blocks,); front channels weigh 1
+    blocks = x.square().unfold(-1, size, hop).mean(-1).sum(0)  # (blocks,); front channels weigh 1
     level = decibel(blocks) - 0.691
     above = gate(level + 70)
     first = (above * blocks).sum() / (above.sum() + 1e-6)
@@ -88,12 +88,12 @@ def clipping(sound: AudioWindow, gate: Gate) -> Tensor:
     was clipped before a codec 2.5 to 20 %. It adds `SMEARED` % at most, since a pure tone has 41 % there.
     """
     scale = sound.wave.square().mean(-1, keepdim=True).add(POWER).sqrt()
-    level = torch.sqrt((sound.wave / scale).square() + 1e-6)  # in units of the RMS
+    level = rounded(sound.wave / scale, 1e-3)  # in units of the RMS
     if gate is hard:
         return 100 * gate((level / level.amax(-1, keepdim=True) - 0.98) / 0.005).mean()
     peak = _soft_peak(level)
-    flat = gate((level / peak - 0.98) / 0.005).mean()
-    above = 100 * gate((level / (_reached(level, 0.003) + 0.01) - 0.8) / 0.02).mean()
+    flat = gate((level / peak).sub_(0.98).div_(0.005)).mean()
+    above = 100 * gate((level / (_reached(level, 0.003) + 0.01)).sub_(0.8).div_(0.02)).mean()
     smeared = SMEARED * -torch.expm1(-softplus((above - 1.6) / 0.15) * 0.15 / SMEARED)
     return 100 * flat + (1 - flat) * smeared
 

@@ -22,7 +22,7 @@ def signal_to_noise(sound: AudioWindow, gate: Gate) -> Tensor:
     weight = sounding(decibel(power.sum(0)), gate, around=3)
     mean = (power * weight).sum(-1) / weight.sum()
     power, mean = power + 1e-7 * mean.sum(), mean + 1e-7 * mean.sum()  # what lies 70 dB under the sound is not heard
-    return (decibel(mean) - low_level(decibel(power), weight, gate)).mean()
+    return (decibel(mean) - low_level(decibel(power), weight, gate, sound.quietest)).mean()
 
 
 def bandwidth(sound: AudioWindow, gate: Gate) -> Tensor:
@@ -62,7 +62,7 @@ def hiss(sound: AudioWindow, gate: Gate) -> Tensor:
     level, widths = _density(sound, gate, 3)
     inside = (centres > 700) & (centres < 7500)
     density = decibel(power[inside] / widths[inside, None] + POWER_FLOOR / 1000, 0.0)
-    floor = low_level(density, _sounding(sound, gate), gate)
+    floor = low_level(density, _sounding(sound, gate), gate, sound.quietest[inside])
     beyond = (torch.logsumexp(level, -1) - 50 - level) / 3
     beyond = torch.maximum(beyond, torch.cat([beyond[1:], beyond[-1:]]))[inside]  # a cut through a band lowers it
     if gate is hard:
@@ -81,7 +81,7 @@ def flatness(sound: AudioWindow, gate: Gate) -> Tensor:
     upper = ((centres > 500) & (centres < 8000)).to(power)
     power = power + POWER_FLOOR
     weight = sounding(decibel(power.sum(0)), gate, around=3)
-    floor = 10 ** (low_level(decibel(power), weight, gate) / 10) / centres
+    floor = 10 ** (low_level(decibel(power), weight, gate, sound.quietest) / 10) / centres
     floor = floor + 3e-3 * (floor * upper).sum() / upper.sum()
     geometric = (decibel(floor, 1e-18) * upper).sum() / upper.sum()
     return geometric - decibel((floor * upper).sum() / upper.sum(), 1e-18)
@@ -93,10 +93,7 @@ def hum(sound: AudioWindow, gate: Gate) -> Tensor:
     power = sound.power_spectrum(size, round(0.125 * sound.rate)) / size
     level = decibel(power[:, : round(600 * size / sound.rate)].T, 1e-12)  # (bins, frames), 2 Hz apart
     steady = 10 ** (low_level(level, sounding(decibel(power.sum(1)), gate), gate) / 10)
-    each = []
-    for mains in (50, 60):
-        lines = [round(mains * k * size / sound.rate) for k in range(1, 9)]
-        inside = torch.stack([steady[n - 1 : n + 2].sum() for n in lines])
-        beside = torch.stack([steady[n - 9 : n - 4].mean() + steady[n + 5 : n + 10].mean() for n in lines])
-        each.append(decibel(inside / (1.5 * beside), 1e-3).mean())
-    return torch.logsumexp(torch.stack(each), 0)
+    lines = torch.tensor([[round(mains * k * size / sound.rate) for k in range(1, 9)] for mains in (50, 60)])
+    around = steady[(lines[..., None] + torch.arange(-9, 10)).to(steady.device)]  # (mains, lines, bins)
+    inside, beside = around[..., 8:11].sum(-1), around[..., :5].mean(-1) + around[..., 14:].mean(-1)
+    return torch.logsumexp(decibel(inside / (1.5 * beside), 1e-3).mean(-1), 0)
