@@ -101,7 +101,7 @@ def read_packets(
 ) -> dict[int, PacketTimes]:
     """Read the packets of `streams` by number, of each its beginning alone; stop where the clip exceeds the limit."""
     tracks = {stream.index: _empty(stream) for stream in streams}
-    longest = {number: limits.max_seconds / track.base for number, track in tracks.items()}  # in ticks
+    longest = {number: float(limits.max_seconds / track.base) for number, track in tracks.items()}  # in ticks
     hidden = {stream.index for stream in streams if stream.codec_context.name == "vp8"}
     # The end of a file may cut the last packet of PCM, which matters only if the file should be longer (see `whole`).
     divisible = {stream.index for stream in streams if stream.codec_context.name.startswith("pcm")}

@@ -87,7 +87,7 @@ def _cut(
         for part, (start, stop) in zip(kept, edges, strict=True):
             inside = block[:, max(0, start - here) : max(0, stop - here)]
             if inside.shape[1]:
-                part.append(inside.clone())
+                part.append(inside if inside.shape == block.shape else inside.clone())  # or the block stayed in memory
         here += block.shape[1]
         if here >= max(stop for _, stop in edges):
             break
@@ -107,7 +107,9 @@ class _Mixer:
         self._here = 0
 
     def __call__(self, block: Tensor) -> Tensor:
-        if self.channels != 1 or len(block) == 1:
+        if len(block) == self.channels:
+            return block
+        if self.channels != 1:
             return remix(block, self.channels)
         stereo = remix(block, 2)
         if self._opposite:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -14,6 +14,7 @@ from avreward.media._channels import usual_order
 from avreward.media._container import DAMAGED, translated
 from avreward.media._index import IndexedAudio, MediaIndex
 
+_KINDS = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64, "flt": np.float32, "dbl": np.float64}
 UNCONVERTIBLE = "its audio cannot be converted", DAMAGED[1]
 
 
@@ -56,21 +57,24 @@ class FrameAdapter:
 def floats(pieces: Sequence[Piece], channels: int) -> NDArray[np.float32]:
     """Return the pieces one after the other, float32 (channels, samples)."""
     each = [_samples(piece, channels) for piece in pieces]
-    if len({samples.dtype for samples in each}) > 1:
-        each = [_floats(samples) for samples in each]
-    return _floats(np.concatenate(each, axis=1))
+    if len({rows[0].dtype for rows in each}) > 1:
+        each = [[_floats(row) for row in rows] for rows in each]
+    whole = np.empty((channels, sum(piece.stop - piece.start for piece in pieces)), each[0][0].dtype)
+    for channel, row in enumerate(whole):
+        np.concatenate([rows[channel] for rows in each], out=row)
+    return _floats(whole)
 
 
-def _samples(piece: Piece, channels: int) -> NDArray[np.generic]:
-    """Return the samples of a piece in their own format, (channels, samples)."""
+def _samples(piece: Piece, channels: int) -> Sequence[NDArray[Any]]:
+    """Return the samples of a piece in their own format, (samples,) of each channel: views of the frame's memory."""
     frame, order, start, stop = piece
     if frame is None:
-        return np.zeros((channels, stop - start), np.float32)
-    data: NDArray[np.generic] = frame.to_ndarray()  # planar: (channels, samples), packed: (1, samples * channels)
-    if not frame.format.is_planar:
-        data = data.reshape(-1, frame.layout.nb_channels).T
-    data = data if order is None else data[order]
-    return data[:, start:stop]
+        return [np.zeros(stop - start, np.float32)] * channels
+    kind = _KINDS[frame.format.name.removesuffix("p")]
+    rows = [np.frombuffer(memoryview(plane), kind) for plane in frame.planes]
+    if not frame.format.is_planar:  # the channels lie side by side, and padding behind them
+        rows = [rows[0][channel : frame.samples * channels : channels] for channel in range(channels)]
+    return [row[start:stop] for row in (rows if order is None else [rows[number] for number in order])]
 
 
 def _floats(data: NDArray[np.generic]) -> NDArray[np.float32]:
