@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import torch
 from golden_case import Golden, case_id
 from hypothesis import settings
 from torch import Tensor
+
+from avreward.raters import registry
 
 settings.register_profile("avreward", deadline=None)  # cores are shared: a slow example is not a failing one
 settings.load_profile("avreward")
@@ -35,6 +37,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 _STORE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 _COLLECTED = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Seed before the fixtures: what a test draws does not depend on the tests before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_rater_left() -> Iterator[None]:
+    """Take back what a test registers, which others would find in lists and messages."""
+    before = dict(registry._registered)
+    yield
+    registry._registered.clear()
+    registry._registered.update(before)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -21,6 +21,7 @@ from avreward.raters.base import Rater, Sample, Work
 from avreward.raters.scores import Dimension, Scores
 from avreward.raters.signals.rater import SignalsRater
 from avreward.raters.stereo.rater import StereoRater
+from avreward.raters.wrappers import Linear, calibrated
 from avreward.scoring import _apart
 from avreward.scoring._apart import RatersApart, rating
 from avreward.scoring._streaming import Scored
@@ -115,11 +116,22 @@ def test_what_does_not_travel_is_rated_here(apart: Workers, files: list[Path], m
     changed.load = lambda clip, work=None: SignalsRater.load(changed, clip, work)  # type: ignore[method-assign]
     mixed = Clip.open(files[1]).with_audio(Clip.open(files[0]))
     given = Clip(audio=torch.rand(1, 8000, generator=torch.Generator().manual_seed(0)), sample_rate=8000)
-    for rater in (Mine(), changed):
+    wrapped = calibrated(Mine(), {"overall": Linear(0.04, 1.0, 1.0, 5.0)})
+    for rater in (Mine(), changed, wrapped):
         assert [row.error for row in score_files(files[:1], rater)] == [None]
     assert [row.error for row in score_files([mixed, given], SignalsRater())] == [None, None]
     assert [row.error for row in score_files(files[:1], SignalsRater(), also=[Toy()])] == [None]
-    assert sorted(here) == ["0.mp4", "0.mp4", "0.mp4", "1.mp4", "<tensor>"]
+    assert sorted(here) == ["0.mp4", "0.mp4", "0.mp4", "0.mp4", "1.mp4", "<tensor>"]
+
+
+def test_a_calibrated_rater_travels(apart: Workers, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    here = rated_here(monkeypatch)
+    rater = calibrated(SignalsRater(), {"overall": Linear(0.04, 1.0, 1.0, 5.0)})
+    (row,) = score_files(files[:1], rater)
+    assert not here
+    (plain,) = score_files(files[:1], SignalsRater())
+    expected = 1 + 0.04 * plain.scores["signals"]["overall"]
+    torch.testing.assert_close(row.scores[rater.name]["overall"], expected)
 
 
 def test_a_file_that_ends_its_process_is_one_row(apart: Workers, files: list[Path], tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from avreward.raters.base import Sample, Track
 from avreward.raters.clip_rater import ClipRater
 from avreward.raters.scores import Dimension, Scores
 from avreward.rewards.results import Rewards
-from avreward.scoring.evaluator import Evaluator, cores
+from avreward.scoring._torch_threads import cores
+from avreward.scoring.evaluator import Evaluator
 from avreward.scoring.run import score_files
 from avreward.scoring.store.store import Store
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from avreward.integrations.elevenlabs import ElevenLabs as ElevenLabs
     from avreward.integrations.elevenlabs import ServiceError as ServiceError
     from avreward.integrations.ray._actor import ScoreClips as ScoreClips
-    from avreward.integrations.ray.dataset import RayActors as RayActors
+    from avreward.integrations.ray._actors import RayActors as RayActors
     from avreward.integrations.ray.dataset import score_dataset as score_dataset
     from avreward.integrations.ray.serve import RayRewardServer as RayRewardServer
     from avreward.integrations.ray.serve import reward_application as reward_application
@@ -38,7 +38,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "descriptions": ["DescriptionTable", "prompt_of", "read_column"],
         "elevenlabs": ["ElevenLabs", "ServiceError"],
         "ray._actor": ["ScoreClips"],
-        "ray.dataset": ["RayActors", "score_dataset"],
+        "ray._actors": ["RayActors"],
+        "ray.dataset": ["score_dataset"],
         "ray.serve": ["RayRewardServer", "reward_application"],
         "service._requests": ["ServiceLimits"],
         "service.server": ["RewardServer"],

@@ -60,13 +60,18 @@ def rating(raters: Sequence[Rater]) -> Callable[[Clip, Sequence[int]], Iterator[
 
 
 def _job(raters: Sequence[Rater]) -> Job | None:
-    ours = __name__.partition(".")[0]
-    if not all(rater.travels and type(rater).__module__.partition(".")[0] == ours for rater in raters):
-        return None  # a class of the caller's script can't be imported elsewhere
+    if not all(r.travels and r.per_clip and r.module is None and _of_package(r) for r in raters):
+        return None
     try:
         return Job(__name__, rating.__name__, list(raters))
     except (pickle.PicklingError, AttributeError, TypeError):  # changed by hand
         return None
+
+
+def _of_package(rater: Rater) -> bool:
+    """Return whether it and those inside are classes of this package: another process can't import a script's."""
+    ours = type(rater).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return ours and all(map(_of_package, getattr(rater, "raters", ())))
 
 
 def _packed(rated: Rated) -> tuple[Any, ...]:

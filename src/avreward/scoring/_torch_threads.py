@@ -1,12 +1,22 @@
-"""Set how many cores torch uses inside one operation."""
+"""How many cores this process may use, and torch inside one operation."""
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+
+def cores() -> int:
+    """Return how many cores this process may use: under ``torchrun`` its share, unless it is bound to some already."""
+    there = os.cpu_count() or 1
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
+    beside = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return max(1, mine // int(beside)) if mine == there and re.fullmatch("[1-9][0-9]{0,5}", beside) else mine
 
 
 @contextmanager

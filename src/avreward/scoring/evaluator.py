@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from os import PathLike
@@ -25,7 +23,7 @@ from avreward.rewards.base import Reward
 from avreward.rewards.results import Rewards
 from avreward.scoring._streaming import OpenStream, Scored, StreamedRow, StreamRun, checked, on_cpu
 from avreward.scoring._threads import Stages
-from avreward.scoring._torch_threads import settle
+from avreward.scoring._torch_threads import cores, settle
 from avreward.scoring.store._keeper import StoreKeeper
 from avreward.scoring.store.store import Store
 
@@ -284,14 +282,6 @@ def _place(rater: Rater, raters: Sequence[Rater]) -> int:
 
 def _name(target: Reward | Rater) -> str:
     return repr(target) if isinstance(target, Reward) else target.name
-
-
-def cores() -> int:
-    """Return how many cores this process may use: under ``torchrun`` its share, unless it is bound to some already."""
-    there = os.cpu_count() or 1
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
-    beside = os.environ.get("LOCAL_WORLD_SIZE", "")
-    return max(1, mine // int(beside)) if mine == there and re.fullmatch("[1-9][0-9]{0,5}", beside) else mine
 
 
 def count(name: str, given: int | None, default: int) -> int:

@@ -23,7 +23,8 @@ def score_by_ray(
     actors: int | None, gpus: float, group_by: str | None, store: Path | None, retry_missing: bool,
 ) -> TableRun:  # fmt: skip
     """Score clips into a table, see `avreward.integrations.score_dataset`; return the counts."""
-    from avreward.integrations.ray.dataset import RayActors, score_dataset
+    from avreward.integrations.ray._actors import RayActors
+    from avreward.integrations.ray.dataset import score_dataset
     from avreward.scoring._score_table import TableRun
 
     found, run, tell = listed(clips, prompts), TableRun(), Complaints()

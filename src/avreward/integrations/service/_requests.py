@@ -25,7 +25,7 @@ from avreward.integrations.service._rating import ServedReward
 from avreward.integrations.service._sources import OpenedClip, open_clip
 from avreward.raters.remote._bodies import JSON, TENSORS, ClipAnswer, ClipBody, ScoreBody
 from avreward.raters.remote._parts import unpacked
-from avreward.scoring.evaluator import cores
+from avreward.scoring._torch_threads import cores
 
 with extra("server"):
     import msgspec

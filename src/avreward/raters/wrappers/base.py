@@ -76,6 +76,7 @@ class WrapperRater(Rater):
     prompt_anchored: bool = _taken(any)
     differentiable: bool = _taken(all)
     per_clip: bool = _taken(all)
+    travels: bool = _taken(all)
     versions: Mapping[str, int] = _taken(_merged)
     libraries: tuple[str, ...] = _taken(_union)
 
