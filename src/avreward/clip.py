@@ -8,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
-import torch
 from torch import Tensor
 
 from avreward._display import counted
@@ -23,6 +22,7 @@ from avreward.media._isolated.decoding import read_index
 from avreward.media._keys.tensors import LazyKeys, text_key
 from avreward.media._tracks import AudioTrack, VideoTrack, tensor_audio, tensor_video
 from avreward.media._video.shared import SharedVideo
+from avreward.media._video.to_rgb import Planes
 from avreward.media.resampling import check_resampler
 from avreward.media.sampling import AllFrames, FramePlan
 
@@ -245,10 +245,9 @@ class Clip:
         """Return the `frames` of each of `plans`; a file is decoded once for all of them."""
         return self._with_picture().views(plans) if plans else []
 
-    def _levels(self, plans: Sequence[FramePlan]) -> list[Tensor] | None:
-        """Return `views` of a file in the 8 bits that they have, uint8 (k, 3, height, width); None for a tensor."""
-        levels = self._with_picture().levels(plans)
-        return None if levels is None else [torch.from_numpy(view) for view in levels]
+    def _planes(self, plans: Sequence[FramePlan]) -> list[Sequence[Planes]] | None:
+        """Return `views` of a file in the 8 bits that they have, red, green and blue of each frame; else None."""
+        return self._with_picture().planes(plans)
 
     def sound(self, rate: int | None = None, channels: int | None = None, resampler: Resampler = "julius") -> Tensor:
         """Return the audio, float (channels, samples), at `rate` Hz and with 1 or 2 `channels` (None: native).

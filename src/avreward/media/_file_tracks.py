@@ -22,13 +22,14 @@ from avreward.media._isolated.decoding import (
     decode_images,
     decode_levels,
     decode_orientation,
+    decode_planes,
     decode_views,
     file_keys,
     read_index,
 )
 from avreward.media._keys.late import LateKey
 from avreward.media._keys.tensors import tensor_key
-from avreward.media._video.to_rgb import Orientation
+from avreward.media._video.to_rgb import Orientation, Planes
 from avreward.media._waveform import decode_audio, decode_spans
 from avreward.media.sampling import FramePlan
 
@@ -120,6 +121,10 @@ class FileVideo(_FileTrack):
     def levels(self, plans: Sequence[FramePlan]) -> list[NDArray[np.uint8]]:
         """Return for each plan its frames in 8 bits, (k, 3, height, width), as `views` does."""
         return decode_levels(self.index, plans)
+
+    def planes(self, plans: Sequence[FramePlan]) -> list[Sequence[Planes]]:
+        """Return for each plan its frames in 8 bits, (height, width) of each colour."""
+        return decode_planes(self.index, plans)
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames one by one as 8-bit RGB, (height, width, 3)."""

@@ -18,6 +18,7 @@ from avreward.media._checks import check_audio, check_times, check_video
 from avreward.media._keys.late import late_tensor_key
 from avreward.media._keys.tensors import ContentKey, graph_key
 from avreward.media._resize import resize
+from avreward.media._video.to_rgb import Planes
 from avreward.media.resampling import mixed, remix, resample
 from avreward.media.sampling import FramePlan, interval
 
@@ -46,7 +47,7 @@ class VideoTrack(Protocol):
     def requires_grad(self) -> bool: ...
     def detached(self) -> VideoTrack: ...
     def views(self, plans: Sequence[FramePlan]) -> list[Tensor]: ...
-    def levels(self, plans: Sequence[FramePlan]) -> list[NDArray[np.uint8]] | None: ...
+    def planes(self, plans: Sequence[FramePlan]) -> list[Sequence[Planes]] | None: ...
     def images(self) -> Iterator[NDArray[np.uint8]]: ...
 
 
@@ -150,7 +151,7 @@ class TensorVideo(_TensorTrack):
         size = plan.output_size(*self.size)
         return frames if tuple(frames.shape[2:]) == size else resize(frames, size)
 
-    def levels(self, plans: Sequence[FramePlan]) -> None:
+    def planes(self, plans: Sequence[FramePlan]) -> None:
         """Return nothing: frames of a tensor may lie between 8-bit levels."""
 
     def images(self) -> Iterator[NDArray[np.uint8]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from media_files import write
 
 from avreward import Clip
 from avreward.errors import MediaError
@@ -63,14 +65,33 @@ def test_known_plans_come_from_one_pass_and_are_the_same_frames(file, read) -> N
     assert read["seek"] == 1
 
 
-def test_levels_are_the_frames_in_8_bits(file, read) -> None:
-    clip = Clip.open(file)
+def test_planes_are_the_frames_in_8_bits(file, read) -> None:
+    clip, plans = Clip.open(file), [WHOLE, SMALL, FramePlan(Spread(5), crop=32)]
     shared = clip.decoded_once(lambda: [WHOLE, FEW])
     for given in (clip, shared):
-        for frames, levels in zip(given.views([WHOLE, SMALL]), given._levels([WHOLE, SMALL]), strict=True):
-            assert levels.dtype == torch.uint8
-            assert torch.equal(levels.float() / 255, frames)
-    assert Clip(video=torch.rand(1, 3, 8, 8), fps=1)._levels([WHOLE]) is None  # it may lie between them
+        for frames, planes in zip(given.views(plans), given._planes(plans), strict=True):
+            levels = np.stack([np.stack(image) for image in planes])
+            assert levels.dtype == np.uint8
+            assert torch.equal(torch.from_numpy(levels).float() / 255, frames)
+    assert Clip(video=torch.rand(1, 3, 8, 8), fps=1)._planes([WHOLE]) is None  # it may lie between 8-bit levels
+
+
+def test_planes_of_frames_that_are_not_converted_hold_no_other_memory(tmp_path) -> None:
+    path = write(tmp_path / "x.mkv", 4, codec="libx264rgb", pixels="rgb24", size=(160, 192))
+    plan = FramePlan(AllFrames(), crop=32)
+    [planes], [frames] = Clip.open(path)._planes([plan]), Clip.open(path).views([plan])
+    for image, frame in zip(planes, frames, strict=True):
+        assert torch.equal(torch.from_numpy(np.stack(image)).float() / 255, frame)
+        assert all(plane.base.nbytes < 160 * 192 and plane.base.base is None for plane in image)
+
+
+@pytest.mark.parametrize("turned", [90, 180, 270])
+def test_planes_of_turned_frames_are_tensors(tmp_path, turned) -> None:
+    path, plan = write(tmp_path / "x.mp4", 4, size=(96, 128), turned=turned), FramePlan(AllFrames(), crop=32)
+    [planes], [frames] = Clip.open(path)._planes([plan]), Clip.open(path).views([plan])
+    for image, frame in zip(planes, frames, strict=True):
+        assert torch.equal(torch.stack([torch.from_numpy(plane) for plane in image]).float() / 255, frame)
+        assert all(plane.base is None for plane in image)  # it holds no other memory
 
 
 def test_another_plan_is_decoded_when_it_is_asked_for(file, read) -> None:

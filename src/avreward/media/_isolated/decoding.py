@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from avreward.media._video import decode
 from avreward.media._video.chosen import ChosenFrames
 from avreward.media._video.decode import as_view, chosen_frames
 from avreward.media._video.seek import video_track
-from avreward.media._video.to_rgb import Orientation
+from avreward.media._video.to_rgb import Orientation, Planes
 from avreward.media.sampling import FramePlan
 
 
@@ -49,6 +49,13 @@ def decode_levels(index: MediaIndex, plans: Sequence[FramePlan]) -> list[NDArray
     chosen = [replace(plan, rule=ChosenFrames.of(chosen_frames(plan, times))) for plan in plans]
     [answer] = pool.ask(index.stamp, "levels", index, chosen)
     return list(answer.arrays)
+
+
+def decode_planes(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Sequence[Planes]]:
+    """Return for each plan its frames in 8 bits, (height, width) of each colour."""
+    if active() is None:
+        return decode.decode_planes(index, plans)
+    return cast("list[Sequence[Planes]]", decode_levels(index, plans))
 
 
 def decode_views(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Tensor]:

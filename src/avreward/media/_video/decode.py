@@ -41,6 +41,14 @@ def decode_levels(index: MediaIndex, plans: Sequence[FramePlan]) -> list[NDArray
     return _views(index, plans, np.uint8)
 
 
+def decode_planes(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Sequence[Planes]]:
+    """Return for each plan its frames in 8 bits, as `decode_levels` does.
+
+    Those of a plan at native scale, which are large, stay in the memory that they were converted to.
+    """
+    return _views(index, plans, np.uint8, copied=False)
+
+
 def as_view(levels: NDArray[np.uint8]) -> Tensor:
     """Return frames of `decode_levels` as `decode_views` gives them.
 
@@ -50,7 +58,7 @@ def as_view(levels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.divide(levels, np.float32(255), dtype=np.float32))
 
 
-def _views(index: MediaIndex, plans: Sequence[FramePlan], kind: type[np.generic]) -> list[NDArray[Any]]:
+def _views(index: MediaIndex, plans: Sequence[FramePlan], kind: type[np.generic], copied: bool = True) -> list[Any]:
     picture = video_track(index)
     times = picture.times()
     chosen = [chosen_frames(plan, times) for plan in plans]
@@ -59,14 +67,18 @@ def _views(index: MediaIndex, plans: Sequence[FramePlan], kind: type[np.generic]
         for row, number in enumerate(numbers):
             places.setdefault(number, []).append(row)
     sizes = [geometry(plan) for plan in plans]
+    in_place = {size for size in sizes if size.crop is not None and not copied}
     painters: dict[FramePlan, Painter] = {}
-    views: list[NDArray[Any]] = []
+    views: list[Any] = []
     for number, frame in shown_frames(index, sorted(set().union(*chosen))):
         if not views:
             turned = Orientation.of(frame)
             painters = {size: Painter(size, picture.height, picture.width, turned) for size in sizes}
             with translated(index.stamp.path, "its frames do not fit in memory", "ask for fewer or smaller ones"):
-                views = [np.empty((len(n), 3, *painters[s].shape), kind) for n, s in zip(chosen, sizes, strict=True)]
+                views = [
+                    [()] * len(n) if size in in_place else np.empty((len(n), 3, *painters[size].shape), kind)
+                    for n, size in zip(chosen, sizes, strict=True)
+                ]
         images: dict[FramePlan, Planes] = {}
         for size, places, view in zip(sizes, rows, views, strict=True):
             if number in places:
@@ -74,7 +86,10 @@ def _views(index: MediaIndex, plans: Sequence[FramePlan], kind: type[np.generic]
                     with translated(index.stamp.path, *_UNCONVERTIBLE):
                         images[size] = painters[size].image(frame)
                 for row in places[number]:
-                    _write(images[size], view[row])
+                    if size in in_place:
+                        view[row] = images[size]
+                    else:
+                        _write(images[size], view[row])
     return views
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from math import prod
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from avreward.media._file_tracks import FileVideo, SharedTrack
 from avreward.media._isolated.decoding import decode_levels
 from avreward.media._video.chosen import ChosenFrames
 from avreward.media._video.decode import as_view, chosen_frames, geometry
+from avreward.media._video.to_rgb import Planes
 from avreward.media.sampling import FramePlan
 
 MOST_PIXELS = 2**31  # bytes of frames, in 8 bits, that are kept for the readers
@@ -63,6 +65,10 @@ class SharedVideo(SharedTrack):
         rest = [plan for plan, levels in zip(plans, found, strict=True) if levels is None]
         others = iter(self._track.levels(rest) if rest else ())
         return [next(others) if levels is None else levels for levels in found]
+
+    def planes(self, plans: Sequence[FramePlan]) -> list[Sequence[Planes]]:
+        """Return for each plan its frames in 8 bits, (height, width) of each colour."""
+        return cast("list[Sequence[Planes]]", self.levels(plans))
 
     def _levels(self, plan: FramePlan) -> NDArray[np.uint8] | None:
         """Return the frames of a plan in 8 bits if all of them are kept."""

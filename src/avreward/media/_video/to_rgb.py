@@ -104,6 +104,7 @@ class Painter:
             top, left = top - start[0], left - start[1]
         else:  # rare, so the slow way will do
             image = self._orientation.upright(self._rgb(frame, self._stored))
+            return [plane[top : top + height, left : left + width].copy() for plane in image]
         return [plane[top : top + height, left : left + width] for plane in image]
 
     def _over_black(self, frame: VideoFrame) -> VideoFrame:
@@ -131,6 +132,8 @@ class Painter:
         picture = self._scaler.reformat(frame, size[1], size[0], form, interpolation=SCALING, threads=1)
         planes = [np.frombuffer(memoryview(picture.planes[plane]), kind) for plane in _PLANES]
         image = [plane.reshape(size[0], -1)[:, : size[1]] for plane in planes]
+        if picture is frame:  # not converted: its memory is the decoder's, and may be that of a larger frame
+            image = [plane.copy() for plane in image]
         if transfer is None:
             return cast("Planes", image)
         signal = torch.from_numpy(np.stack(image).astype(np.float32) / np.float32(65535))

@@ -6,7 +6,7 @@ A strip of rows and what is computed from it fit the cache of one core, where a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from avreward.raters.signals._gates import rounded, spare
 from avreward.raters.signals._kept import Kept
-from avreward.raters.signals._video import IN_CACHE, in_parts, to_luma
+from avreward.raters.signals._video import IN_CACHE, RedGreenBlue, in_parts, luma_of_levels
 
 BLOCK = 16  # pixels a side of the blocks of which the noise level is taken
 _REACH = 10  # rows below a strip that its gradients at the coarse scale reach
@@ -43,12 +43,12 @@ class Texture:
 class Frames:
     """Single frames, spread evenly over the clip.
 
-    `detail` is a central window of at most 1024 × 1024 at native scale: luma, float (n, height, width), or RGB in 8
-    bits, (n, 3, height, width), which takes less memory. `colour` (n, 3, h, w) is the whole frames, float RGB, the
+    `detail` is a central window of at most 1024 × 1024 at native scale: luma, float (n, height, width), or red, green
+    and blue of each frame in 8 bits, which take less memory. `colour` (n, 3, h, w) is the whole frames, float RGB, the
     longer side at most 160.
     """
 
-    detail: Tensor
+    detail: Tensor | Sequence[RedGreenBlue]
     colour: Tensor
 
     @Kept
@@ -57,8 +57,8 @@ class Frames:
         return [_texture(frame) for frame in self.detail]
 
 
-def _texture(frame: Tensor) -> Texture:
-    """Return the texture of one frame, luma (h, w) or 8-bit RGB (3, h, w)."""
+def _texture(frame: Tensor | RedGreenBlue) -> Texture:
+    """Return the texture of one frame, luma (h, w) or 8-bit red, green and blue."""
     edges, noise, down, across = [], [], [], []
     for luma, rows in _strips(frame):
         wide, least = _at_least(luma, 16), _at_least(luma[: rows + 2], 3)
@@ -68,27 +68,30 @@ def _texture(frame: Tensor) -> Texture:
         noise.append(_noise(beside.sub_(least[1:-1], alpha=2)))
         down.append(_damping(luma[1 : rows + 1] - luma[:-1][:rows]).mean(1))
         across.append(_damping(luma[:rows, 1:] - luma[:rows, :-1]).sum(0))
+    steps = torch.cat(down)
     coarse, square, cells = (sum(each) for each in zip(*edges, strict=True))
     return Texture(
         edges=torch.stack([coarse, square]) / cells,
         noise=_noise_of_blocks(torch.cat(noise)),
-        down=_SATURATED * (1 - torch.cat(down)),
-        across=_SATURATED * (1 - torch.stack(across).sum(0) / frame.shape[-2]),
+        down=_SATURATED * (1 - steps),
+        across=_SATURATED * (1 - torch.stack(across).sum(0) / (len(steps) + 1)),
     )
 
 
-def _strips(frame: Tensor) -> Iterator[tuple[Tensor, int]]:
+def _strips(frame: Tensor | RedGreenBlue) -> Iterator[tuple[Tensor, int]]:
     """Yield (luma, rows): all `rows` of each strip, and below them as many of the next one as something reaches.
 
     Where a frame is not taken in parts (see `in_parts`), there is one strip.
     """
-    height, width = frame.shape[-2:]
+    first = frame if isinstance(frame, Tensor) else frame[0]
+    height, width = first.shape
     rows = max(BLOCK, IN_CACHE // width // BLOCK * BLOCK)
-    count = max(1, height // rows) if in_parts(frame) else 1
+    count = max(1, height // rows) if in_parts(first) else 1
     for top in range(0, rows * count, rows):
         last = top == rows * (count - 1)
-        some = frame[..., top : height if last else top + rows + _REACH, :]
-        yield to_luma(some) if some.dtype == torch.uint8 else some, height - top if last else rows
+        some = slice(top, height if last else top + rows + _REACH)
+        luma = frame[some] if isinstance(frame, Tensor) else luma_of_levels(*(colour[some] for colour in frame))
+        yield luma, height - top if last else rows
 
 
 def _edges(luma: Tensor, beside: Tensor) -> tuple[Tensor, Tensor, int]:

@@ -17,6 +17,10 @@ _SOFTNESS = 1e-4  # of luma; smaller changes are rounded off
 IN_CACHE = 2**17  # floats of which a few arrays fit the cache of one core
 
 
+RedGreenBlue = tuple[Tensor, ...]
+"""Red, green and blue of a frame in 8 bits, (h, w) each."""
+
+
 class Course(NamedTuple):
     """What frames have along time, taken from a few of them at a time.
 
@@ -84,8 +88,13 @@ def in_parts(tensor: Tensor) -> bool:
 def to_luma(frames: Tensor) -> Tensor:
     """Return BT.601 luma (…, h, w) of RGB frames (…, 3, h, w), float in [0, 1] or 8-bit levels."""
     red, green, blue = frames.unbind(-3)
-    if frames.dtype != torch.uint8:
-        return (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+    if frames.dtype == torch.uint8:
+        return luma_of_levels(red, green, blue)
+    return (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+def luma_of_levels(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
+    """Return luma in [0, 1] of 8-bit levels, all of one shape."""
     luma = red.float().mul_(LUMA[0] / 255)
     return luma.add_(green.float(), alpha=LUMA[1] / 255).add_(blue.float(), alpha=LUMA[2] / 255)
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from avreward.raters.signals._av_sync import SHORTEST, AvWindow
 from avreward.raters.signals._gates import Gate
 from avreward.raters.signals._measurement import Measurement
 from avreward.raters.signals._texture import Frames
-from avreward.raters.signals._video import Motion, to_luma, to_unit
+from avreward.raters.signals._video import Motion, RedGreenBlue, to_luma, to_unit
 
 WHOLE = 30.0  # s; a longer track is watched in windows
 WINDOW = 5.0  # s
@@ -123,11 +124,15 @@ def views_of(sample: Sample) -> dict[frozenset[str], dict[str, WindowViews]]:
 
 def load_video(clip: Clip) -> WindowedVideo:
     """Decode the video once, in three views (`PLANS`)."""
-    levels = clip._levels(PLANS)  # of which luma is made faster than of floats, and which take less memory
-    views = zip(map(widened, clip.views(PLANS)) if levels is None else levels, MARGINS, strict=True)
-    small, colour, detail = (_inner(view, margin) for view, margin in views)
-    if levels is None:
+    planes = clip._planes(PLANS)  # of which luma is made faster than of floats, and which take less memory
+    detail: Tensor | list[RedGreenBlue]
+    if planes is None:
+        views = zip(map(widened, clip.views(PLANS)), MARGINS, strict=True)
+        small, colour, detail = (_inner(view, margin) for view, margin in views)
         small, detail = to_luma(small), to_luma(detail)
+    else:
+        small, colour = (_inner(torch.from_numpy(np.asarray(planes[k])), MARGINS[k]) for k in (0, 1))
+        detail = [tuple(_inner(torch.from_numpy(plane), MARGINS[2]) for plane in image) for image in planes[2]]
     times = clip.times[FramesInSpans()(clip.times)].to(small.device)
     stretches = []
     for start, stop in spans(float(clip.times[-1]) + interval(clip.times)):
@@ -146,7 +151,7 @@ def load_audio(clip: Clip) -> tuple[AudioWindow, ...]:
 
 
 def _inner(frames: Tensor, margin: int) -> Tensor:
-    """Return the frames (n, 3, height, width) without `margin` pixels at each border, if they are large enough."""
+    """Return frames (…, height, width) without `margin` pixels at each border, if they are large enough."""
     height, width = frames.shape[-2:]
     if min(height, width) < 32 * margin:
         return frames
