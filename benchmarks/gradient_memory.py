@@ -2,11 +2,13 @@
 
     OMP_NUM_THREADS=1 python benchmarks/gradient_memory.py [--repeats 3] [--returning] [--device cuda]
     OMP_NUM_THREADS=1 python benchmarks/gradient_memory.py --parts
+    OMP_NUM_THREADS=1 python benchmarks/gradient_memory.py --flops
 
 A random AGAV-Rater of 145 million weights with the published token counts judges one clip: the forward pass alone, and
 the sum of its scores differentiated to frames and waveform. Each run has a process of its own, and the ways take turns.
 On a CPU the peak is the process's high-water mark less that of a process that only loads the rater, on a GPU that of
-torch's allocator less the weights. `--parts` shows instead what each part of the network keeps for its gradient.
+torch's allocator less the weights. `--parts` shows instead what each part of the network keeps for its gradient,
+`--flops` the floating-point operations of each way.
 
 glibc's allocator keeps freed memory in pieces, between what layers hold on to, so that a process's peak exceeds what
 lives in it. `--returning` sets MALLOC_MMAP_THRESHOLD_=2000000: larger tensors go back to the system when freed.
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,29 +41,55 @@ WAYS = {
 RETURNING = {"MALLOC_MMAP_THRESHOLD_": "2000000"}
 
 
+CHECKPOINTING: dict[str, Any] = {"checkpointed": True, "selective": "selective", "offload": "offload"}
+
+
 def run(way: str, device: str) -> dict[str, float]:
     """Measures one way in this process."""
     from medium_agav import medium_rater
 
-    from avreward import Clip
-
-    ways: dict[str, Any] = {"checkpointed": True, "selective": "selective", "offload": "offload"}
-    rater = medium_rater(checkpointing=ways.get(way, False))
+    rater = medium_rater(checkpointing=CHECKPOINTING.get(way, False))
     rater.module.to(device)
     weights = sum(p.numel() * p.element_size() for p in rater.module.parameters())
+    clip = random_clip(way, device)
+    started = _now(device)
+    if way != "load":
+        judge(rater, clip, way)
+    return {"seconds": _now(device) - started, "peak": _peak(device), "weights": weights}
+
+
+def random_clip(way: str, device: str = "cpu") -> Any:
+    """Return a clip whose frames and waveform require gradients, if the way computes them."""
+    from avreward import Clip
+
     generator = torch.Generator().manual_seed(0)
     wanted = way not in ("load", "forward")
     frames = torch.rand(16, 3, 480, 832, generator=generator).to(device).requires_grad_(wanted)
     sound = (torch.rand(1, 80_000, generator=generator) - 0.5).to(device).requires_grad_(wanted)
-    clip = Clip(video=frames, fps=3.2, audio=sound, sample_rate=16000)
-    started = _now(device)
-    if way != "load":
-        with torch.set_grad_enabled(wanted):
-            total = rater([clip]).values.sum()
-        if wanted:
-            gradients = torch.autograd.grad(total, [frames, sound])
-            assert all(bool(g.isfinite().all()) and float(g.abs().max()) > 0 for g in gradients)
-    return {"seconds": _now(device) - started, "peak": _peak(device), "weights": weights}
+    return Clip(video=frames, fps=3.2, audio=sound, sample_rate=16000)
+
+
+def judge(rater: Any, clip: Any, way: str) -> None:
+    """Compute the scores, and their gradients unless the way is the forward pass alone."""
+    wanted = way != "forward"
+    with torch.set_grad_enabled(wanted):
+        total = rater([clip]).values.sum()
+    if wanted:
+        gradients = torch.autograd.grad(total, [clip.video, clip.audio])
+        assert all(bool(g.isfinite().all()) and float(g.abs().max()) > 0 for g in gradients)
+
+
+def operations() -> list[str]:
+    """Return the rows of a table: floating-point operations of matrix products, convolutions and attention."""
+    from medium_agav import flops, medium_rater
+
+    rows, forward = ["| way | operations, 10⁹ | of the forward |", "|---|---:|---:|"], 0
+    for way, name in list(WAYS.items())[1:]:
+        rater, clip = medium_rater(checkpointing=CHECKPOINTING.get(way, False)), random_clip(way)
+        count = flops(partial(judge, rater, clip, way))
+        forward = forward or count
+        rows.append(f"| {name} | {count / 1e9:.0f} | {count / forward:.2f} |")
+    return rows
 
 
 def _now(device: str) -> float:
@@ -170,13 +199,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--returning", action="store_true", help="free memory goes back to the system")
     parser.add_argument("--parts", action="store_true", help="what each part keeps, instead")
+    parser.add_argument("--flops", action="store_true", help="floating-point operations, instead")
     parser.add_argument("--way", choices=[*WAYS, "offload"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
         print(json.dumps(run(arguments.way, arguments.device)))
         return
-    if arguments.parts:
-        print("\n".join(parts()))
+    if arguments.parts or arguments.flops:
+        print("\n".join(parts() if arguments.parts else operations()))
         return
     from medium_agav import machine
 

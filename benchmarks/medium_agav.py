@@ -14,7 +14,8 @@ import torch
 from tiny_agav_rater import SPECIAL, random_network
 from tiny_tokenizer import tiny_tokenizer
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from avreward import Clip
 from avreward.raters import AgavRater, Sample
@@ -63,10 +64,28 @@ def dubs(count: int, sound_tokens: int, requires_grad: bool = False) -> list[Sam
 
 def flops(work: Callable[[], Any]) -> int:
     """Floating-point operations of `work`; of attention only the pairs that a causal mask leaves."""
-    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    with FlopCounterMode(display=False, custom_mapping={attention: _attention_flops}) as counter:
+    with _Flops() as counter:
         work()
-    return int(counter.get_total_flops())
+    return counter.total
+
+
+class _Flops(TorchDispatchMode):
+    """Counts; FlopCounterMode can't, where a backward pass holds another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        attention = {
+            torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+            torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward_flops,
+        }
+        self.formulas = {**flop_registry, **{name: shape_wrapper(each) for name, each in attention.items()}}
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = self.formulas.get(func._overloadpacket)
+        self.total += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+        return out
 
 
 def _attention_flops(
@@ -77,6 +96,11 @@ def _attention_flops(
     causal = is_causal or (attn_mask is not None and attn_mask[-2] == queries and attn_mask[1] == 1)
     pairs = queries * keys - (queries * queries // 2 if causal else 0)
     return int(4 * batch * heads * pairs * width)
+
+
+def _backward_flops(_: Any, query: Any, key: Any, value: Any, out: Any, total: Any, *more: Any, **named: Any) -> int:
+    """Five products for the two of the forward pass: the weights once more, and the gradients of all four factors."""
+    return _attention_flops(query, key, value, *more, **named) * 5 // 2
 
 
 def machine() -> str:

@@ -222,6 +222,18 @@ class CountOps(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def test_layers_of_one_sequence_leave_one_node_each() -> None:
+    """All but the last, whose keys and values are computed before it."""
+    rater, (_, [heard]) = toy_rater(checkpointing=True), leaves(1)
+    nodes, found = [rater([Clip(audio=heard, sample_rate=16000)])["audio_quality"].grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            nodes += [before for before, _ in node.next_functions]
+    assert sum(node.name() == "RerunBackward" for node in found) == len(rater.backbone.language.layers) - 1
+
+
 def test_offloading_copies_all_but_weights() -> None:
     """Copies of weights would fill the memory that offloading is to save."""
     layer, x = Attention().requires_grad_(False), noise(2, 40, 8)

@@ -90,6 +90,8 @@ def test_other_layers_have_the_same_gradients(way: Any, kind: str) -> None:
 def test_what_the_arguments_may_be() -> None:
     at, still = noise(2), noise(2).detach()
     assert can_rerun((at, still, None, 3), {"position_embeddings": (still, [still]), "use_cache": False})
+    assert can_rerun((at,), {"past_key_values": SimpleNamespace(passes_on=True)})
+    assert not can_rerun((at,), {"past_key_values": SimpleNamespace(passes_on=False)})
     for args, kwargs in (((still,), {}), ((), {"x": at}), ((at, at), {}), ((at,), {"x": (still, at)}), ((at, {}), {})):
         assert not can_rerun(args, kwargs)
 

@@ -62,3 +62,12 @@ def test_from_nothing() -> None:
     found = cache.update(*new, 0)
     assert all(one is other for one, other in zip(found, new, strict=True))
     assert cache.layers[0].kept is None
+
+
+def test_a_cache_passes_on_what_it_neither_keeps_nor_continues() -> None:
+    assert PrefixCache(2).passes_on
+    assert not PrefixCache(2, keep=True).passes_on
+    assert not PrefixCache(2, past([3]), [0]).passes_on
+    supplied = PrefixCache(2)
+    supplied.supply(1, noise(1, 2, 3, 4), noise(1, 2, 3, 4))
+    assert not supplied.passes_on

@@ -1,7 +1,6 @@
-"""What is kept for the backward pass: everything, the layers' inputs, these and attention, or all in CPU memory.
+"""What is kept for the backward pass: everything, the layers' inputs, these and some results, or all in CPU memory.
 
-It works in evaluation mode and with a key-value cache. Why attention is worth keeping: V. Korthikanti et al., Reducing
-activation recomputation in large transformer models, arXiv 2205.05198, section 5.
+It works in evaluation mode and with a key-value cache.
 """
 
 from __future__ import annotations
@@ -13,31 +12,21 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, cast
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from avreward.errors import ArgumentError
+from avreward.raters.checkpoints._keeping import Keep, Reuse
 from avreward.raters.checkpoints._rerun import Rerun, Unsuitable, can_rerun
 from avreward.raters.checkpoints._shelf import Shelf, Shelved
 
 Checkpointing = bool | Literal["selective", "offload"]
 
-_ATTENTION = frozenset(
-    getattr(torch.ops.aten, name).default
-    for name in (
-        "_scaled_dot_product_flash_attention_for_cpu",
-        "_scaled_dot_product_flash_attention",
-        "_scaled_dot_product_efficient_attention",
-        "_scaled_dot_product_cudnn_attention",
-    )
-    if hasattr(torch.ops.aten, name)
-)
 _MLP = frozenset(("gate_proj", "up_proj", "down_proj", "act_fn"))
 _TOKENS = 512
 _lock = threading.Lock()
@@ -64,8 +53,8 @@ def checkpointed(module: nn.Module, on: Checkpointing = True) -> Iterator[None]:
     Args:
         module: the network.
         on: False keeps everything; True a layer's input alone; ``"selective"`` also what PyTorch's attention returns,
-            which costs the most time for the least memory; ``"offload"`` keeps everything but weights in CPU memory,
-            and computes nothing again.
+            and linear layers with fewer outputs than inputs, which cost the most time for the least memory;
+            ``"offload"`` keeps everything but weights in CPU memory, and computes nothing again.
     """
     layers = list(layers_of(module)) if on in (True, "selective") else []
     shelf = Shelf()
@@ -122,17 +111,15 @@ def _method(layer: nn.Module) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Way:
-    """How a layer is computed again; called, it returns the contexts of the first and of each further time."""
+    """How a layer is computed again."""
 
     layer: nn.Module
     shelf: Shelf
     selective: bool
 
-    def __call__(self) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-        if not self.selective:
-            return nullcontext(), nullcontext()
-        kept: list[tuple[Any, ...]] = []
-        return _Keep(kept, self.shelf), _Reuse(kept)
+    def contexts(self, kept: list[Any]) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+        """Return the contexts of the first and of each further time; `kept` is filled by the first."""
+        return (Keep(kept, self.shelf), Reuse(kept)) if self.selective else (nullcontext(), nullcontext())
 
     def run(self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return ``forward(*args, **kwargs)``, which the backward pass computes again."""
@@ -140,8 +127,8 @@ class _Way:
         frozen = not self.layer.training and not any(weight.requires_grad for weight in self.layer.parameters())
         if frozen and can_rerun(args, kwargs):
             with suppress(Unsuitable):
-                return Rerun.apply(args[0], forward, self(), args[1:], kwargs)
-        return checkpoint(forward, *args, use_reentrant=False, context_fn=self, **kwargs)
+                return Rerun.apply(args[0], forward, self.contexts, args[1:], kwargs)
+        return checkpoint(forward, *args, use_reentrant=False, context_fn=lambda: self.contexts([]), **kwargs)
 
     def _pieced(self, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return ``forward(*args, **kwargs)`` with its MLP in pieces, the first time and each further one."""
@@ -193,46 +180,6 @@ def _apart(work: Callable[[Tensor], Tensor], way: _Way, rows: Tensor) -> Tensor:
 
     at_once = cast(int, way.layer.rows_at_once)
     return torch.cat([way.run(whole, (some,), {}) for some in rows.split(at_once)])
-
-
-class _Keep(TorchDispatchMode):
-    """Keeps what attention returns."""
-
-    def __init__(self, kept: list[tuple[Any, ...]], shelf: Shelf) -> None:
-        super().__init__()
-        self.kept, self.shelf = kept, shelf
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func in _ATTENTION:
-            self.kept.append(tuple(self.shelf.put(each) if isinstance(each, Tensor) else each for each in out))
-        return out
-
-
-class _Reuse(TorchDispatchMode):
-    """Returns what attention returned, in the same order; PyTorch's own selective checkpointing forgets it after use.
-
-    A graph that is kept can so be differentiated again.
-    """
-
-    def __init__(self, kept: list[tuple[Any, ...]]) -> None:
-        super().__init__()
-        self.kept, self.used = kept, 0
-
-    def __enter__(self) -> Self:
-        self.used = 0
-        return super().__enter__()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func not in _ATTENTION:
-            return func(*args, **(kwargs or {}))
-        self.used += 1
-        return _aliases(self.kept[self.used - 1])
-
-
-def _aliases(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return new tensors on the same memory: autograd marks those that an operation returns."""
-    return tuple(value.detach() if isinstance(value, Tensor) else value for value in values)
 
 
 def _offloaded(module: nn.Module) -> saved_tensors_hooks:

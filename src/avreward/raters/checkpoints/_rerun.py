@@ -18,7 +18,7 @@ Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
 def can_rerun(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether the gradient reaches nothing but the first of `args`, as far as the arguments tell.
 
-    A cache is refused: its entries are results too.
+    A cache is refused, as its entries are results too, unless its attribute ``passes_on`` says that it keeps none.
     """
     if not args or not isinstance(args[0], Tensor) or not args[0].requires_grad:
         return False
@@ -32,7 +32,7 @@ def _plain(value: Any) -> bool:
         return all(_plain(each) for each in value)
     if isinstance(value, Tensor):
         return not value.requires_grad
-    return value is None or isinstance(value, bool | int | float | str)
+    return value is None or isinstance(value, bool | int | float | str) or getattr(value, "passes_on", False)
 
 
 class Unsuitable(Exception):
@@ -51,27 +51,31 @@ class Rerun(torch.autograd.Function):
         ctx: Any,
         first: Tensor,
         forward: Callable[..., Any],
-        contexts: Contexts,
+        contexts: Callable[[list[Any]], Contexts],
         others: tuple[Any, ...],
         named: dict[str, Any],
     ) -> Tensor:
-        ctx.save_for_backward(first)
-        ctx.run = lambda at: forward(at, *others, **named)
-        ctx.again = contexts[1]
+        kept: list[Any] = []
+        ctx.run, ctx.contexts = lambda at: forward(at, *others, **named), contexts
         # with a graph, which chooses the same kernels as the second time, but keeps nothing
-        with torch.enable_grad(), saved_tensors_hooks(lambda _: None, _unused), contexts[0]:
+        with torch.enable_grad(), saved_tensors_hooks(lambda _: None, _unused), contexts(kept)[0]:
             out = ctx.run(first.detach().requires_grad_())
         if not isinstance(out, Tensor):
             raise Unsuitable
+        # what is saved is freed after use, unless the caller keeps the graph
+        ctx.save_for_backward(first, *(value if isinstance(value, Tensor) else None for value in kept))
+        ctx.kept = [None if isinstance(value, Tensor) else value for value in kept]
         return out.detach()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (first,) = ctx.saved_tensors
+        first, *saved = ctx.saved_tensors
+        kept = [value if tensor is None else tensor for value, tensor in zip(ctx.kept, saved, strict=True)]
         further = torch.is_grad_enabled()  # the gradient is to be differentiated itself
         at = first.view_as(first) if further else first.detach().requires_grad_()
-        with torch.enable_grad(), no_autocast(), ctx.again:
+        with torch.enable_grad(), no_autocast(), ctx.contexts(kept)[1]:
             out = ctx.run(at)
+        del saved, kept
         (found,) = torch.autograd.grad(out, at, gradients[0], create_graph=further)
         return found, None, None, None, None
 

@@ -35,8 +35,9 @@ class Loading:
         rounding: how to apply the original's rounding steps: ``"straight_through"`` (the same numbers, gradient of the
             identity), ``"exact"`` or ``"none"``; see `avreward.media.rounding`.
         checkpointing: what is kept for the backward pass. False: everything; True: the layers' inputs, less memory and
-            more time; ``"selective"``: also what PyTorch's attention (``"sdpa"``) returns, so that it is not computed
-            again; ``"offload"``: everything, in CPU memory, for networks on GPUs.
+            more time; ``"selective"``: also what PyTorch's attention (``"sdpa"``) and linear layers with fewer outputs
+            than inputs return, so that it is not computed again; ``"offload"``: everything, in CPU memory, for
+            networks on GPUs.
         adapter: folder or hub name of a LoRA adapter (`peft`), merged into the weights (*optional*).
         allow: names of weights that may be missing or unexpected; ``*`` matches anything.
         revision: of a hub repository (*optional*).

@@ -86,6 +86,11 @@ class PrefixCache(Cache):
         each = [past.layers[i] if past else None for i in range(layers)]
         super().__init__(layers=[_CacheLayer(own, index, keep, apart) for own in each])
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether layers get back the keys and values that they give, and nothing else comes of them."""
+        return all(own.past is own.supplied is None and not own.keep for own in self.layers)  # type: ignore[union-attr]
+
     def supply(self, layer: int, keys: Tensor, values: Tensor) -> None:
         """Set the new keys and values of a layer that is given fewer tokens than it shall attend to."""
         self.layers[layer].supplied = keys, values  # type: ignore[union-attr]
