@@ -97,3 +97,23 @@ def test_hum_is_heard_at_either_mains_frequency(mains):
     base = 0.01 * noise(64_000)
     assert float(spectrum.hum(sound(base), soft)) < 4
     assert float(spectrum.hum(sound(base + lines), soft)) > float(spectrum.hum(sound(base), soft)) + 5
+
+
+@pytest.mark.parametrize("size", [64, 65])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_lowest_bins_come_with_the_sum_over_all(size, channels):
+    wave = (0.3 + noise(channels, 2000)).requires_grad_()  # with a constant, and power at the Nyquist frequency
+    window = sound(wave)
+    whole = window.power_spectrum(size, 20)
+    some, total = window.lowest_bins(size, 20, 7)
+    torch.testing.assert_close(some, whole[:, :7])
+    torch.testing.assert_close(total, whole.sum(1))
+    gradients = (torch.autograd.grad(each.log().sum(), wave, retain_graph=True)[0] for each in (total, whole.sum(1)))
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_sum_over_all_bins_has_a_gradient_in_silence():
+    wave = torch.zeros(1, 2000, dtype=torch.float64, requires_grad=True)
+    _, total = sound(wave).lowest_bins(64, 20, 7)
+    (total + 1e-9).log().sum().backward()
+    assert float(wave.grad.abs().max()) == 0

@@ -65,12 +65,25 @@ class AudioWindow:
 
         The mean of the powers, not the power of the mean: channels of opposite sign are no silence.
         """
+        return _power(torch.fft.rfft(self._windowed(size, hop)))
+
+    def lowest_bins(self, size: int, hop: int, bins: int) -> tuple[Tensor, Tensor]:
+        """Return the first `bins` of `power_spectrum` (frames, bins), and the sum over all of its bins (frames,).
+
+        The sum is that of the squared samples (Parseval): in it each bin counts twice, but for those at 0 Hz and at the
+        Nyquist frequency.
+        """
+        x = self._windowed(size, hop)
+        spectrum = torch.fft.rfft(x)
+        once = _power(spectrum[..., :: size // 2] if size % 2 == 0 else spectrum[..., :1]).sum(-1)
+        return _power(spectrum[..., :bins]), (size * torch.linalg.vector_norm(x, dim=-1).square().sum(0) + once) / 2
+
+    def _windowed(self, size: int, hop: int) -> Tensor:
+        """Return the sound in Hann windows (channels, frames, size), scaled by the number of channels."""
         x = torch.nn.functional.pad(self.wave, (0, max(0, size - self.wave.shape[-1])))
         window = torch.hann_window(size, periodic=True, dtype=x.dtype, device=x.device)
         window = window / (len(x) * window.square().sum()).sqrt()
-        spectrum = torch.fft.rfft(x.unfold(-1, size, hop) * window, dim=-1)
-        power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
-        return power.sum(0) if len(x) > 1 else power[0]
+        return x.unfold(-1, size, hop) * window
 
     def power_every(self, seconds: float) -> Tensor:
         """Mean square (frames,) over the channels in frames of `seconds` that follow each other; the rest is cut."""
@@ -107,6 +120,12 @@ class AudioWindow:
 
     def _rows(self, per_octave: int) -> tuple[int, list[int], Tensor]:
         return _band_rows(self.rate, per_octave, self.wave.dtype, self.wave.device)
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    """Return the power of spectra (channels, frames, bins), summed over the channels."""
+    power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+    return power.sum(0) if len(power) > 1 else power[0]
 
 
 @lru_cache(maxsize=32)  # the clips of one job have few sample rates

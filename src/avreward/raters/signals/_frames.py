@@ -29,8 +29,8 @@ def sharpness(frames: Frames, gate: Gate) -> Tensor:
 
 def noise(frames: Frames, gate: Gate) -> Tensor:
     """Noise level in 8-bit levels: its standard deviation (Immerkær), low level over blocks of 16 × 16 (flat ones)."""
-    blocks = [255 * texture.noise for texture in frames.textures]
-    return torch.stack([low_level(each, torch.ones_like(each), gate) for each in blocks]).mean()
+    blocks = 255 * torch.stack([texture.noise for texture in frames.textures])  # (frames, blocks)
+    return low_level(blocks, torch.ones_like(blocks[0]), gate).mean()
 
 
 def blockiness(frames: Frames, gate: Gate) -> Tensor:

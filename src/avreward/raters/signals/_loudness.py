@@ -142,13 +142,13 @@ def attack_decay_asymmetry(sound: AudioWindow, gate: Gate) -> Tensor:
     The first and last 60 ms do not count, nor do dead frames there: a recording's ends are neither attack nor decay.
     """
     size, hop = max(8, round(0.016 * sound.rate)), max(1, round(0.004 * sound.rate))
-    power = sound.power_spectrum(size, hop)  # (frames, bins)
+    top = min(size // 2, round(8000 * size / sound.rate)) + 1
+    power, total = sound.lowest_bins(size, hop, top)  # (frames, bins) and (frames,)
     if power.shape[0] < 2:
         return power.sum() * 0
-    top = min(power.shape[1], round(8000 * size / sound.rate) + 1)
     edges = [top >> k for k in (4, 3, 2, 1, 0)]
     octaves = torch.stack([power[:, low:high].sum(1) for low, high in pairwise(edges)])
-    weight = _inside(sounding(decibel(power.sum(1) * 2 / size), gate, 40.0))
+    weight = _inside(sounding(decibel(total * 2 / size), gate, 40.0))
     relative = octaves / ((weight * octaves).sum(-1, keepdim=True) / weight.sum() + POWER * size)
     step = torch.log(relative + 1e-3).diff(dim=-1)
     weight = torch.minimum(weight[1:], weight[:-1])

@@ -90,9 +90,9 @@ def flatness(sound: AudioWindow, gate: Gate) -> Tensor:
 def hum(sound: AudioWindow, gate: Gate) -> Tensor:
     """How far steady lines at the multiples of 50 or 60 Hz (to 480 Hz) stand above their surroundings, in dB."""
     size = round(0.5 * sound.rate)
-    power = sound.power_spectrum(size, round(0.125 * sound.rate)) / size
-    level = decibel(power[:, : round(600 * size / sound.rate)].T, 1e-12)  # (bins, frames), 2 Hz apart
-    steady = 10 ** (low_level(level, sounding(decibel(power.sum(1)), gate), gate) / 10)
+    power, total = sound.lowest_bins(size, round(0.125 * sound.rate), round(600 * size / sound.rate))
+    level = decibel(power.T / size, 1e-12)  # (bins, frames), 2 Hz apart
+    steady = 10 ** (low_level(level, sounding(decibel(total / size), gate), gate) / 10)
     lines = torch.tensor([[round(mains * k * size / sound.rate) for k in range(1, 9)] for mains in (50, 60)])
     around = steady[(lines[..., None] + torch.arange(-9, 10)).to(steady.device)]  # (mains, lines, bins)
     inside, beside = around[..., 8:11].sum(-1), around[..., :5].mean(-1) + around[..., 14:].mean(-1)
