@@ -10,10 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
+from attacks.lies import lie
 from avreward.media import _waveform
 from avreward.media._isolated.messages import Message
 from avreward.media._isolated.work import WORK
 
+ENDS = {"terminated": signal.SIGTERM, "killed": signal.SIGKILL}
 _real = _waveform.audio_blocks
 
 
@@ -26,6 +28,8 @@ def _blocks(index: Any) -> Iterator[Tensor]:
             time.sleep(1)
     if name == "eat":
         bytearray(2 << 30)
+    if name in ENDS:
+        os.kill(os.getpid(), ENDS[name])
     yield from _real(index)
 
 
@@ -35,3 +39,4 @@ def _evil(*_: Any) -> Iterator[Message]:
 
 _waveform.audio_blocks = _blocks
 WORK["evil"] = _evil
+WORK["lie"] = lie

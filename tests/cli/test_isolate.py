@@ -54,7 +54,7 @@ def entered(tmp_path, monkeypatch) -> list[bool]:
         noted.append(True)
         yield
 
-    monkeypatch.setattr(workers, "isolated", isolated)
+    monkeypatch.setattr(workers, "_entered", isolated)
     return noted
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from avreward.raters.signals.rater import SignalsRater
 from avreward.raters.stereo.rater import StereoRater
 from avreward.raters.wrappers import Linear, calibrated
 from avreward.scoring import _apart
-from avreward.scoring._apart import RatersApart, rating
+from avreward.scoring._apart import RatersApart
 from avreward.scoring._streaming import Scored
 from avreward.scoring.run import score_files
 from avreward.scoring.store.store import Store
@@ -32,7 +31,7 @@ from avreward.scoring.store.store import Store
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Workers]:
     """One pool for all tests: starting it imports torch."""
-    found = Workers()
+    found = Workers(modules=["attacks.failing_rater"])
     yield found
     found.close()
 
@@ -135,52 +134,62 @@ def test_a_calibrated_rater_travels(apart: Workers, files: list[Path], monkeypat
 
 
 def test_a_file_that_ends_its_process_is_one_row(apart: Workers, files: list[Path], tmp_path: Path) -> None:
-    list(score_files(files[:1], SignalsRater()))
-    real = apart.ask
-
-    def ask(stamp: Any, kind: Any, *content: Any) -> Iterator[Any]:
-        if not isinstance(kind, str) and stamp.path == files[1]:
-            os.kill(apart._idle[-1].pid, signal.SIGKILL)
-        return real(stamp, kind, *content)
-
-    with Store(tmp_path / "store") as store, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apart, "ask", ask)
-        rows = list(score_files(files[:3], SignalsRater(), store=store, decode_threads=1))
-        assert [row.error is None for row in rows] == [True, False, True]
-        assert "its decoder ended (SIGKILL)" in str(rows[1].error)
+    given = [files[0], tmp_path / "crash.mp4", tmp_path / "large.mp4", files[2]]
+    for path in given[1:3]:
+        path.write_bytes(files[0].read_bytes())
+        os.utime(path, (1.6e9, 1.6e9))
+    with Store(tmp_path / "store") as store:
+        rows = list(score_files(given, SignalsRater(), store=store, decode_threads=2))
+        assert [row.error is None for row in rows] == [True, False, False, True]
+        assert "its decoder ended (SIGSEGV)" in str(rows[1].error)
+        assert "needs more than 8192 MB of memory" in str(rows[2].error)
         assert set(rows[1].scores["signals"].reasons[0].values()) == {rows[1].error}
-        with pytest.raises(DecoderDied, match="in an earlier run"):
-            Store.open(store, files[1])
+        for path in given[1:3]:
+            with pytest.raises(DecoderDied, match="in an earlier run"):
+                Store.open(store, path)
 
 
-class Failing(Rater):
-    """Fails on every clip."""
+def test_an_error_of_the_rater_is_told(apart: Workers, files: list[Path], tmp_path: Path) -> None:
+    zero = tmp_path / "zero.mp4"
+    zero.write_bytes(files[0].read_bytes())
+    with pytest.raises(AvrewardError, match=r"signals: ZeroDivisionError: by zero") as caught:
+        list(score_files([zero], SignalsRater()))
+    assert "failed on every clip" in " ".join(getattr(caught.value, "__notes__", ()))
+    rows = list(score_files([zero, files[0]], SignalsRater()))
+    assert [row.error for row in rows] == [None, None]
+    assert "the rater failed: ZeroDivisionError: by zero" in rows[0].scores["signals"].reasons[0]["overall"]
+    assert not apart.died
 
-    name, fingerprint, dimensions, travels = "failing", "1", (Dimension("x", 0, 1, frozenset()),), True
 
-    def load_track(self, clip: Clip, track: str) -> Any:
-        return None
+def test_where_torch_makes_other_floats_files_are_rated_here(
+    apart: Workers, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = rated_here(monkeypatch)
+    monkeypatch.setattr(torch, "get_default_dtype", lambda: torch.float64)
+    list(score_files(files[:1], SignalsRater()))
+    assert here == ["0.mp4"]
 
-    def rate(self, samples: Sequence[Sample], work: Work | None = None) -> Scores:
-        raise ZeroDivisionError("by\nzero")
 
-
-def test_a_rater_that_fails_is_raised_with_its_error(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = rating([Failing()])  # what a worker does
-    monkeypatch.setattr(
-        RatersApart, "rate", lambda own, clip, which: [
-            _apart._unpacked(own.raters[0], packed) for message in answer(clip, which) for packed in message.content
-        ]
-    )  # fmt: skip
-    with pytest.raises(AvrewardError, match="failing: ZeroDivisionError: by zero"):
-        list(score_files(files[:1], Failing()))
+@pytest.mark.parametrize("spoil", ["rows", "columns", "kind", "nothing"])
+def test_scores_that_no_rater_gives_are_an_error(spoil: str) -> None:
+    rater = StereoRater()
+    scores = Scores.collect([({}, {"panning": "no"}, {})], rater.dimensions)
+    packed = list(_apart._packed(_apart.Rated(scores)))
+    if spoil == "rows":
+        packed[1:4] = packed[1] * 2, packed[2] * 2, packed[3] * 2
+    if spoil == "columns":
+        packed[1] = [[*packed[1][0], 1.0]]
+    if spoil == "kind":
+        packed[0] = "torch.int8"
+    with pytest.raises((KeyError, ValueError, TypeError)):
+        _apart._unpacked(rater, packed[: None if spoil != "nothing" else 0])
 
 
 def test_uncertain_scores_keep_their_deviation() -> None:
     values = torch.tensor([[0.1, float("nan")]])
-    dimensions = (*Failing.dimensions, Dimension("y", 0, 1, frozenset()))
+    dimensions = Dimension("x", 0, 1, frozenset()), Dimension("y", 0, 1, frozenset())
     scores = Scores(values, values.isfinite(), [{"y": "no"}], dimensions, sigma=torch.tensor([[0.3, float("nan")]]))
-    rater = Failing()
+    rater = Toy()
     rater.dimensions = dimensions
     back = _apart._unpacked(rater, _apart._packed(_apart.Rated(scores))).scores
     assert torch.equal(back.sigma.nan_to_num(9), scores.sigma.nan_to_num(9))  # type: ignore[union-attr]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,12 +12,15 @@ import torch
 from avreward.clip import Clip
 from avreward.errors import AvrewardError, describe
 from avreward.media._isolated.messages import Message
+from avreward.media._isolated.work import out_of_memory
 from avreward.media._isolated.workers import Job, active
 from avreward.raters._loop import Rated, rate
 from avreward.raters.base import Rater
 from avreward.raters.scores import Scores
 from avreward.raters.shared import SharedWork
 from avreward.scoring.store._files import index_of
+
+_FLOATS = {str(kind): kind for kind in (torch.float32, torch.float64)}
 
 
 class RatersApart:
@@ -41,10 +44,14 @@ class RatersApart:
             AvrewardError: if it failed.
         """
         pool, index = active(), index_of(clip)
-        if pool is None or self.job is None or index is None:
+        usual = torch.get_default_dtype() == torch.float32  # as it is there
+        if pool is None or self.job is None or index is None or not usual:
             return None
-        [answer] = pool.ask(index.stamp, self.job, clip, list(which))
-        return [_unpacked(self.raters[i], packed) for i, packed in zip(which, answer.content, strict=True)]
+
+        def read(answer: Message) -> list[Rated]:
+            return [_unpacked(self.raters[i], packed) for i, packed in zip(which, answer.content, strict=True)]
+
+        return pool.ask_once(index.stamp, self.job, clip, list(which), read=read)
 
 
 def rating(raters: Sequence[Rater]) -> Callable[[Clip, Sequence[int]], Iterator[Message]]:
@@ -54,6 +61,9 @@ def rating(raters: Sequence[Rater]) -> Callable[[Clip, Sequence[int]], Iterator[
     def answer(clip: Clip, which: Sequence[int]) -> Iterator[Message]:
         with torch.no_grad():
             rated = rate([raters[i] for i in which], [clip], 1, work, strict=False)
+        for error in (error for one in rated for error in one.errors.values()):
+            if out_of_memory(error):
+                raise MemoryError
         yield Message("value", [_packed(one) for one in rated])
 
     return answer
@@ -77,13 +87,18 @@ def _of_package(rater: Rater) -> bool:
 def _packed(rated: Rated) -> tuple[Any, ...]:
     """Return the scores of one clip in classes that a process may take from another that decodes."""
     scores = rated.scores
-    values, sigma = ([] if one is None else one.double().tolist() for one in (scores.values, scores.sigma))
-    about = values, scores.present.tolist(), scores.reasons, scores.basis, sigma
+    values, sigma = (None if one is None else one.tolist() for one in (scores.values, scores.sigma))
+    about = str(scores.values.dtype), values, scores.present.tolist(), scores.reasons, scores.basis, sigma
     return *about, dict(rated.failures), {i: describe(error) for i, error in rated.errors.items()}
 
 
 def _unpacked(rater: Rater, packed: Sequence[Any]) -> Rated:
-    values, present, reasons, basis, sigma, failures, errors = packed
-    scores = Scores(torch.tensor(values), torch.tensor(present), reasons, rater.dimensions, basis)
-    scores = replace(scores, sigma=torch.tensor(sigma)) if sigma else scores
-    return Rated(scores, failures, {i: AvrewardError(f"{rater.name}: {why}") for i, why in errors.items()})
+    kind, values, present, reasons, basis, sigma, failures, errors = packed
+    table = partial(torch.tensor, dtype=_FLOATS[kind], device="cpu")
+    there = torch.tensor(present, dtype=torch.bool, device="cpu")
+    found = Scores(
+        table(values), there, reasons, rater.dimensions, basis, None if sigma is None else table(sigma)
+    )  # fmt: skip
+    if not found.values.shape == there.shape == (len(reasons), len(rater.dimensions)) == (1, len(found.names)):
+        raise ValueError("scores of another shape")
+    return Rated(found, failures, {i: AvrewardError(f"{rater.name}: {why}") for i, why in errors.items()})

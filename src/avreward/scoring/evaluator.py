@@ -52,7 +52,8 @@ class Evaluator(Generic[Target]):
             decodes with, and rates with where a rater rates clip by clip.
         isolate (`bool`, *optional*): whether `stream` decodes in processes of their own: a file that crashes the
             decoder, takes too long or too much memory is an error of that file. Where all raters are `signals` or
-            `stereo`, they rate there, too, which uses all cores. By default for more than 32 files.
+            `signals.stereo`, they rate there, too, which uses all cores. By default for more than 32 files. Streams of
+            one process share the processes; while one has them, the others decode there whatever this says.
 
     Example:
         >>> reward = load_rater("signals")["audio_quality"]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from attacks.lies import ANSWERS, RAW
 from media_files import write
 from toy_raters import Toy
 
@@ -16,6 +21,8 @@ from avreward.clip import Clip
 from avreward.errors import AvrewardError, MediaError
 from avreward.media import AllFrames, FramePlan, Spread
 from avreward.media._container import FileStamp
+from avreward.media._isolated import workers as workers_module
+from avreward.media._isolated.messages import Gone, Message
 from avreward.media._isolated.workers import DecoderDied, Job, Workers, active, isolated, isolated_for
 from avreward.media._keys import files
 from avreward.scoring import Store, score_files
@@ -45,6 +52,17 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def wav(path: Path, seconds: float = 0.2) -> Path:
     return write(path, codec=None, sound="pcm_s16le", seconds=seconds)
+
+
+def content(message: Message) -> Any:
+    return message.content
+
+
+def number(message: Message) -> list[Any]:
+    """What the one who asked `lie` expects."""
+    if not isinstance(message.content, list):
+        raise TypeError("no list")
+    return message.content
 
 
 def everything(path: Path) -> list[object]:
@@ -97,7 +115,17 @@ def test_a_worker_that_fails_costs_its_file(
 
 def test_nothing_is_unpickled_that_could_run_code(isolating: Workers, video: Path) -> None:
     with pytest.raises(DecoderDied, match="sent nonsense"):
-        list(isolating.ask(FileStamp.of(video), "evil"))
+        isolating.ask_once(FileStamp.of(video), "evil", read=content)
+
+
+@pytest.mark.parametrize("how", [*RAW, *ANSWERS, "none", "closed"])
+def test_nonsense_costs_its_file(isolating: Workers, video: Path, how: str) -> None:
+    with pytest.raises((DecoderDied, MediaError)) as caught:
+        isolating.ask_once(FileStamp.of(video), "lie", how, read=number)
+    assert str(caught.value).startswith(f"{video}: ")
+    isolating.died.clear()
+    assert Clip.open(video).has_video
+    assert not isolating._idle[-1].gone
 
 
 def test_a_reader_that_stops_early_costs_a_worker_alone(isolating: Workers, video: Path) -> None:
@@ -107,12 +135,84 @@ def test_a_reader_that_stops_early_costs_a_worker_alone(isolating: Workers, vide
 
 
 def test_a_worker_that_somebody_ends_is_replaced(isolating: Workers, video: Path) -> None:
-    Clip.open(video)
-    os.kill(isolating._idle[-1].pid, signal.SIGKILL)
-    with pytest.raises(DecoderDied, match="SIGKILL"):
+    for ending in (signal.SIGKILL, signal.SIGTERM):
         Clip.open(video)
+        ended = isolating._idle[-1]
+        os.kill(ended.pid, ending)
+        assert select.select([ended.connection], [], [], 10)[0]
+        assert Clip.open(video).has_video
+        assert ended not in isolating._idle
+    assert not isolating.died
+
+
+@pytest.mark.parametrize("name", ["terminated", "killed"])
+def test_a_file_is_not_blamed_for_what_others_end(isolating: Workers, tmp_path: Path, name: str) -> None:
+    clip = Clip.open(wav(tmp_path / f"{name}.wav"))
+    with pytest.raises(DecoderDied, match=rf"its decoder ended \(SIG{name[:4].upper()}\); try it again"):
+        clip.sound()  # also the second worker
+    assert not isolating.died
+
+
+def test_a_worker_that_is_ended_once_is_asked_again(
+    isolating: Workers, monkeypatch: pytest.MonkeyPatch, video: Path
+) -> None:
+    Clip.open(video)
+    answered = workers_module.receive
+
+    def receive(connection: socket.socket) -> Message:
+        monkeypatch.setattr(workers_module, "receive", answered)
+        raise Gone
+
+    monkeypatch.setattr(workers_module, "receive", receive)
+    assert Clip.open(video).has_video
+    assert not isolating.died
+
+
+def test_the_process_that_forks_is_replaced(isolating: Workers, video: Path) -> None:
+    Clip.open(video)
+    process = isolating._nursery._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    with pytest.raises(DecoderDied, match=r"SIGSEGV|unknown reason"):
+        list(isolating.ask(FileStamp.of(video), Job("attacks.jobs", "dying", None), read=content))
     isolating.died.clear()
     assert Clip.open(video).has_video
+    assert isolating._nursery._process not in (None, process)
+
+
+def test_memory_that_earlier_files_took_is_not_held_against_a_file(
+    isolating: Workers, video: Path, tmp_path: Path
+) -> None:
+    Clip.open(video)  # a worker that has served
+    clip = Clip.open(wav(tmp_path / "eat.wav"))
+    before = isolating._idle[-1]
+    with pytest.raises(DecoderDied, match="more than 1024 MB"):
+        clip.sound()
+    assert before not in isolating._idle  # it was tried in a new one, too
+    assert list(isolating.died) == [FileStamp.of(tmp_path / "eat.wav")]
+
+
+def test_who_leaves_first_ends_nothing(video: Path) -> None:
+    first, second = isolated_for([], True), isolated_for([], True)
+    with ExitStack() as rest:
+        with first as pool:
+            assert rest.enter_context(second) is pool
+            Clip.open(video)
+        assert active() is pool
+        assert Clip.open(video).sound().shape[0] == 2
+        assert len(pool._idle) == 1  # type: ignore[attr-defined]
+    assert active() is None
+    assert not pool._nursery.running  # type: ignore[attr-defined]
+
+
+def test_files_named_like_modules_are_not_run(tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("fractions", "queue", "numpy", "avreward"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit\n")
+    monkeypatch.chdir(tmp_path)
+    with isolated():
+        assert Clip.open(video).has_video
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_run_goes_on_and_remembers(isolating: Workers, tmp_path: Path) -> None:
@@ -143,17 +243,14 @@ def test_a_job_is_learnt_once_by_each_process(isolating: Workers, video: Path) -
     stamp = FileStamp.of(video)
 
     def ask(start: int) -> list[int]:
-        [answer] = isolating.ask(stamp, Job("attacks.jobs", "counting", start), 5)
-        return answer.content
+        found: list[int] = isolating.ask_once(stamp, Job("attacks.jobs", "counting", start), 5, read=content)
+        return found
 
     first, pid = ask(10)
     assert first == 10
     assert ask(10) == [15, pid]  # an equal job of another object: its state is kept
     assert ask(3) == [3, pid]
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(DecoderDied):
-        ask(10)
-    isolating.died.clear()
     again, other = ask(10)
     assert (again, other != pid) == (10, True)
 
@@ -162,9 +259,9 @@ def test_a_job_that_fails_is_told(isolating: Workers, video: Path) -> None:
     stamp = FileStamp.of(video)
     for _ in range(2):  # it isn't taken for learnt
         with pytest.raises(AvrewardError, match=r"video\.mp4: decoding it failed \(RuntimeError: no dogs\)"):
-            list(isolating.ask(stamp, Job("attacks.jobs", "refusing", "dogs")))
+            list(isolating.ask(stamp, Job("attacks.jobs", "refusing", "dogs"), read=content))
     with pytest.raises(DecoderDied, match="SIGSEGV"):
-        list(isolating.ask(stamp, Job("attacks.jobs", "dying", None)))
+        list(isolating.ask(stamp, Job("attacks.jobs", "dying", None), read=content))
     isolating.died.clear()
     with pytest.raises(AttributeError):
         Job("attacks.jobs", "counting", lambda: None)  # can't be pickled

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from avreward.media import _index, _waveform
 from avreward.media._container import FileStamp, Limits
 from avreward.media._index import MediaIndex
+from avreward.media._isolated.messages import Message
 from avreward.media._isolated.workers import active
 from avreward.media._keys import files
 from avreward.media._video import decode
@@ -23,20 +24,31 @@ from avreward.media._video.seek import video_track
 from avreward.media._video.to_rgb import Orientation, Planes
 from avreward.media.sampling import FramePlan
 
+T = TypeVar("T")
+
 
 def read_index(stamp: FileStamp, limits: Limits) -> MediaIndex:
     """Return the index of a file: see `avreward.media._index.read_index`."""
-    return _index.read_index(stamp, limits) if active() is None else _value(stamp, "index", stamp, limits)
+    pool = active()
+    if pool is None:
+        return _index.read_index(stamp, limits)
+    return pool.ask_once(stamp, "index", stamp, limits, read=_read(MediaIndex))
 
 
 def file_keys(index: MediaIndex) -> dict[str, str]:
     """Return the keys of a file's tracks: see `avreward.media._keys.files.file_keys`."""
-    return files.file_keys(index, files.hash_packets if active() is None else _hashed)
+    pool = active()
+    if pool is None:
+        return files.file_keys(index)
+    return files.file_keys(index, lambda index: pool.ask_once(index.stamp, "keys", index, read=_keys))
 
 
 def decode_orientation(index: MediaIndex) -> Orientation:
     """Return how the frames are turned for display."""
-    return decode.decode_orientation(index) if active() is None else _value(index.stamp, "orientation", index)
+    pool = active()
+    if pool is None:
+        return decode.decode_orientation(index)
+    return pool.ask_once(index.stamp, "orientation", index, read=_read(Orientation))
 
 
 def decode_levels(index: MediaIndex, plans: Sequence[FramePlan]) -> list[NDArray[np.uint8]]:
@@ -47,8 +59,7 @@ def decode_levels(index: MediaIndex, plans: Sequence[FramePlan]) -> list[NDArray
     # The plans' rules are applied here: they may be functions of the caller's script, which a worker can't import.
     times = video_track(index).times()
     chosen = [replace(plan, rule=ChosenFrames.of(chosen_frames(plan, times))) for plan in plans]
-    [answer] = pool.ask(index.stamp, "levels", index, chosen)
-    return list(answer.arrays)
+    return pool.ask_once(index.stamp, "levels", index, chosen, read=_arrays(len(plans), np.uint8, 4))
 
 
 def decode_planes(index: MediaIndex, plans: Sequence[FramePlan]) -> list[Sequence[Planes]]:
@@ -71,8 +82,8 @@ def decode_images(index: MediaIndex) -> Iterator[NDArray[np.uint8]]:
     if pool is None:
         yield from decode.decode_images(index)
         return
-    for answer in pool.ask(index.stamp, "images", index):
-        yield from answer.arrays
+    for images in pool.ask(index.stamp, "images", index, read=_arrays(1, np.uint8, 3)):
+        yield from images
 
 
 def audio_blocks(index: MediaIndex) -> Iterator[Tensor]:
@@ -81,8 +92,8 @@ def audio_blocks(index: MediaIndex) -> Iterator[Tensor]:
     if pool is None:
         yield from _waveform.audio_blocks(index)
         return
-    for answer in pool.ask(index.stamp, "blocks", index):
-        yield from map(torch.from_numpy, answer.arrays)
+    for blocks in pool.ask(index.stamp, "blocks", index, read=_arrays(1, np.float32, 2)):
+        yield from map(torch.from_numpy, blocks)
 
 
 class AudioBlocks:
@@ -95,13 +106,24 @@ class AudioBlocks:
         return audio_blocks(self._index)
 
 
-def _hashed(index: MediaIndex) -> dict[str, str]:
-    found: dict[str, str] = _value(index.stamp, "keys", index)
-    return found
+def _read(kind: type[T]) -> Callable[[Message], T]:
+    def read(answer: Message) -> T:
+        if not isinstance(answer.content, kind):
+            raise TypeError(f"expected {kind.__name__}, got {type(answer.content).__name__}")
+        return answer.content
+
+    return read
 
 
-def _value(stamp: FileStamp, kind: str, *content: Any) -> Any:
-    pool = active()
-    assert pool is not None
-    [answer] = pool.ask(stamp, kind, *content)
-    return answer.content
+def _keys(answer: Message) -> dict[str, str]:
+    return {str(track): str(key) for track, key in _read(dict)(answer).items()}
+
+
+def _arrays(count: int, kind: type, dimensions: int) -> Callable[[Message], list[NDArray[Any]]]:
+    def read(answer: Message) -> list[NDArray[Any]]:
+        found = list(answer.arrays)
+        if [(array.dtype, array.ndim) for array in found] != [(np.dtype(kind), dimensions)] * count:
+            raise ValueError("other arrays than were asked for")
+        return found
+
+    return read

@@ -12,6 +12,7 @@ import pickle
 import socket
 import struct
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +62,8 @@ def receive(connection: socket.socket, trusted: bool = False) -> Message:
 
     Raises:
         Gone: if the other side has closed the connection.
-        ValueError: if the message is malformed, or holds a class that is not known to be harmless.
+        ValueError: if the message is malformed, or holds a class that is not known to be harmless; what was tampered
+            with can raise others.
         TimeoutError: if the connection has a timeout and nothing came within it.
     """
     length, size = _LENGTHS.unpack(_exactly(connection, _LENGTHS.size))
@@ -72,9 +74,11 @@ def receive(connection: socket.socket, trusted: bool = False) -> Message:
         raise ValueError("a message that is too long")
     data = _exactly(connection, pickled)
     content = pickle.loads(data) if trusted else _Harmless(io.BytesIO(data)).load()  # noqa: S301  # of the parent
-    arrays: list[NDArray[Any]] = [np.empty([int(side) for side in shape], _KINDS[name]) for name, shape in about]
-    if sum(array.nbytes for array in arrays) != size:
+    shapes = [(np.dtype(_KINDS[name]), [int(side) for side in shape]) for name, shape in about]
+    declared = sum(kind.itemsize * prod(shape) for kind, shape in shapes)
+    if declared != size or any(side < 0 for _, shape in shapes for side in shape):
         raise ValueError("arrays of another size")
+    arrays: list[NDArray[Any]] = [np.empty(shape, kind) for kind, shape in shapes]
     for array in arrays:
         _fill(connection, _bytes_of(array))
     return Message(str(kind), content, arrays)

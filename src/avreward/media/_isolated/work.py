@@ -39,6 +39,11 @@ def _blocks(index: MediaIndex) -> Iterator[Message]:
         yield Message("item", None, [block.numpy()])
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Return whether memory was all that it lacked; torch and C++ libraries raise RuntimeError."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "alloc" in str(error))
+
+
 WORK: dict[str, Callable[..., Iterator[Message]]] = {
     "index": _read_index,
     "keys": _keys_of,

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from avreward.errors import MediaError
+from avreward.errors import MediaError, describe
 from avreward.media._isolated.messages import Gone, Message, receive, send
-from avreward.media._isolated.work import WORK
+from avreward.media._isolated.work import WORK, out_of_memory
 
 PID = struct.Struct("<q")
-FORK, WAIT = b"f", b"w"
+FORK, END = b"f", b"e"
 
 
 def main(descriptor: int, memory: int, modules: list[str]) -> None:
@@ -30,27 +30,43 @@ def main(descriptor: int, memory: int, modules: list[str]) -> None:
     torch.set_num_threads(1)
     control = socket.socket(fileno=descriptor)
     alive: set[int] = set()
-    while True:
-        request, descriptors, _, _ = socket.recv_fds(control, 1 + PID.size, 1)
-        if not request:
-            break
-        if request[:1] == FORK:
-            pid = os.fork()
-            if pid == 0:
-                control.close()
-                _serve(socket.socket(fileno=descriptors[0]), memory)
-                os._exit(0)
-            os.close(descriptors[0])
-            alive.add(pid)
-            control.sendall(PID.pack(pid))
-        else:
-            [pid] = PID.unpack(request[1:])
-            alive.discard(pid)
-            control.sendall(PID.pack(os.waitpid(pid, 0)[1]))
-    for pid in alive:  # the parent has ended
+    with suppress(OSError):  # the parent has ended
+        while True:
+            request, descriptors, _, _ = socket.recv_fds(control, 1 + PID.size, 1)
+            if not request:
+                break
+            if request[:1] == FORK:
+                pid = _forked(control, descriptors[0], memory)
+                alive.add(pid)
+                control.sendall(PID.pack(pid))
+            else:
+                [pid] = PID.unpack(request[1:])
+                control.sendall(PID.pack(_ended(pid) if pid in alive else 0))
+                alive.discard(pid)
+    for pid in alive:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
     os._exit(0)  # tearing torch down takes long
+
+
+def _forked(control: socket.socket, descriptor: int, memory: int) -> int:
+    """Return the process number of a new worker, which serves the connection and never returns."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        with suppress(BaseException):  # what it could say, nobody reads
+            control.close()
+            _serve(socket.socket(fileno=descriptor), memory)
+            status = 0
+        os._exit(status)
+    os.close(descriptor)
+    return pid
+
+
+def _ended(pid: int) -> int:
+    """Return the status of a child that has ended, or is ended now."""
+    os.kill(pid, signal.SIGKILL)  # which changes nothing for one that is ending already
+    return os.waitpid(pid, 0)[1]
 
 
 def _serve(connection: socket.socket, memory: int) -> None:
@@ -69,11 +85,8 @@ def _serve(connection: socket.socket, memory: int) -> None:
                     send(connection, answer)
         except MediaError as error:
             send(connection, Message("media error", (error.source, error.problem, error.remedy)))
-        except MemoryError:
-            send(connection, Message("memory"))
         except Exception as error:
-            full = isinstance(error, RuntimeError) and "alloc" in str(error)
-            send(connection, Message("memory") if full else Message("error", f"{type(error).__name__}: {error}"))
+            send(connection, Message("memory") if out_of_memory(error) else Message("error", describe(error)))
         else:
             send(connection, Message("end"))
 

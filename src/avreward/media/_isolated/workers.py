@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
+import select
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Sequence, Sized
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence, Sized
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
-from avreward.errors import AvrewardError, MediaError
+from avreward.errors import AvrewardError, MediaError, describe
 from avreward.media._container import FileStamp
 from avreward.media._isolated.messages import Gone, Message, receive, send
+from avreward.media._isolated.nursery import Nursery
+
+T = TypeVar("T")
 
 SECONDS, MEMORY = 600.0, 8 << 30
 MANY = 32  # files of one run, above which they are decoded in processes of their own unless the caller says
-_REMEDY = "the file is damaged, or made to break decoders: leave it out"
+_LEAVE_OUT = "the file is damaged, or made to break decoders: leave it out"
+_SLOW = "leave it out, or pass isolate=False (--no-isolate)"
+_AGAIN = "try it again"
 
 
 class DecoderDied(MediaError):
     """A file whose decoding ended its process, or was ended since it took too long or too much memory."""
+
+
+class _Blameless(Exception):
+    """A worker that is lost by no fault of the file."""
 
 
 class Job:
@@ -51,6 +58,14 @@ class _Worker:
     connection: socket.socket
     pid: int
     learnt: set[str] = field(default_factory=set)
+    served: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended, or sends something unasked."""
+        events = select.poll()
+        events.register(self.connection, select.POLLIN)
+        return bool(events.poll(0))
 
     def requests(self, kind: str | Job, content: Sequence[Any]) -> Iterator[Message]:
         """Yield what to send, in turn."""
@@ -77,136 +92,137 @@ class Workers:
     def __init__(self, seconds: float = SECONDS, memory: int = MEMORY, modules: Sequence[str] = ()) -> None:
         self.seconds, self.memory, self.modules = seconds, memory, tuple(modules)
         self.died: dict[FileStamp, DecoderDied] = {}
-        self._idle: list[_Worker] = []
         self._lock = threading.Lock()
-        self._nursery: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._idle: list[_Worker] = []
+        self._nursery = Nursery(memory, self.modules)
 
-    def ask(self, stamp: FileStamp, kind: str | Job, *content: Any) -> Iterator[Message]:
-        """Yield the messages that answer a request about the file of `stamp`: a kind of `WORK`, or a job.
+    def ask(self, stamp: FileStamp, kind: str | Job, *content: Any, read: Callable[[Message], T]) -> Iterator[T]:
+        """Yield what `read` makes of each message that answers a request.
+
+        A worker that is lost by no fault of the file is replaced, and asked again unless it has answered in part.
+
+        Args:
+            stamp: the file that the request is about.
+            kind: a name in `WORK`, or a job.
+            *content: what the work is called with.
+            read: raises any error where a message is not what was asked for.
 
         Raises:
             MediaError: what the work raised in the worker.
-            DecoderDied: if the worker ended, took too long, or needed too much memory.
+            DecoderDied: if the worker ended, took too long, needed too much memory, or sent nonsense.
+            AvrewardError: if the work failed in another way.
         """
-        if stamp in self.died:
-            raise self.died[stamp]
-        worker = self._take()
-        done = False
-        try:
-            for request in worker.requests(kind, content):
-                send(worker.connection, request)
-                while (answer := receive(worker.connection)).kind in ("value", "item"):
+        if (known := self.died.get(stamp)) is not None:
+            raise DecoderDied(known.source, known.problem, known.remedy)
+        for last in (False, True):
+            given = False
+            try:
+                for answer in self._answers(stamp, kind, content, read):
+                    given = True
                     yield answer
-                if answer.kind != "end":
-                    break
-            done = True
-        except TimeoutError:
-            problem = f"decoding it took longer than {self.seconds:g} s"
-            raise self._gave_up(stamp, problem) from None
-        except (Gone, OSError):
-            raise self._gave_up(stamp, f"its decoder ended ({self._end(worker)})") from None
-        except ValueError as error:
-            raise self._gave_up(stamp, f"its decoder sent nonsense ({error})") from error
-        finally:
-            self._give_back(worker, done)
-        if answer.kind == "media error":
-            raise MediaError(*answer.content)
-        if answer.kind == "memory":
-            raise self._gave_up(stamp, f"decoding it needs more than {self.memory >> 20} MB of memory")
-        if answer.kind == "error":
-            raise AvrewardError(f"{stamp.path}: decoding it failed ({answer.content})")
+                return
+            except _Blameless as lost:
+                if given or last:
+                    raise DecoderDied(stamp.path, str(lost), _AGAIN) from None
+
+    def ask_once(self, stamp: FileStamp, kind: str | Job, *content: Any, read: Callable[[Message], T]) -> T:
+        """Return what `read` makes of the only answer; see `ask`."""
+        answers = list(self.ask(stamp, kind, *content, read=read))
+        if len(answers) != 1:
+            raise self._gave_up(stamp, f"its decoder sent nonsense ({len(answers)} answers)")
+        return answers[0]
 
     def close(self) -> None:
         """End all processes."""
         with self._lock:
-            for worker in self._idle:
-                worker.connection.close()
-            self._idle.clear()
-            if self._control is not None and self._nursery is not None:
-                self._control.close()
-                self._nursery.wait()
-            self._control = self._nursery = None
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.connection.close()
+        self._nursery.close()
 
     def forget(self) -> None:
         """Leave the processes to the parent of this process, which was forked, such as one that loads batches."""
-        self._lock = threading.Lock()
-        self._idle, self._nursery, self._control = [], None, None
+        self._lock, self._idle, self._nursery = threading.Lock(), [], Nursery(self.memory, self.modules)
 
-    def _gave_up(self, stamp: FileStamp, problem: str) -> DecoderDied:
-        error = self.died[stamp] = DecoderDied(stamp.path, problem, _REMEDY)
+    def _answers(
+        self, stamp: FileStamp, kind: str | Job, content: Sequence[Any], read: Callable[[Message], T]
+    ) -> Iterator[T]:
+        worker = self._take()
+        keep, learns = False, False
+        try:
+            for request in worker.requests(kind, content):
+                learns = request.kind == "learn"
+                send(worker.connection, request)
+                while (answer := receive(worker.connection)).kind in ("value", "item"):
+                    yield read(answer)
+                keep = answer.kind in ("end", "media error", "error")
+                if answer.kind != "end":
+                    raise self._problem(stamp, answer, worker)
+        except TimeoutError:
+            raise self._gave_up(stamp, f"decoding it took longer than {self.seconds:g} s", _SLOW) from None
+        except (Gone, OSError):
+            raise self._ended(stamp, worker, learns) from None
+        except (AvrewardError, _Blameless):
+            raise
+        except Exception as error:
+            raise self._gave_up(stamp, f"its decoder sent nonsense ({describe(error)})") from error
+        finally:
+            self._give_back(worker, keep)
+
+    def _problem(self, stamp: FileStamp, answer: Message, worker: _Worker) -> Exception:
+        """Return the error that a worker tells of."""
+        if answer.kind == "media error":
+            source, problem, remedy = answer.content
+            return MediaError(str(source), str(problem), str(remedy))
+        if answer.kind == "error":
+            return AvrewardError(f"{stamp.path}: decoding it failed ({answer.content})")
+        if answer.kind != "memory":
+            return ValueError(f"an answer of the kind {answer.kind[:20]!r}")
+        problem = f"decoding it needs more than {self.memory >> 20} MB of memory"
+        # one that has worked before keeps some of it
+        return _Blameless(problem) if worker.served else self._gave_up(stamp, problem)
+
+    def _ended(self, stamp: FileStamp, worker: _Worker, learns: bool) -> Exception:
+        ending = self._nursery.end(worker.pid)
+        worker.pid = 0
+        problem = f"its decoder ended ({ending.words})"
+        return self._gave_up(stamp, problem) if ending.own and not learns else _Blameless(problem)
+
+    def _gave_up(self, stamp: FileStamp, problem: str, remedy: str = _LEAVE_OUT) -> DecoderDied:
+        error = self.died[stamp] = DecoderDied(stamp.path, problem, remedy)
         return error
 
     def _take(self) -> _Worker:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-            for _ in range(2):  # the process that forks may have been ended by somebody
-                try:
-                    return self._fork()
-                except (OSError, Gone):
-                    self._control = self._nursery = None
-            raise AvrewardError("isolate: the process that starts decoders can't be started; pass isolate=False")
-
-    def _fork(self) -> _Worker:
-        from avreward.media._isolated.worker import FORK, PID
-
-        ours, theirs = socket.socketpair()
-        with theirs:
-            control = self._started()
-            socket.send_fds(control, [FORK], [theirs.fileno()])
-            answer = control.recv(PID.size, socket.MSG_WAITALL)
-        if len(answer) < PID.size:
-            ours.close()
-            raise Gone
-        ours.settimeout(self.seconds)
-        return _Worker(ours, PID.unpack(answer)[0])
-
-    def _started(self) -> socket.socket:
-        if self._control is None:
-            self._control, theirs = socket.socketpair()
-            module = "avreward.media._isolated.worker"
-            with theirs:
-                command = [sys.executable, "-m", module, str(theirs.fileno()), str(self.memory), *self.modules]
-                self._nursery = subprocess.Popen(  # noqa: S603  # this interpreter
-                    command,
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,  # an interrupt from the keyboard is for the parent, which then closes
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                )
-        return self._control
-
-    def _end(self, worker: _Worker) -> str:
-        """Return how a worker ended, in words."""
-        from avreward.media._isolated.worker import PID, WAIT
-
-        with self._lock, suppress(OSError, ValueError):
-            control = self._started()
-            control.sendall(WAIT + PID.pack(worker.pid))
-            [status] = PID.unpack(control.recv(PID.size, socket.MSG_WAITALL))
-            worker.pid = 0
-            if os.WIFSIGNALED(status):
-                return signal.Signals(os.WTERMSIG(status)).name
-            return f"exit status {os.WEXITSTATUS(status)}"
-        return "for an unknown reason"
-
-    def _give_back(self, worker: _Worker, done: bool) -> None:
-        if done and self._control is not None:
+        while True:
             with self._lock:
-                self._idle.append(worker)
-            return
+                worker = self._idle.pop() if self._idle else None
+            if worker is None:
+                connection, pid = self._nursery.fork()
+                connection.settimeout(self.seconds)
+                return _Worker(connection, pid)
+            if not worker.gone:
+                return worker
+            self._give_back(worker, keep=False)
+
+    def _give_back(self, worker: _Worker, keep: bool) -> None:
+        worker.served = True
+        if keep:
+            with self._lock:
+                if self._nursery.running:
+                    self._idle.append(worker)
+                    return
         worker.connection.close()
         if worker.pid:
-            with suppress(OSError):
-                os.kill(worker.pid, signal.SIGKILL)
-            self._end(worker)
+            self._nursery.end(worker.pid)
 
 
-_active: list[Workers] = []  # the pool of the innermost `isolated`
+_active: list[Workers] = []  # the pool of the innermost `isolated`; one that several share is there as often
+_entering = threading.Lock()
 
 
 def _forget_all() -> None:
+    global _entering
+    _entering = threading.Lock()
     for pool in _active:
         pool.forget()
 
@@ -217,27 +233,37 @@ if hasattr(os, "register_at_fork"):
 
 def active() -> Workers | None:
     """Return the pool that decodes now, if any."""
-    return _active[-1] if _active else None
+    with _entering:
+        return _active[-1] if _active else None
 
 
-@contextmanager
-def isolated(workers: Workers | None = None) -> Iterator[Workers]:
-    """Decode in other processes within the context, in all threads."""
-    own = Workers() if workers is None else workers
-    _active.append(own)
-    try:
-        yield own
-    finally:
-        _active.remove(own)
-        own.close()
+def isolated(workers: Workers | None = None) -> AbstractContextManager[Workers]:
+    """Decode in other processes within the context, in all threads; the last that leaves a pool ends its processes."""
+    return _entered(lambda: Workers() if workers is None else workers)
 
 
 def isolated_for(files: object, isolate: bool | None, seconds: float | None = None) -> AbstractContextManager[object]:
-    """Return `isolated()` if `isolate` is true, or is `None` and there are many files, unless a pool is active already.
+    """Return a context like `isolated()` if `isolate` is true, or is `None` and there are many files.
 
-    Where the system can't fork, nothing is isolated. `seconds` is how long a decoder may be silent (*optional*).
+    It shares the pool that is active when it is entered. Where the system can't fork, nothing is isolated. `seconds` is
+    how long a decoder may be silent (*optional*).
     """
     wanted = isolate if isolate is not None else not isinstance(files, Sized) or len(files) > MANY
-    if not wanted or active() is not None or not hasattr(os, "fork"):
+    if not wanted or not hasattr(os, "fork"):
         return nullcontext()
-    return isolated(None if seconds is None else Workers(seconds=seconds))
+    return _entered(lambda: _active[-1] if _active else Workers() if seconds is None else Workers(seconds=seconds))
+
+
+@contextmanager
+def _entered(pool: Callable[[], Workers]) -> Iterator[Workers]:
+    with _entering:
+        own = pool()
+        _active.append(own)
+    try:
+        yield own
+    finally:
+        with _entering:
+            _active.remove(own)
+            last = own not in _active
+        if last:
+            own.close()
