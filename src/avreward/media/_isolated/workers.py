@@ -113,7 +113,7 @@ class Workers:
             AvrewardError: if the work failed in another way.
         """
         if (known := self.died.get(stamp)) is not None:
-            raise DecoderDied(known.source, known.problem, known.remedy)
+            raise DecoderDied(stamp.path, known.problem, known.remedy)
         for last in (False, True):
             given = False
             try:
