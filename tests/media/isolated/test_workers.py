@@ -184,8 +184,9 @@ def test_the_process_that_forks_is_replaced(isolating: Workers, video: Path) -> 
 def test_memory_that_earlier_files_took_is_not_held_against_a_file(
     isolating: Workers, video: Path, tmp_path: Path
 ) -> None:
-    Clip.open(video)  # a worker that has served
     clip = Clip.open(wav(tmp_path / "eat.wav"))
+    for worker in [isolating._take(), isolating._take()]:  # two that have served
+        isolating._give_back(worker, keep=True)
     before = isolating._idle[-1]
     with pytest.raises(DecoderDied, match="more than 1024 MB"):
         clip.sound()

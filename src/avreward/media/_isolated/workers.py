@@ -99,7 +99,7 @@ class Workers:
     def ask(self, stamp: FileStamp, kind: str | Job, *content: Any, read: Callable[[Message], T]) -> Iterator[T]:
         """Yield what `read` makes of each message that answers a request.
 
-        A worker that is lost by no fault of the file is replaced, and asked again unless it has answered in part.
+        Where a worker is lost by no fault of the file, a new one is asked, unless the first has answered in part.
 
         Args:
             stamp: the file that the request is about.
@@ -117,7 +117,7 @@ class Workers:
         for last in (False, True):
             given = False
             try:
-                for answer in self._answers(stamp, kind, content, read):
+                for answer in self._answers(self._take(new=last), stamp, kind, content, read):
                     given = True
                     yield answer
                 return
@@ -145,9 +145,8 @@ class Workers:
         self._lock, self._idle, self._nursery = threading.Lock(), [], Nursery(self.memory, self.modules)
 
     def _answers(
-        self, stamp: FileStamp, kind: str | Job, content: Sequence[Any], read: Callable[[Message], T]
+        self, worker: _Worker, stamp: FileStamp, kind: str | Job, content: Sequence[Any], read: Callable[[Message], T]
     ) -> Iterator[T]:
-        worker = self._take()
         keep, learns = False, False
         try:
             for request in worker.requests(kind, content):
@@ -192,10 +191,10 @@ class Workers:
         error = self.died[stamp] = DecoderDied(stamp.path, problem, remedy)
         return error
 
-    def _take(self) -> _Worker:
+    def _take(self, new: bool = False) -> _Worker:
         while True:
             with self._lock:
-                worker = self._idle.pop() if self._idle else None
+                worker = self._idle.pop() if self._idle and not new else None
             if worker is None:
                 connection, pid = self._nursery.fork()
                 connection.settimeout(self.seconds)
