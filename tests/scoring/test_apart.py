@@ -135,9 +135,7 @@ def test_a_calibrated_rater_travels(apart: Workers, files: list[Path], monkeypat
 
 def test_a_file_that_ends_its_process_is_one_row(apart: Workers, files: list[Path], tmp_path: Path) -> None:
     given = [files[0], tmp_path / "crash.mp4", tmp_path / "large.mp4", files[2]]
-    for count, path in enumerate(
-        given[1:3], 8
-    ):  # of different content, or one score would be known from another
+    for count, path in enumerate(given[1:3], 8):  # of different content, or one score would be known from another
         write(path, count, sound="aac", seconds=count / 10)
         os.utime(path, (1.6e9, 1.6e9))
     with Store(tmp_path / "store") as store:
