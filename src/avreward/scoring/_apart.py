@@ -99,6 +99,6 @@ def _unpacked(rater: Rater, packed: Sequence[Any]) -> Rated:
     found = Scores(
         table(values), there, reasons, rater.dimensions, basis, None if sigma is None else table(sigma)
     )  # fmt: skip
-    if not found.values.shape == there.shape == (len(reasons), len(rater.dimensions)) == (1, len(found.names)):
+    if len(reasons) != 1 or not found.values.shape == there.shape == (1, len(rater.dimensions)):
         raise ValueError("scores of another shape")
     return Rated(found, failures, {i: AvrewardError(f"{rater.name}: {why}") for i, why in errors.items()})
